@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod control;
+mod endpoint;
+mod hexed;
+mod http_client;
+mod local;
+mod local_client;
+mod node;
+mod node_client;
+
+#[cfg(test)]
+mod tests;
+
+pub use control::{CONTROL_BODY_BYTES_MAX, CollateralAnswer, CollateralAsk, RegistrationSubmit, RegistrationSubmitted};
+pub use endpoint::{Endpoint, EndpointError, SOCKET_PATH_BYTES_MAX};
+pub use hexed::{BareHex, Base64Text, HexBytes, bare_signature, prefixed, prefixed_option};
+pub use http_client::{HttpBody, HttpClient, HttpError, HttpLimits, HttpResponse, RequestBody, full_body, stream_body};
+pub use local::{
+    AnchorReference, AppendReceipt, AppendedReceipt, Capabilities, EventLogEntry, GenerateKey, GeneratedKey,
+    HeaderReference, Health, HpkeConfig, HpkeOpen, HpkeOpened, Inclusion, InstanceInfo, KeyKind, LOCAL_BODY_BYTES_MAX,
+    LocalError, LocalErrorBody, LocalErrorCode, QuoteAnswer, QuoteAsk, StoredReceipt, SubjectJson,
+};
+pub use local_client::LocalClient;
+pub use node::{
+    BlockSummary, CollateralDocument, Finality, HEADERS_MAX, KeyShare, LeafProof, LogRecord, NodeStatus, Proof,
+    QuantityU64, StatusMoment, TransactionReceipt,
+};
+pub use node_client::{FeeQuote, NodeClient, NodeError};

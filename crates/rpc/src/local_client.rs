@@ -1,0 +1,137 @@
+//! A client of the guest's local API, for apps.
+
+use std::collections::BTreeMap;
+
+use freehold_primitives::{AppId, Digest};
+use http::Request;
+use serde_json::json;
+
+use crate::{
+    endpoint::Endpoint,
+    http_client::{HttpClient, HttpError, HttpLimits, full_body},
+    local::{
+        AppendReceipt, AppendedReceipt, GenerateKey, GeneratedKey, Health, HpkeConfig, HpkeOpen, HpkeOpened, Inclusion,
+        InstanceInfo, KeyKind, QuoteAnswer, QuoteAsk, StoredReceipt,
+    },
+};
+
+/// A client of one guest. A refusal is [`HttpError::Refused`], whose body is a [`crate::LocalErrorBody`] on `/freehold`
+/// paths and plain text on `/rofl` paths.
+#[derive(Debug, Clone)]
+pub struct LocalClient {
+    http: HttpClient,
+}
+
+impl LocalClient {
+    /// A client with the default bounds.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self::with_limits(endpoint, HttpLimits::default())
+    }
+
+    /// A client with bounds of the caller's.
+    pub fn with_limits(endpoint: Endpoint, limits: HttpLimits) -> Self {
+        Self { http: HttpClient::with_limits(endpoint, limits) }
+    }
+
+    /// `GET /rofl/v1/app/id`; `None` where the text is no app id.
+    ///
+    /// # Errors
+    /// Any [`HttpError`].
+    pub async fn app_id(&self) -> Result<Option<AppId>, HttpError> {
+        let request = Request::get("/rofl/v1/app/id").body(full_body(Vec::new()))?;
+        let text = self.http.send(request).await?.success().await?.bytes().await?;
+        Ok(std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()))
+    }
+
+    /// `POST /rofl/v1/keys/generate`.
+    ///
+    /// # Errors
+    /// Any [`HttpError`].
+    pub async fn generate_key(&self, key_id: &str, kind: KeyKind) -> Result<GeneratedKey, HttpError> {
+        self.http.post_json("/rofl/v1/keys/generate", &GenerateKey { key_id: key_id.to_owned(), kind }).await
+    }
+
+    /// `GET /rofl/v1/metadata`.
+    ///
+    /// # Errors
+    /// Any [`HttpError`].
+    pub async fn metadata(&self) -> Result<BTreeMap<String, String>, HttpError> {
+        self.http.get_json("/rofl/v1/metadata").await
+    }
+
+    /// `GET /freehold/v1/instance`.
+    ///
+    /// # Errors
+    /// Any [`HttpError`].
+    pub async fn instance(&self) -> Result<InstanceInfo, HttpError> {
+        self.http.get_json("/freehold/v1/instance").await
+    }
+
+    /// `GET /freehold/v1/health`, whether ready or not.
+    ///
+    /// # Errors
+    /// Any [`HttpError`] but [`HttpError::Refused`].
+    pub async fn health(&self) -> Result<Health, HttpError> {
+        let request = Request::get("/freehold/v1/health").body(full_body(Vec::new()))?;
+        self.http.send(request).await?.json().await
+    }
+
+    /// `POST /freehold/v1/quote`.
+    ///
+    /// # Errors
+    /// Any [`HttpError`]; [`HttpError::Refused`] with 429 when the queue is full.
+    pub async fn quote(&self, nonce: Option<Digest>) -> Result<QuoteAnswer, HttpError> {
+        self.http.post_json("/freehold/v1/quote", &QuoteAsk { nonce }).await
+    }
+
+    /// `GET /freehold/v1/hpke/config`.
+    ///
+    /// # Errors
+    /// Any [`HttpError`].
+    pub async fn hpke_config(&self) -> Result<HpkeConfig, HttpError> {
+        self.http.get_json("/freehold/v1/hpke/config").await
+    }
+
+    /// `POST /freehold/v1/hpke/open`.
+    ///
+    /// # Errors
+    /// Any [`HttpError`]; [`HttpError::Refused`] with 422 where the body cannot be opened.
+    pub async fn hpke_open(&self, ask: &HpkeOpen) -> Result<HpkeOpened, HttpError> {
+        self.http.post_json("/freehold/v1/hpke/open", ask).await
+    }
+
+    /// `POST /freehold/v1/receipts/append`; returns once the receipt is durable.
+    ///
+    /// # Errors
+    /// Any [`HttpError`].
+    pub async fn append_receipt(&self, receipt: &AppendReceipt) -> Result<AppendedReceipt, HttpError> {
+        self.http.post_json("/freehold/v1/receipts/append", receipt).await
+    }
+
+    /// `GET /freehold/v1/receipts/{id}` of a receipt id or completion id.
+    ///
+    /// # Errors
+    /// Any [`HttpError`]; [`HttpError::Refused`] with 404 where there is none.
+    pub async fn receipt(&self, id: &str) -> Result<StoredReceipt, HttpError> {
+        self.http.get_json(&format!("/freehold/v1/receipts/{id}")).await
+    }
+
+    /// `GET /freehold/v1/receipts/{id}/inclusion`.
+    ///
+    /// # Errors
+    /// As [`Self::receipt`].
+    pub async fn inclusion(&self, id: &str) -> Result<Inclusion, HttpError> {
+        self.http.get_json(&format!("/freehold/v1/receipts/{id}/inclusion")).await
+    }
+
+    /// `POST /rofl/v1/metadata`: replaces all pairs.
+    ///
+    /// # Errors
+    /// Any [`HttpError`].
+    pub async fn set_metadata(&self, pairs: &BTreeMap<String, String>) -> Result<(), HttpError> {
+        let request = Request::post("/rofl/v1/metadata")
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(full_body(json!(pairs).to_string()))?;
+        self.http.send(request).await?.success().await.map(drop)
+    }
+}

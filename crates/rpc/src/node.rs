@@ -1,0 +1,194 @@
+//! Types of the node's methods (`spec/rpc.md`): `freehold_*` whole, and of `eth_*` what our own clients read.
+//!
+//! Hex carries `0x`; heights and seconds are JSON numbers, and hex quantities are read too. Canonical documents travel
+//! as hex. Nothing here is verified: see the module doc of `freehold-verify`.
+
+use freehold_primitives::{Account, Digest, Height, NetworkKey, UnixSeconds};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::hexed::{HexBytes, prefixed, prefixed_option};
+
+/// Most headers in a [`Finality`]: the lag that a payload may have, and itself.
+pub const HEADERS_MAX: usize = 17;
+
+/// Answer of `freehold_getFinality(height)`: the first payload with its own certificate whose `executed` is at or above
+/// the height, and the headers from the height to there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finality {
+    /// Height that was asked for; the first header's.
+    pub height: Height,
+    /// RLP of the headers, oldest first; the last one's hash stands in `payload_head.executed`.
+    pub headers: Vec<HexBytes>,
+    /// Canonical document of the payload's head.
+    pub payload_head: HexBytes,
+    /// Canonical document of the certificate over it.
+    pub certificate: HexBytes,
+}
+
+/// One leaf of the state tree with its proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeafProof {
+    /// Key in the tree; whoever checks computes it again from address and slot.
+    #[serde(with = "prefixed")]
+    pub key: Digest,
+    /// Value; null where the leaf is proven absent.
+    pub value: Option<HexBytes>,
+    /// Proof bytes (`spec/state-proof.md`).
+    pub proof: HexBytes,
+}
+
+/// Answer of `freehold_getProof(address, [slots], tag)`, at the newest executed height.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    /// Height whose state it is.
+    pub height: Height,
+    /// State root after that height.
+    #[serde(with = "prefixed")]
+    pub state_root: Digest,
+    /// Slots, in the order asked for.
+    pub proofs: Vec<LeafProof>,
+    /// The account itself.
+    pub account: LeafProof,
+}
+
+/// One share of a derived key, of `freehold_keyShares(grant_id)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyShare {
+    /// Index of the validator's share, from 0.
+    pub index: u32,
+    /// The share, encrypted to the instance's transport key.
+    pub share: HexBytes,
+}
+
+/// A moment in [`NodeStatus`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusMoment {
+    /// Height of the block.
+    pub height: Height,
+    /// Its hash.
+    #[serde(with = "prefixed")]
+    pub block_hash: Digest,
+    /// Header time.
+    pub time_unix_s: UnixSeconds,
+}
+
+/// Answer of `freehold_status()`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeStatus {
+    /// Name and version of the software.
+    pub version: String,
+    /// Chain id.
+    pub chain_id: u64,
+    /// Digest of the genesis.
+    #[serde(with = "prefixed")]
+    pub genesis_hash: Digest,
+    /// The network key.
+    #[serde(with = "prefixed")]
+    pub network_key: NetworkKey,
+    /// Newest executed block (`latest`).
+    pub latest: StatusMoment,
+    /// Newest block under a certificate (`finalized`).
+    pub finalized: StatusMoment,
+    /// Validators of the term.
+    pub validators: u32,
+    /// `false` where the genesis admits roots of trust for development.
+    pub production: bool,
+    /// How the key shares came to be: `trusted-dealer` or `distributed`.
+    pub key_ceremony: String,
+    /// Transactions waiting in the pool.
+    pub pool: u64,
+}
+
+/// Answer of `freehold_collateral(domain, fmspc)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollateralDocument {
+    /// Canonical document of the `CollateralEntry`.
+    pub entry: HexBytes,
+    /// The collateral document whose digest the entry names.
+    pub document: HexBytes,
+}
+
+/// An integer that Ethereum writes as `0x…`; plain numbers are read too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct QuantityU64(pub u64);
+
+impl Serialize for QuantityU64 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:#x}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for QuantityU64 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Number(u64),
+            Text(String),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Number(number) => Ok(Self(number)),
+            Form::Text(text) => {
+                let digits = text.strip_prefix("0x").ok_or_else(|| D::Error::custom("a quantity opens with 0x"))?;
+                u64::from_str_radix(digits, 16).map(Self).map_err(|_| D::Error::custom("no 64-bit quantity"))
+            }
+        }
+    }
+}
+
+/// What our clients read of an Ethereum block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockSummary {
+    /// Height.
+    pub number: QuantityU64,
+    /// Hash.
+    #[serde(with = "prefixed")]
+    pub hash: Digest,
+    /// Header time.
+    pub timestamp: QuantityU64,
+    /// Base fee in wei.
+    pub base_fee_per_gas: Option<QuantityU64>,
+}
+
+/// What our clients read of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRecord {
+    /// Contract that logged.
+    #[serde(with = "prefixed")]
+    pub address: Account,
+    /// Topics.
+    pub topics: Vec<HexBytes>,
+    /// Data.
+    pub data: HexBytes,
+}
+
+/// What our clients read of an Ethereum receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TransactionReceipt {
+    /// Hash of the transaction.
+    #[serde(with = "prefixed")]
+    pub transaction_hash: Digest,
+    /// Height of its block.
+    pub block_number: QuantityU64,
+    /// Hash of its block.
+    #[serde(with = "prefixed")]
+    pub block_hash: Digest,
+    /// 1 for success, 0 for a revert.
+    pub status: QuantityU64,
+    /// Gas used.
+    pub gas_used: QuantityU64,
+    /// Contract that it created.
+    #[serde(with = "prefixed_option", default)]
+    pub contract_address: Option<Account>,
+    /// Logs.
+    pub logs: Vec<LogRecord>,
+}

@@ -1,0 +1,346 @@
+//! A JSON-RPC 2.0 client of a node, or of the host's relay to one.
+//!
+//! Answers are data, not truth: what matters is checked against the network key by `freehold-verify`.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use freehold_primitives::{Account, Canonical, CodecError, Digest, Genesis, Height, NetworkKey, TrustDomain};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json, value::RawValue};
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    endpoint::Endpoint,
+    hexed::HexBytes,
+    http_client::{HttpClient, HttpError, HttpLimits},
+    node::{
+        BlockSummary, CollateralDocument, Finality, HEADERS_MAX, KeyShare, NodeStatus, Proof, QuantityU64,
+        TransactionReceipt,
+    },
+};
+
+/// Pause between two looks for a receipt.
+const RECEIPT_POLL: Duration = Duration::from_millis(20);
+/// Most shares that an answer may hold.
+const SHARES_MAX: usize = 1024;
+
+/// Why a node gave no usable answer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The node cannot be reached, or the exchange broke.
+    #[error(transparent)]
+    Unreachable(HttpError),
+    /// The node refused the call.
+    #[error("the node refused {method}: {message} (code {code})")]
+    Refused {
+        /// Method.
+        method: String,
+        /// JSON-RPC error code.
+        code: i64,
+        /// What it said.
+        message: String,
+        /// What it added.
+        data: Option<Value>,
+    },
+    /// The answer is no JSON-RPC, or its result has another shape.
+    #[error("the node's answer to {method} cannot be read: {reason}")]
+    Malformed {
+        /// Method.
+        method: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A transaction was not executed in time.
+    #[error("transaction {tx_hash} was not executed within {limit:?}")]
+    NotExecuted {
+        /// The transaction.
+        tx_hash: Digest,
+        /// How long was waited.
+        limit: Duration,
+    },
+}
+
+/// What a transaction costs now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeeQuote {
+    /// `maxFeePerGas`: twice the base fee, and the tip.
+    pub max_fee_per_gas: u128,
+    /// `maxPriorityFeePerGas`.
+    pub max_priority_fee_per_gas: u128,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    result: Option<Box<RawValue>>,
+    #[serde(default)]
+    error: Option<Refusal>,
+    #[serde(default)]
+    id: Value,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    code: i64,
+    message: String,
+    #[serde(default)]
+    data: Option<Value>,
+}
+
+/// A client of one node. Cloning shares its connections.
+#[derive(Debug, Clone)]
+pub struct NodeClient {
+    http: HttpClient,
+    id: Arc<AtomicU64>,
+}
+
+impl NodeClient {
+    /// A client with the default bounds.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self::with_limits(endpoint, HttpLimits::default())
+    }
+
+    /// A client with bounds of the caller's.
+    pub fn with_limits(endpoint: Endpoint, limits: HttpLimits) -> Self {
+        Self { http: HttpClient::with_limits(endpoint, limits), id: Arc::new(AtomicU64::new(1)) }
+    }
+
+    /// Where it sends to.
+    pub const fn endpoint(&self) -> &Endpoint {
+        self.http.endpoint()
+    }
+
+    /// Any method. `params` is a tuple or list; a null result reads as `Option::None` or [`Value::Null`].
+    ///
+    /// # Errors
+    /// [`NodeError::Unreachable`], [`NodeError::Refused`], [`NodeError::Malformed`].
+    pub async fn call<T: DeserializeOwned>(&self, method: &str, params: impl Serialize) -> Result<T, NodeError> {
+        let id = self.id.fetch_add(1, Ordering::Relaxed);
+        let malformed = |reason: String| NodeError::Malformed { method: method.to_owned(), reason };
+        let params = serde_json::to_value(params).map_err(|error| malformed(error.to_string()))?;
+        let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        let answer: Answer = self.http.post_json("/", &request).await.map_err(|error| match error {
+            HttpError::Malformed { source, .. } => malformed(source.to_string()),
+            other => NodeError::Unreachable(other),
+        })?;
+        if let Some(Refusal { code, message, data }) = answer.error {
+            return Err(NodeError::Refused { method: method.to_owned(), code, message, data });
+        }
+        if answer.id != Value::from(id) {
+            return Err(malformed("it answers another request".to_owned()));
+        }
+        let text = answer.result.as_ref().map_or("null", |raw| raw.get());
+        serde_json::from_str(text).map_err(|error| malformed(error.to_string()))
+    }
+
+    async fn quantity(&self, method: &str, params: impl Serialize) -> Result<u64, NodeError> {
+        self.call::<QuantityU64>(method, params).await.map(|quantity| quantity.0)
+    }
+
+    /// `eth_chainId`.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn chain_id(&self) -> Result<u64, NodeError> {
+        self.quantity("eth_chainId", ()).await
+    }
+
+    /// `eth_blockNumber`: the newest executed height.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn block_number(&self) -> Result<Height, NodeError> {
+        self.quantity("eth_blockNumber", ()).await
+    }
+
+    /// `eth_getBlockByNumber` of a tag (`latest`, `finalized`).
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn block(&self, tag: &str) -> Result<Option<BlockSummary>, NodeError> {
+        self.call("eth_getBlockByNumber", (tag, false)).await
+    }
+
+    /// `eth_getTransactionCount` with `pending`: the next nonce of an account.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn nonce(&self, account: &Account) -> Result<u64, NodeError> {
+        self.quantity("eth_getTransactionCount", (prefixed(account), "pending")).await
+    }
+
+    /// `eth_getBalance`, as a big-endian integer.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn balance(&self, account: &Account) -> Result<[u8; 32], NodeError> {
+        let text: String = self.call("eth_getBalance", (prefixed(account), "latest")).await?;
+        let digits = text.strip_prefix("0x").filter(|digits| (1..=64).contains(&digits.len()));
+        let mut balance = [0; 32];
+        let padded = digits.map(|digits| format!("{digits:0>64}"));
+        match padded.map(|padded| hex::decode_to_slice(padded, &mut balance)) {
+            Some(Ok(())) => Ok(balance),
+            _ => Err(NodeError::Malformed { method: "eth_getBalance".to_owned(), reason: "no quantity".to_owned() }),
+        }
+    }
+
+    /// Fees for a transaction now: the newest base fee twice, and a tip of one wei.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn fees(&self) -> Result<FeeQuote, NodeError> {
+        let base = self.block("latest").await?.and_then(|block| block.base_fee_per_gas).ok_or_else(|| {
+            NodeError::Malformed { method: "eth_getBlockByNumber".to_owned(), reason: "no base fee".to_owned() }
+        })?;
+        Ok(FeeQuote { max_fee_per_gas: u128::from(base.0) * 2 + 1, max_priority_fee_per_gas: 1 })
+    }
+
+    /// `eth_call` at the newest block.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn eth_call(&self, to: &Account, data: Vec<u8>) -> Result<Vec<u8>, NodeError> {
+        let call = json!({"to": prefixed(to), "data": HexBytes(data)});
+        self.call::<HexBytes>("eth_call", (call, "latest")).await.map(|bytes| bytes.0)
+    }
+
+    /// `eth_estimateGas` of a call from an account.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn estimate_gas(&self, from: &Account, to: &Account, data: Vec<u8>) -> Result<u64, NodeError> {
+        let call = json!({"from": prefixed(from), "to": prefixed(to), "data": HexBytes(data)});
+        self.quantity("eth_estimateGas", (call,)).await
+    }
+
+    /// `eth_sendRawTransaction`.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn send_raw_transaction(&self, transaction: Vec<u8>) -> Result<Digest, NodeError> {
+        self.call("eth_sendRawTransaction", (HexBytes(transaction),)).await
+    }
+
+    /// `eth_getTransactionReceipt`.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn receipt(&self, tx_hash: &Digest) -> Result<Option<TransactionReceipt>, NodeError> {
+        self.call("eth_getTransactionReceipt", (prefixed(tx_hash),)).await
+    }
+
+    /// Waits until a transaction is executed.
+    ///
+    /// # Errors
+    /// As [`Self::call`], and [`NodeError::NotExecuted`].
+    pub async fn wait_for_receipt(&self, tx_hash: &Digest, limit: Duration) -> Result<TransactionReceipt, NodeError> {
+        let end = Instant::now() + limit;
+        loop {
+            if let Some(receipt) = self.receipt(tx_hash).await? {
+                return Ok(receipt);
+            }
+            if Instant::now() >= end {
+                return Err(NodeError::NotExecuted { tx_hash: *tx_hash, limit });
+            }
+            sleep(RECEIPT_POLL).await;
+        }
+    }
+
+    /// `freehold_networkKey`. A key to trust comes from elsewhere than the node.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn network_key(&self) -> Result<NetworkKey, NodeError> {
+        self.call("freehold_networkKey", ()).await
+    }
+
+    /// `freehold_genesis`.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn genesis(&self) -> Result<Genesis, NodeError> {
+        let document: HexBytes = self.call("freehold_genesis", ()).await?;
+        Genesis::from_canonical(&document.0).map_err(|error: CodecError| NodeError::Malformed {
+            method: "freehold_genesis".to_owned(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// `freehold_getFinality`; null while no certificate covers the height.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn finality(&self, height: Height) -> Result<Option<Finality>, NodeError> {
+        let finality: Option<Finality> = self.call("freehold_getFinality", (height,)).await?;
+        if finality.as_ref().is_some_and(|finality| finality.headers.len() > HEADERS_MAX) {
+            return Err(NodeError::Malformed {
+                method: "freehold_getFinality".to_owned(),
+                reason: format!("more than {HEADERS_MAX} headers"),
+            });
+        }
+        Ok(finality)
+    }
+
+    /// `freehold_getProof` at the newest executed height.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn proof(&self, account: &Account, slots: &[[u8; 32]]) -> Result<Proof, NodeError> {
+        let slots: Vec<String> = slots.iter().map(|slot| prefixed(&Digest(*slot))).collect();
+        self.call("freehold_getProof", (prefixed(account), slots, "latest")).await
+    }
+
+    /// `freehold_getContent`: bytes kept under a content digest.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn content(&self, digest: &Digest) -> Result<Option<Vec<u8>>, NodeError> {
+        let bytes: Option<HexBytes> = self.call("freehold_getContent", (prefixed(digest),)).await?;
+        Ok(bytes.map(|bytes| bytes.0))
+    }
+
+    /// `freehold_keyShares` of a live grant.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn key_shares(&self, grant_id: &Digest) -> Result<Vec<KeyShare>, NodeError> {
+        let shares: Vec<KeyShare> = self.call("freehold_keyShares", (prefixed(grant_id),)).await?;
+        if shares.len() > SHARES_MAX {
+            let reason = format!("more than {SHARES_MAX} shares");
+            return Err(NodeError::Malformed { method: "freehold_keyShares".to_owned(), reason });
+        }
+        Ok(shares)
+    }
+
+    /// `freehold_status`.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn status(&self) -> Result<NodeStatus, NodeError> {
+        self.call("freehold_status", ()).await
+    }
+
+    /// `freehold_collateral` of a platform family under a trust domain; null where the chain has none.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn collateral(
+        &self,
+        domain: TrustDomain,
+        fmspc: &[u8; 6],
+    ) -> Result<Option<CollateralDocument>, NodeError> {
+        self.call("freehold_collateral", (domain.as_str(), HexBytes(fmspc.to_vec()))).await
+    }
+}
+
+fn prefixed(id: &impl std::fmt::Display) -> String {
+    format!("0x{id}")
+}
