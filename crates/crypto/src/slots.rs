@@ -1,0 +1,96 @@
+//! Where state lies: module addresses, keys of the state tree, slots of entries (`spec/encoding.md` §4).
+//!
+//! `ledger` writes by these functions and `verify` reads by them; nothing else makes a slot.
+
+use freehold_primitives::{
+    Account, AppId, Digest, Generation,
+    entries::{CollateralKind, DenySubject, EntryKind},
+};
+
+use crate::hash::{hash, keccak256};
+
+const fn module(last: u8) -> Account {
+    let mut bytes = [0; 20];
+    bytes[17] = 0xf4;
+    bytes[18] = 0xee;
+    bytes[19] = last;
+    Account(bytes)
+}
+
+/// Apps, their instances, deny entries and used evidence.
+pub const APPS: Account = module(1);
+/// Grants of derived keys.
+pub const KEYS: Account = module(2);
+/// Anchors of receipt logs.
+pub const LOG: Account = module(3);
+/// Collateral of trust domains.
+pub const COLLATERAL: Account = module(4);
+/// Validators and their terms.
+pub const VALIDATORS: Account = module(5);
+/// Models.
+pub const MODELS: Account = module(6);
+/// Visibility of an account's storage.
+pub const VISIBILITY: Account = module(7);
+
+const TREE_DOMAIN: &str = "freehold tree";
+
+/// Key of an account's leaf in the state tree.
+pub fn account_key(account: &Account) -> Digest {
+    hash(TREE_DOMAIN, &[&[1], account.as_bytes()])
+}
+
+/// Key of a public storage slot's leaf in the state tree.
+pub fn storage_key(account: &Account, slot: &[u8; 32]) -> Digest {
+    hash(TREE_DOMAIN, &[&[2], account.as_bytes(), slot])
+}
+
+/// Slot of an entry: keccak-256 of its kind byte and its id.
+pub fn entry_slot(kind: EntryKind, id: &[u8]) -> [u8; 32] {
+    keccak256(&[&[kind as u8], id]).0
+}
+
+/// Module that holds entries of a kind.
+pub const fn entry_module(kind: EntryKind) -> Account {
+    match kind {
+        EntryKind::App
+        | EntryKind::AppVersion
+        | EntryKind::Instance
+        | EntryKind::UsedEvidence
+        | EntryKind::Account
+        | EntryKind::Deny => APPS,
+        EntryKind::Grant => KEYS,
+        EntryKind::Anchor | EntryKind::Log => LOG,
+        EntryKind::Collateral => COLLATERAL,
+    }
+}
+
+/// Id bytes of an [`EntryKind::AppVersion`] entry: app id, version.
+pub fn app_version_id(app: &AppId, version: u32) -> [u8; 25] {
+    let mut id = [0; 25];
+    id[..21].copy_from_slice(app.as_bytes());
+    id[21..].copy_from_slice(&version.to_be_bytes());
+    id
+}
+
+/// Id bytes of an [`EntryKind::Deny`] entry: app id, kind byte of the subject, the subject.
+pub fn deny_id(app: &AppId, kind: DenySubject, subject: &[u8]) -> Vec<u8> {
+    [app.as_bytes().as_slice(), &[kind as u8], subject].concat()
+}
+
+/// Id bytes of an [`EntryKind::Anchor`] entry: instance id, index.
+pub fn anchor_id(instance: &Digest, index: u64) -> [u8; 40] {
+    let mut id = [0; 40];
+    id[..32].copy_from_slice(instance.as_bytes());
+    id[32..].copy_from_slice(&index.to_be_bytes());
+    id
+}
+
+/// Id bytes of an [`EntryKind::Collateral`] entry: kind byte, key.
+pub fn collateral_id(kind: CollateralKind, key: &[u8]) -> Vec<u8> {
+    [&[kind as u8], key].concat()
+}
+
+/// Id of a grant: which instance gets which generation of which context.
+pub fn grant_id(instance: &Digest, context: &str, generation: Generation) -> Digest {
+    hash("freehold grant", &[instance.as_bytes(), &generation.to_be_bytes(), context.as_bytes()])
+}
