@@ -2,7 +2,7 @@
 //!
 //! The host can refuse or delay, which the guest notices on the chain; it can change nothing, since the guest signs.
 
-use freehold_primitives::{Account, Digest, TrustDomain};
+use freehold_primitives::{Account, Digest};
 use serde::{Deserialize, Serialize};
 
 use crate::hexed::{BareHex, bare_signature};
@@ -31,29 +31,4 @@ pub struct RegistrationSubmit {
 pub struct RegistrationSubmitted {
     /// Hash of the transaction that carries it.
     pub tx_hash: Digest,
-}
-
-/// `POST /v1/collateral`: see that the chain has current collateral of this family.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CollateralAsk {
-    /// Word of the trust domain ([`TrustDomain::as_str`]).
-    pub trust_domain: String,
-    /// Platform family, 6 bytes.
-    pub fmspc: BareHex,
-}
-
-impl CollateralAsk {
-    /// Asks for the collateral of a family under a domain.
-    pub fn new(domain: TrustDomain, fmspc: [u8; 6]) -> Self {
-        Self { trust_domain: domain.as_str().to_owned(), fmspc: BareHex(fmspc.to_vec()) }
-    }
-}
-
-/// Answer to [`CollateralAsk`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CollateralAnswer {
-    /// Hash of the transaction that brought it; `None` when the chain had it already.
-    pub tx_hash: Option<Digest>,
 }

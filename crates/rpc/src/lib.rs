@@ -13,7 +13,7 @@ mod node_client;
 #[cfg(test)]
 mod tests;
 
-pub use control::{CONTROL_BODY_BYTES_MAX, CollateralAnswer, CollateralAsk, RegistrationSubmit, RegistrationSubmitted};
+pub use control::{CONTROL_BODY_BYTES_MAX, RegistrationSubmit, RegistrationSubmitted};
 pub use endpoint::{Endpoint, EndpointError, SOCKET_PATH_BYTES_MAX};
 pub use hexed::{BareHex, Base64Text, HexBytes, bare_signature, prefixed, prefixed_option};
 pub use http_client::{HttpBody, HttpClient, HttpError, HttpLimits, HttpResponse, RequestBody, full_body, stream_body};

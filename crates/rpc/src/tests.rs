@@ -91,26 +91,22 @@ async fn silence_is_a_timeout() {
     assert!(matches!(error, NodeError::Unreachable(HttpError::Timeout { .. })), "{error}");
 }
 
+fn with_length(body: &str) -> &'static str {
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).leak()
+}
+
 #[tokio::test]
 async fn refusals_and_garbage_are_told_apart() {
-    let refused = serve_once(
-        "HTTP/1.1 200 OK\r\ncontent-length: 76\r\n\r\n\
-         {\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32601,\"message\":\"no such method\"}}",
-    );
-    let error = NodeClient::new(refused.await).chain_id().await.unwrap_err();
+    let refused = with_length(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"no such method"}}"#);
+    let error = NodeClient::new(serve_once(refused).await).chain_id().await.unwrap_err();
     assert!(matches!(error, NodeError::Refused { code: -32601, .. }), "{error}");
-    let garbage = serve_once("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await;
-    let error = NodeClient::new(garbage).chain_id().await.unwrap_err();
+    let error = NodeClient::new(serve_once(with_length("hello")).await).chain_id().await.unwrap_err();
     assert!(matches!(error, NodeError::Malformed { .. }), "{error}");
-    let other =
-        serve_once("HTTP/1.1 200 OK\r\ncontent-length: 39\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":\"0x10\"}");
-    let error = NodeClient::new(other.await).chain_id().await.unwrap_err();
+    let other = with_length(r#"{"jsonrpc":"2.0","id":7,"result":"0x10"}"#);
+    let error = NodeClient::new(serve_once(other).await).chain_id().await.unwrap_err();
     assert!(matches!(error, NodeError::Malformed { .. }), "{error}");
-    let large = serve_once(
-        "HTTP/1.1 200 OK\r\n\r\n................................................................\
-                            ................................................................",
-    );
-    let error = NodeClient::with_limits(large.await, short()).chain_id().await.unwrap_err();
+    let large = with_length(&".".repeat(101));
+    let error = NodeClient::with_limits(serve_once(large).await, short()).chain_id().await.unwrap_err();
     assert!(matches!(error, NodeError::Unreachable(HttpError::TooLarge { .. })), "{error}");
 }
 
