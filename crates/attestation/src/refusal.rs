@@ -1,0 +1,167 @@
+//! Why evidence or collateral is refused: stable numeric codes in five classes (`spec/evidence.md` §5).
+//!
+//! Codes enter consensus and never change their meaning; texts are for people and may change. A code is 100 times its
+//! class plus a number within it.
+
+use thiserror::Error;
+
+/// What kind of refusal a code is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum RefusalClass {
+    /// The bytes are malformed, not canonical, or a signature over them is wrong.
+    Invalid = 1,
+    /// Well-formed, but not vouched for by a root of trust, or revoked by it.
+    Untrusted = 2,
+    /// Right at another time.
+    Expired = 3,
+    /// Something needed for a verdict is missing.
+    Unavailable = 4,
+    /// Genuine, but not what the policy accepts.
+    Policy = 5,
+}
+
+macro_rules! refusals {
+    ($($(#[$meta:meta])* $name:ident = $code:literal, $text:literal;)*) => {
+        /// A refusal with its stable code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Error)]
+        #[repr(u16)]
+        #[non_exhaustive]
+        pub enum Refusal {
+            $($(#[$meta])* #[error($text)] $name = $code,)*
+        }
+
+        impl Refusal {
+            /// Every refusal, by code.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The refusal with this code.
+            pub const fn from_code(code: u16) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+refusals! {
+    /// Evidence is longer than its bound.
+    EvidenceTooLong = 101, "evidence is longer than its bound";
+    /// Evidence ends inside a field, or a length field claims more than is there.
+    EvidenceTruncated = 102, "evidence ends inside a field";
+    /// Bytes stand behind a field that should end the evidence.
+    EvidenceTrailing = 103, "evidence carries bytes behind its end";
+    /// Not a version 4 TDX quote with ECDSA-P256 keys by Intel's quoting enclave format.
+    QuoteFormat = 104, "not a version 4 TDX quote signed with ECDSA-P256";
+    /// Certification data is not of type 6 around type 5.
+    CertificationType = 105, "certification data is not a QE report around a PCK certificate chain";
+    /// A signature in the quote is not in the lower half (`canonicalise` fixes that).
+    SignatureNotCanonical = 106, "a signature in the quote is not in its canonical lower half";
+    /// The PCK chain is not exactly three canonical PEM certificates and one NUL.
+    ChainNotCanonical = 107, "the PCK certificate chain is not in its canonical form";
+    /// The attestation key did not sign this header and body.
+    QuoteSignature = 108, "the signature over the quote's header and body is wrong";
+    /// The quoting enclave did not vouch for this attestation key.
+    QuotingEnclaveBinding = 109, "the quoting enclave's report does not bind the attestation key";
+    /// The PCK did not sign this quoting enclave report.
+    QuotingEnclaveSignature = 110, "the signature over the quoting enclave's report is wrong";
+    /// The PCK certificate lacks the platform's identity or garbles it.
+    PlatformCertificate = 111, "the PCK certificate does not describe a platform";
+    /// Collateral, or a part of it, is longer than its bound.
+    CollateralTooLong = 120, "collateral is longer than its bound";
+    /// Collateral is not a canonical document.
+    CollateralFormat = 121, "collateral is not a canonical document";
+    /// TCB info or QE identity is not JSON of the known form, or repeats a name.
+    CollateralJson = 122, "TCB info or QE identity is not well-formed";
+    /// TCB info or QE identity is not signed by its signer.
+    CollateralSignature = 123, "the signature over TCB info or QE identity is wrong";
+    /// An issuer chain in the collateral is malformed.
+    CollateralChain = 124, "an issuer chain in the collateral is malformed";
+    /// A revocation list is malformed or its signature is wrong.
+    RevocationList = 125, "a revocation list is malformed or wrongly signed";
+    /// A configured root certificate cannot be read.
+    RootMalformed = 126, "a root certificate cannot be read";
+    /// Refused by the verifier for a reason without a code of its own.
+    OtherInvalid = 199, "the evidence does not verify";
+    /// The chain ends in no root of trust of this network.
+    UnknownRoot = 201, "the certificate chain ends in no root of trust of this network";
+    /// A certificate was not issued under the root it names.
+    CertificateChain = 202, "a certificate was not issued under its root";
+    /// A certificate is revoked.
+    CertificateRevoked = 203, "a certificate is revoked";
+    /// The platform's TCB is revoked: its keys count as compromised.
+    TcbRevoked = 204, "the platform's TCB is revoked";
+    /// Evidence and collateral are of different platform families.
+    PlatformFamily = 205, "the collateral is for another platform family";
+    /// The quoting enclave is not the one the collateral names.
+    QuotingEnclave = 206, "the quoting enclave is not the one that the collateral names";
+    /// The TDX module is not one the collateral names.
+    TdxModule = 207, "the TDX module is not one that the collateral names";
+    /// No TCB level of the collateral matches: the platform is older than all of them.
+    TcbUnknown = 208, "the platform matches no TCB level";
+    /// Collateral is for another kind of TEE.
+    CollateralKind = 209, "the collateral is for another kind of TEE";
+    /// A root of trust for development in a production network.
+    EmulatedRoot = 210, "a production network lists a root of trust for development";
+    /// TCB info or QE identity has passed its next update.
+    CollateralExpired = 301, "the collateral has expired";
+    /// Collateral, or a revocation list in it, is dated in the future.
+    CollateralNotYetValid = 302, "the collateral is dated in the future";
+    /// A revocation list has passed its next update.
+    RevocationListExpired = 303, "a revocation list has expired";
+    /// A certificate has expired.
+    CertificateExpired = 304, "a certificate has expired";
+    /// A certificate is not yet valid.
+    CertificateNotYetValid = 305, "a certificate is not yet valid";
+    /// A part of the collateral is missing.
+    CollateralMissing = 401, "a part of the collateral is missing";
+    /// No revocation list answers for a certificate.
+    RevocationUnknown = 402, "no revocation list answers for a certificate";
+    /// The policy does not accept this trust domain.
+    PolicyTrustDomain = 501, "the policy does not accept this trust domain";
+    /// The TD can be debugged or profiled from outside; never accepted.
+    PolicyDebug = 502, "the TD can be debugged from outside";
+    /// TD attributes differ from the policy, or carry a bit that is never accepted.
+    PolicyTdAttributes = 503, "the TD's attributes are not accepted";
+    /// XFAM differs from the policy.
+    PolicyXfam = 504, "the TD's extended features are not accepted";
+    /// No accepted release has these registers.
+    PolicyMeasurement = 505, "no accepted release has this measurement";
+    /// MRSEAM is not in the policy's list.
+    PolicySeamModule = 506, "the TDX module is not in the policy's list";
+    /// TCB status is not accepted, nor within grace.
+    PolicyTcbStatus = 507, "the TCB status is not accepted";
+    /// TCB evaluation data number is too small.
+    PolicyEvaluationNumber = 508, "the TCB evaluation data number is below the policy's minimum";
+    /// The platform carries a denied advisory.
+    PolicyAdvisory = 509, "the platform carries an advisory that the policy denies";
+    /// Platform family is not in the policy's list.
+    PolicyFamilyNotAllowed = 510, "the platform family is not in the policy's list";
+    /// Platform family is denied.
+    PolicyFamilyDenied = 511, "the platform family is denied";
+    /// Platform is denied.
+    PolicyPlatformDenied = 512, "the platform is denied";
+    /// The platform is dynamic, caches keys or runs several threads a core, and the policy forbids that.
+    PolicyMultiPackage = 513, "the policy forbids dynamic platforms, cached keys and multithreading";
+}
+
+impl Refusal {
+    /// The stable code.
+    pub const fn code(self) -> u16 {
+        self as u16
+    }
+
+    /// The class.
+    pub const fn class(self) -> RefusalClass {
+        match self.code() / 100 {
+            1 => RefusalClass::Invalid,
+            2 => RefusalClass::Untrusted,
+            3 => RefusalClass::Expired,
+            4 => RefusalClass::Unavailable,
+            _ => RefusalClass::Policy,
+        }
+    }
+}
