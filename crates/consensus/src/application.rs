@@ -1,0 +1,111 @@
+//! What consensus asks of the one who fills and executes payloads.
+
+use std::future::Future;
+
+use freehold_crypto::{body_digest, payload_digest};
+use freehold_primitives::{
+    Blob, Canonical as _, Certificate, Digest, Executed, G1Point, Height, Payload, PayloadBody, PayloadHead, Term,
+};
+
+use crate::check::Position;
+
+/// The round a payload is proposed or verified in, and what it builds on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProposalContext {
+    /// Chain id of the genesis.
+    pub chain_id: u64,
+    /// Term of the engine.
+    pub term: Term,
+    /// View of the engine.
+    pub view: u64,
+    /// Index of the proposer in the sorted validator set.
+    pub proposer: u32,
+    /// Head of the parent.
+    pub parent: PayloadHead,
+    /// Digest of the parent's head.
+    pub parent_digest: Digest,
+    /// Seed of the parent's round; `None` exactly where the parent is the genesis payload.
+    pub parent_seed: Option<G1Point>,
+}
+
+impl ProposalContext {
+    /// Height of the payload.
+    pub const fn height(&self) -> Height {
+        self.parent.height + 1
+    }
+
+    /// The payload of this round with the given time, execution and body; the time is raised to the parent's.
+    pub fn payload(&self, timestamp_ms: u64, executed: Executed, body: &PayloadBody) -> Payload {
+        let body = body.to_canonical();
+        Payload {
+            head: PayloadHead {
+                chain_id: self.chain_id,
+                height: self.height(),
+                term: self.term,
+                view: self.view,
+                parent: self.parent_digest,
+                timestamp_ms: timestamp_ms.max(self.parent.timestamp_ms),
+                proposer: self.proposer,
+                executed,
+                parent_seed: self.parent_seed,
+                body: body_digest(&body),
+            },
+            body: Blob(body),
+        }
+    }
+
+    pub(crate) fn new(chain_id: u64, at: &Position, parent: PayloadHead, parent_seed: Option<G1Point>) -> Self {
+        let parent_digest = payload_digest(&parent);
+        let Position { term, view, proposer, .. } = *at;
+        Self { chain_id, term, view, proposer, parent, parent_digest, parent_seed }
+    }
+}
+
+/// A payload that is final.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinalizedPayload {
+    /// The payload.
+    pub payload: Payload,
+    /// Digest of its head.
+    pub digest: Digest,
+    /// Its own finalization certificate, where this validator has it; a payload may be final only through a
+    /// descendant's.
+    pub certificate: Option<Certificate>,
+    /// Seed of the round in which it was notarised, where this validator has it; the next payload's head carries it
+    /// in any case.
+    pub seed: Option<G1Point>,
+}
+
+/// A finalization certificate as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenCertificate {
+    /// Height of the payload, where known.
+    pub height: Option<Height>,
+    /// The certificate.
+    pub certificate: Certificate,
+}
+
+/// The one who fills payloads, judges them, and executes what is final.
+///
+/// Every future but that of [`finalized`](Self::finalized) and [`certificate`](Self::certificate) may be dropped
+/// before it ends: keep no half-made state across an await.
+pub trait Application: Clone + Send + Sync + 'static {
+    /// Makes the payload of a round this validator leads; it may wait for transactions, less than the leader
+    /// timeout. `None` gives the round up, which costs the network a timeout.
+    fn propose(&self, context: ProposalContext) -> impl Future<Output = Option<Payload>> + Send;
+
+    /// Judges a payload that passed [`check_payload`](crate::check_payload) and whose seed is right.
+    ///
+    /// `false` is final and must be what every honest validator says; where the verdict may still change, stay
+    /// pending: the engine drops the future when the round is over.
+    fn verify(&self, context: ProposalContext, payload: Payload) -> impl Future<Output = bool> + Send;
+
+    /// Takes a payload that is final. Called once per height and in order while the validator runs; returning
+    /// acknowledges it, so it must be durable by then. After a crash the payloads that were not yet acknowledged on
+    /// disk come again, the same at the same height: skip what is already executed.
+    fn finalized(&self, payload: FinalizedPayload) -> impl Future<Output = ()> + Send;
+
+    /// Takes a finalization certificate. Each is reported when it is first seen, in no promised order, and after a
+    /// restart the newest come again.
+    fn certificate(&self, seen: SeenCertificate) -> impl Future<Output = ()> + Send;
+}

@@ -1,0 +1,2 @@
+//! Tests of `block`.
+#![allow(clippy::unwrap_used)]

@@ -1,0 +1,2 @@
+//! Tests of `check`.
+#![allow(clippy::unwrap_used)]

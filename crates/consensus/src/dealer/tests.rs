@@ -1,0 +1,2 @@
+//! Tests of `dealer`.
+#![allow(clippy::unwrap_used)]

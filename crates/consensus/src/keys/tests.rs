@@ -1,0 +1,2 @@
+//! Tests of `keys`.
+#![allow(clippy::unwrap_used)]

@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod adapter;
+mod application;
+mod block;
+mod check;
+mod config;
+mod dealer;
+mod delivery;
+mod gossip;
+mod keys;
+mod network;
+mod reports;
+mod rounds;
+mod runtime;
+mod validator;
+
+pub use application::{Application, FinalizedPayload, ProposalContext, SeenCertificate};
+pub use block::{BlockError, genesis_payload};
+pub use check::{Fault, Position, check_payload};
+pub use config::{
+    ConfigError, GOSSIP_BYTES_MAX, GOSSIP_CHANNELS_MAX, GOSSIP_QUOTA_MAX, GossipChannel, Reach, Timers, Validator,
+};
+pub use dealer::{Dealt, trusted_dealer};
+pub use gossip::{GOSSIP_QUEUED_MAX, Gossip, GossipError, GossipReceiver, GossipSender};
+pub use keys::{
+    GenesisKeys, IdentityKey, KeyError, KeyMaterial, KeyShare, KeySource, ShareKind, VALIDATORS_MAX, network_key,
+};
+pub use runtime::Runtime;
+pub use validator::{History, StartError, Stopped, ValidatorHandle, start};

@@ -1,0 +1,135 @@
+//! The authenticated, encrypted network between validators: whom to reach, which channels, how large.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use commonware_consensus::{
+    marshal::{self, standard::Standard},
+    simplex,
+};
+use commonware_cryptography::{ChaCha20Poly1305, ed25519, sha256};
+use commonware_p2p::{
+    Address, AddressableManager as _, CheckedSender as _, LimitedSender as _, Recipients, authenticated::lookup,
+    max_message_size,
+};
+use commonware_runtime::Quota;
+use commonware_stream::{
+    cups::{self, Cups},
+    sake::{self, Sake},
+};
+use commonware_utils::{NZU32, NZUsize, ordered::Map};
+
+use crate::{
+    block::Block,
+    check::Scheme,
+    config::{Reach, Validator, engine_quota},
+    gossip::Pump,
+    keys::{VALIDATORS_MAX, engine_key},
+    runtime::Runtime,
+};
+
+/// Greatest difference between two validators' clocks at a handshake.
+const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(5);
+/// Longest handshake.
+const HANDSHAKE_AGE_MAX: Duration = Duration::from_secs(10);
+/// Messages in the mailboxes inside the network.
+const MAILBOX: NonZeroUsize = NZUsize!(1_024);
+/// First gossip channel; the engine's own stand below.
+const GOSSIP_CHANNEL_FIRST: u64 = 16;
+/// How often the start looks whether peers have come.
+const WARM_UP_STEP: Duration = Duration::from_millis(20);
+
+type Handshake = Cups<Sake<ed25519::PrivateKey>, ChaCha20Poly1305>;
+/// Peers and their standing.
+pub(crate) type Oracle = lookup::Oracle<ed25519::PublicKey>;
+/// Both ends of a channel.
+pub(crate) type Channel<E> = (lookup::Sender<ed25519::PublicKey, E>, lookup::Receiver<ed25519::PublicKey>);
+
+/// The engine's channels on the running network.
+pub(crate) struct Channels<E: Runtime> {
+    pub(crate) votes: Channel<E>,
+    pub(crate) certificates: Channel<E>,
+    pub(crate) rounds: Channel<E>,
+    pub(crate) backfill: Channel<E>,
+    pub(crate) blocks: Channel<E>,
+    pub(crate) oracle: Oracle,
+    pub(crate) task: commonware_runtime::Handle<()>,
+}
+
+/// Starts the network of a checked configuration.
+pub(crate) fn open<E: Runtime>(context: &E, config: &Validator, namespace: &[u8], pumps: Vec<Pump>) -> Channels<E> {
+    let settings = settings(config, namespace);
+    let (mut network, mut oracle) = lookup::Network::new(context.child("network"), settings);
+    oracle.track(0, peers(config));
+    let mut next = 0..;
+    let mut register = || network.register(next.next().unwrap_or_default(), engine_quota());
+    let (votes, certificates, rounds) = (register(), register(), register());
+    let (backfill, blocks) = (register(), register());
+    for ((index, pump), settings) in (0..).zip(pumps).zip(&config.gossip) {
+        let quota = Quota::per_second(settings.quota_per_s.try_into().unwrap_or(NZU32!(1)));
+        let (sender, receiver) = network.register(GOSSIP_CHANNEL_FIRST + index, quota);
+        context.child("gossip").with_attribute("channel", index).spawn(|_| pump.run(sender, receiver));
+    }
+    let task = network.start();
+    Channels { votes, certificates, rounds, backfill, blocks, oracle, task }
+}
+
+/// Waits until a quorum is connected, or the warm-up is over: a vote sent to nobody costs a timeout.
+pub(crate) async fn warm_up<E: Runtime>(context: &E, config: &Validator, channel: &Channel<E>) {
+    let validators = config.genesis.validators.len();
+    let needed = validators - (validators - 1) / 3 - 1;
+    let deadline = context.current() + config.timers.warm_up;
+    let mut sender = channel.0.clone();
+    while context.current() < deadline {
+        let connected = sender.check(Recipients::All).map_or(needed, |checked| checked.recipients().len());
+        if connected >= needed {
+            return;
+        }
+        context.sleep(WARM_UP_STEP).await;
+    }
+}
+
+/// The largest message of any channel.
+fn message_bytes_max(config: &Validator) -> u32 {
+    let members = u32::try_from(VALIDATORS_MAX).expect("a named bound far below 2^32");
+    let blocks = marshal::max_payload_size::<Standard<Block>, Scheme>(members, &());
+    let votes = simplex::max_payload_size::<Scheme, sha256::Digest>(members);
+    let gossip = config.gossip.iter().map(|channel| channel.message_bytes_max).max().unwrap_or(0);
+    max_message_size(&[blocks, votes, gossip])
+}
+
+fn settings(config: &Validator, namespace: &[u8]) -> lookup::Config<Handshake> {
+    let handshake = Cups::new(
+        Sake {
+            signer: config.identity.engine().clone(),
+            synchrony_bound: CLOCK_DIFFERENCE_MAX,
+            max_handshake_age: HANDSHAKE_AGE_MAX,
+            version: sake::Version::V1,
+        },
+        cups::Version::V1,
+    );
+    let peers = NonZeroUsize::new(config.genesis.validators.len()).unwrap_or(NonZeroUsize::MIN);
+    let bytes = message_bytes_max(config);
+    let namespace = [namespace, b" p2p"].concat();
+    let mut settings = match config.reach {
+        Reach::Public => lookup::Config::recommended(handshake, &namespace, config.listen, peers, bytes, MAILBOX),
+        Reach::Local => lookup::Config::local(handshake, &namespace, config.listen, peers, bytes, MAILBOX),
+    };
+    // Every channel's mailbox holds peers × sets × quota places from the start; one set is tracked.
+    settings.tracked_peer_sets = NonZeroUsize::MIN;
+    if config.reach == Reach::Local {
+        settings.bypass_ip_check = true;
+        settings.peer_connection_cooldown = Duration::from_millis(250);
+        settings.allowed_handshake_rate_per_ip = Quota::per_second(NZU32!(256));
+        settings.allowed_handshake_rate_per_subnet = Quota::per_second(NZU32!(512));
+        settings.dial_frequency = Duration::from_millis(100);
+    }
+    settings
+}
+
+fn peers(config: &Validator) -> Map<ed25519::PublicKey, Address> {
+    let own = (config.identity.public(), config.listen);
+    let others = config.peers.iter().copied().filter(|(key, _)| *key != own.0);
+    Map::from_iter_dedup(
+        others.chain([own]).filter_map(|(key, address)| Some((engine_key(&key)?, Address::from(address)))),
+    )
+}

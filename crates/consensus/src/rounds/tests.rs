@@ -1,0 +1,2 @@
+//! Tests of `rounds`.
+#![allow(clippy::unwrap_used)]
