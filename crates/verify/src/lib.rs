@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod bundle;
+mod judge;
+mod light;
+mod link;
+mod refusal;
+mod verdict;
+mod walk;
+
+pub use bundle::{
+    AnchorSection, BodySection, CommitmentSection, DeniedSection, DocumentError, EntryProof, FinalitySection,
+    HEADER_FORMAT, HeaderDocument, HeaderFileError, HeaderSection, KeysetSection, LowerHex, Mutation,
+    OptionalEntryProof, PROOF_BYTES_MAX, PROOF_FORMAT, ProofDocument, QuoteSection, RegistrationSection, SectionError,
+    StateProofSection, SubjectSection, TlsKeySection, mutations,
+};
+pub use judge::{MAX_AGE_S_DEFAULT, Step, VerifyOptions, verify_bundle, verify_bundle_with};
+pub use light::{
+    AccountState, ChainTrust, EntryError, EntryKey, FinalityError, FinalityProof, HEADER_BYTES_MAX, HeaderError,
+    StateError, VerifiedHeader, VerifiedHeaders, verify_absent_entry, verify_account, verify_entry, verify_finality,
+    verify_storage,
+};
+pub use link::{Link, LinkReport, LinkStatus, Skip};
+pub use refusal::{EntryName, LinkError, Run};
+pub use verdict::{AsOfHeader, Claims, ModelName, Objection, Taint, VERDICT_FORMAT, ValidNow, Verdict};

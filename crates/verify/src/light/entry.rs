@@ -1,0 +1,135 @@
+//! Entries of the system modules under a verified header: slot proof → digest → content → typed entry.
+
+use freehold_crypto::{
+    content_digest,
+    slots::{anchor_id, app_version_id, collateral_id, deny_id, entry_module, entry_slot},
+};
+use freehold_primitives::{
+    Account, AppId, Canonical, CodecError, Digest,
+    entries::{CollateralKind, DenySubject, EntryKind},
+};
+use thiserror::Error;
+
+use super::{
+    header::VerifiedHeader,
+    state::{StateError, verify_storage},
+};
+
+/// Why an entry is not proven.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EntryError {
+    /// Its slot is not proven.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The state is proven to hold no such entry.
+    #[error("the state holds no such entry")]
+    Absent,
+    /// The state holds an entry where its absence was claimed.
+    #[error("the state holds an entry here, and the proof says that there is none")]
+    Present,
+    /// The content is not what the slot names.
+    #[error("the content is not what the entry's slot names")]
+    Content,
+    /// The content is named by the slot and is no entry of the kind.
+    #[error("the content is no entry of its kind: {0}")]
+    Codec(#[from] CodecError),
+}
+
+/// Names one entry: module, kind and id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EntryKey {
+    /// An app as it is now.
+    App(AppId),
+    /// One version of an app.
+    AppVersion(AppId, u32),
+    /// An instance, by its id.
+    Instance(Digest),
+    /// Evidence that was used, by the SHA-256 of its signed part.
+    UsedEvidence(Digest),
+    /// Which instance an account belongs to.
+    Account(Account),
+    /// A subject that an app denies; the bytes are the subject.
+    Deny(AppId, DenySubject, Vec<u8>),
+    /// A grant, by its id.
+    Grant(Digest),
+    /// An anchor of an instance's log, by its index.
+    Anchor(Digest, u64),
+    /// The newest state of an instance's log.
+    Log(Digest),
+    /// Collateral; the bytes are the key within the kind.
+    Collateral(CollateralKind, Vec<u8>),
+}
+
+impl EntryKey {
+    /// Address of the module that keeps the entry.
+    pub const fn module(&self) -> Account {
+        entry_module(self.kind())
+    }
+
+    /// Kind of the entry.
+    pub const fn kind(&self) -> EntryKind {
+        match self {
+            Self::App(_) => EntryKind::App,
+            Self::AppVersion(..) => EntryKind::AppVersion,
+            Self::Instance(_) => EntryKind::Instance,
+            Self::UsedEvidence(_) => EntryKind::UsedEvidence,
+            Self::Account(_) => EntryKind::Account,
+            Self::Deny(..) => EntryKind::Deny,
+            Self::Grant(_) => EntryKind::Grant,
+            Self::Anchor(..) => EntryKind::Anchor,
+            Self::Log(_) => EntryKind::Log,
+            Self::Collateral(..) => EntryKind::Collateral,
+        }
+    }
+
+    /// Id of the entry within its kind (`spec/entries.md`).
+    pub fn id(&self) -> Vec<u8> {
+        match self {
+            Self::App(app) => app.as_bytes().to_vec(),
+            Self::AppVersion(app, version) => app_version_id(app, *version).to_vec(),
+            Self::Instance(id) | Self::UsedEvidence(id) | Self::Grant(id) | Self::Log(id) => id.0.to_vec(),
+            Self::Account(account) => account.0.to_vec(),
+            Self::Deny(app, kind, subject) => deny_id(app, *kind, subject),
+            Self::Anchor(instance, index) => anchor_id(instance, *index).to_vec(),
+            Self::Collateral(kind, key) => collateral_id(*kind, key),
+        }
+    }
+
+    /// Storage slot of the entry in its module.
+    pub fn slot(&self) -> [u8; 32] {
+        entry_slot(self.kind(), &self.id())
+    }
+}
+
+/// Checks that the state under `header` holds the entry `content` at `key`, and decodes it.
+///
+/// # Errors
+/// Every [`EntryError`] but [`EntryError::Present`].
+pub fn verify_entry<T: Canonical>(
+    header: &VerifiedHeader,
+    key: &EntryKey,
+    proof: &[u8],
+    content: &[u8],
+) -> Result<T, EntryError> {
+    let digest = verify_storage(header, &key.module(), &key.slot(), proof)?.ok_or(EntryError::Absent)?;
+    check_content(&digest, content)?;
+    Ok(T::from_canonical(content)?)
+}
+
+/// Checks that the state under `header` holds no entry at `key`.
+///
+/// # Errors
+/// [`EntryError::State`], [`EntryError::Present`].
+pub fn verify_absent_entry(header: &VerifiedHeader, key: &EntryKey, proof: &[u8]) -> Result<(), EntryError> {
+    match verify_storage(header, &key.module(), &key.slot(), proof)? {
+        None => Ok(()),
+        Some(_) => Err(EntryError::Present),
+    }
+}
+
+/// Checks content against the digest that names it.
+pub(crate) fn check_content(digest: &Digest, content: &[u8]) -> Result<(), EntryError> {
+    if content_digest(content) == *digest { Ok(()) } else { Err(EntryError::Content) }
+}

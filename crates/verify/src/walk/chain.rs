@@ -1,0 +1,176 @@
+//! Links of the chain: entries under a state root, headers, payloads that name them, certificates.
+
+use freehold_crypto::{chain_namespace, payload_digest, verify_certificate};
+use freehold_primitives::{
+    Canonical, CodecError, PayloadHead,
+    entries::{AnchorEntry, AppEntry, DenyEntry, DenySubject, InstanceEntry},
+};
+
+use super::facts::{ENTRY_BYTES_MAX, Facts, Found, need, own};
+use crate::{
+    bundle::{DeniedSection, EntryProof, LowerHex, OptionalEntryProof},
+    light::{
+        EntryError, EntryKey, FinalityError, VerifiedHeader, decode_certificate, decode_head, verify_absent_entry,
+        verify_entry,
+    },
+    link::Link,
+    refusal::{EntryName, LinkError, Run},
+};
+
+pub(super) fn state_proof(facts: &Facts<'_>) -> Found {
+    let section = own(&facts.sections.state_proof)?;
+    let header = &need(&facts.state_headers, Link::Header)?[0];
+    let instance = proven_instance(header, &section.instance)?;
+    let version: AppEntry = {
+        let decoded: AppEntry = read(EntryName::AppVersion, &section.app_version)?;
+        let key = EntryKey::AppVersion(decoded.app_id, decoded.version);
+        proven(header, EntryName::AppVersion, &key, &section.app_version)?
+    };
+    if (version.app_id, version.version) != (instance.app_id, instance.app_version) {
+        return Err(LinkError::ForeignEntry(EntryName::AppVersion).into());
+    }
+    proven_app(header, &section.app, &instance)?;
+    if let Some(anchor) = &section.anchor {
+        let decoded: AnchorEntry = read(EntryName::Anchor, anchor)?;
+        if decoded.instance_id != instance.instance_id {
+            return Err(LinkError::ForeignEntry(EntryName::Anchor).into());
+        }
+        let key = EntryKey::Anchor(decoded.instance_id, decoded.index);
+        proven::<AnchorEntry>(header, EntryName::Anchor, &key, anchor)?;
+    }
+    proven_denied(header, &section.denied, &instance)?;
+    Ok(())
+}
+
+/// The instance entry, whose own content says which slot it must stand in.
+pub(crate) fn proven_instance(header: &VerifiedHeader, entry: &EntryProof) -> Result<InstanceEntry, LinkError> {
+    let decoded: InstanceEntry = read(EntryName::Instance, entry)?;
+    proven(header, EntryName::Instance, &EntryKey::Instance(decoded.instance_id), entry)
+}
+
+/// The instance's app as it is under `header`.
+pub(crate) fn proven_app(
+    header: &VerifiedHeader,
+    entry: &EntryProof,
+    instance: &InstanceEntry,
+) -> Result<AppEntry, LinkError> {
+    proven(header, EntryName::App, &EntryKey::App(instance.app_id), entry)
+}
+
+/// Deny entries of the instance's app that name what the instance stands on.
+pub(crate) fn proven_denied(
+    header: &VerifiedHeader,
+    section: &DeniedSection,
+    instance: &InstanceEntry,
+) -> Result<Vec<DenyEntry>, LinkError> {
+    let subjects: [(EntryName, &OptionalEntryProof, DenySubject, &[u8]); 4] = [
+        (EntryName::DeniedPlatform, &section.platform, DenySubject::Platform, &instance.platform.0),
+        (EntryName::DeniedFmspc, &section.fmspc, DenySubject::Fmspc, &instance.fmspc),
+        (EntryName::DeniedMrtd, &section.mrtd, DenySubject::Mrtd, &instance.measurement.mrtd.0),
+        (EntryName::DeniedInstance, &section.instance, DenySubject::Instance, &instance.instance_id.0),
+    ];
+    let mut denied = Vec::new();
+    for (name, entry, kind, subject) in subjects {
+        let key = EntryKey::Deny(instance.app_id, kind, subject.to_vec());
+        let refused = |source| LinkError::Entry { name, source };
+        match &entry.content {
+            None => verify_absent_entry(header, &key, &entry.proof.0).map_err(refused)?,
+            Some(content) => {
+                bounded(content).map_err(|error| refused(error.into()))?;
+                denied.push(verify_entry(header, &key, &entry.proof.0, &content.0).map_err(refused)?);
+            }
+        }
+    }
+    Ok(denied)
+}
+
+fn bounded(content: &LowerHex) -> Result<&[u8], CodecError> {
+    let length = content.0.len();
+    if length > ENTRY_BYTES_MAX { Err(CodecError::TooLong { length, bound: ENTRY_BYTES_MAX }) } else { Ok(&content.0) }
+}
+
+fn read<T: Canonical>(name: EntryName, entry: &EntryProof) -> Result<T, LinkError> {
+    let decoded = bounded(&entry.content).and_then(T::from_canonical);
+    decoded.map_err(|error| LinkError::Entry { name, source: EntryError::Codec(error) })
+}
+
+fn proven<T: Canonical>(
+    header: &VerifiedHeader,
+    name: EntryName,
+    key: &EntryKey,
+    entry: &EntryProof,
+) -> Result<T, LinkError> {
+    let refused = |source| LinkError::Entry { name, source };
+    let content = bounded(&entry.content).map_err(|error| refused(error.into()))?;
+    verify_entry(header, key, &entry.proof.0, content).map_err(refused)
+}
+
+pub(super) fn header(facts: &Facts<'_>) -> Found {
+    own(&facts.sections.header)?;
+    let commitment = need(&facts.sections.commitment, Link::Commitment)?;
+    let runs = [
+        (Run::Receipt, &facts.receipt_headers, &commitment.receipt),
+        (Run::State, &facts.state_headers, &commitment.state),
+    ];
+    for (run, headers, head) in runs {
+        let headers = headers.as_ref().map_err(|&source| LinkError::Headers { run, source })?;
+        let head = decode_head(&head.0);
+        if !names_last(need(&head, Link::Commitment)?, headers) {
+            return Err(LinkError::NotExecuted(run).into());
+        }
+    }
+    let named = facts.spoken()?.moment;
+    if need(&facts.receipt_headers, Link::Header)?[0].moment() != named {
+        return Err(LinkError::OtherBlock.into());
+    }
+    let state = need(&facts.state_headers, Link::Header)?[0].height();
+    if state < named.height {
+        return Err(LinkError::StateOlder { state, receipt: named.height }.into());
+    }
+    Ok(())
+}
+
+fn names_last(head: &PayloadHead, headers: &[VerifiedHeader]) -> bool {
+    headers
+        .last()
+        .is_some_and(|last| (head.executed.height, head.executed.block_hash) == (last.height(), last.block_hash()))
+}
+
+pub(super) fn commitment(facts: &Facts<'_>) -> Found {
+    let section = own(&facts.sections.commitment)?;
+    let certificates = need(&facts.sections.finality, Link::Finality)?;
+    let (genesis, _) = facts.genesis()?;
+    let runs = [
+        (Run::Receipt, &section.receipt, &certificates.receipt, &facts.receipt_headers),
+        (Run::State, &section.state, &certificates.state, &facts.state_headers),
+    ];
+    for (run, head, certificate, headers) in runs {
+        let refused = |source| LinkError::Payload { run, source };
+        let head = decode_head(&head.0).map_err(refused)?;
+        if head.chain_id != genesis.chain_id {
+            let foreign = FinalityError::ForeignChain { found: head.chain_id, expected: genesis.chain_id };
+            return Err(refused(foreign).into());
+        }
+        let certificate = decode_certificate(&certificate.0);
+        if payload_digest(&head) != need(&certificate, Link::Finality)?.payload {
+            return Err(refused(FinalityError::OtherPayload).into());
+        }
+        if !names_last(&head, need(headers, Link::Header)?) {
+            return Err(LinkError::NotExecuted(run).into());
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn finality(facts: &Facts<'_>) -> Found {
+    let section = own(&facts.sections.finality)?;
+    let (genesis, genesis_hash) = facts.genesis.as_ref().map_err(|&error| LinkError::Genesis(error))?;
+    let namespace = chain_namespace(genesis.chain_id, genesis_hash);
+    for (run, certificate) in [(Run::Receipt, &section.receipt), (Run::State, &section.state)] {
+        let refused = |source| LinkError::Certificate { run, source };
+        let certificate = decode_certificate(&certificate.0).map_err(refused)?;
+        verify_certificate(&facts.network_key, &namespace, &certificate)
+            .map_err(|error| refused(FinalityError::Signature(error)))?;
+    }
+    Ok(())
+}
