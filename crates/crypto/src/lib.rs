@@ -1,24 +1,49 @@
 #![doc = include_str!("../README.md")]
 
 mod app_id;
+mod bls;
+mod certificate;
+mod ehbp;
 mod hash;
 mod jcs;
+mod kdf;
 mod keys;
 mod merkle;
+mod receipt;
+mod state_proof;
+mod threshold;
 
 /// Addresses of the system modules, keys of the state tree and slots of entries.
 pub mod slots;
 
 pub use app_id::{app_id_from_creator_nonce, app_id_from_creator_round_index, app_id_from_name, oasis_address};
+pub use certificate::{CertificateError, CertificateVerifier, chain_namespace, verify_certificate, verify_seed};
+pub use ehbp::{
+    EHBP_KEYS_TYPE, EhbpError, ExportedSecret, FRAME_BYTES_MAX, FrameReader, HpkeSecret, KEY_CONFIG_BYTES,
+    RequestOpener, RequestSealer, ResponseOpener, ResponseSealer, frame, key_config, parse_key_config,
+};
 pub use hash::{
     body_digest, content_digest, genesis_hash, hash, keccak256, keyset_digest, payload_digest, report_data, sha256,
     sha384, sha512_256, subject_digest,
 };
 pub use jcs::{JCS_DEPTH_MAX, JCS_INTEGER_MAX, JcsError, parse_canonical, to_jcs};
+pub use kdf::{KeyKind, app_key, hkdf_sha256};
 pub use keys::{
     AccountKey, Ed25519Secret, KeyError, recover_account, recover_registration, registration_digest, verify_ed25519,
 };
 pub use merkle::{
     MERKLE_PATH_MAX, MerkleError, MerkleTree, TreeHead, empty_root, leaf_hash, root_from_path, verify_consistency,
     verify_inclusion,
+};
+pub use receipt::{
+    ReceiptError, parse_receipt, receipt_leaf, receipt_text, sign_receipt, signing_input, verify_receipt,
+};
+pub use state_proof::{
+    STATE_PROOF_BYTES_MAX, STATE_PROOF_DIGESTS_MAX, STATE_VALUE_BYTES_MAX, StateClaim, StateProof, StateProofError,
+    verify_state,
+};
+pub use threshold::{
+    CONTEXT_BYTES_MAX, Derivation, DerivedKey, ENCRYPTED_KEY_BYTES, ENCRYPTED_SHARE_BYTES, EncryptedKey,
+    EncryptedShare, KEY_INPUT, PointName, Polynomial, Share, THRESHOLD_MAX, ThresholdError, TransportSecret, combine,
+    derived_public_key, encrypt_share, verify_share, wire_context,
 };
