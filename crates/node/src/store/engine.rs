@@ -1,0 +1,302 @@
+//! The store's thread: the asynchronous engine behind a queue of commands.
+//!
+//! The engine (QMDB current/ordered, SHA-256, Merkle mountain range, bitmap chunks of 32 bytes) runs on a runtime of its
+//! own with one worker. Commands are served one by one in order. Invariant: a command that fails half way leaves the
+//! engine closed, and every later command says so; nothing reads a half-applied block.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender},
+    },
+};
+
+use commonware_cryptography::{Sha256, sha256::Digest as Key};
+use commonware_parallel::Sequential;
+use commonware_runtime::{Runner as _, Supervisor as _, buffer::paged::CacheRef, tokio as runtime};
+use commonware_storage::{
+    journal::contiguous::fixed::Config as JournalConfig,
+    merkle::full::Config as MerkleConfig,
+    mmr::{self, Location},
+    qmdb::{
+        self,
+        current::{FixedConfig, ordered::fixed},
+        floor::Proportional,
+    },
+    translator::EightCap,
+};
+use commonware_utils::{NZU16, NZU64, NZUsize};
+use freehold_primitives::{Canonical as _, Digest, Height};
+
+use super::{
+    leaf::Leaf,
+    proof,
+    shared::{Change, Shared, WriteSet},
+    tree::{Proofs, TreeError},
+};
+
+/// Bytes of a bitmap chunk: grafting height 8.
+pub(super) const CHUNK_BYTES: usize = 32;
+/// How far the engine compacts with each block: two moves for a delete, one for an update and for the commit before, so
+/// that the log holds at most three operations per key behind its floor. All validators must agree: it decides the root.
+const FLOOR: Proportional = Proportional;
+/// Blocks whose durability may be outstanding after [`Command::Persist`]: what a crash may cost in repeated execution.
+const UNSYNCED_BLOCKS_MAX: u64 = 16;
+/// Blocks between two full syncs, at which the log's dead part is dropped and reopening becomes cheap.
+const PRUNE_INTERVAL_BLOCKS: u64 = 512;
+/// Operations in a file of the log (2.7 MB), and nodes in a file of the tree.
+const ITEMS_PER_BLOB: std::num::NonZeroU64 = NZU64!(16_384);
+/// Write and replay buffers.
+const BUFFER_BYTES: std::num::NonZeroUsize = NZUsize!(256 * 1024);
+/// Page cache: 4 KiB pages, 16 MiB in all.
+const PAGE_BYTES: std::num::NonZeroU16 = NZU16!(4_096);
+const PAGES_MAX: std::num::NonZeroUsize = NZUsize!(4_096);
+/// Cache for rebuilding the key index on opening.
+const INIT_CACHE: std::num::NonZeroUsize = NZUsize!(65_536);
+
+type Db = fixed::Db<mmr::Family, runtime::Context, Key, Leaf, Sha256, EightCap, CHUNK_BYTES, Sequential>;
+type EngineError = qmdb::Error<mmr::Family>;
+
+/// Where a reply goes. A caller that has gone is no concern of the engine.
+type Reply<T> = SyncSender<Result<T, TreeError>>;
+
+/// A write: key and new value, `None` to delete.
+pub(super) type Writes = Vec<(Digest, Option<Vec<u8>>)>;
+
+/// A value with the height at which it was read.
+pub(super) type ReadAt = (Option<Height>, Option<Vec<u8>>);
+
+/// What the store's thread can be told.
+pub(super) enum Command {
+    /// The value of a key.
+    Get(Digest, Reply<ReadAt>),
+    /// Proofs for keys, all under one root.
+    Prove(Vec<Digest>, Reply<Proofs>),
+    /// Apply the writes of the block at a height.
+    Apply(Height, Writes, Reply<Arc<WriteSet>>),
+    /// The block store holds everything up to the tree's height: make the tree durable when it is due.
+    Persist,
+    /// Make the tree durable now.
+    Flush(Reply<()>),
+    /// End.
+    Close,
+}
+
+/// What the thread needs to start.
+pub(super) struct Start {
+    pub(super) directory: PathBuf,
+    /// Newest state to open: operations in the log.
+    pub(super) operations_max: u64,
+    pub(super) commands: Receiver<Command>,
+    pub(super) opened: Reply<Arc<Shared>>,
+}
+
+/// Runs the store until it is told to close or everyone has gone.
+pub(super) fn run(start: Start) {
+    let config = runtime::Config::new()
+        .with_worker_threads(1)
+        .with_max_blocking_threads(4)
+        .with_storage_directory(start.directory.clone());
+    runtime::Runner::new(config).start(|context| async move {
+        match Engine::open(context, start.operations_max).await {
+            Ok(mut engine) => {
+                // The opener waits for this reply; if it has gone, the queue is empty and closed, and the loop ends.
+                start.opened.send(Ok(engine.shared.clone())).ok();
+                engine.serve(&start.commands).await;
+            }
+            Err(error) => {
+                start.opened.send(Err(error)).ok();
+            }
+        }
+    });
+}
+
+struct Engine {
+    /// `None` once an operation has failed half way.
+    db: Option<Db>,
+    shared: Arc<Shared>,
+    /// Height of the last commit to disk, and of the last full sync.
+    committed: Option<Height>,
+    synced: Option<Height>,
+}
+
+impl Engine {
+    async fn open(context: runtime::Context, operations_max: u64) -> Result<Self, TreeError> {
+        let db = Db::init(context.child("state"), config(), Some(Location::new(operations_max))).await?;
+        let applied = applied(&db).await?;
+        let shared = Arc::new(Shared::new(applied, digest(&db.root())));
+        Ok(Self { db: Some(db), shared, committed: applied, synced: applied })
+    }
+
+    async fn serve(&mut self, commands: &Receiver<Command>) {
+        // The thread is the engine's alone, so waiting here holds up nobody.
+        while let Ok(command) = commands.recv() {
+            match command {
+                Command::Get(key, reply) => {
+                    reply.send(self.get(&key).await).ok();
+                }
+                Command::Prove(keys, reply) => {
+                    reply.send(self.prove(&keys).await).ok();
+                }
+                Command::Apply(height, writes, reply) => {
+                    reply.send(self.apply(height, writes).await).ok();
+                }
+                Command::Persist => {
+                    if let Err(error) = self.persist().await {
+                        tracing::error!(%error, "the state tree could not be made durable");
+                    }
+                }
+                Command::Flush(reply) => {
+                    reply.send(self.sync().await).ok();
+                }
+                Command::Close => break,
+            }
+        }
+        if self.db.is_some()
+            && let Err(error) = self.commit().await
+        {
+            tracing::error!(%error, "the state tree could not be made durable when it closed");
+        }
+    }
+
+    fn db(&self) -> Result<&Db, TreeError> {
+        self.db.as_ref().ok_or(TreeError::Closed)
+    }
+
+    async fn get(&self, key: &Digest) -> Result<ReadAt, TreeError> {
+        let value = self.db()?.get(&Key(key.0)).await?;
+        Ok((self.shared.lock().applied, value.map(|leaf| leaf.value().to_vec())))
+    }
+
+    async fn prove(&self, keys: &[Digest]) -> Result<Proofs, TreeError> {
+        let db = self.db()?;
+        let mut proofs = Vec::with_capacity(keys.len());
+        for key in keys {
+            let engine_key = Key(key.0);
+            let proof = match db.get(&engine_key).await? {
+                Some(leaf) => proof::present(db.key_value_proof(engine_key).await?, &leaf),
+                None => proof::absent(db.exclusion_proof(&engine_key).await?),
+            };
+            proofs.push(proof.to_canonical());
+        }
+        let state = self.shared.lock();
+        Ok(Proofs { height: state.applied, root: state.root, proofs })
+    }
+
+    async fn apply(&mut self, height: Height, writes: Writes) -> Result<Arc<WriteSet>, TreeError> {
+        let applied = self.shared.lock().applied;
+        let expected = applied.map_or(0, |applied| applied + 1);
+        if height < expected {
+            return Err(TreeError::Applied { height });
+        }
+        if height > expected {
+            return Err(TreeError::Gap { expected, found: height });
+        }
+        let changes = self.changes(writes).await?;
+        let db = self.db.take().ok_or(TreeError::Closed)?;
+        let mut batch = db.new_batch();
+        for change in &changes {
+            let leaf = change.new.as_deref().map(leaf).transpose()?;
+            batch = batch.write(Key(change.key.0), leaf);
+        }
+        let metadata = leaf(&height.to_be_bytes())?;
+        let batch = batch.merkleize(&db, Some(metadata), &mut FLOOR.clone()).await?;
+        let db = db.apply_batch(batch).await?;
+        let writes =
+            Arc::new(WriteSet { height, root: digest(&db.root()), operations: db.bounds().end.as_u64(), changes });
+        self.db = Some(db);
+        self.shared.lock().advance(writes.clone());
+        Ok(writes)
+    }
+
+    /// Sorts writes, finds the values before them, and drops those that change nothing.
+    async fn changes(&self, mut writes: Writes) -> Result<Vec<Change>, TreeError> {
+        writes.sort_by_key(|(key, _)| *key);
+        if let Some(twice) = writes.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(TreeError::Twice { key: twice[0].0 });
+        }
+        for value in writes.iter().filter_map(|(_, value)| value.as_deref()) {
+            leaf(value)?;
+        }
+        let keys: Vec<Key> = writes.iter().map(|(key, _)| Key(key.0)).collect();
+        let old = self.db()?.get_many(&keys.iter().collect::<Vec<_>>()).await?;
+        let changes = writes.into_iter().zip(old).map(|((key, new), old)| {
+            let old = old.map(|leaf| leaf.value().to_vec());
+            Change { key, old, new }
+        });
+        Ok(changes.filter(|change| change.old != change.new).collect())
+    }
+
+    async fn persist(&mut self) -> Result<(), TreeError> {
+        let applied = self.shared.lock().applied;
+        if outstanding(applied, self.synced) >= PRUNE_INTERVAL_BLOCKS {
+            self.sync().await
+        } else if outstanding(applied, self.committed) >= UNSYNCED_BLOCKS_MAX {
+            self.commit().await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn commit(&mut self) -> Result<(), TreeError> {
+        let db = self.db.take().ok_or(TreeError::Closed)?;
+        self.db = Some(db.commit().await?);
+        self.committed = self.shared.lock().applied;
+        Ok(())
+    }
+
+    /// Makes everything durable and drops the log below the floor of the state that the block store holds.
+    async fn sync(&mut self) -> Result<(), TreeError> {
+        let db = self.db.take().ok_or(TreeError::Closed)?.sync().await?;
+        let boundary = db.sync_boundary();
+        self.db = Some(db.prune(boundary).await?);
+        let applied = self.shared.lock().applied;
+        (self.committed, self.synced) = (applied, applied);
+        Ok(())
+    }
+}
+
+/// Blocks applied since `mark`.
+fn outstanding(applied: Option<Height>, mark: Option<Height>) -> u64 {
+    applied.map_or(0, |height| height + 1) - mark.map_or(0, |height| height + 1)
+}
+
+async fn applied(db: &Db) -> Result<Option<Height>, EngineError> {
+    Ok(db.get_metadata().await?.and_then(|metadata| proof::height(&metadata)))
+}
+
+fn leaf(value: &[u8]) -> Result<Leaf, TreeError> {
+    Leaf::new(value).ok_or(TreeError::Value { length: value.len() })
+}
+
+fn digest(key: &Key) -> Digest {
+    Digest(key.0)
+}
+
+fn config() -> FixedConfig<EightCap, Sequential> {
+    let page_cache = CacheRef::new(PAGE_BYTES, PAGES_MAX);
+    FixedConfig {
+        merkle_config: MerkleConfig {
+            journal_partition: "nodes".into(),
+            metadata_partition: "nodes-pruned".into(),
+            items_per_blob: ITEMS_PER_BLOB,
+            write_buffer: BUFFER_BYTES,
+            replay_buffer: BUFFER_BYTES,
+            strategy: Sequential,
+            page_cache: page_cache.clone(),
+        },
+        journal_config: JournalConfig {
+            partition: "operations".into(),
+            items_per_blob: ITEMS_PER_BLOB,
+            page_cache,
+            write_buffer: BUFFER_BYTES,
+            replay_buffer: BUFFER_BYTES,
+        },
+        grafted_metadata_partition: "activity".into(),
+        translator: EightCap,
+        init_cache: Some(INIT_CACHE),
+        init_buffer: BUFFER_BYTES,
+        init_concurrency: (),
+    }
+}

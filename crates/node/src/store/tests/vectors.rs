@@ -1,0 +1,1 @@
+//! Vectors of state proofs, made by the engine: `spec/vectors/state-proof/`.
