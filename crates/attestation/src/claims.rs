@@ -78,7 +78,8 @@ impl VerifiedClaims {
         self.mr_seam
     }
 
-    /// Unix seconds of the earliest end of validity among all collateral and certificates used; inclusive.
+    /// Unix seconds of the earliest end of validity among all collateral and certificates used: the first second
+    /// at which the claims no longer count.
     pub const fn expires_at(&self) -> UnixSeconds {
         self.expires_at
     }

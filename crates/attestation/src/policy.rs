@@ -21,7 +21,7 @@ const TD_ATTRIBUTES_DEVELOPMENT: u64 = 1 << 28;
 pub fn judge(claims: &VerifiedClaims, policy: &EvidencePolicy, now_unix_s: UnixSeconds) -> Result<(), Refusal> {
     let refuse_unless = |accepted: bool, refusal: Refusal| if accepted { Ok(()) } else { Err(refusal) };
 
-    refuse_unless(now_unix_s <= claims.expires_at, Refusal::CollateralExpired)?;
+    refuse_unless(now_unix_s < claims.expires_at, Refusal::CollateralExpired)?;
     refuse_unless(policy.trust_domains.contains(&claims.trust_domain), Refusal::PolicyTrustDomain)?;
     refuse_unless(claims.td_attributes & TD_DEBUG_BITS == 0, Refusal::PolicyDebug)?;
     refuse_unless(

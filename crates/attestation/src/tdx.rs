@@ -9,6 +9,7 @@ mod collateral;
 mod fault;
 mod json;
 mod quote;
+mod scalar;
 
 use dcap_qvl::{PckCertFlag, QuoteClaims, QuotePolicy, configs::RustCryptoConfig, verify::QuoteVerifier};
 use freehold_primitives::{Digest, EvidencePolicy, Register, TcbStatus, TrustDomain, TrustRoot, UnixSeconds};
@@ -63,6 +64,10 @@ pub fn claims(
             let texts: Vec<String> = error.chain().map(ToString::to_string).collect();
             fault::refusal(&texts, error.downcast_ref::<webpki::Error>())
         })?;
+    // Dates end inclusively here and exclusively there in what was checked; ours end before the earliest of them.
+    if now_unix_s >= verified.earliest_expiration_date {
+        return Err(Refusal::CollateralExpired);
+    }
     to_claims(&verified, root.domain, quote.signed_part())
 }
 

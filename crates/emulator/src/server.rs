@@ -29,12 +29,15 @@ pub struct EvidenceServer {
     acceptor: Option<JoinHandle<()>>,
 }
 
+/// A connection by its number.
+type Connection = (u64, UnixStream);
+
 struct Shared {
     platform: Arc<Platform>,
     report: TdReport,
     generation: AtomicU64,
     stopping: AtomicBool,
-    connections: Mutex<Vec<UnixStream>>,
+    connections: Mutex<Vec<Connection>>,
 }
 
 impl EvidenceServer {
@@ -65,7 +68,7 @@ impl Drop for EvidenceServer {
         self.shared.stopping.store(true, Ordering::SeqCst);
         // Wakes the acceptor, which then sees the flag. If nobody can connect, nobody is being served either.
         let woken = UnixStream::connect(&self.path).is_ok();
-        for connection in lock(&self.shared.connections).drain(..) {
+        for (_, connection) in lock(&self.shared.connections).drain(..) {
             let _ = connection.shutdown(std::net::Shutdown::Both);
         }
         if let (true, Some(acceptor)) = (woken, self.acceptor.take()) {
@@ -74,31 +77,35 @@ impl Drop for EvidenceServer {
     }
 }
 
-fn lock(connections: &Mutex<Vec<UnixStream>>) -> std::sync::MutexGuard<'_, Vec<UnixStream>> {
+fn lock(connections: &Mutex<Vec<Connection>>) -> std::sync::MutexGuard<'_, Vec<Connection>> {
     connections.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
+    let mut next = 0u64;
     for connection in listener.incoming() {
         if shared.stopping.load(Ordering::SeqCst) {
             return;
         }
         let Ok(connection) = connection else { continue };
         let Ok(handle) = connection.try_clone() else { continue };
+        let number = next;
+        next += 1;
         {
             let mut connections = lock(&shared.connections);
-            // A peer that is gone no longer has an address.
-            connections.retain(|open| open.peer_addr().is_ok());
+            // A guest that comes back must never be locked out by what it left behind: the oldest one goes.
             if connections.len() >= CONNECTIONS_MAX {
-                continue;
+                let (_, oldest) = connections.remove(0);
+                let _ = oldest.shutdown(std::net::Shutdown::Both);
             }
-            connections.push(handle);
+            connections.push((number, handle));
         }
         let shared = Arc::clone(shared);
         let serve = move || {
             // A client that goes away ends its own connection, nothing else.
             let _ = converse(&connection, &shared);
             let _ = connection.shutdown(std::net::Shutdown::Both);
+            lock(&shared.connections).retain(|(open, _)| *open != number);
         };
         let _ = thread::Builder::new().name("evidence".to_owned()).spawn(serve);
     }

@@ -3,15 +3,19 @@
 //! Invariant: `read` accepts a text only if encoding what it read gives the same bytes again, so that nothing can hide
 //! between, before or inside the certificates.
 
+use dcap_qvl::{config::EcdsaSigEncoder as _, signature::DerSigEncoder};
 use pem::{EncodeConfig, LineEnding, Pem};
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use webpki::EndEntityCert;
 use x509_cert::{
     Certificate,
-    der::{Decode as _, Encode as _},
+    der::{
+        Decode as _, Encode as _, Tag,
+        asn1::{Any, BitString, UintRef},
+    },
 };
 
-use super::fault;
+use super::{fault, scalar};
 use crate::refusal::Refusal;
 
 /// The only signature algorithm of Intel's attestation certificates.
@@ -30,6 +34,46 @@ pub(crate) fn read<const N: usize>(text: &[u8]) -> Option<[Vec<u8>; N]> {
 
 fn encode(block: &Pem) -> String {
     pem::encode_config(block, EncodeConfig::new().set_line_ending(LineEnding::LF))
+}
+
+/// PEM of one certificate in the accepted form.
+pub(crate) fn write(der: Vec<u8>) -> String {
+    encode(&Pem::new("CERTIFICATE", der))
+}
+
+/// Whether a certificate's own signature has its `s` in the lower half. `None` where it is no ECDSA-P256 certificate.
+pub(crate) fn is_lower_half(der: &[u8]) -> Option<bool> {
+    let certificate = Certificate::from_der(der).ok()?;
+    let [_, s] = signature_of(&certificate)?;
+    Some(scalar::is_lower_half(&s))
+}
+
+/// The same certificate with `s` of its signature in the lower half; what was signed does not change.
+pub(crate) fn to_lower_half(der: &[u8]) -> Option<Vec<u8>> {
+    let certificate = Certificate::from_der(der).ok()?;
+    let [r, mut s] = signature_of(&certificate)?;
+    if scalar::is_lower_half(&s) {
+        return Some(der.to_vec());
+    }
+    scalar::negate(&mut s)?;
+    let signature = DerSigEncoder::encode_ecdsa_sig(&r, &s).ok()?;
+    let mut fields = certificate.tbs_certificate().to_der().ok()?;
+    fields.extend(certificate.signature_algorithm().to_der().ok()?);
+    fields.extend(BitString::from_bytes(&signature).ok()?.to_der().ok()?);
+    Any::new(Tag::Sequence, fields).ok()?.to_der().ok()
+}
+
+/// `r` and `s` of a certificate's signature, big-endian.
+fn signature_of(certificate: &Certificate) -> Option<[[u8; 32]; 2]> {
+    let integers = Vec::<UintRef<'_>>::from_der(certificate.signature().as_bytes()?).ok()?;
+    let [r, s] = integers.as_slice() else { return None };
+    let wide = |integer: &UintRef<'_>| {
+        let mut bytes = [0; 32];
+        let from = bytes.len().checked_sub(integer.as_bytes().len())?;
+        bytes[from..].copy_from_slice(integer.as_bytes());
+        Some(bytes)
+    };
+    Some([wide(r)?, wide(s)?])
 }
 
 /// A certificate that was read twice over: by `webpki`, which judges it, and by `x509-cert`, for its dates.
@@ -71,7 +115,6 @@ impl<'a> Parsed<'a> {
 
     /// Checks that the bytes are signed by this certificate's key; `signature` is `r ‖ s`.
     pub(crate) fn check_signed(&self, bytes: &[u8], signature: &[u8; 64]) -> Result<(), Refusal> {
-        use dcap_qvl::{config::EcdsaSigEncoder as _, signature::DerSigEncoder};
         let (r, s) = signature.split_at(32);
         let der = DerSigEncoder::encode_ecdsa_sig(r, s).map_err(|_| Refusal::CollateralSignature)?;
         self.webpki.verify_signature(ALGORITHM, bytes, &der).map_err(|_| Refusal::CollateralSignature)

@@ -136,7 +136,7 @@ impl VerifiedCollateral {
         self.issued_at
     }
 
-    /// Unix seconds of the earliest end of validity in the document; inclusive.
+    /// Unix seconds of the earliest end of validity in the document: the first second at which it no longer counts.
     pub const fn expires_at(&self) -> UnixSeconds {
         self.expires_at
     }
@@ -189,12 +189,16 @@ pub fn read_collateral(
     check_signed(&qe_signer, &document.qe_identity, &document.qe_identity_signature)?;
     let pck_crl = lists.check_pck(&pck_ca, &document.pck_crl.0, now)?;
     let signed = Signed::read(&document, now_unix_s)?;
+    let expires_at = expires_at.min(pck_crl.expires_at).min(signed.expires_at);
+    if now_unix_s >= expires_at {
+        return Err(Refusal::CollateralExpired);
+    }
 
     Ok(VerifiedCollateral {
         trust_domain: trust.domain,
         fmspc: signed.fmspc,
         issued_at: signed.issued_at,
-        expires_at: expires_at.min(pck_crl.expires_at).min(signed.expires_at),
+        expires_at,
         evaluation_data_number: signed.evaluation_data_number,
         root_crl_number: lists.root_crl_number,
         pck_crl_number: pck_crl.number,
@@ -276,7 +280,7 @@ impl ListFacts {
             return Err(Refusal::CollateralNotYetValid);
         }
         let expires_at = list.next_update.ok_or(Refusal::RevocationList)?.to_unix_duration().as_secs();
-        if now.as_secs() > expires_at {
+        if now.as_secs() >= expires_at {
             return Err(Refusal::RevocationListExpired);
         }
         let extension = list.crl_extensions.iter().flatten().find(|extension| extension.extn_id == CRL_NUMBER);
@@ -311,7 +315,7 @@ impl Signed {
         if now_unix_s < issued_at || now_unix_s < date(&qe.issue_date)? {
             return Err(Refusal::CollateralNotYetValid);
         }
-        if now_unix_s > expires_at {
+        if now_unix_s >= expires_at {
             return Err(Refusal::CollateralExpired);
         }
         Ok(Self {

@@ -1,7 +1,8 @@
 //! From `dcap-qvl`'s errors, which are texts, to our codes.
 //!
-//! The version is pinned exactly, and the tests provoke each line of the table. A text that is not in it is
-//! [`Refusal::OtherInvalid`]: whether evidence is accepted never depends on this file, only which code a refusal has.
+//! The version is pinned exactly, and the scenarios provoke the lines that evidence can reach. A text that is not in the
+//! table is [`Refusal::OtherInvalid`]: whether evidence is accepted never depends on this file, only which code a
+//! refusal has.
 
 use crate::refusal::Refusal;
 

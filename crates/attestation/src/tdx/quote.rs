@@ -1,15 +1,15 @@
 //! The canonical form of a version 4 TDX quote (`spec/evidence.md` §2): exactly one accepted byte string for one
 //! signed statement, apart from what its signers chose.
 //!
-//! Intel's quoting library pads with zeros, signs with either half of ECDSA's `s`, and ends the chain with or without a
-//! NUL; and `dcap-qvl` reads what it needs and skips the rest. [`canonicalise`] brings a quote from the hardware into
+//! Intel's signers use either half of ECDSA's `s`, its quoting library pads with zeros and ends the chain with or without
+//! a NUL; and `dcap-qvl` reads what it needs and skips the rest. [`canonicalise`] brings a quote from the hardware into
 //! the form; [`read`] refuses every other.
 
 use dcap_qvl::{configs::RustCryptoConfig, intel::parse_pck_extension_with, quote::TDReport10};
 use freehold_primitives::{Digest, EVIDENCE_BYTES_MAX, Register, TdxMeasurement};
 use sha2::{Digest as _, Sha256};
 
-use super::chain;
+use super::{chain, scalar};
 use crate::refusal::Refusal;
 
 /// Header of a quote, in bytes.
@@ -43,17 +43,6 @@ const TEE_TDX: u32 = 0x81;
 const CERTIFICATION_QE_REPORT: u16 = 6;
 const CERTIFICATION_PCK_CHAIN: u16 = 5;
 
-/// Order of P-256, big-endian (FIPS 186-5, SP 800-186 §3.2.1.3).
-const ORDER: [u8; 32] = [
-    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa,
-    0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
-];
-/// Half of the order, rounded down: the largest canonical `s`.
-const ORDER_HALF: [u8; 32] = [
-    0x7f, 0xff, 0xff, 0xff, 0x80, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xde, 0x73, 0x7d,
-    0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
-];
-
 /// A quote whose layout is canonical; nothing in it is verified.
 pub(crate) struct CanonicalQuote<'a> {
     bytes: &'a [u8],
@@ -75,12 +64,17 @@ pub(crate) fn read(bytes: &[u8]) -> Result<CanonicalQuote<'_>, Refusal> {
         return Err(Refusal::EvidenceTrailing);
     }
     for at in [SIGNATURE_AT, QE_SIGNATURE_AT] {
-        if bytes[at + 32..at + 64] > ORDER_HALF[..] {
+        if !scalar::is_lower_half(&s_at(bytes, at)) {
             return Err(Refusal::SignatureNotCanonical);
         }
     }
     let pem = bytes[CHAIN_AT..].strip_suffix(&[0]).ok_or(Refusal::ChainNotCanonical)?;
     let chain = chain::read::<3>(pem).ok_or(Refusal::ChainNotCanonical)?;
+    for certificate in &chain[..2] {
+        if !chain::is_lower_half(certificate).ok_or(Refusal::ChainNotCanonical)? {
+            return Err(Refusal::SignatureNotCanonical);
+        }
+    }
     Ok(CanonicalQuote { bytes, chain })
 }
 
@@ -118,8 +112,8 @@ fn layout(bytes: &[u8]) -> Result<usize, Refusal> {
     Ok(end)
 }
 
-/// Brings a quote as the hardware gives it into canonical form: zero padding stripped, both signatures in their lower
-/// half, the chain ended by one NUL. What was signed does not change.
+/// Brings a quote as the hardware gives it into canonical form: zero padding stripped, the signatures of the
+/// attestation key, PCK, PCK CA and root in their lower half, the chain ended by one NUL. What was signed does not change.
 ///
 /// # Errors
 /// Refusals of class invalid where the quote has no canonical form.
@@ -128,13 +122,22 @@ pub fn canonicalise(quote: &[u8]) -> Result<Vec<u8>, Refusal> {
     if quote[end..].iter().any(|byte| *byte != 0) {
         return Err(Refusal::EvidenceTrailing);
     }
-    let mut bytes = quote[..end].to_vec();
+    let mut bytes = quote[..CHAIN_AT].to_vec();
     for at in [SIGNATURE_AT, QE_SIGNATURE_AT] {
-        lower_half(&mut bytes[at + 32..at + 64])?;
+        let mut s = s_at(&bytes, at);
+        if !scalar::is_lower_half(&s) {
+            scalar::negate(&mut s).ok_or(Refusal::SignatureNotCanonical)?;
+            bytes[at + 32..at + 64].copy_from_slice(&s);
+        }
     }
-    while bytes.last() == Some(&0) {
-        bytes.pop();
+    let pem = &quote[CHAIN_AT..end];
+    let pem = pem.strip_suffix(&[0]).unwrap_or(pem);
+    let [pck, ca, root] = chain::read::<3>(pem).ok_or(Refusal::ChainNotCanonical)?;
+    for certificate in [&pck, &ca] {
+        let certificate = chain::to_lower_half(certificate).ok_or(Refusal::ChainNotCanonical)?;
+        bytes.extend(chain::write(certificate).as_bytes());
     }
+    bytes.extend(chain::write(root).as_bytes());
     bytes.push(0);
     for (length_at, value_at) in
         [(AUTH_LENGTH_AT, SIGNATURE_AT), (OUTER_AT + 2, QE_REPORT_AT), (INNER_AT + 2, CHAIN_AT)]
@@ -147,21 +150,11 @@ pub fn canonicalise(quote: &[u8]) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
-/// Replaces a big-endian `s` above half of the order by `order - s`, which verifies the same.
-fn lower_half(s: &mut [u8]) -> Result<(), Refusal> {
-    if *s <= ORDER_HALF[..] {
-        return Ok(());
-    }
-    if *s >= ORDER[..] {
-        return Err(Refusal::SignatureNotCanonical);
-    }
-    let mut borrow = 0i16;
-    for (byte, order) in s.iter_mut().zip(ORDER).rev() {
-        let difference = i16::from(order) - i16::from(*byte) - borrow;
-        borrow = i16::from(difference < 0);
-        *byte = difference.rem_euclid(256) as u8;
-    }
-    Ok(())
+/// `s` of the signature at `at`, big-endian.
+fn s_at(bytes: &[u8], at: usize) -> [u8; 32] {
+    let mut s = [0; 32];
+    s.copy_from_slice(&bytes[at + 32..at + 64]);
+    s
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -250,6 +243,3 @@ impl UnverifiedQuote {
         &self.root_certificate
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,256 @@
+//! Emulated machines in every condition: each gives the code that real machines in it would give.
+
+use freehold_attestation::{
+    Refusal, RefusalClass, UnverifiedQuote, canonicalise, check_roots, claims, development_policy, judge,
+    read_collateral, verify_tdx,
+};
+use freehold_emulator::{
+    COLLATERAL_VALID_S, CollateralPlan, Condition, DEVELOPMENT_SEED, FMSPC, Platform, Rtmr, root_certificate,
+};
+use freehold_primitives::{
+    Blob, Digest, EvidencePolicy, Genesis, KeyCeremony, Register, TcbStatus, TrustDomain, TrustRoot,
+};
+
+use crate::{NOW, PLATFORM, REPORT_DATA, app, emulated_roots, td, verify};
+
+#[test]
+fn a_good_quote_gives_all_claims() {
+    let quote = PLATFORM.quote_v4(&td(), &REPORT_DATA);
+    let verified = verify(&td(), &PLATFORM.collateral(NOW), NOW).unwrap();
+    assert_eq!(verified.trust_domain(), TrustDomain::Emulated);
+    assert_eq!(verified.measurement(), &td().measurement());
+    assert_eq!(verified.tcb_status(), TcbStatus::UpToDate);
+    assert_eq!(verified.report_data(), &REPORT_DATA);
+    assert_eq!(verified.fmspc(), FMSPC);
+    assert_eq!(verified.td_attributes(), td().td_attributes);
+    assert_eq!(verified.xfam(), td().xfam);
+    assert_eq!(verified.tcb_evaluation_data_number(), 20);
+    assert!(verified.advisories().is_empty());
+    assert!(!verified.is_multi_package());
+    assert!(verified.expires_at() > NOW && verified.expires_at() <= NOW + COLLATERAL_VALID_S);
+
+    let outline = UnverifiedQuote::read(&quote).unwrap();
+    assert_eq!(outline.measurement(), verified.measurement());
+    assert_eq!(outline.report_data(), verified.report_data());
+    assert_eq!(outline.fmspc(), verified.fmspc());
+    assert_eq!(outline.signed_part_digest(), verified.signed_part_digest());
+    assert_eq!(outline.root_certificate(), PLATFORM.root_certificate());
+    assert_eq!(canonicalise(&quote).unwrap(), quote);
+}
+
+#[test]
+fn each_condition_has_its_refusal() {
+    let cases = [
+        (Condition::SwHardeningNeeded, Refusal::PolicyTcbStatus),
+        (Condition::ConfigurationNeeded, Refusal::PolicyTcbStatus),
+        (Condition::OutOfDate, Refusal::PolicyTcbStatus),
+        (Condition::TcbRevoked, Refusal::TcbRevoked),
+        (Condition::TcbUnknown, Refusal::TcbUnknown),
+        (Condition::PckRevoked, Refusal::CertificateRevoked),
+        (Condition::QuotingEnclaveForeign, Refusal::QuotingEnclave),
+        (Condition::QuotingEnclaveOutOfDate, Refusal::PolicyTcbStatus),
+        (Condition::ModuleOutOfDate, Refusal::PolicyTcbStatus),
+        (Condition::ModuleUnknown, Refusal::TdxModule),
+        (Condition::SignerRevoked, Refusal::CertificateRevoked),
+    ];
+    for (condition, refusal) in cases {
+        let plan = CollateralPlan { condition, ..CollateralPlan::default() };
+        let collateral = PLATFORM.collateral_with(NOW, &plan);
+        assert_eq!(verify(&td(), &collateral, NOW), Err(refusal), "{condition:?}");
+    }
+}
+
+#[test]
+fn a_policy_may_accept_less_than_up_to_date_but_not_an_advisory() {
+    let plan = CollateralPlan { condition: Condition::OutOfDate, ..CollateralPlan::default() };
+    let collateral = PLATFORM.collateral_with(NOW, &plan);
+    let quote = PLATFORM.quote_v4(&td(), &REPORT_DATA);
+    let verified = claims(&quote, &collateral, &emulated_roots(), NOW).unwrap();
+    assert_eq!(verified.tcb_status(), TcbStatus::OutOfDate);
+    assert_eq!(verified.advisories(), ["EMULATED-SA-00001"]);
+    let mut policy = development_policy(td().measurement());
+    policy.tcb_statuses.push(TcbStatus::OutOfDate);
+    assert_eq!(judge(&verified, &policy, NOW), Ok(()));
+    policy.advisories_denied.push("EMULATED-SA-00001".to_owned());
+    assert_eq!(judge(&verified, &policy, NOW), Err(Refusal::PolicyAdvisory));
+
+    // The level's own date, 2025-08-13, counts for grace; of a late quoting enclave, that one's.
+    let grace = |policy: &mut EvidencePolicy, seconds| {
+        policy.tcb_statuses = vec![TcbStatus::UpToDate];
+        policy.advisories_denied.clear();
+        policy.tcb_grace_s = seconds;
+    };
+    let age = NOW - 1_755_043_200;
+    grace(&mut policy, age);
+    assert_eq!(judge(&verified, &policy, NOW), Ok(()));
+    assert_eq!(judge(&verified, &policy, NOW + 1), Err(Refusal::PolicyTcbStatus));
+    let plan = CollateralPlan { condition: Condition::QuotingEnclaveOutOfDate, ..CollateralPlan::default() };
+    let late = claims(&quote, &PLATFORM.collateral_with(NOW, &plan), &emulated_roots(), NOW).unwrap();
+    assert_eq!(judge(&late, &policy, NOW), Err(Refusal::PolicyTcbStatus));
+}
+
+#[test]
+fn attributes_that_are_never_accepted() {
+    let cases = [
+        (1 << 0, Refusal::PolicyDebug),
+        (1 << 4, Refusal::PolicyDebug),
+        (1 << 1, Refusal::PolicyTdAttributes),
+        (1 << 17, Refusal::PolicyTdAttributes),
+        (1 << 28, Refusal::PolicyTdAttributes),
+        (1 << 29, Refusal::PolicyTdAttributes),
+    ];
+    for (bit, refusal) in cases {
+        let mut td = td();
+        td.td_attributes ^= bit;
+        let quote = PLATFORM.quote_v4(&td, &REPORT_DATA);
+        let verdict = claims(&quote, &PLATFORM.collateral(NOW), &emulated_roots(), NOW);
+        assert_eq!(verdict, Err(refusal), "bit {bit:#x}");
+    }
+}
+
+#[test]
+fn attributes_and_features_that_a_policy_decides() {
+    let collateral = PLATFORM.collateral(NOW);
+    let judged = |edit: fn(&mut freehold_emulator::TdReport)| {
+        let mut td = td();
+        edit(&mut td);
+        let quote = PLATFORM.quote_v4(&td, &REPORT_DATA);
+        let policy = development_policy(crate::td().measurement());
+        verify_tdx(&quote, &collateral, &emulated_roots(), &policy, NOW).map(|_| ())
+    };
+    assert_eq!(judged(|_| ()), Ok(()));
+    assert_eq!(judged(|td| td.td_attributes |= 1 << 63), Err(Refusal::PolicyTdAttributes));
+    assert_eq!(judged(|td| td.xfam |= 1 << 8), Err(Refusal::PolicyXfam));
+    assert_eq!(judged(|td| td.mrtd.0[0] ^= 1), Err(Refusal::PolicyMeasurement));
+    assert_eq!(judged(|td| td.extend(Rtmr::Rtmr0, &Register([1; 48]))), Err(Refusal::PolicyMeasurement));
+    assert_eq!(judged(|td| td.extend(Rtmr::Rtmr3, &app().digest())), Err(Refusal::PolicyMeasurement));
+}
+
+#[test]
+fn collateral_has_its_time() {
+    let collateral = PLATFORM.collateral(NOW);
+    let expires_at = read_collateral(&collateral, &emulated_roots(), NOW).unwrap().expires_at();
+    let issued_at = read_collateral(&collateral, &emulated_roots(), NOW).unwrap().issued_at();
+    assert!(verify(&td(), &collateral, expires_at - 1).is_ok());
+    assert!(verify(&td(), &collateral, issued_at).is_ok());
+    let late = verify(&td(), &collateral, expires_at).unwrap_err();
+    assert_eq!(late.class(), RefusalClass::Expired);
+    assert_eq!(verify(&td(), &collateral, issued_at - 1).unwrap_err().class(), RefusalClass::Expired);
+    assert_eq!(read_collateral(&collateral, &emulated_roots(), expires_at).unwrap_err().class(), late.class());
+    // A network resumed years later cuts new collateral from its own time; quotes need no new certificates.
+    for now in [1_900_000_000, 2_500_000_000, 3_100_000_000] {
+        assert!(verify(&td(), &PLATFORM.collateral(now), now).is_ok(), "{now}");
+    }
+    // The certificates end with 2069.
+    assert_eq!(verify(&td(), &PLATFORM.collateral(3_160_000_000), 3_160_000_000), Err(Refusal::CertificateExpired));
+}
+
+#[test]
+fn collateral_is_the_same_all_day_and_monotone() {
+    let midnight = NOW / 86_400 * 86_400;
+    let at = |second: u64| PLATFORM.collateral(midnight + second);
+    assert_eq!(at(3_600), at(86_400));
+    assert_eq!(at(3_600), at(86_400 + 3_599));
+    assert_ne!(at(3_600), at(86_400 + 3_600));
+    let read = |bytes: &[u8], now| read_collateral(bytes, &emulated_roots(), now).unwrap();
+    let (today, tomorrow) = (read(&at(3_600), NOW), read(&at(90_000), midnight + 90_000));
+    assert!(today.issued_at() < tomorrow.issued_at());
+    assert!(today.root_crl_number() < tomorrow.root_crl_number());
+    assert!(today.pck_crl_number() < tomorrow.pck_crl_number());
+    assert!(today.expires_at() < tomorrow.expires_at());
+}
+
+#[test]
+fn collateral_is_read_without_a_quote() {
+    let plan = CollateralPlan { tcb_evaluation_data_number: 33, fmspc: [0xe0, 1, 2, 3, 4, 5], ..Default::default() };
+    let document = PLATFORM.collateral_with(NOW, &plan);
+    let verified = read_collateral(&document, &emulated_roots(), NOW).unwrap();
+    assert_eq!(verified.trust_domain(), TrustDomain::Emulated);
+    assert_eq!(verified.fmspc(), plan.fmspc);
+    assert_eq!(verified.evaluation_data_number(), 33);
+    assert_eq!(verified.issued_at() % 86_400, 0);
+    assert_eq!(verified.expires_at(), verified.issued_at() + COLLATERAL_VALID_S);
+    // Of another family than the quote's.
+    assert_eq!(verify(&td(), &document, NOW), Err(Refusal::PlatformFamily));
+    // A revoked signer is noticed without a quote, a revoked platform only with one.
+    let of = |condition| PLATFORM.collateral_with(NOW, &CollateralPlan { condition, ..Default::default() });
+    let read = |document: &[u8]| read_collateral(document, &emulated_roots(), NOW).map(|_| ());
+    assert_eq!(read(&of(Condition::SignerRevoked)), Err(Refusal::CertificateRevoked));
+    assert_eq!(read(&of(Condition::PckRevoked)), Ok(()));
+}
+
+#[test]
+fn another_seeds_machine_is_no_machine_of_ours() {
+    let other = Platform::new(&[8; 32]);
+    let quote = other.quote_v4(&td(), &REPORT_DATA);
+    let other_roots = [TrustRoot { domain: TrustDomain::Emulated, certificate: Blob(other.root_certificate()) }];
+    let today = PLATFORM.collateral(NOW);
+    assert_eq!(claims(&quote, &today, &emulated_roots(), NOW), Err(Refusal::UnknownRoot));
+    assert_eq!(read_collateral(&today, &other_roots, NOW), Err(Refusal::UnknownRoot));
+    // Its quote with our collateral: the collateral was not issued under its root.
+    assert_eq!(claims(&quote, &today, &other_roots, NOW), Err(Refusal::RevocationList));
+    assert!(claims(&quote, &other.collateral(NOW), &other_roots, NOW).is_ok());
+}
+
+#[test]
+fn machines_of_one_seed_share_a_root_and_nothing_else() {
+    let second = Platform::nth(&DEVELOPMENT_SEED, 1);
+    assert_eq!(second.root_certificate(), root_certificate(&DEVELOPMENT_SEED));
+    let quote = second.quote_v4(&td(), &REPORT_DATA);
+    let verified = claims(&quote, &PLATFORM.collateral(NOW), &emulated_roots(), NOW).unwrap();
+    let first = verify(&td(), &PLATFORM.collateral(NOW), NOW).unwrap();
+    assert_ne!(verified.platform(), first.platform());
+    let mut policy = development_policy(td().measurement());
+    policy.platforms_denied.push(verified.platform());
+    assert_eq!(judge(&verified, &policy, NOW), Err(Refusal::PolicyPlatformDenied));
+    assert_eq!(judge(&first, &policy, NOW), Ok(()));
+    // A list that revokes the first machine leaves the second alone.
+    let plan = CollateralPlan { condition: Condition::PckRevoked, ..CollateralPlan::default() };
+    let revoking = PLATFORM.collateral_with(NOW, &plan);
+    assert!(claims(&quote, &revoking, &emulated_roots(), NOW).is_ok());
+}
+
+#[test]
+fn roots_are_checked_before_a_network_opens() {
+    let emulated = emulated_roots();
+    let disguised = vec![TrustRoot { domain: TrustDomain::Intel, certificate: emulated[0].certificate.clone() }];
+    let garbled = vec![TrustRoot { domain: TrustDomain::Intel, certificate: Blob(vec![1, 2, 3]) }];
+    assert_eq!(check_roots(&genesis(false, emulated.clone())), Ok(()));
+    assert_eq!(check_roots(&genesis(true, emulated)), Err(Refusal::EmulatedRoot));
+    assert_eq!(check_roots(&genesis(true, disguised.clone())), Err(Refusal::EmulatedRoot));
+    assert_eq!(check_roots(&genesis(false, disguised)), Err(Refusal::EmulatedRoot));
+    assert_eq!(check_roots(&genesis(false, garbled)), Err(Refusal::RootMalformed));
+    assert_eq!(check_roots(&genesis(true, Vec::new())), Ok(()));
+}
+
+#[test]
+fn a_root_counts_only_for_its_own_domain() {
+    let quote = PLATFORM.quote_v4(&td(), &REPORT_DATA);
+    let roots = [TrustRoot { domain: TrustDomain::Amd, certificate: Blob(PLATFORM.root_certificate()) }];
+    assert_eq!(claims(&quote, &PLATFORM.collateral(NOW), &roots, NOW), Err(Refusal::UnknownRoot));
+}
+
+pub(crate) fn genesis(production: bool, trust_roots: Vec<TrustRoot>) -> Genesis {
+    Genesis {
+        chain_id: 1,
+        production,
+        timestamp_ms: 0,
+        epoch_s: 600,
+        lease_s: 600,
+        validators: Vec::new(),
+        consensus_polynomial: Blob(Vec::new()),
+        derivation_polynomial: Vec::new(),
+        key_ceremony: KeyCeremony::Distributed,
+        trust_roots,
+        allocations: Vec::new(),
+    }
+}
+
+#[test]
+fn the_root_never_changes() {
+    // A genesis parameter: another DER would be another network. Recorded in spec/vectors/attestation.
+    let recorded = std::fs::read_to_string(crate::spec::vector_path()).unwrap();
+    let recorded: serde_json::Value = serde_json::from_str(&recorded).unwrap();
+    assert_eq!(recorded["root_certificate"], hex::encode(root_certificate(&DEVELOPMENT_SEED)));
+    assert_ne!(Digest::ZERO, verify(&td(), &PLATFORM.collateral(NOW), NOW).unwrap().platform());
+}
