@@ -1,0 +1,159 @@
+//! Executing the transactions of one block, and calls outside of any block.
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use revm::{
+    DatabaseCommit, ExecuteEvm, SystemCallEvm,
+    context::{BlockEnv, CfgEnv, Context, Evm as Machine, Journal, LocalContext, TxEnv},
+    context_interface::{ContextTr, JournalTr, block::BlobExcessGasAndPrice},
+    handler::{EthFrame, instructions::EthInstructions},
+    interpreter::interpreter::EthInterpreter,
+    primitives::hardfork::SpecId,
+};
+
+use crate::{
+    module::ModuleSet,
+    outcome::{Changes, EvmError, Outcome},
+    overlay::Overlay,
+    provider::{BlockPlace, MachineContext, Provider},
+    view::StateView,
+};
+
+/// Most gas of a transaction (EIP-7825).
+pub const TX_GAS_MAX: u64 = 1 << 24;
+/// Most gas of a call outside of any block.
+pub const CALL_GAS_MAX: u64 = 100_000_000;
+
+/// The block that transactions see.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BlockContext {
+    /// Chain id of EIP-155.
+    pub chain_id: u64,
+    /// Height.
+    pub height: u64,
+    /// Header time, unix seconds.
+    pub time_unix_s: u64,
+    /// Header time of the parent: the `now` of modules.
+    pub parent_time_unix_s: u64,
+    /// Base fee per gas in units of 10⁻¹⁸.
+    pub base_fee: u64,
+    /// Gas limit of the block.
+    pub gas_limit: u64,
+    /// Who receives priority fees.
+    pub beneficiary: Address,
+    /// What `PREVRANDAO` answers.
+    pub prev_randao: B256,
+}
+
+type Instructions<'a> = EthInstructions<EthInterpreter, MachineContext<'a>>;
+type Inner<'a> = Machine<MachineContext<'a>, (), Instructions<'a>, Provider<'a>, EthFrame<EthInterpreter>>;
+
+/// Executes one block's transactions in their order, over the state of its parent.
+pub struct Evm<'a> {
+    machine: Inner<'a>,
+}
+
+impl<'a> Evm<'a> {
+    /// A machine at the start of a block.
+    pub fn new(block: BlockContext, modules: &'a ModuleSet, view: &'a dyn StateView) -> Self {
+        Self { machine: machine(block, TX_GAS_MAX, modules, view) }
+    }
+
+    /// Executes a transaction; `index` counts the transactions of the block.
+    ///
+    /// # Errors
+    /// Any [`EvmError`]; after [`EvmError::Invalid`] state is as before and the machine goes on.
+    pub fn transact(&mut self, tx: TxEnv, index: u32) -> Result<Outcome, EvmError> {
+        self.machine.ctx.chain.tx_index = index;
+        let result = self.machine.transact_one(tx);
+        self.settle(result)
+    }
+
+    /// Calls a contract in the name of the system, outside of gas and fees (EIP-2935, EIP-4788).
+    ///
+    /// # Errors
+    /// [`EvmError::View`], [`EvmError::Environment`].
+    pub fn system_call(&mut self, contract: Address, input: Bytes) -> Result<Outcome, EvmError> {
+        let result = self.machine.system_call_one(contract, input);
+        self.settle(result)
+    }
+
+    /// What the block changed.
+    pub fn finish(self) -> Changes {
+        self.machine.ctx.journaled_state.database.into_changes()
+    }
+
+    fn settle<E>(&mut self, result: Result<revm::context::result::ExecutionResult, E>) -> Result<Outcome, EvmError>
+    where
+        E: Into<revm::context::result::EVMError<crate::ViewError>>,
+    {
+        let state = self.machine.finalize();
+        let database = self.machine.ctx.db_mut();
+        match result {
+            Ok(result) => {
+                database.commit(state);
+                database.end_transaction(result.is_success());
+                Ok(Outcome::new(result))
+            }
+            Err(error) => {
+                database.end_transaction(false);
+                Err(EvmError::new(error.into(), database.fault.take()))
+            }
+        }
+    }
+}
+
+/// Executes a call over the state of the newest block, of which nothing stays: nonces, chain ids and the caller's code
+/// are not checked, gas reaches to [`CALL_GAS_MAX`]. Where `tx.gas_price` is 0 the base fee is 0 too.
+///
+/// # Errors
+/// Any [`EvmError`].
+pub fn simulate(
+    block: BlockContext,
+    modules: &ModuleSet,
+    view: &dyn StateView,
+    mut tx: TxEnv,
+) -> Result<Outcome, EvmError> {
+    tx.gas_limit = tx.gas_limit.min(CALL_GAS_MAX);
+    let mut block = BlockContext { gas_limit: block.gas_limit.max(tx.gas_limit), ..block };
+    if tx.gas_price == 0 {
+        block.base_fee = 0;
+    }
+    let mut machine = machine(block, CALL_GAS_MAX, modules, view);
+    machine.ctx.cfg.disable_nonce_check = true;
+    machine.ctx.cfg.disable_eip3607 = true;
+    machine.ctx.cfg.tx_chain_id_check = false;
+    Evm { machine }.transact(tx, 0)
+}
+
+fn machine<'a>(block: BlockContext, gas_max: u64, modules: &'a ModuleSet, view: &'a dyn StateView) -> Inner<'a> {
+    let mut cfg = CfgEnv::new_with_spec(SpecId::OSAKA).with_chain_id(block.chain_id);
+    cfg.tx_gas_limit_cap = Some(gas_max);
+    let mut journal = Journal::new(Overlay::new(view, block.height));
+    journal.set_spec_id(SpecId::OSAKA);
+    let context = Context {
+        block: BlockEnv {
+            number: U256::from(block.height),
+            beneficiary: block.beneficiary,
+            timestamp: U256::from(block.time_unix_s),
+            gas_limit: block.gas_limit,
+            basefee: block.base_fee,
+            difficulty: U256::ZERO,
+            prevrandao: Some(block.prev_randao),
+            blob_excess_gas_and_price: Some(BlobExcessGasAndPrice { excess_blob_gas: 0, blob_gasprice: 1 }),
+            slot_num: 0,
+        },
+        tx: TxEnv::default(),
+        cfg,
+        journaled_state: journal,
+        chain: BlockPlace {
+            chain_id: block.chain_id,
+            height: block.height,
+            time_unix_s: block.time_unix_s,
+            parent_time_unix_s: block.parent_time_unix_s,
+            tx_index: 0,
+        },
+        local: LocalContext::default(),
+        error: Ok(()),
+    };
+    Machine::new(context, EthInstructions::new_mainnet_with_spec(SpecId::OSAKA), Provider::new(modules))
+}

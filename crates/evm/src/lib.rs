@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod execute;
+mod module;
+mod outcome;
+mod overlay;
+mod provider;
+mod recover;
+mod view;
+
+pub use execute::{BlockContext, CALL_GAS_MAX, Evm, TX_GAS_MAX, simulate};
+pub use module::{
+    CONTENT_GAS_PER_BYTE, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet, ModuleSetError,
+};
+pub use outcome::{Changes, EvmError, Halt, Invalid, Outcome, Status};
+pub use recover::{recover_account, signed_authorizations};
+pub use revm::context::TxEnv;
+pub use view::{AccountState, MemoryView, StateView, ViewError};

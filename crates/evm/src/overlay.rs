@@ -1,0 +1,167 @@
+//! What a block has changed so far, over the state of its parent.
+//!
+//! Reads are remembered, so that a write that changes nothing leaves no trace. All maps that reach an output are
+//! ordered.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use freehold_primitives::Digest;
+use revm::{
+    Database, DatabaseCommit,
+    bytecode::Bytecode,
+    primitives::AddressMap,
+    state::{Account, AccountInfo},
+};
+
+use crate::{
+    outcome::Changes,
+    view::{AccountState, StateView, ViewError},
+};
+
+/// Blocks that `BLOCKHASH` reaches back.
+const BLOCKHASH_WINDOW: u64 = 256;
+
+pub(crate) struct Overlay<'a> {
+    view: &'a dyn StateView,
+    height: u64,
+    before: BTreeMap<Address, Option<AccountState>>,
+    accounts: BTreeMap<Address, Option<AccountState>>,
+    storage_before: BTreeMap<(Address, U256), U256>,
+    storage: BTreeMap<(Address, U256), U256>,
+    code: BTreeMap<B256, Bytes>,
+    content: BTreeMap<Digest, Vec<u8>>,
+    /// Documents of the running transaction.
+    pending: BTreeMap<Digest, Vec<u8>>,
+    /// First failure of the store, kept because the machine's own error type is text.
+    pub(crate) fault: Option<ViewError>,
+}
+
+impl<'a> Overlay<'a> {
+    pub(crate) fn new(view: &'a dyn StateView, height: u64) -> Self {
+        Self {
+            view,
+            height,
+            before: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            storage_before: BTreeMap::new(),
+            storage: BTreeMap::new(),
+            code: BTreeMap::new(),
+            content: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            fault: None,
+        }
+    }
+
+    pub(crate) const fn view(&self) -> &'a dyn StateView {
+        self.view
+    }
+
+    /// Keeps a document; it stays only if the transaction succeeds.
+    pub(crate) fn put(&mut self, digest: Digest, bytes: Vec<u8>) {
+        self.pending.insert(digest, bytes);
+    }
+
+    pub(crate) fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ViewError> {
+        match self.pending.get(digest).or_else(|| self.content.get(digest)) {
+            Some(bytes) => Ok(Some(bytes.clone())),
+            None => self.view.content(digest),
+        }
+    }
+
+    /// Ends a transaction: its documents join the block's, or are dropped.
+    pub(crate) fn end_transaction(&mut self, success: bool) {
+        let pending = std::mem::take(&mut self.pending);
+        if success {
+            self.content.extend(pending);
+        }
+    }
+
+    fn account(&mut self, address: Address) -> Result<Option<AccountState>, ViewError> {
+        if let Some(account) = self.accounts.get(&address) {
+            return Ok(*account);
+        }
+        if let Some(account) = self.before.get(&address) {
+            return Ok(*account);
+        }
+        let account = self.view.account(&address)?;
+        self.before.insert(address, account);
+        Ok(account)
+    }
+
+    /// What differs from the parent's state.
+    pub(crate) fn into_changes(self) -> Changes {
+        let Self { before, storage_before, accounts, storage, code, content, .. } = self;
+        let accounts = accounts.into_iter().filter(|(address, account)| before.get(address) != Some(account)).collect();
+        let storage = storage.into_iter().filter(|(key, value)| storage_before.get(key) != Some(value)).collect();
+        Changes { accounts, storage, code, content }
+    }
+}
+
+impl Database for Overlay<'_> {
+    type Error = ViewError;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewError> {
+        Ok(self.account(address)?.map(|account| AccountInfo {
+            balance: account.balance,
+            nonce: account.nonce,
+            code_hash: account.code_hash,
+            code: None,
+            ..AccountInfo::default()
+        }))
+    }
+
+    fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, ViewError> {
+        let code = match self.code.get(&code_hash) {
+            Some(code) => code.clone(),
+            None => self.view.code(&code_hash)?,
+        };
+        Bytecode::new_raw_checked(code).map_err(|_| ViewError::Malformed)
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewError> {
+        let key = (address, slot);
+        if let Some(value) = self.storage.get(&key).or_else(|| self.storage_before.get(&key)) {
+            return Ok(*value);
+        }
+        let value = self.view.storage(&address, &slot)?;
+        self.storage_before.insert(key, value);
+        Ok(value)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, ViewError> {
+        if number >= self.height || self.height - number > BLOCKHASH_WINDOW {
+            return Ok(B256::ZERO);
+        }
+        Ok(self.view.moment(number)?.map_or(B256::ZERO, |moment| B256::from(moment.block_hash.0)))
+    }
+}
+
+impl DatabaseCommit for Overlay<'_> {
+    // The order of the map has no influence: every write lands in an ordered map under its own key.
+    fn commit(&mut self, changes: AddressMap<Account>) {
+        for (address, account) in changes {
+            if !account.is_touched() {
+                continue;
+            }
+            if account.is_selfdestructed() {
+                // Only an account made in this very transaction dies (EIP-6780): nothing of it was there before.
+                self.accounts.insert(address, None);
+                continue;
+            }
+            let info = &account.info;
+            if let Some(code) = info.code.as_ref().filter(|code| !code.is_empty()) {
+                if account.is_created() || code.is_eip7702() {
+                    self.code.insert(info.code_hash, code.original_bytes());
+                }
+            }
+            let state = AccountState { nonce: info.nonce, balance: info.balance, code_hash: info.code_hash };
+            self.accounts.insert(address, if state.is_empty() { None } else { Some(state) });
+            for (slot, value) in &account.storage {
+                if value.is_changed() {
+                    self.storage.insert((address, *slot), value.present_value());
+                }
+            }
+        }
+    }
+}

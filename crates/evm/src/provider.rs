@@ -1,0 +1,166 @@
+//! What stands at special addresses: Ethereum's precompiles and the system modules.
+//!
+//! Sapphire's precompiles and `SUBCALL` will be answered here too.
+
+use alloy_primitives::{Address, Bytes, Log, U256};
+use freehold_primitives::{BlockMoment, Digest};
+use revm::{
+    Context,
+    context::{BlockEnv, CfgEnv, Journal as MachineJournal, TxEnv},
+    context_interface::{ContextTr, JournalTr},
+    handler::{EthPrecompiles, PrecompileProvider},
+    interpreter::{CallInputs, CallScheme, Gas, InstructionResult, InterpreterResult},
+    primitives::{AddressSet, hardfork::SpecId},
+};
+
+use crate::{
+    module::{Journal, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet, SlotWrite},
+    overlay::Overlay,
+    view::ViewError,
+};
+
+pub(crate) type MachineContext<'a> =
+    Context<BlockEnv, TxEnv, CfgEnv, Overlay<'a>, MachineJournal<Overlay<'a>>, BlockPlace>;
+
+/// What modules see of the block and the environment of the machine does not hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct BlockPlace {
+    pub(crate) chain_id: u64,
+    pub(crate) height: u64,
+    pub(crate) time_unix_s: u64,
+    pub(crate) parent_time_unix_s: u64,
+    pub(crate) tx_index: u32,
+}
+
+pub(crate) struct Provider<'a> {
+    ethereum: EthPrecompiles,
+    modules: &'a ModuleSet,
+    warm: AddressSet,
+}
+
+impl<'a> Provider<'a> {
+    pub(crate) fn new(modules: &'a ModuleSet) -> Self {
+        let ethereum = EthPrecompiles::new(SpecId::OSAKA);
+        let mut warm = ethereum.warm_addresses().clone();
+        warm.extend(modules.addresses());
+        Self { ethereum, modules, warm }
+    }
+
+    fn call(&self, module: &dyn Module, ctx: &mut MachineContext<'_>, inputs: &CallInputs) -> Result<InterpreterResult, ()> {
+        // Under DELEGATECALL and CALLCODE a module would act on another account's behalf.
+        if !matches!(inputs.scheme, CallScheme::Call | CallScheme::StaticCall) {
+            return Ok(ended(InstructionResult::Revert, Bytes::new(), inputs.gas_limit, inputs.gas_limit));
+        }
+        let call = ModuleCall { input: inputs.input.bytes(ctx), caller: inputs.caller, value: inputs.call_value() };
+        let environment = environment(ctx);
+        let mut context = ModuleContext {
+            journal: ctx,
+            environment,
+            module: module.address(),
+            addresses: self.modules.addresses(),
+            is_static: inputs.is_static,
+            gas_left: inputs.gas_limit,
+        };
+        let result = module.call(&call, &mut context);
+        let gas_left = context.gas_left;
+        let (instruction, output, gas_left) = match result {
+            Ok(output) => (InstructionResult::Return, output, gas_left),
+            Err(ModuleFailure::Revert(output)) => (InstructionResult::Revert, output, gas_left),
+            Err(ModuleFailure::OutOfGas) => (InstructionResult::PrecompileOOG, Bytes::new(), 0),
+            Err(ModuleFailure::StaticCall) => (InstructionResult::StateChangeDuringStaticCall, Bytes::new(), 0),
+            Err(ModuleFailure::View(fault)) => {
+                ctx.db_mut().fault = Some(fault);
+                return Err(());
+            }
+        };
+        Ok(ended(instruction, output, inputs.gas_limit, gas_left))
+    }
+}
+
+fn environment(ctx: &MachineContext<'_>) -> ModuleEnvironment {
+    ModuleEnvironment {
+        chain_id: ctx.chain.chain_id,
+        height: ctx.chain.height,
+        time_unix_s: ctx.chain.time_unix_s,
+        parent_time_unix_s: ctx.chain.parent_time_unix_s,
+        origin: ctx.tx.caller,
+        origin_nonce: ctx.tx.nonce,
+        tx_index: ctx.chain.tx_index,
+    }
+}
+
+fn ended(result: InstructionResult, output: Bytes, gas_limit: u64, gas_left: u64) -> InterpreterResult {
+    let mut gas = Gas::new(gas_limit);
+    // Never more than the limit: `gas_left` starts there and only falls.
+    let charged = gas.record_regular_cost(gas_limit - gas_left);
+    assert!(charged, "a module spends no more gas than it was given");
+    InterpreterResult::new(result, output, gas)
+}
+
+impl<'a> PrecompileProvider<MachineContext<'a>> for Provider<'_> {
+    type Output = InterpreterResult;
+
+    fn set_spec(&mut self, spec: SpecId) -> bool {
+        <EthPrecompiles as PrecompileProvider<MachineContext<'a>>>::set_spec(&mut self.ethereum, spec)
+    }
+
+    fn run(
+        &mut self,
+        ctx: &mut MachineContext<'a>,
+        inputs: &CallInputs,
+    ) -> Result<Option<InterpreterResult>, String> {
+        match self.modules.get(&inputs.bytecode_address) {
+            None => self.ethereum.run(ctx, inputs),
+            Some(module) => match self.call(module, ctx, inputs) {
+                Ok(result) => Ok(Some(result)),
+                // The failure itself is kept in the overlay, typed.
+                Err(()) => Err("state could not be read".to_owned()),
+            },
+        }
+    }
+
+    fn warm_addresses(&self) -> &AddressSet {
+        &self.warm
+    }
+}
+
+impl Journal for MachineContext<'_> {
+    fn sload(&mut self, address: Address, slot: U256) -> Result<(U256, bool), ViewError> {
+        // Slots are reached only in loaded accounts; another module's may not be yet.
+        self.journaled_state.load_account(address)?;
+        let load = self.journaled_state.sload(address, slot)?;
+        Ok((load.data, load.is_cold))
+    }
+
+    fn sstore(&mut self, address: Address, slot: U256, value: U256) -> Result<SlotWrite, ViewError> {
+        self.journaled_state.load_account(address)?;
+        let load = self.journaled_state.sstore(address, slot, value)?;
+        self.journaled_state.touch_account(address);
+        Ok(SlotWrite { original: load.data.original_value, present: load.data.present_value, cold: load.is_cold })
+    }
+
+    fn is_new_account(&mut self, address: Address) -> Result<bool, ViewError> {
+        Ok(self.journaled_state.load_account(address)?.data.is_empty())
+    }
+
+    fn transfer(&mut self, from: Address, to: Address, value: U256) -> Result<bool, ViewError> {
+        Ok(self.journaled_state.transfer(from, to, value)?.is_none())
+    }
+
+    fn log(&mut self, log: Log) {
+        self.journaled_state.log(log);
+    }
+
+    fn put(&mut self, digest: Digest, bytes: Vec<u8>) {
+        self.db_mut().put(digest, bytes);
+    }
+
+    fn content(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ViewError> {
+        self.db_mut().get(digest)
+    }
+
+    fn moment(&mut self, height: u64) -> Result<Option<BlockMoment>, ViewError> {
+        let here = self.chain.height;
+        if height >= here { Ok(None) } else { self.db_mut().view().moment(height) }
+    }
+}

@@ -1,0 +1,60 @@
+//! Block 0, made from the genesis alone (`spec/block.md` §4).
+
+use alloy_consensus::constants::{EMPTY_RECEIPTS, EMPTY_TRANSACTIONS};
+use alloy_consensus::Header;
+use alloy_eips::{eip2935::HISTORY_STORAGE_CODE, eip4788::BEACON_ROOTS_CODE};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use freehold_evm::{AccountState, Changes};
+
+use crate::{
+    block::{ExecutedBlock, empty_header, to_writes},
+    context::{BASE_FEE_MIN, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT},
+    error::LedgerError,
+    state::{StateTree, to_address},
+};
+
+/// Code of a module's account: an invalid instruction, so that its size is not zero and no other machine runs it.
+const MODULE_CODE: Bytes = Bytes::from_static(&[0xfe]);
+
+/// Writes block 0 into an empty store: allocations, the modules' accounts, and the contracts of EIP-2935 and EIP-4788.
+///
+/// # Errors
+/// [`LedgerError::NotEmpty`], [`LedgerError::State`].
+pub fn genesis_block(ctx: &ChainContext, state: &mut dyn StateTree) -> Result<ExecutedBlock, LedgerError> {
+    if state.height().is_some() {
+        return Err(LedgerError::NotEmpty);
+    }
+    let mut changes = Changes::default();
+    for allocation in &ctx.genesis().allocations {
+        let account = changes.accounts.entry(to_address(&allocation.account)).or_default();
+        let account = account.get_or_insert_default();
+        account.balance = account.balance.saturating_add(U256::from_be_bytes(allocation.balance));
+    }
+    for module in ctx.modules().addresses() {
+        deploy(&mut changes, *module, MODULE_CODE);
+    }
+    deploy(&mut changes, HISTORY_CONTRACT, HISTORY_STORAGE_CODE.clone());
+    deploy(&mut changes, PAYLOAD_ROOTS_CONTRACT, BEACON_ROOTS_CODE.clone());
+    let (writes, content) = to_writes(changes, state)?;
+    let root = state.apply(0, &writes)?;
+    let header = Header {
+        state_root: B256::from(root.0),
+        transactions_root: EMPTY_TRANSACTIONS,
+        receipts_root: EMPTY_RECEIPTS,
+        timestamp: ctx.genesis().timestamp_ms / 1000,
+        base_fee_per_gas: Some(BASE_FEE_MIN),
+        parent_beacon_block_root: Some(B256::from(ctx.genesis_hash().0)),
+        ..empty_header()
+    };
+    let hash = header.hash_slow();
+    let (transactions, receipts, skipped) = (Vec::new(), Vec::new(), Vec::new());
+    Ok(ExecutedBlock { header, hash, transactions, receipts, skipped, content, writes })
+}
+
+fn deploy(changes: &mut Changes, address: Address, code: Bytes) {
+    let code_hash = keccak256(&code);
+    let account: &mut AccountState = changes.accounts.entry(address).or_default().get_or_insert_default();
+    account.nonce = 1;
+    account.code_hash = code_hash;
+    changes.code.insert(code_hash, code);
+}

@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod block;
+mod call;
+mod context;
+mod error;
+mod fee;
+mod genesis;
+mod modules;
+mod read;
+mod state;
+mod transaction;
+
+pub use block::{
+    ExecutedBlock, ExecutedReceipt, ExecutedTransaction, Parent, PayloadRefusal, PreparedBlock, SkipReason, Skipped,
+    check_payload, execute_payload, prepare_payload,
+};
+pub use call::{CallError, CallRequest, call, estimate_gas};
+pub use context::{
+    BASE_FEE_MIN, BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT,
+};
+pub use error::{LedgerError, StateError};
+pub use fee::next_base_fee;
+pub use freehold_evm::{AccountState, CALL_GAS_MAX, Halt, Invalid, Outcome, Status, TX_GAS_MAX, ViewError};
+pub use genesis::genesis_block;
+pub use read::{entry_key, read_entry, read_entry_bytes};
+pub use state::{
+    ACCOUNT_VALUE_BYTES, BlockHashes, Content, MemoryTree, StateTree, VALUE_BYTES_MAX, VISIBILITY_PUBLIC, Write,
+    account_value, read_account, read_account_value, read_storage, to_account, to_address,
+};
+pub use transaction::{Recovered, Transaction, TransactionRefusal, admit, intrinsic_gas};
