@@ -156,6 +156,14 @@ pub enum LinkError {
         receipt: Height,
     },
 
+    /// The entries are said to stand at another height than their headers open with.
+    #[error("the entries are said to stand at height {said}, and their headers open with {found}")]
+    StateHeight {
+        /// Height that the section names.
+        said: Height,
+        /// Height of the first header.
+        found: Height,
+    },
     /// An entry is not under the state root.
     #[error("the {name} entry: {source}")]
     Entry {
@@ -243,6 +251,7 @@ impl LinkError {
             Self::AnchorOrder { .. } => 703,
             Self::Entry { .. } => 801,
             Self::ForeignEntry(_) => 802,
+            Self::StateHeight { .. } => 803,
             Self::Headers { .. } => 901,
             Self::NotExecuted(_) => 902,
             Self::OtherBlock => 903,

@@ -173,6 +173,8 @@ pub struct StateProofSection {
     pub app_version: EntryProof,
     /// Deny entries of the app against whatever the instance stands on.
     pub denied: DeniedSection,
+    /// Height whose state it is: the first header's of `header.state`.
+    pub height: Height,
     /// The instance.
     pub instance: EntryProof,
 }

@@ -2,7 +2,7 @@
 
 use freehold_crypto::{chain_namespace, payload_digest, verify_certificate};
 use freehold_primitives::{
-    Canonical, CodecError, PayloadHead,
+    Canonical, CodecError, Height, PayloadHead,
     entries::{AnchorEntry, AppEntry, DenyEntry, DenySubject, InstanceEntry},
 };
 
@@ -20,6 +20,7 @@ use crate::{
 pub(super) fn state_proof(facts: &Facts<'_>) -> Found {
     let section = own(&facts.sections.state_proof)?;
     let header = &need(&facts.state_headers, Link::Header)?[0];
+    at_height(section.height, header)?;
     let instance = proven_instance(header, &section.instance)?;
     let version: AppEntry = {
         let decoded: AppEntry = read(EntryName::AppVersion, &section.app_version)?;
@@ -123,11 +124,17 @@ pub(super) fn header(facts: &Facts<'_>) -> Found {
     if need(&facts.receipt_headers, Link::Header)?[0].moment() != named {
         return Err(LinkError::OtherBlock.into());
     }
-    let state = need(&facts.state_headers, Link::Header)?[0].height();
-    if state < named.height {
-        return Err(LinkError::StateOlder { state, receipt: named.height }.into());
+    let state = &need(&facts.state_headers, Link::Header)?[0];
+    at_height(need(&facts.sections.state_proof, Link::StateProof)?.height, state)?;
+    if state.height() < named.height {
+        return Err(LinkError::StateOlder { state: state.height(), receipt: named.height }.into());
     }
     Ok(())
+}
+
+const fn at_height(said: Height, header: &VerifiedHeader) -> Result<(), LinkError> {
+    let found = header.height();
+    if said == found { Ok(()) } else { Err(LinkError::StateHeight { said, found }) }
 }
 
 fn names_last(head: &PayloadHead, headers: &[VerifiedHeader]) -> bool {

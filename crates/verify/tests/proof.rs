@@ -1,0 +1,306 @@
+//! Proofs seen from outside: the whole valid one, the walk over its leaves, and every malformed form.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use freehold_primitives::{NetworkKey, entries::DenySubject};
+use freehold_verify::{
+    AnchorSection, HeaderFileError, Link, LinkStatus, Objection, ProofDocument, Skip, ValidNow, Verdict, VerifyOptions,
+    mutations, verify_bundle,
+};
+use support::{ANCHOR_HEIGHT, GENESIS_TIME, Made, Plan, RECEIPT_HEIGHT, STATE_HEIGHT, made, made_with};
+
+const NOW: u64 = GENESIS_TIME + 100;
+
+fn judge(made: &Made, document: &ProofDocument) -> Verdict {
+    judge_text(made, &document.to_text().unwrap())
+}
+
+fn judge_text(made: &Made, text: &str) -> Verdict {
+    verify_bundle(text, &VerifyOptions::new(made.network_key, NOW)).unwrap()
+}
+
+fn report(verdict: &Verdict) -> String {
+    verdict.links().iter().map(|link| format!("{}: {} {}\n", link.link, link.status.as_str(), link.reason())).collect()
+}
+
+fn valid(made: &Made) -> Verdict {
+    let verdict = judge(made, &made.document);
+    assert!(verdict.is_valid(), "{}{:?}", report(&verdict), verdict.objections());
+    verdict
+}
+
+fn assert_failed(verdict: &Verdict, link: Link, code: u16) {
+    let found = verdict.links().iter().find(|report| report.link == link).unwrap();
+    assert_eq!(found.code(), Some(code), "{}", report(verdict));
+    assert!(!verdict.is_valid());
+}
+
+#[test]
+fn a_whole_proof_is_valid() {
+    let made = made();
+    let verdict = valid(&made);
+    assert!(verdict.links().iter().all(|report| matches!(report.status, LinkStatus::Ok)), "{}", report(&verdict));
+    let claims = verdict.claims().unwrap();
+    assert!(claims.valid_then && claims.anchored && claims.tainted.is_empty());
+    assert_eq!(claims.valid_now, ValidNow::Yes);
+    assert_eq!((claims.not_before.height, claims.as_of.height), (RECEIPT_HEIGHT, STATE_HEIGHT));
+    assert_eq!(claims.not_after.unwrap().height, ANCHOR_HEIGHT);
+}
+
+#[test]
+fn the_verdict_has_the_members_of_its_format() {
+    let made = made();
+    let verdict = valid(&made);
+    let json: serde_json::Value = serde_json::from_str(&verdict.to_json()).unwrap();
+    let start = format!(
+        "{{\"format\":\"freehold.verdict/1\",\"verdict\":\"valid\",\"trust_domain\":\"emulated\",\"valid_then\":true,\
+         \"valid_now\":\"yes\",\"tainted\":[],\"anchored\":true,\"as_of\":{{\"height\":45,\"time_unix_s\":{}}},\
+         \"network_key\":\"{}\",\"app_id\":\"{}\",\"model\":{{\"name\":\"SmolLM2-135M-Instruct\",\"sha256\":\"",
+        GENESIS_TIME + 45,
+        made.network_key,
+        made.instance.app_id,
+    );
+    assert!(verdict.to_json().starts_with(&start), "{}", verdict.to_json());
+    let links: Vec<&str> = json["links"].as_array().unwrap().iter().map(|l| l["link"].as_str().unwrap()).collect();
+    let order = [
+        "request", "response", "receipt", "keyset", "quote", "registration", "anchor", "state_proof", "header",
+        "commitment", "finality",
+    ];
+    assert_eq!(links, order);
+}
+
+#[test]
+fn every_changed_leaf_is_refused_by_the_link_of_its_section() {
+    for plan in [
+        Plan::default(),
+        Plan { unanchored: true, ..Plan::default() },
+        Plan { denied: vec![DenySubject::Platform], ..Plan::default() },
+    ] {
+        let made = made_with(&plan);
+        for document in [made.document.clone(), made.document.clone().redacted()] {
+            let text = document.to_text().unwrap();
+            let mut count = 0;
+            for mutation in mutations(&text).unwrap() {
+                let verdict = judge_text(&made, &mutation.text);
+                assert_ne!(mutation.text, text, "{}", mutation.pointer);
+                assert!(!verdict.is_valid(), "{} was accepted", mutation.pointer);
+                for link in mutation.link.map_or(Link::ALL.to_vec(), |link| vec![link]) {
+                    let refused = matches!(verdict.status(link), LinkStatus::Failed(_));
+                    assert!(refused, "{}: {link} did not fail\n{}", mutation.pointer, report(&verdict));
+                }
+                count += 1;
+            }
+            assert!(count > 70, "{count} leaves");
+        }
+    }
+}
+
+#[test]
+fn every_hex_digit_of_the_certified_documents_counts() {
+    let made = made();
+    let text = made.document.to_text().unwrap();
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for (pointer, link) in [
+        ("/commitment/receipt", Link::Commitment),
+        ("/finality/state", Link::Finality),
+        ("/state_proof/instance/proof", Link::StateProof),
+        ("/state_proof/denied/mrtd/proof", Link::StateProof),
+        ("/registration/signature", Link::Registration),
+        ("/receipt/signature", Link::Receipt),
+        ("/header/receipt/0", Link::Header),
+    ] {
+        let whole = document.pointer(pointer).unwrap().as_str().unwrap();
+        // Every third digit keeps the test short and meets high and low halves alike.
+        for place in (0..whole.len()).step_by(3) {
+            let digit = u8::from_str_radix(&whole[place..=place], 16).unwrap();
+            let changed = format!("{}{:x}{}", &whole[..place], digit ^ 8, &whole[place + 1..]);
+            let verdict = judge_text(&made, &text.replacen(whole, &changed, 1));
+            assert!(matches!(verdict.status(link), LinkStatus::Failed(_)), "{pointer} at {place}\n{}", report(&verdict));
+            assert!(!verdict.is_valid());
+        }
+    }
+}
+
+#[test]
+fn a_redacted_proof_is_valid_and_says_so() {
+    let made = made();
+    let document = made.document.clone().redacted();
+    let text = document.to_text().unwrap();
+    assert!(!text.contains("sky"));
+    let verdict = judge(&made, &document);
+    assert!(verdict.is_valid());
+    for link in [Link::Request, Link::Response] {
+        assert!(matches!(verdict.status(link), LinkStatus::Skipped(Skip::Redacted)));
+    }
+}
+
+#[test]
+fn an_unanchored_proof_is_valid_and_says_so() {
+    let made = made_with(&Plan { unanchored: true, ..Plan::default() });
+    let verdict = valid(&made);
+    assert!(matches!(verdict.status(Link::Anchor), LinkStatus::Skipped(Skip::NotAnchored)));
+    let claims = verdict.claims().unwrap();
+    assert!(!claims.anchored && claims.not_after.is_none());
+}
+
+#[test]
+fn an_anchor_is_taken_away_or_added_only_whole() {
+    let made = made();
+    let mut document = made.document.clone();
+    document.anchor = None;
+    assert_failed(&judge(&made, &document), Link::Anchor, 701);
+    let mut document = made_with(&Plan { unanchored: true, ..Plan::default() }).document;
+    document.anchor = Some(AnchorSection { path: Vec::new() });
+    assert_failed(&judge(&made, &document), Link::Anchor, 701);
+}
+
+#[test]
+fn another_network_key_is_refused_by_finality() {
+    let made = made();
+    let text = made.document.to_text().unwrap();
+    for key in [NetworkKey::ZERO, NetworkKey([0xff; 96])] {
+        let verdict = verify_bundle(&text, &VerifyOptions::new(key, NOW)).unwrap();
+        assert_failed(&verdict, Link::Finality, 1102);
+        assert!(verdict.claims().is_none());
+    }
+}
+
+#[test]
+fn parts_of_other_proofs_are_refused() {
+    let (made, other) = (made(), made_with(&Plan { unanchored: true, ..Plan::default() }));
+    let mut document = made.document.clone();
+    document.commitment.state = other.document.commitment.receipt.clone();
+    assert_failed(&judge(&made, &document), Link::Commitment, 1001);
+    let mut document = made.document.clone();
+    (document.header.state, document.header.receipt) = (document.header.receipt, document.header.state);
+    assert_failed(&judge(&made, &document), Link::Header, 902);
+    let mut document = made.document.clone();
+    document.state_proof = other.document.state_proof.clone();
+    assert_failed(&judge(&made, &document), Link::StateProof, 801);
+    let mut document = made.document.clone();
+    document.state_proof.app = document.state_proof.app_version.clone();
+    assert_failed(&judge(&made, &document), Link::StateProof, 801);
+}
+
+#[test]
+fn a_stale_quote_is_refused_by_the_quote_link() {
+    let made = made_with(&Plan { stale_quote: true, ..Plan::default() });
+    assert_failed(&judge(&made, &made.document), Link::Quote, 504);
+}
+
+#[test]
+fn a_measurement_outside_the_policy_is_refused_by_the_quote_link() {
+    let made = made_with(&Plan { other_measurement: true, ..Plan::default() });
+    assert_failed(&judge(&made, &made.document), Link::Quote, 503);
+}
+
+#[test]
+fn another_signer_is_refused_by_the_registration_link() {
+    let made = made_with(&Plan { other_signer: true, ..Plan::default() });
+    assert_failed(&judge(&made, &made.document), Link::Registration, 603);
+}
+
+#[test]
+fn state_older_than_the_receipt_is_refused() {
+    let made = made_with(&Plan { unanchored: true, state_height: Some(RECEIPT_HEIGHT - 1), ..Plan::default() });
+    assert_failed(&judge(&made, &made.document), Link::Header, 904);
+}
+
+#[test]
+fn valid_then_needs_an_open_registration_over_the_span() {
+    let closed = |height| Plan { closed_at: Some(height), ..Plan::default() };
+    let cases = [
+        (closed(ANCHOR_HEIGHT), false),
+        (closed(ANCHOR_HEIGHT + 1), true),
+        (Plan { opened_at: Some(RECEIPT_HEIGHT + 1), ..Plan::default() }, false),
+        (Plan { expires_at: Some(GENESIS_TIME + ANCHOR_HEIGHT), ..Plan::default() }, true),
+        (Plan { expires_at: Some(GENESIS_TIME + ANCHOR_HEIGHT - 1), ..Plan::default() }, false),
+        (Plan { app_closed_at: Some(ANCHOR_HEIGHT), ..Plan::default() }, false),
+        (Plan { adopted: true, ..closed(RECEIPT_HEIGHT + 1) }, true),
+        (Plan { unanchored: true, ..closed(RECEIPT_HEIGHT) }, false),
+    ];
+    for (index, (plan, expected)) in cases.into_iter().enumerate() {
+        let made = made_with(&plan);
+        let verdict = judge(&made, &made.document);
+        let claims = verdict.claims().unwrap_or_else(|| panic!("case {index}\n{}", report(&verdict)));
+        assert_eq!(claims.valid_then, expected, "case {index}");
+        assert_eq!(verdict.is_valid(), expected, "case {index}");
+        assert_eq!(verdict.objections().contains(&Objection::NotValidThen), !expected);
+    }
+}
+
+#[test]
+fn valid_now_is_said_as_of_a_recent_header_only() {
+    let made = made();
+    let text = made.document.to_text().unwrap();
+    let now = |now: u64, max_age_s: u64, header: Option<&str>| {
+        let options = VerifyOptions { max_age_s, header, ..VerifyOptions::new(made.network_key, now) };
+        let verdict = verify_bundle(&text, &options).unwrap();
+        assert!(verdict.is_valid());
+        let claims = verdict.claims().unwrap();
+        (claims.valid_now, claims.as_of.height)
+    };
+    let as_of = GENESIS_TIME + STATE_HEIGHT;
+    assert_eq!(now(as_of + 50, 50, None), (ValidNow::Yes, 45));
+    assert_eq!(now(as_of + 51, 50, None), (ValidNow::Unknown, 45));
+    let later = made.header_file(90, None).to_text().unwrap();
+    assert_eq!(now(as_of + 51, 50, Some(&later)), (ValidNow::Yes, 90));
+    let closed = made.header_file(91, Some(60)).to_text().unwrap();
+    assert_eq!(now(as_of + 51, 50, Some(&closed)), (ValidNow::No, 91));
+    let expired = made.header_file(601, None).to_text().unwrap();
+    assert_eq!(now(as_of + 601, 50, Some(&expired)).0, ValidNow::No);
+    let older = made.header_file(20, Some(19)).to_text().unwrap();
+    assert_eq!(now(as_of + 51, 50, Some(&older)), (ValidNow::Unknown, 45));
+}
+
+#[test]
+fn a_header_file_that_does_not_count_is_an_error() {
+    let made = made();
+    let text = made.document.to_text().unwrap();
+    let with = |header: &str| {
+        let options = VerifyOptions { header: Some(header), ..VerifyOptions::new(made.network_key, NOW) };
+        verify_bundle(&text, &options).map(|_| ())
+    };
+    assert!(matches!(with("{}\n"), Err(HeaderFileError::Document(_))));
+    assert!(matches!(with(&text), Err(HeaderFileError::Document(_))));
+    let mut changed = made.header_file(90, None);
+    changed.certificate = made.document.finality.state.clone();
+    assert!(matches!(with(&changed.to_text().unwrap()), Err(HeaderFileError::Finality(_))));
+    let mut changed = made.header_file(90, Some(60));
+    changed.instance.content = made.header_file(90, None).instance.content;
+    assert!(matches!(with(&changed.to_text().unwrap()), Err(HeaderFileError::Entry(_))));
+}
+
+#[test]
+fn denied_subjects_taint() {
+    for kind in [DenySubject::Platform, DenySubject::Fmspc, DenySubject::Mrtd, DenySubject::Instance] {
+        let made = made_with(&Plan { denied: vec![kind], closed_at: Some(44), ..Plan::default() });
+        let verdict = valid(&made);
+        let claims = verdict.claims().unwrap();
+        assert_eq!(claims.valid_now, ValidNow::No);
+        let [taint] = claims.tainted.as_slice() else { panic!("one taint") };
+        assert_eq!((taint.since_height, taint.reason), (44, "extracted_key"));
+        assert!(verdict.to_json().contains("\"tainted\":[{\"since_height\":44,\"reason\":\"extracted_key\",\"subject\":\""));
+        // The claim that it is not denied does not stand under the same root.
+        let mut document = made.document.clone();
+        let clean = made_with(&Plan::default()).document.state_proof.denied;
+        document.state_proof.denied = clean;
+        assert_failed(&judge(&made, &document), Link::StateProof, 801);
+    }
+}
+
+#[test]
+fn hardware_and_now_are_required_on_demand() {
+    let made = made();
+    let text = made.document.to_text().unwrap();
+    let base = VerifyOptions::new(made.network_key, NOW);
+    let hardware = verify_bundle(&text, &VerifyOptions { require_hardware: true, ..base }).unwrap();
+    assert_eq!(hardware.objections(), [Objection::Emulated]);
+    assert!(!hardware.is_valid() && hardware.to_json().contains("\"verdict\":\"refused\""));
+    assert!(verify_bundle(&text, &VerifyOptions { require_now: true, ..base }).unwrap().is_valid());
+    let late = VerifyOptions { now_unix_s: NOW + 90_000, ..base };
+    assert!(verify_bundle(&text, &late).unwrap().is_valid());
+    let late = verify_bundle(&text, &VerifyOptions { require_now: true, ..late }).unwrap();
+    assert_eq!(late.objections(), [Objection::NotValidNow]);
+}
