@@ -11,7 +11,8 @@ mod view;
 
 pub use execute::{BlockContext, CALL_GAS_MAX, Evm, TX_GAS_MAX, simulate};
 pub use module::{
-    CONTENT_GAS_PER_BYTE, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet, ModuleSetError,
+    CONTENT_GAS_PER_BYTE, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet,
+    ModuleSetError,
 };
 pub use outcome::{Changes, EvmError, Halt, Invalid, Outcome, Status};
 pub use recover::{recover_account, signed_authorizations};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, Bytes, Log, U256};
 use freehold_primitives::Digest;
-pub use revm::context::result::{HaltReason as Halt, InvalidTransaction as Invalid};
 use revm::context::result::{EVMError, ExecutionResult, Output};
+pub use revm::context::result::{HaltReason as Halt, InvalidTransaction as Invalid};
 use thiserror::Error;
 
 use crate::view::{AccountState, ViewError};

@@ -46,7 +46,12 @@ impl<'a> Provider<'a> {
         Self { ethereum, modules, warm }
     }
 
-    fn call(&self, module: &dyn Module, ctx: &mut MachineContext<'_>, inputs: &CallInputs) -> Result<InterpreterResult, ()> {
+    fn call(
+        &self,
+        module: &dyn Module,
+        ctx: &mut MachineContext<'_>,
+        inputs: &CallInputs,
+    ) -> Result<InterpreterResult, ()> {
         // Under DELEGATECALL and CALLCODE a module would act on another account's behalf.
         if !matches!(inputs.scheme, CallScheme::Call | CallScheme::StaticCall) {
             return Ok(ended(InstructionResult::Revert, Bytes::new(), inputs.gas_limit, inputs.gas_limit));
@@ -104,11 +109,7 @@ impl<'a> PrecompileProvider<MachineContext<'a>> for Provider<'_> {
         <EthPrecompiles as PrecompileProvider<MachineContext<'a>>>::set_spec(&mut self.ethereum, spec)
     }
 
-    fn run(
-        &mut self,
-        ctx: &mut MachineContext<'a>,
-        inputs: &CallInputs,
-    ) -> Result<Option<InterpreterResult>, String> {
+    fn run(&mut self, ctx: &mut MachineContext<'a>, inputs: &CallInputs) -> Result<Option<InterpreterResult>, String> {
         match self.modules.get(&inputs.bytecode_address) {
             None => self.ethereum.run(ctx, inputs),
             Some(module) => match self.call(module, ctx, inputs) {

@@ -25,8 +25,6 @@ pub fn recover_account(signature: &Signature, prehash: &B256) -> Option<Address>
 }
 
 /// Authorizations of a type 4 transaction (EIP-7702) as the machine takes them; it recovers their signers itself.
-pub fn signed_authorizations(
-    list: &[SignedAuthorization],
-) -> Vec<Either<SignedAuthorization, RecoveredAuthorization>> {
+pub fn signed_authorizations(list: &[SignedAuthorization]) -> Vec<Either<SignedAuthorization, RecoveredAuthorization>> {
     list.iter().cloned().map(Either::Left).collect()
 }

@@ -17,9 +17,7 @@ pub use block::{
     check_payload, execute_payload, prepare_payload,
 };
 pub use call::{CallError, CallRequest, call, estimate_gas};
-pub use context::{
-    BASE_FEE_MIN, BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT,
-};
+pub use context::{BASE_FEE_MIN, BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT};
 pub use error::{LedgerError, StateError};
 pub use fee::next_base_fee;
 pub use freehold_evm::{AccountState, CALL_GAS_MAX, Halt, Invalid, Outcome, Status, TX_GAS_MAX, ViewError};

@@ -174,7 +174,8 @@ impl StateTree for MemoryTree {
         if !writes.is_sorted_by(|left, right| left.0 < right.0) {
             return Err(StateError::Unsorted);
         }
-        if let Some(length) = writes.iter().filter_map(|write| Some(write.1.as_ref()?.len())).find(|l| *l > VALUE_BYTES_MAX)
+        if let Some(length) =
+            writes.iter().filter_map(|write| Some(write.1.as_ref()?.len())).find(|l| *l > VALUE_BYTES_MAX)
         {
             return Err(StateError::ValueTooLong(length));
         }
