@@ -1,7 +1,7 @@
 //! Judging verified claims under a policy (`spec/policy.md`). Pure: the same claims, policy and time give the same
 //! verdict, at registration and when a policy has changed since.
 
-use freehold_primitives::{EvidencePolicy, TcbStatus, TdxMeasurement, TrustDomain, TrustRoot, UnixSeconds};
+use freehold_primitives::{EvidencePolicy, Genesis, TcbStatus, TdxMeasurement, TrustDomain, TrustRoot, UnixSeconds};
 use rustls_pki_types::CertificateDer;
 
 use crate::{claims::VerifiedClaims, refusal::Refusal};
@@ -96,15 +96,20 @@ pub fn development_policy(measurement: TdxMeasurement) -> EvidencePolicy {
     }
 }
 
-/// Checks a genesis's roots of trust: each can be read, and a production network lists none for development.
-///
-/// `production` is the genesis field of that name. A root counts as one for development by its domain, and also when
-/// its subject carries the emulator's mark under another domain's name.
+/// Checks a genesis's roots of trust: each can be read and stands there once, and a production network lists none for
+/// development. A root counts as one for development by its domain, and also when its subject carries the emulator's
+/// mark under another domain's name.
 ///
 /// # Errors
-/// [`Refusal::RootMalformed`], [`Refusal::EmulatedRoot`].
-pub fn check_roots(genesis: &freehold_primitives::Genesis) -> Result<(), Refusal> {
-    genesis.trust_roots.iter().try_for_each(|root| check_root(root, genesis.production))
+/// [`Refusal::RootRepeated`], [`Refusal::RootMalformed`], [`Refusal::EmulatedRoot`].
+pub fn check_roots(genesis: &Genesis) -> Result<(), Refusal> {
+    for (index, root) in genesis.trust_roots.iter().enumerate() {
+        if genesis.trust_roots[..index].iter().any(|other| other.certificate == root.certificate) {
+            return Err(Refusal::RootRepeated);
+        }
+        check_root(root, genesis.production)?;
+    }
+    Ok(())
 }
 
 fn check_root(root: &TrustRoot, production: bool) -> Result<(), Refusal> {

@@ -84,6 +84,8 @@ refusals! {
     RevocationList = 125, "a revocation list is malformed or wrongly signed";
     /// A configured root certificate cannot be read.
     RootMalformed = 126, "a root certificate cannot be read";
+    /// The genesis lists one root certificate twice, so that its domain would be ambiguous.
+    RootRepeated = 127, "a root certificate is listed twice";
     /// Refused by the verifier for a reason without a code of its own.
     OtherInvalid = 199, "the evidence does not verify";
     /// The chain ends in no root of trust of this network.

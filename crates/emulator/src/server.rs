@@ -100,14 +100,24 @@ fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
             }
             connections.push((number, handle));
         }
-        let shared = Arc::clone(shared);
+        let own = Arc::clone(shared);
         let serve = move || {
             // A client that goes away ends its own connection, nothing else.
-            let _ = converse(&connection, &shared);
-            let _ = connection.shutdown(std::net::Shutdown::Both);
-            lock(&shared.connections).retain(|(open, _)| *open != number);
+            let _ = converse(&connection, &own);
+            forget(&own, number);
         };
-        let _ = thread::Builder::new().name("evidence".to_owned()).spawn(serve);
+        if thread::Builder::new().name("evidence".to_owned()).spawn(serve).is_err() {
+            forget(shared, number);
+        }
+    }
+}
+
+/// Closes a connection that ended.
+fn forget(shared: &Shared, number: u64) {
+    let mut connections = lock(&shared.connections);
+    if let Some(at) = connections.iter().position(|(open, _)| *open == number) {
+        let (_, connection) = connections.remove(at);
+        let _ = connection.shutdown(std::net::Shutdown::Both);
     }
 }
 

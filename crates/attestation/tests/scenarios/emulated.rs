@@ -218,7 +218,9 @@ fn roots_are_checked_before_a_network_opens() {
     assert_eq!(check_roots(&genesis(false, emulated.clone())), Ok(()));
     assert_eq!(check_roots(&genesis(true, emulated)), Err(Refusal::EmulatedRoot));
     assert_eq!(check_roots(&genesis(true, disguised.clone())), Err(Refusal::EmulatedRoot));
-    assert_eq!(check_roots(&genesis(false, disguised)), Err(Refusal::EmulatedRoot));
+    assert_eq!(check_roots(&genesis(false, disguised.clone())), Err(Refusal::EmulatedRoot));
+    let twice = [emulated_roots(), disguised.clone()].concat();
+    assert_eq!(check_roots(&genesis(false, twice)), Err(Refusal::RootRepeated));
     assert_eq!(check_roots(&genesis(false, garbled)), Err(Refusal::RootMalformed));
     assert_eq!(check_roots(&genesis(true, Vec::new())), Ok(()));
 }
