@@ -150,11 +150,6 @@ pub(crate) const fn our_digest(digest: &sha256::Digest) -> Digest {
     Digest(digest.0)
 }
 
-/// Namespace of everything a chain signs (`spec/certificate.md`).
-pub(crate) fn chain_namespace(chain_id: u64, genesis: &Digest) -> Vec<u8> {
-    [b"freehold:".as_slice(), &chain_id.to_be_bytes(), &genesis.0].concat()
-}
-
 /// The payload at height 0: empty body, view 0, its parent the genesis hash, so that its digest names the genesis.
 ///
 /// `executed` is height 0 with a zero hash: the hash of block 0 is the ledger's to compute, and the first payload

@@ -187,3 +187,6 @@ impl Validator {
 pub(crate) fn engine_quota() -> Quota {
     Quota::per_second(NZU32!(ENGINE_QUOTA_PER_S))
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ use commonware_parallel::Sequential;
 use commonware_runtime::{Handle, buffer::paged::CacheRef};
 use commonware_storage::{archive::prunable, translator::TwoCap};
 use commonware_utils::{NZU16, NZU64, NZUsize, NonZeroDuration, acknowledgement::Exact};
-use freehold_crypto::genesis_hash;
+use freehold_crypto::{chain_namespace, genesis_hash};
 use freehold_primitives::{Certificate, Height, Payload};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -40,7 +40,7 @@ use tracing::{error, info};
 use crate::{
     adapter::{Adapter, Archive},
     application::Application,
-    block::{Block, chain_namespace, genesis_block},
+    block::{Block, genesis_block},
     check::Scheme,
     config::{ConfigError, Validator},
     delivery::{Delivery, deliver_certificates},
