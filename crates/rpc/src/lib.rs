@@ -9,6 +9,8 @@ mod local;
 mod local_client;
 mod node;
 mod node_client;
+mod transaction;
+mod verified;
 
 #[cfg(test)]
 mod tests;
@@ -28,3 +30,5 @@ pub use node::{
     QuantityU64, StatusMoment, TransactionReceipt,
 };
 pub use node_client::{FeeQuote, NodeClient, NodeError};
+pub use transaction::CallTransaction;
+pub use verified::{Checked, VerifiedClient, VerifiedError};

@@ -1,0 +1,204 @@
+//! The agent: what the state machine asks for, done. One task follows the chain, one takes quotes, one writes receipts,
+//! one anchors; this module starts them and carries what happened to [`Lifecycle`].
+//!
+//! The host is trusted for nothing here: its relay is checked under certificates, its control channel only carries
+//! signed documents, and its silence ends the instance before its lease does.
+
+mod boot;
+mod tasks;
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use freehold_rpc::{HttpClient, VerifiedClient};
+use thiserror::Error;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval, sleep},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    api::Metadata,
+    clock::boot_ms,
+    config::{ConfigError, Settings},
+    evidence::{EvidenceError, QuoteService},
+    keys::{BootKeys, Identity},
+    receipts::{ReceiptStore, ReceiptWriter},
+    state::{Effect, Input, Lifecycle, Stage, StopReason},
+};
+
+/// How often time is looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// Longest wait for the last anchor when the host asks to stop.
+const LAST_ANCHOR_WAIT: Duration = Duration::from_secs(3);
+/// Inputs that may wait.
+const INPUTS_MAX: usize = 64;
+
+/// Why a guest does not run.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum GuestError {
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The system gives no randomness.
+    #[error("the system gives no randomness: {0}")]
+    Randomness(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The evidence source cannot be used.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    /// Another guest uses the state directory.
+    #[error("another guest uses {0}: stop it first, or give this one a directory of its own")]
+    Locked(PathBuf),
+    /// A directory, socket or thread cannot be made.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What the instance has once it holds its keys.
+pub(crate) struct Serving {
+    pub(crate) root: Zeroizing<[u8; 32]>,
+    pub(crate) store: Arc<ReceiptStore>,
+    pub(crate) writer: ReceiptWriter,
+}
+
+/// Everything that tasks and handlers share.
+pub(crate) struct Guest {
+    settings: Settings,
+    keys: BootKeys,
+    chain: VerifiedClient,
+    control: HttpClient,
+    quotes: QuoteService,
+    life: Mutex<Lifecycle>,
+    identity: OnceLock<Identity>,
+    serving: OnceLock<Serving>,
+    metadata: Mutex<Metadata>,
+    trouble: Mutex<Option<String>>,
+    appended: Arc<Notify>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Guest {
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+    pub(crate) const fn keys(&self) -> &BootKeys {
+        &self.keys
+    }
+    pub(crate) const fn quotes(&self) -> &QuoteService {
+        &self.quotes
+    }
+    pub(crate) fn life(&self) -> MutexGuard<'_, Lifecycle> {
+        lock(&self.life)
+    }
+    pub(crate) fn stage(&self) -> Stage {
+        self.life().stage()
+    }
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.identity.get()
+    }
+    pub(crate) fn serving(&self) -> Option<&Serving> {
+        self.serving.get()
+    }
+    pub(crate) fn metadata(&self) -> MutexGuard<'_, Metadata> {
+        lock(&self.metadata)
+    }
+    /// What went wrong last, while the instance does not serve.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        lock(&self.trouble).clone()
+    }
+    fn note(&self, trouble: Option<String>) {
+        *lock(&self.trouble) = trouble;
+    }
+}
+
+/// Runs one instance until its life ends, and says why it ended. `asked` resolves when the host wants it to stop.
+///
+/// # Errors
+/// Every [`GuestError`], before anything is served.
+pub async fn run(config: crate::GuestConfig, asked: impl Future<Output = ()> + Send) -> Result<StopReason, GuestError> {
+    let (guest, _lock) = boot::prepare(config.check()?)?;
+    let mut tasks = JoinSet::new();
+    boot::serve_api(&guest, &mut tasks)?;
+    let (inputs, mut happened) = mpsc::channel(INPUTS_MAX);
+    tasks.spawn(tasks::follow(Arc::clone(&guest), inputs.clone()));
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut asked = std::pin::pin!(asked);
+    loop {
+        let input = tokio::select! {
+            input = happened.recv() => input.unwrap_or(Input::Tick),
+            () = &mut asked => Input::Stop,
+            _ = ticks.tick() => Input::Tick,
+        };
+        let effects = guest.life().step(input, boot_ms());
+        for effect in effects {
+            tracing::debug!(?effect, "next");
+            if let Effect::Stop(reason) = effect {
+                tracing::info!(reason = reason.as_str(), "the instance stops");
+                if reason == StopReason::Asked {
+                    last_anchor(&guest).await;
+                }
+                tasks.shutdown().await;
+                let _ = std::fs::remove_file(&guest.settings.paths.local_api);
+                return Ok(reason);
+            }
+            act(&guest, effect, &inputs, &mut tasks);
+        }
+        // Tasks that ended leave nothing behind.
+        while tasks.try_join_next().is_some() {}
+    }
+}
+
+fn act(guest: &Arc<Guest>, effect: Effect, inputs: &mpsc::Sender<Input>, tasks: &mut JoinSet<()>) {
+    let (guest, inputs) = (Arc::clone(guest), inputs.clone());
+    match effect {
+        Effect::Register(moment) => drop(tasks.spawn(async move {
+            let input = tasks::register(&guest, moment).await;
+            let _ = inputs.send(input).await;
+        })),
+        Effect::Recheck => drop(tasks.spawn(async move {
+            let input = tasks::recheck(&guest).await;
+            let _ = inputs.send(input).await;
+        })),
+        Effect::FetchKeys => drop(tasks.spawn(async move {
+            let input = tasks::fetch_keys(&guest).await;
+            let _ = inputs.send(input).await;
+        })),
+        Effect::Serve => {
+            guest.note(None);
+            tracing::info!("the instance serves");
+            if let Some(anchorer) = tasks::anchorer(&guest) {
+                tasks.spawn(anchorer.run());
+            }
+        }
+        Effect::Stop(_) => {}
+    }
+}
+
+/// Gives the last receipts a moment to be anchored; a successor adopts what is left.
+async fn last_anchor(guest: &Guest) {
+    let Some(serving) = guest.serving() else { return };
+    let end = Instant::now() + LAST_ANCHOR_WAIT;
+    while Instant::now() < end {
+        let head = serving.store.head();
+        if head.anchored >= head.size {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}

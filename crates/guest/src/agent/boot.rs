@@ -1,0 +1,84 @@
+//! Boot: keys, sources and sockets, before anything is asked of the chain.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use freehold_rpc::{Endpoint, HttpClient, NodeClient, VerifiedClient};
+use rustix::fs::{FlockOperation, flock};
+use tokio::{net::UnixListener, sync::Notify, task::JoinSet};
+
+use super::{Guest, GuestError};
+use crate::{
+    api::{Metadata, router},
+    config::Settings,
+    evidence::{QuoteService, SocketSource},
+    keys::BootKeys,
+    state::Lifecycle,
+};
+
+/// Makes everything but the identity, and takes the state directory for itself while the second value lives.
+pub(super) fn prepare(settings: Settings) -> Result<(Arc<Guest>, File), GuestError> {
+    let lock = lock_dir(&settings.paths.state_dir)?;
+    let keys = BootKeys::generate().map_err(|error| GuestError::Randomness(Box::new(error)))?;
+    let source = SocketSource::connect(&settings.paths.evidence)?;
+    let quotes = QuoteService::start(Box::new(source))
+        .map_err(|source| GuestError::System { what: "no thread for quotes can be started", source })?;
+    let node = NodeClient::new(Endpoint::Unix(settings.paths.chain.clone()));
+    let control = HttpClient::new(Endpoint::Unix(settings.paths.control.clone()));
+    let chain = VerifiedClient::new(node, settings.chain);
+    let guest = Guest {
+        settings,
+        keys,
+        chain,
+        control,
+        quotes,
+        life: Mutex::new(Lifecycle::new()),
+        identity: OnceLock::new(),
+        serving: OnceLock::new(),
+        metadata: Mutex::new(Metadata::default()),
+        trouble: Mutex::new(None),
+        appended: Arc::new(Notify::new()),
+    };
+    Ok((Arc::new(guest), lock))
+}
+
+fn lock_dir(dir: &Path) -> Result<File, GuestError> {
+    let failed = |source| GuestError::System { what: "the state directory cannot be used", source };
+    fs::create_dir_all(dir).map_err(failed)?;
+    fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(failed)?;
+    let options = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).to_owned();
+    let file = options.open(dir.join("lock")).map_err(failed)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(GuestError::Locked(dir.to_owned())),
+        Err(errno) => Err(failed(errno.into())),
+    }
+}
+
+/// Binds the local API's socket and serves it.
+pub(super) fn serve_api(guest: &Arc<Guest>, tasks: &mut JoinSet<()>) -> Result<(), GuestError> {
+    let path = &guest.settings.paths.local_api;
+    let bound = (|| {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        Ok(listener)
+    })();
+    let listener =
+        bound.map_err(|source| GuestError::System { what: "the local API's socket cannot be bound", source })?;
+    let app = router(Arc::clone(guest));
+    tasks.spawn(async move {
+        if let Err(error) = axum::serve(listener, app).await {
+            tracing::error!(%error, "the local API ended");
+        }
+    });
+    Ok(())
+}

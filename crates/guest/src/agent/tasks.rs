@@ -1,0 +1,204 @@
+//! One function for each effect of the state machine; each gives the input that says how it went.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use freehold_crypto::{AccountKey, Ed25519Secret};
+use freehold_primitives::{BlockMoment, Canonical as _, Digest, EvidenceKind, Registration};
+use freehold_rpc::{BareHex, HttpError, RegistrationSubmit, RegistrationSubmitted};
+use thiserror::Error;
+use tokio::{sync::mpsc, time::sleep};
+use zeroize::Zeroizing;
+
+use super::{Guest, Serving};
+use crate::{
+    anchor::Anchorer,
+    chain::{self, ChainError},
+    clock::boot_ms,
+    evidence::QuoteError,
+    keys::Identity,
+    receipts::{AdoptedReceipt, LogError, LogFile, ReceiptStore, ReceiptWriter, Signer, WriterParts},
+    state::{Input, Stage},
+};
+
+/// Pause between two looks for newer headers.
+const FOLLOW_PAUSE: Duration = Duration::from_secs(1);
+/// The same while there is none yet, or the instance waits to serve.
+const FOLLOW_PAUSE_START: Duration = Duration::from_millis(100);
+/// Most logs of predecessors that are read.
+const LOGS_MAX: usize = 4096;
+
+/// Follows certified headers, through a relay that can only withhold.
+pub(super) async fn follow(guest: Arc<Guest>, inputs: mpsc::Sender<Input>) {
+    let mut seen = None;
+    loop {
+        match guest.chain.newest_above(seen).await {
+            Ok(Some(header)) if seen.is_none_or(|seen| header.height() > seen) => {
+                seen = Some(header.height());
+                if inputs.send(Input::Header(header.moment())).await.is_err() {
+                    return;
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(%error, "no certified header");
+                if seen.is_none() {
+                    guest.note(Some(format!("no certified header yet: {error}")));
+                }
+            }
+        }
+        sleep(if seen.is_none() { FOLLOW_PAUSE_START } else { FOLLOW_PAUSE }).await;
+    }
+}
+
+/// Why a registration did not come about.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+enum RegisterError {
+    #[error(transparent)]
+    Quote(#[from] QuoteError),
+    #[error("the host did not submit the registration: {0}")]
+    Host(#[from] HttpError),
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}
+
+fn failed(guest: &Guest, error: &RegisterError) -> Input {
+    if let RegisterError::Chain(ChainError::Lost(reason)) = error {
+        return Input::Lost(*reason);
+    }
+    tracing::warn!(%error, "not registered");
+    guest.note(Some(error.to_string()));
+    Input::RegistrationFailed
+}
+
+/// Registers, or renews, with a fresh quote over the hash of this block.
+pub(super) async fn register(guest: &Guest, moment: BlockMoment) -> Input {
+    let identity = guest.identity.get_or_init(|| guest.keys.identity(&guest.settings, moment.time_unix_s));
+    match try_register(guest, identity, moment).await {
+        Ok(terms) => terms,
+        Err(error) => failed(guest, &error),
+    }
+}
+
+async fn try_register(guest: &Guest, identity: &Identity, moment: BlockMoment) -> Result<Input, RegisterError> {
+    let evidence = guest.quotes.for_chain(identity.keyset_digest, moment.block_hash).await?;
+    let registration = Registration {
+        subject: identity.subject.clone(),
+        keyset: identity.keyset.clone(),
+        nonce_height: moment.height,
+        nonce: moment.block_hash,
+        evidence_kind: EvidenceKind::TdxQuoteV4,
+        trust_domain: guest.settings.trust_domain,
+        fmspc: guest.settings.fmspc,
+        lease_s: guest.settings.lease_s,
+    };
+    let submit = RegistrationSubmit {
+        registration: BareHex(registration.to_canonical()),
+        evidence: BareHex(evidence.to_vec()),
+        signature: guest.keys.account.sign_registration(&registration, &evidence),
+        account: identity.subject.account,
+    };
+    let submitted: RegistrationSubmitted = guest.control.post_json("/v1/registration", &submit).await?;
+    tracing::info!(tx_hash = %submitted.tx_hash, instance = %identity.instance_id, "registration submitted");
+    let terms = chain::wait_for_registration(&guest.chain, identity, &evidence).await?;
+    Ok(Input::Registered(terms))
+}
+
+/// Looks whether the registration still stands.
+pub(super) async fn recheck(guest: &Guest) -> Input {
+    let Some(identity) = guest.identity.get() else { return Input::RecheckFailed };
+    match chain::registration(&guest.chain, identity).await {
+        Ok(Some((terms, _))) => Input::Registered(terms),
+        Err(ChainError::Lost(reason)) => Input::Lost(reason),
+        Ok(None) => Input::RecheckFailed,
+        Err(error) => {
+            tracing::debug!(%error, "no checked look at the registration");
+            Input::RecheckFailed
+        }
+    }
+}
+
+/// Why the instance cannot begin to serve.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+enum KeysError {
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("no thread for receipts can be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Fetches the root key and opens the receipt logs under it.
+pub(super) async fn fetch_keys(guest: &Arc<Guest>) -> Input {
+    let Some(identity) = guest.identity.get() else { return Input::KeysFailed };
+    match try_fetch_keys(guest, identity).await {
+        Ok(()) => Input::KeysReady,
+        Err(error) => {
+            tracing::warn!(%error, "no keys yet");
+            guest.note(Some(error.to_string()));
+            Input::KeysFailed
+        }
+    }
+}
+
+async fn try_fetch_keys(guest: &Arc<Guest>, identity: &Identity) -> Result<(), KeysError> {
+    let root = chain::root_key(&guest.chain, &guest.settings, identity, &guest.keys).await?;
+    let dir = &guest.settings.paths.state_dir;
+    let file = LogFile::create(dir, identity.instance_id, &root)?;
+    let store = Arc::new(ReceiptStore::new(file.reader()?));
+    adopt(dir, &store, identity, &root);
+    let weak = Arc::downgrade(guest);
+    let parts = WriterParts {
+        file,
+        store: Arc::clone(&store),
+        signer: Signer {
+            key: Ed25519Secret::from_seed(&guest.keys.receipt.to_seed()),
+            instance: identity.instance_id,
+            keyset_digest: identity.keyset_digest,
+        },
+        moment: Arc::new(move || {
+            let guest = weak.upgrade()?;
+            let life = guest.life();
+            let serving = life.stage() == Stage::Serving;
+            life.newest().zip(life.now_unix_s(boot_ms())).filter(|_| serving)
+        }),
+        appended: Arc::clone(&guest.appended),
+    };
+    let writer = ReceiptWriter::start(parts).map_err(KeysError::Thread)?;
+    // Keys are fetched by one task at a time, and only until this stands.
+    let _ = guest.serving.set(Serving { root, store, writer });
+    Ok(())
+}
+
+/// Reads what predecessors of the app left in this directory. What cannot be read is left where it is.
+fn adopt(dir: &Path, store: &ReceiptStore, identity: &Identity, root: &Zeroizing<[u8; 32]>) {
+    let own = LogFile::path_of(dir, &identity.instance_id);
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "log") && *path != own);
+    paths.sort();
+    if paths.len() > LOGS_MAX {
+        tracing::warn!(count = paths.len(), "more receipt logs than can be read; the rest stays on disk");
+    }
+    for path in paths.iter().take(LOGS_MAX) {
+        match LogFile::open(path, root) {
+            Ok((file, records)) => {
+                let receipts: Vec<_> = records.iter().map_while(AdoptedReceipt::of).collect();
+                tracing::info!(instance = %file.instance(), receipts = receipts.len(), "adopted a predecessor's receipts");
+                store.adopt(file, &receipts);
+            }
+            Err(error) => tracing::warn!(%error, "a receipt log was not adopted"),
+        }
+    }
+}
+
+/// The anchoring task, once the instance serves.
+pub(super) fn anchorer(guest: &Guest) -> Option<Anchorer> {
+    let serving = guest.serving.get()?;
+    let own: Digest = guest.identity.get()?.instance_id;
+    let key = AccountKey::from_bytes(&guest.keys.account.to_bytes()).ok()?;
+    let (store, appended) = (Arc::clone(&serving.store), Arc::clone(&guest.appended));
+    Some(Anchorer { chain: guest.chain.clone(), key, store, appended, own })
+}

@@ -1,0 +1,169 @@
+//! Anchoring: the instance's own account writes the root of its receipt log to the chain, within a second of the first
+//! receipt that is not anchored, and adopts the tails that dead predecessors left.
+//!
+//! The relay is asked for nonce and fees, and can delay; an anchor counts only once its entry was seen under a
+//! certificate. Roots that come while one is under way go together into the next.
+
+use std::{sync::Arc, time::Duration};
+
+use alloy_sol_types::{SolCall as _, sol};
+use freehold_crypto::{AccountKey, slots::LOG};
+use freehold_primitives::{
+    Digest,
+    entries::{AnchorEntry, LogEntry},
+};
+use freehold_rpc::{CallTransaction, FeeQuote, NodeError, VerifiedClient, VerifiedError};
+use freehold_verify::EntryKey;
+use thiserror::Error;
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
+
+use crate::receipts::{AnchorWork, ReceiptStore};
+
+/// Pause that lets receipts gather before an anchor.
+const GATHER: Duration = Duration::from_millis(100);
+/// Longest wait for one anchor's transaction.
+const EXECUTED_WAIT: Duration = Duration::from_secs(10);
+/// Pause after a failure.
+const RETRY: Duration = Duration::from_secs(1);
+/// Longest pause between two looks at the tails of predecessors.
+const TAILS_PAUSE: Duration = Duration::from_secs(30);
+/// Bound on an anchor's gas.
+const GAS_MAX: u64 = 1_000_000;
+/// Fee that no anchor exceeds, in wei per gas: a lying relay cannot burn the allowance faster.
+const FEE_MAX: u128 = 1_000_000_000_000;
+
+sol! {
+    /// Part of the `Log` module's interface (`contracts/interfaces/ILog.sol`).
+    function anchor(uint64 size, bytes32 root, bytes32 instance) external;
+}
+
+/// Why an anchor did not come about.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+enum AnchorError {
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error(transparent)]
+    Unverified(#[from] VerifiedError),
+    #[error("the chain refused the anchor in transaction {0}")]
+    Reverted(Digest),
+    #[error("the relay asks for a fee of {0} wei per gas")]
+    Fee(u128),
+    #[error("the chain holds another anchor than the one sent")]
+    Other,
+}
+
+/// What the anchoring task works with.
+pub(crate) struct Anchorer {
+    pub(crate) chain: VerifiedClient,
+    pub(crate) key: AccountKey,
+    pub(crate) store: Arc<ReceiptStore>,
+    pub(crate) appended: Arc<Notify>,
+    pub(crate) own: Digest,
+}
+
+impl Anchorer {
+    /// Runs until it is dropped.
+    pub(crate) async fn run(self) {
+        loop {
+            let mut refused = Vec::new();
+            self.learn_tails().await;
+            while let Some(work) = self.store.anchor_work(&refused) {
+                match self.anchor(&work).await {
+                    Ok(entry) => {
+                        tracing::info!(size = entry.size, height = entry.height, "anchored receipts");
+                        self.store.anchored(entry);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, instance = %work.instance, "receipts are not anchored yet");
+                        // A predecessor's tail may have to wait until its lease has ended; the own log does not.
+                        if work.instance == self.own {
+                            sleep(RETRY).await;
+                        } else {
+                            refused.push(work.instance);
+                        }
+                    }
+                }
+            }
+            let pause = if refused.is_empty() && self.store.unknown().is_empty() { None } else { Some(TAILS_PAUSE) };
+            match pause {
+                None => self.appended.notified().await,
+                Some(pause) => drop(timeout(pause, self.appended.notified()).await),
+            }
+            sleep(GATHER).await;
+        }
+    }
+
+    /// Learns how far the logs of predecessors are anchored.
+    async fn learn_tails(&self) {
+        for instance in self.store.unknown() {
+            if let Err(error) = self.learn_tail(&instance).await {
+                tracing::debug!(%error, %instance, "the tail of a predecessor is not known yet");
+            }
+        }
+    }
+
+    async fn learn_tail(&self, instance: &Digest) -> Result<(), AnchorError> {
+        let count = self.chain.entry::<LogEntry>(&EntryKey::Log(*instance)).await?.entry.map_or(0, |log| log.anchors);
+        let newest = match count.checked_sub(1) {
+            Some(index) => self.chain.entry::<AnchorEntry>(&EntryKey::Anchor(*instance, index)).await?.entry,
+            None => None,
+        };
+        self.store.set_known(instance, count, newest);
+        Ok(())
+    }
+
+    async fn anchor(&self, work: &AnchorWork) -> Result<AnchorEntry, AnchorError> {
+        let node = self.chain.node();
+        // An earlier try may have made it after all.
+        if let Some(entry) = self.anchored(work).await? {
+            return Ok(entry);
+        }
+        let fees = node.fees().await?;
+        if fees.max_fee_per_gas > FEE_MAX {
+            return Err(AnchorError::Fee(fees.max_fee_per_gas));
+        }
+        let data =
+            anchorCall { size: work.size, root: work.root.0.into(), instance: work.instance.0.into() }.abi_encode();
+        let from = self.key.account();
+        let gas = node.estimate_gas(&from, &LOG, data.clone()).await?;
+        let fees =
+            FeeQuote { max_priority_fee_per_gas: fees.max_priority_fee_per_gas.min(fees.max_fee_per_gas), ..fees };
+        let transaction = CallTransaction {
+            chain_id: self.chain.trust().chain_id,
+            nonce: node.nonce(&from).await?,
+            to: LOG,
+            value_wei: 0,
+            gas_limit: gas.saturating_add(gas / 4).min(GAS_MAX),
+            fees,
+            data,
+        };
+        let (bytes, tx_hash) = transaction.sign(&self.key);
+        node.send_raw_transaction(bytes).await?;
+        let receipt = node.wait_for_receipt(&tx_hash, EXECUTED_WAIT).await?;
+        if receipt.status.0 != 1 {
+            return Err(AnchorError::Reverted(tx_hash));
+        }
+        self.anchored(work).await?.ok_or(AnchorError::Other)
+    }
+
+    /// The anchor with the work's index, if the chain has it and it is this one.
+    async fn anchored(&self, work: &AnchorWork) -> Result<Option<AnchorEntry>, AnchorError> {
+        let entry = self.chain.entry::<AnchorEntry>(&EntryKey::Anchor(work.instance, work.index)).await?.entry;
+        match entry {
+            Some(entry) if (entry.instance_id, entry.size, entry.root) == (work.instance, work.size, work.root) => {
+                Ok(Some(entry))
+            }
+            // An earlier try, with fewer leaves: still an anchor of this log.
+            Some(entry) if entry.instance_id == work.instance && entry.size < work.size => {
+                self.store.anchored(entry);
+                Err(AnchorError::Other)
+            }
+            Some(_) => Err(AnchorError::Other),
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The paths of Oasis's appd, byte for byte where its released clients look.
+//!
+//! A body that is no JSON is 400; JSON of another shape is 422. Key ids of the platform itself are refused, which appd
+//! does not do: whoever held its socket could ask for the disk key.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    body::Bytes,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+use freehold_crypto::app_key;
+use freehold_rpc::{GenerateKey, GeneratedKey, KeyKind};
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::{json, metadata::MetadataError, text};
+use crate::{agent::Guest, state::Stage};
+
+/// Longest key id, in bytes.
+const KEY_ID_BYTES_MAX: usize = 1024;
+/// Beginnings of key ids that are the platform's: ours, and those that ROFL's own containers and proxy use.
+const RESERVED: [&str; 3] = ["freehold/", "oasis-runtime-sdk/", "rofl-proxy/"];
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
+    serde_json::from_slice(body).map_err(|error| {
+        let shape = error.classify() == serde_json::error::Category::Data;
+        text(if shape { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST }, error.to_string())
+    })
+}
+
+pub(super) async fn app_id(State(guest): State<Arc<Guest>>) -> Response {
+    text(StatusCode::OK, guest.settings().app_id.to_string())
+}
+
+pub(super) async fn generate_key(State(guest): State<Arc<Guest>>, body: Bytes) -> Response {
+    let ask: GenerateKey = match read(&body) {
+        Ok(ask) => ask,
+        Err(refusal) => return refusal,
+    };
+    if guest.stage() == Stage::Stopped {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "the instance has stopped");
+    }
+    let Some(serving) = guest.serving() else {
+        return text(StatusCode::BAD_REQUEST, "not initialized yet");
+    };
+    if ask.key_id.len() > KEY_ID_BYTES_MAX {
+        return text(StatusCode::BAD_REQUEST, format!("key_id is longer than {KEY_ID_BYTES_MAX} bytes"));
+    }
+    if RESERVED.iter().any(|prefix| ask.key_id.starts_with(prefix)) {
+        return text(StatusCode::BAD_REQUEST, "this key_id is reserved for the platform");
+    }
+    let kind = match ask.kind {
+        KeyKind::Raw256 => freehold_crypto::KeyKind::Raw256,
+        KeyKind::Raw384 => freehold_crypto::KeyKind::Raw384,
+        KeyKind::Ed25519 => freehold_crypto::KeyKind::Ed25519,
+        KeyKind::Secp256k1 => freehold_crypto::KeyKind::Secp256k1,
+    };
+    let key = app_key(&serving.root[..], kind, ask.key_id.as_bytes());
+    let key = Zeroizing::new(hex::encode(&*key));
+    json(StatusCode::OK, &GeneratedKey { key: key.to_string() })
+}
+
+pub(super) async fn get_metadata(State(guest): State<Arc<Guest>>) -> Response {
+    json(StatusCode::OK, guest.metadata().pairs())
+}
+
+fn done(result: Result<(), MetadataError>) -> Response {
+    match result {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),
+    }
+}
+
+pub(super) async fn replace_metadata(State(guest): State<Arc<Guest>>, body: Bytes) -> Response {
+    match read::<BTreeMap<String, String>>(&body) {
+        Ok(pairs) => done(guest.metadata().replace(pairs)),
+        Err(refusal) => refusal,
+    }
+}
+
+pub(super) async fn upsert_metadata(State(guest): State<Arc<Guest>>, body: Bytes) -> Response {
+    match read::<BTreeMap<String, String>>(&body) {
+        Ok(pairs) => done(guest.metadata().upsert(pairs)),
+        Err(refusal) => refusal,
+    }
+}
+
+pub(super) async fn delete_metadata(State(guest): State<Arc<Guest>>, body: Bytes) -> Response {
+    match read::<Vec<String>>(&body) {
+        Ok(keys) => {
+            guest.metadata().delete(&keys);
+            StatusCode::OK.into_response()
+        }
+        Err(refusal) => refusal,
+    }
+}

@@ -1,0 +1,162 @@
+//! What the guest asks the chain, through a relay that it does not trust: its own registration, its grant, its anchors.
+//!
+//! Every answer here was checked under a certificate of the network key.
+
+use std::time::Duration;
+
+use freehold_crypto::{Derivation, EncryptedShare, Polynomial, ThresholdError, content_digest, slots::grant_id};
+use freehold_primitives::{
+    Digest,
+    entries::{GrantEntry, InstanceEntry},
+};
+use freehold_rpc::{Checked, VerifiedClient, VerifiedError};
+use freehold_verify::EntryKey;
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
+use zeroize::Zeroizing;
+
+use crate::{
+    config::Settings,
+    keys::{BootKeys, Identity},
+    state::{LeaseTerms, StopReason},
+};
+
+/// Context of the app's root key.
+pub(crate) const ROOT_CONTEXT: &str = "root";
+/// Purpose under which the root secret is taken out of the derived key (`spec/local-api.md` §5).
+pub(crate) const ROOT_PURPOSE: &str = "freehold app root key v1";
+/// Longest wait for a registration to show on the chain.
+const REGISTERED_WAIT: Duration = Duration::from_secs(20);
+/// Longest wait for the grant and enough shares.
+const KEYS_WAIT: Duration = Duration::from_secs(20);
+/// Pause between two looks.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Why the chain gave not what the guest needs.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub(crate) enum ChainError {
+    /// No checked answer.
+    #[error(transparent)]
+    Unverified(#[from] VerifiedError),
+    /// The registration did not show in time.
+    #[error("the registration did not show on the chain within {REGISTERED_WAIT:?}")]
+    NotRegistered,
+    /// The registration is closed, or has other keys.
+    #[error("{}", .0.as_str())]
+    Lost(StopReason),
+    /// There is no live grant of the root key.
+    #[error("the chain grants this instance no root key; the app's policy must list the context `{ROOT_CONTEXT}`")]
+    NoGrant,
+    /// Too few shares came, or wrong ones.
+    #[error("the validators' key shares give no root key: {0}")]
+    Shares(#[from] ThresholdError),
+}
+
+/// Compares an entry with the keys of this boot.
+pub(crate) fn own_lease(identity: &Identity, entry: &InstanceEntry) -> Result<LeaseTerms, StopReason> {
+    let own = entry.instance_id == identity.instance_id
+        && entry.keyset_digest == identity.keyset_digest
+        && entry.transport_key == identity.subject.transport_key
+        && entry.account == identity.subject.account
+        && entry.app_id == identity.subject.app_id
+        && entry.provider == identity.subject.provider;
+    if !own {
+        return Err(StopReason::Foreign);
+    }
+    if entry.closed_at.is_some() {
+        return Err(StopReason::Closed);
+    }
+    Ok(LeaseTerms { started_at: entry.judged_at_unix_s, expires_at: entry.expires_at, renewed_at: entry.renewed_at })
+}
+
+/// Looks at the own registration; `None` where the chain has none.
+pub(crate) async fn registration(
+    chain: &VerifiedClient,
+    identity: &Identity,
+) -> Result<Option<(LeaseTerms, Digest)>, ChainError> {
+    let Checked { entry, .. } = chain.entry::<InstanceEntry>(&EntryKey::Instance(identity.instance_id)).await?;
+    let Some(entry) = entry else { return Ok(None) };
+    let terms = own_lease(identity, &entry).map_err(ChainError::Lost)?;
+    Ok(Some((terms, entry.evidence_digest)))
+}
+
+/// Waits until the chain shows the registration that this evidence made.
+pub(crate) async fn wait_for_registration(
+    chain: &VerifiedClient,
+    identity: &Identity,
+    evidence: &[u8],
+) -> Result<LeaseTerms, ChainError> {
+    let evidence = content_digest(evidence);
+    let end = Instant::now() + REGISTERED_WAIT;
+    loop {
+        match registration(chain, identity).await {
+            Ok(Some((terms, shown))) if shown == evidence => return Ok(terms),
+            Ok(_) => {}
+            // A relay that stumbles is asked again.
+            Err(ChainError::Unverified(error)) => tracing::debug!(%error, "no checked look at the registration"),
+            Err(error) => return Err(error),
+        }
+        if Instant::now() >= end {
+            return Err(ChainError::NotRegistered);
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// Fetches the app's root key: the grant under a certificate, then the validators' shares, each a point, the whole
+/// checked against the derived public key.
+pub(crate) async fn root_key(
+    chain: &VerifiedClient,
+    settings: &Settings,
+    identity: &Identity,
+    keys: &BootKeys,
+) -> Result<Zeroizing<[u8; 32]>, ChainError> {
+    let polynomial = Polynomial::new(&settings.genesis.derivation_polynomial)?;
+    let end = Instant::now() + KEYS_WAIT;
+    let grant = loop {
+        match live_grant(chain, identity).await {
+            Ok(grant) => break grant,
+            Err(error) if Instant::now() >= end => return Err(error),
+            Err(_) => sleep(POLL).await,
+        }
+    };
+    let derivation = Derivation::new(polynomial.master(), &settings.app_id, ROOT_CONTEXT, grant.generation)?;
+    loop {
+        let opened = match chain.node().key_shares(&grant.grant_id).await {
+            Ok(answer) => {
+                // A share that is no point is as good as none; one that is wrong is found when the key is opened.
+                let good = |share: &freehold_rpc::KeyShare| {
+                    EncryptedShare::from_bytes(&share.share.0).ok().filter(|read| read.index() == share.index)
+                };
+                let mut shares: Vec<EncryptedShare> = answer.iter().filter_map(good).collect();
+                shares.sort_by_key(EncryptedShare::index);
+                shares.dedup_by_key(|share| share.index());
+                keys.transport.recover(&polynomial, &derivation, &shares).map_err(ChainError::Shares)
+            }
+            Err(error) => Err(VerifiedError::from(error).into()),
+        };
+        match opened {
+            Ok(key) => return Ok(key.secret(ROOT_PURPOSE)),
+            Err(error) if Instant::now() >= end => return Err(error),
+            Err(error) => tracing::debug!(%error, "no root key yet"),
+        }
+        sleep(POLL).await;
+    }
+}
+
+async fn live_grant(chain: &VerifiedClient, identity: &Identity) -> Result<GrantEntry, ChainError> {
+    // Generation 0 is the first; later ones come with key rotation.
+    let id = grant_id(&identity.instance_id, ROOT_CONTEXT, 0);
+    let Checked { header, entry } = chain.entry::<GrantEntry>(&EntryKey::Grant(id)).await?;
+    let own = |grant: &GrantEntry| {
+        grant.grant_id == id
+            && grant.app_id == identity.subject.app_id
+            && grant.instance_id == identity.instance_id
+            && grant.context == ROOT_CONTEXT
+            && grant.transport_key == identity.subject.transport_key
+            && grant.closed_at.is_none()
+            && grant.until > header.time_unix_s()
+    };
+    entry.filter(own).ok_or(ChainError::NoGrant)
+}

@@ -1,0 +1,200 @@
+//! What a guest is started with, and which part of it others can hold it to.
+//!
+//! [`TrustConfig`] is bound: its digest stands in the subject of the keyset and so under every quote. Everything else
+//! (paths, the event log) comes from the host and is trusted for nothing.
+
+use std::{io, path::PathBuf};
+
+use freehold_crypto::{genesis_hash, hash};
+use freehold_primitives::{
+    Account, AppId, Blob, Canonical, CodecError, Digest, Genesis, NetworkKey, TrustDomain, canonical_struct,
+};
+use freehold_rpc::{BareHex, EventLogEntry, SOCKET_PATH_BYTES_MAX};
+use freehold_verify::ChainTrust;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Largest configuration file, in bytes.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+/// Most entries of the event log.
+const EVENT_LOG_MAX: usize = 64;
+/// Shortest and longest lease that a guest asks for, in seconds.
+const LEASE_S_RANGE: std::ops::RangeInclusive<u64> = 10..=86_400;
+
+/// Why a configuration is refused.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the guest's configuration {path} cannot be read: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is no configuration.
+    #[error("the guest's configuration {path} is malformed: {source}")]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// The genesis is malformed.
+    #[error("the genesis in the guest's configuration is malformed: {0}")]
+    Genesis(CodecError),
+    /// A value is outside its range.
+    #[error("`{0}` in the guest's configuration is out of range")]
+    Value(&'static str),
+}
+
+/// The part of the configuration that is bound by the subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustConfig {
+    /// The network key: the guest's one root of trust for the chain.
+    pub network_key: NetworkKey,
+    /// Canonical document of the genesis.
+    pub genesis: BareHex,
+    /// App that this is an instance of.
+    pub app_id: AppId,
+    /// Account of the provider that pays.
+    pub provider: Account,
+    /// Word of the trust domain whose root judges the evidence.
+    pub trust_domain: String,
+    /// Lease to ask for, in seconds.
+    pub lease_s: u64,
+}
+
+/// Sockets and directories, given by the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathConfig {
+    /// Directory for sealed receipts; one guest at a time.
+    pub state_dir: PathBuf,
+    /// Socket that the guest serves the local API on.
+    pub local_api: PathBuf,
+    /// Socket of the evidence source.
+    pub evidence: PathBuf,
+    /// Socket of the host's relay to a node.
+    pub chain: PathBuf,
+    /// Socket of the host's control channel.
+    pub control: PathBuf,
+}
+
+/// Configuration of a guest, a JSON file; unknown members are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestConfig {
+    /// The bound part.
+    pub trust: TrustConfig,
+    /// Sockets and directories.
+    pub paths: PathConfig,
+    /// Platform family whose collateral judges the evidence.
+    pub fmspc: BareHex,
+    /// What keeps the app's process apart, as the host says: `bubblewrap` or `none`.
+    pub isolation: String,
+    /// Events that extended the runtime registers; a verifier replays them.
+    pub event_log: Vec<EventLogEntry>,
+}
+
+canonical_struct! {
+    /// What the configuration digest covers.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct BoundConfig {
+        /// The network key.
+        pub network_key: NetworkKey,
+        /// Canonical document of the genesis.
+        pub genesis: Blob,
+        /// App.
+        pub app_id: AppId,
+        /// Provider.
+        pub provider: Account,
+        /// Trust domain.
+        pub trust_domain: TrustDomain,
+        /// Lease to ask for, in seconds.
+        pub lease_s: u64,
+    }
+}
+
+/// A checked configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) genesis: Genesis,
+    pub(crate) chain: ChainTrust,
+    pub(crate) app_id: AppId,
+    pub(crate) provider: Account,
+    pub(crate) trust_domain: TrustDomain,
+    pub(crate) fmspc: [u8; 6],
+    pub(crate) lease_s: u64,
+    pub(crate) config_digest: Digest,
+    pub(crate) isolation: String,
+    pub(crate) event_log: Vec<EventLogEntry>,
+    pub(crate) paths: PathConfig,
+}
+
+/// The trust domain of a word.
+fn domain_of(word: &str) -> Option<TrustDomain> {
+    use TrustDomain::{Amd, Aws, Emulated, Intel, Nvidia};
+    [Emulated, Intel, Amd, Aws, Nvidia].into_iter().find(|domain| domain.as_str() == word)
+}
+
+impl GuestConfig {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], [`ConfigError::Malformed`].
+    pub fn read(path: &std::path::Path) -> Result<Self, ConfigError> {
+        use std::io::Read as _;
+        let failed = |source| ConfigError::Read { path: path.to_owned(), source };
+        let mut text = Vec::new();
+        let file = std::fs::File::open(path).map_err(failed)?;
+        file.take(CONFIG_BYTES_MAX).read_to_end(&mut text).map_err(failed)?;
+        serde_json::from_slice(&text).map_err(|source| ConfigError::Malformed { path: path.to_owned(), source })
+    }
+
+    pub(crate) fn check(self) -> Result<Settings, ConfigError> {
+        let Self { trust, paths, fmspc, isolation, event_log } = self;
+        let genesis = Genesis::from_canonical(&trust.genesis.0).map_err(ConfigError::Genesis)?;
+        let trust_domain = domain_of(&trust.trust_domain).ok_or(ConfigError::Value("trust.trust_domain"))?;
+        let fmspc = fmspc.0.try_into().map_err(|_| ConfigError::Value("fmspc"))?;
+        if !LEASE_S_RANGE.contains(&trust.lease_s) {
+            return Err(ConfigError::Value("trust.lease_s"));
+        }
+        if event_log.len() > EVENT_LOG_MAX {
+            return Err(ConfigError::Value("event_log"));
+        }
+        for socket in [&paths.local_api, &paths.evidence, &paths.chain, &paths.control] {
+            if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+                return Err(ConfigError::Value("paths"));
+            }
+        }
+        let bound = BoundConfig {
+            network_key: trust.network_key,
+            genesis: Blob(trust.genesis.0),
+            app_id: trust.app_id,
+            provider: trust.provider,
+            trust_domain,
+            lease_s: trust.lease_s,
+        };
+        let chain = ChainTrust {
+            network_key: trust.network_key,
+            chain_id: genesis.chain_id,
+            genesis_hash: genesis_hash(&genesis),
+        };
+        Ok(Settings {
+            genesis,
+            chain,
+            app_id: trust.app_id,
+            provider: trust.provider,
+            trust_domain,
+            fmspc,
+            lease_s: trust.lease_s,
+            config_digest: hash("freehold guest config", &[&bound.to_canonical()]),
+            isolation,
+            event_log,
+            paths,
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! Quotes for callers and for the chain, taken one at a time on a thread of their own.
+//!
+//! The chain's go first. Callers wait in a bounded queue in which equal nonces share one place and are taken at a bounded
+//! rate; the quote without a nonce is taken once. Nothing here is on the path of a request.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use freehold_crypto::report_data;
+use freehold_primitives::Digest;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use super::{EvidenceError, EvidenceSource, take_quote};
+
+/// Nonces that may wait.
+pub(crate) const QUEUE_MAX: usize = 64;
+/// Callers that may share one nonce.
+pub(crate) const SHARED_MAX: usize = 256;
+/// Pause between two quotes for callers.
+pub(crate) const CALLER_PAUSE: Duration = Duration::from_millis(25);
+
+/// Why a caller got no quote.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub(crate) enum QuoteError {
+    /// Too many wait already.
+    #[error("too many quotes are waited for; try again in a second")]
+    QueueFull,
+    /// The source failed.
+    #[error("no quote could be taken: {0}")]
+    Evidence(Arc<EvidenceError>),
+    /// The service ended.
+    #[error("the guest is stopping")]
+    Stopped,
+}
+
+type Answer = Result<Arc<Vec<u8>>, QuoteError>;
+type Reply = oneshot::Sender<Answer>;
+
+struct Job {
+    nonce: Option<Digest>,
+    keyset: Digest,
+    replies: Vec<Reply>,
+}
+
+#[derive(Default)]
+struct Queue {
+    urgent: VecDeque<Job>,
+    callers: VecDeque<Job>,
+    /// The quote without a nonce, and the keyset it binds.
+    cached: Option<(Digest, Arc<Vec<u8>>)>,
+    stopped: bool,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Handle of the thread; dropping the last one ends it.
+pub(crate) struct QuoteService {
+    shared: Arc<Shared>,
+    provider: String,
+}
+
+impl Drop for QuoteService {
+    fn drop(&mut self) {
+        self.shared.lock().stopped = true;
+        self.shared.wake.notify_all();
+    }
+}
+
+impl QuoteService {
+    pub(crate) fn start(source: Box<dyn EvidenceSource>) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new() });
+        let provider = source.provider().to_owned();
+        let worker = Arc::clone(&shared);
+        thread::Builder::new().name("quotes".to_owned()).spawn(move || work(source, &worker))?;
+        Ok(Self { shared, provider })
+    }
+
+    /// Name of the source.
+    pub(crate) fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// A quote for the chain: ahead of every caller's.
+    pub(crate) async fn for_chain(&self, keyset: Digest, nonce: Digest) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        self.shared.lock().urgent.push_back(Job { nonce: Some(nonce), keyset, replies: vec![reply] });
+        self.shared.wake.notify_all();
+        answer.await.unwrap_or(Err(QuoteError::Stopped))
+    }
+
+    /// A quote for a caller.
+    pub(crate) async fn for_caller(&self, keyset: Digest, nonce: Option<Digest>) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut queue = self.shared.lock();
+            if let (None, Some((bound, quote))) = (&nonce, &queue.cached)
+                && *bound == keyset
+            {
+                return Ok(Arc::clone(quote));
+            }
+            let full = queue.callers.len() >= QUEUE_MAX;
+            match queue.callers.iter_mut().find(|job| job.nonce == nonce && job.keyset == keyset) {
+                Some(job) if job.replies.len() < SHARED_MAX => job.replies.push(reply),
+                Some(_) => return Err(QuoteError::QueueFull),
+                None if full => return Err(QuoteError::QueueFull),
+                None => queue.callers.push_back(Job { nonce, keyset, replies: vec![reply] }),
+            }
+        }
+        self.shared.wake.notify_all();
+        answer.await.unwrap_or(Err(QuoteError::Stopped))
+    }
+}
+
+enum Next {
+    Urgent(Job),
+    Caller(Job),
+    Stop,
+}
+
+fn next(shared: &Shared, callers_from: Instant) -> Next {
+    let mut queue = shared.lock();
+    loop {
+        if queue.stopped {
+            return Next::Stop;
+        }
+        if let Some(job) = queue.urgent.pop_front() {
+            return Next::Urgent(job);
+        }
+        let pause = callers_from.saturating_duration_since(Instant::now());
+        if queue.callers.is_empty() {
+            queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        } else if pause.is_zero() {
+            return queue.callers.pop_front().map_or(Next::Stop, Next::Caller);
+        } else {
+            queue = shared.wake.wait_timeout(queue, pause).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+fn work(mut source: Box<dyn EvidenceSource>, shared: &Shared) {
+    let mut callers_from = Instant::now();
+    loop {
+        let job = match next(shared, callers_from) {
+            Next::Stop => return,
+            Next::Urgent(job) => job,
+            Next::Caller(job) => {
+                callers_from = Instant::now() + CALLER_PAUSE;
+                job
+            }
+        };
+        // Everybody who asked for it stopped waiting.
+        if job.replies.iter().all(Reply::is_closed) {
+            continue;
+        }
+        let data = report_data(&job.keyset, job.nonce.as_ref());
+        let answer = take_quote(source.as_mut(), &data).map(Arc::new).map_err(|e| QuoteError::Evidence(Arc::new(e)));
+        if let (None, Ok(quote)) = (&job.nonce, &answer) {
+            shared.lock().cached = Some((job.keyset, Arc::clone(quote)));
+        }
+        for reply in job.replies {
+            let _ = reply.send(answer.clone());
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A node's answers, checked: what this client returns stands under a certificate of the network key.
+//!
+//! The node can withhold and delay; it cannot lie. How old an answer is, the header beside it says.
+
+use std::time::Duration;
+
+use freehold_primitives::{Canonical, Height};
+use freehold_verify::{
+    ChainTrust, EntryError, EntryKey, FinalityError, FinalityProof, VerifiedHeader, VerifiedHeaders,
+    verify_absent_entry, verify_entry,
+};
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    node::{Finality, Proof},
+    node_client::{NodeClient, NodeError},
+};
+
+/// Pause between two looks for a certificate.
+const POLL: Duration = Duration::from_millis(50);
+/// Longest wait for a certificate over the height of a proof: several heartbeats.
+const CERTIFICATE_WAIT: Duration = Duration::from_secs(10);
+/// Tries of a whole read.
+const TRIES: u32 = 3;
+
+/// Why there is no checked value.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum VerifiedError {
+    /// The node gave no usable answer.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The headers are not covered by the network key.
+    #[error("the node's headers are not covered by the network key: {0}")]
+    Finality(#[from] FinalityError),
+    /// The entry is not under the state root.
+    #[error("the node's entry is not under the certified state: {0}")]
+    Entry(#[from] EntryError),
+    /// The proof is of another height than its header.
+    #[error("the node's proof does not belong to the certified header of height {0}")]
+    OtherHeight(Height),
+    /// No certificate covered the height in time.
+    #[error("no certificate covered height {0} in time")]
+    NotFinal(Height),
+    /// Content that a proven slot names is not to be had.
+    #[error("the node has not the content of an entry that its state names")]
+    NoContent,
+}
+
+/// An entry under a certified header; `None` where it is proven absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked<T> {
+    /// The header under whose state root it stands.
+    pub header: VerifiedHeader,
+    /// The entry.
+    pub entry: Option<T>,
+}
+
+/// A node, and the network key that its answers are held to.
+#[derive(Debug, Clone)]
+pub struct VerifiedClient {
+    node: NodeClient,
+    trust: ChainTrust,
+}
+
+impl VerifiedClient {
+    /// Holds `node` to `trust`.
+    pub const fn new(node: NodeClient, trust: ChainTrust) -> Self {
+        Self { node, trust }
+    }
+
+    /// The node, for what needs no check.
+    pub const fn node(&self) -> &NodeClient {
+        &self.node
+    }
+
+    /// What answers are held to.
+    pub const fn trust(&self) -> &ChainTrust {
+        &self.trust
+    }
+
+    /// Headers from `height` to the block that the first covering certificate names; `None` while there is none.
+    ///
+    /// # Errors
+    /// [`VerifiedError::Node`], [`VerifiedError::Finality`], [`VerifiedError::OtherHeight`].
+    pub async fn headers(&self, height: Height) -> Result<Option<VerifiedHeaders>, VerifiedError> {
+        let Some(finality) = self.node.finality(height).await? else { return Ok(None) };
+        let headers = freehold_verify::verify_finality(&self.trust, &proof_of(finality))?;
+        if headers.first().height() == height { Ok(Some(headers)) } else { Err(VerifiedError::OtherHeight(height)) }
+    }
+
+    /// The newest header under a certificate above `seen`, as far as the node tells; `None` where it has no newer one.
+    ///
+    /// # Errors
+    /// As [`Self::headers`].
+    pub async fn newest_above(&self, seen: Option<Height>) -> Result<Option<VerifiedHeader>, VerifiedError> {
+        let Some(block) = self.node.block("finalized").await? else { return Ok(None) };
+        if seen.is_some_and(|seen| block.number.0 <= seen) {
+            return Ok(None);
+        }
+        Ok(self.headers(block.number.0).await?.map(|headers| *headers.last()))
+    }
+
+    /// Waits for the headers from `height`.
+    ///
+    /// # Errors
+    /// As [`Self::headers`], and [`VerifiedError::NotFinal`].
+    pub async fn wait_for_headers(&self, height: Height) -> Result<VerifiedHeaders, VerifiedError> {
+        let end = Instant::now() + CERTIFICATE_WAIT;
+        loop {
+            if let Some(headers) = self.headers(height).await? {
+                return Ok(headers);
+            }
+            if Instant::now() >= end {
+                return Err(VerifiedError::NotFinal(height));
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Reads one entry at the newest executed height and waits for the certificate over it.
+    ///
+    /// # Errors
+    /// Every [`VerifiedError`].
+    pub async fn entry<T: Canonical>(&self, key: &EntryKey) -> Result<Checked<T>, VerifiedError> {
+        let mut tries = 1;
+        loop {
+            match self.entry_once(key).await {
+                // The state moved on between two calls of one read.
+                Err(VerifiedError::OtherHeight(_) | VerifiedError::NoContent) if tries < TRIES => tries += 1,
+                other => return other,
+            }
+        }
+    }
+
+    async fn entry_once<T: Canonical>(&self, key: &EntryKey) -> Result<Checked<T>, VerifiedError> {
+        let Proof { height, state_root, proofs, .. } = self.node.proof(&key.module(), &[key.slot()]).await?;
+        let [leaf] = <[_; 1]>::try_from(proofs).map_err(|_| VerifiedError::OtherHeight(height))?;
+        let header = *self.wait_for_headers(height).await?.first();
+        if header.state_root() != state_root {
+            return Err(VerifiedError::OtherHeight(height));
+        }
+        let Some(value) = leaf.value else {
+            verify_absent_entry(&header, key, &leaf.proof.0)?;
+            return Ok(Checked { header, entry: None });
+        };
+        let digest = value.0.try_into().map(freehold_primitives::Digest).map_err(|_| EntryError::Content)?;
+        let content = self.node.content(&digest).await?.ok_or(VerifiedError::NoContent)?;
+        let entry = verify_entry(&header, key, &leaf.proof.0, &content)?;
+        Ok(Checked { header, entry: Some(entry) })
+    }
+}
+
+fn proof_of(finality: Finality) -> FinalityProof {
+    FinalityProof {
+        headers: finality.headers.into_iter().map(|header| header.0).collect(),
+        payload_head: finality.payload_head.0,
+        certificate: finality.certificate.0,
+    }
+}
