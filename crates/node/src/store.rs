@@ -27,7 +27,6 @@ mod history;
 mod leaf;
 mod proof;
 mod shared;
-mod state_tree;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -39,5 +38,4 @@ pub use blocks::{
 };
 pub use history::{OldState, OldStateError};
 pub use shared::{Change, WriteSet};
-pub use state_tree::{StateError, StateTree};
 pub use tree::{PROOF_KEYS_MAX, Proofs, QmdbTree, TreeError, TreeReader};

@@ -173,32 +173,40 @@ impl BlockStore {
         *self.0.executed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores a finalised payload. Storing the same one again changes nothing.
+    /// Stores a finalised payload. Storing the same one again adds a seed or certificate that was not known before, and
+    /// else changes nothing.
     ///
     /// # Errors
     /// [`BlockStoreError::Gap`], [`BlockStoreError::OtherPayload`]; any error of writing.
     pub fn store_payload(&self, row: &PayloadRow, durable: Durable) -> Result<(), BlockStoreError> {
         let height = row.payload.head.height;
         let digest = payload_digest(&row.payload.head);
-        // Blocks start at 0 with the genesis, payloads at 0 or 1: the genesis payload need not be stored.
+        // Blocks start at 0 with the genesis, payloads at 1; a store may also be given the genesis payload first.
         let newest = self.newest_payload()?;
         let expected = newest.map_or(1, |newest| newest + 1);
-        if height < expected && newest.is_some() {
-            return if self.place(&digest)? == Some(height) {
-                Ok(())
-            } else {
-                Err(BlockStoreError::OtherPayload { height })
-            };
-        }
         if height > expected {
             return Err(BlockStoreError::Gap { expected, found: height });
         }
-        let record = encode(&PayloadRecord { payload: row.payload.clone(), seed: row.seed });
-        let certificate = row.certificate.as_ref().filter(|certificate| certificate.payload == digest);
-        let certificate = certificate.map(|certificate| {
-            let executed = row.payload.head.executed.height;
-            encode(&CertificateRecord { executed, certificate: certificate.clone() })
-        });
+        let mut row = row.clone();
+        row.certificate = row.certificate.filter(|certificate| certificate.payload == digest);
+        if newest.is_some() && height < expected {
+            if self.place(&digest)? != Some(height) {
+                return Err(BlockStoreError::OtherPayload { height });
+            }
+            let stored = self.payload(height)?.ok_or_else(|| self.damaged("payload", height))?;
+            row.seed = stored.seed.or(row.seed);
+            row.certificate = stored.certificate.clone().or(row.certificate);
+            if row == stored {
+                return Ok(());
+            }
+        }
+        self.write_payload(row, digest, durable)
+    }
+
+    fn write_payload(&self, row: PayloadRow, digest: Digest, durable: Durable) -> Result<(), BlockStoreError> {
+        let (height, executed) = (row.payload.head.height, row.payload.head.executed.height);
+        let certificate = row.certificate.map(|certificate| encode(&CertificateRecord { executed, certificate }));
+        let record = encode(&PayloadRecord { payload: row.payload, seed: row.seed });
         let durability = match durable {
             Durable::Now => Durability::Immediate,
             Durable::WithBlock => Durability::None,

@@ -27,6 +27,7 @@ use commonware_storage::{
     translator::EightCap,
 };
 use commonware_utils::{NZU16, NZU64, NZUsize};
+use freehold_ledger::Write;
 use freehold_primitives::{Canonical as _, Digest, Height};
 
 use super::{
@@ -61,9 +62,6 @@ type EngineError = qmdb::Error<mmr::Family>;
 /// Where a reply goes. A caller that has gone is no concern of the engine.
 type Reply<T> = SyncSender<Result<T, TreeError>>;
 
-/// A write: key and new value, `None` to delete.
-pub(super) type Writes = Vec<(Digest, Option<Vec<u8>>)>;
-
 /// A value with the height at which it was read.
 pub(super) type ReadAt = (Option<Height>, Option<Vec<u8>>);
 
@@ -74,7 +72,7 @@ pub(super) enum Command {
     /// Proofs for keys, all under one root.
     Prove(Vec<Digest>, Reply<Proofs>),
     /// Apply the writes of the block at a height.
-    Apply(Height, Writes, Reply<Arc<WriteSet>>),
+    Apply(Height, Vec<Write>, Reply<Arc<WriteSet>>),
     /// The block store holds everything up to the tree's height: make the tree durable when it is due.
     Persist,
     /// Make the tree durable now.
@@ -184,11 +182,11 @@ impl Engine {
         Ok(Proofs { height: state.applied, root: state.root, proofs })
     }
 
-    async fn apply(&mut self, height: Height, writes: Writes) -> Result<Arc<WriteSet>, TreeError> {
+    async fn apply(&mut self, height: Height, writes: Vec<Write>) -> Result<Arc<WriteSet>, TreeError> {
         let applied = self.shared.lock().applied;
         let expected = applied.map_or(0, |applied| applied + 1);
-        if height < expected {
-            return Err(TreeError::Applied { height });
+        if let Some(at) = applied.filter(|at| height <= *at) {
+            return Err(TreeError::Applied { at, height });
         }
         if height > expected {
             return Err(TreeError::Gap { expected, found: height });
@@ -211,7 +209,7 @@ impl Engine {
     }
 
     /// Sorts writes, finds the values before them, and drops those that change nothing.
-    async fn changes(&self, mut writes: Writes) -> Result<Vec<Change>, TreeError> {
+    async fn changes(&self, mut writes: Vec<Write>) -> Result<Vec<Change>, TreeError> {
         writes.sort_by_key(|(key, _)| *key);
         if let Some(twice) = writes.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(TreeError::Twice { key: twice[0].0 });

@@ -4,12 +4,12 @@
 //! says at which height it read, and only write sets up to that height are undone. The newest write sets come from
 //! memory, since the block store may not hold them yet.
 
+use freehold_ledger::{StateError, StateTree, Write};
 use freehold_primitives::{Digest, Height};
 use thiserror::Error;
 
 use super::{
     blocks::{BlockStore, BlockStoreError, HISTORY_WINDOW},
-    state_tree::{StateError, StateTree},
     tree::{TreeError, TreeReader},
 };
 
@@ -76,7 +76,7 @@ impl StateTree for OldState {
         self.value(key).map_err(store_error)
     }
 
-    fn apply(&mut self, _: Height, _: &[(Digest, Option<Vec<u8>>)]) -> Result<Digest, StateError> {
+    fn apply(&mut self, _: Height, _: &[Write]) -> Result<Digest, StateError> {
         Err(store_error(OldStateError::ReadOnly))
     }
 
@@ -88,8 +88,8 @@ impl StateTree for OldState {
         self.root
     }
 
-    fn height(&self) -> Height {
-        self.height
+    fn height(&self) -> Option<Height> {
+        Some(self.height)
     }
 }
 

@@ -16,13 +16,13 @@ use std::{
 
 use commonware_storage::{mmr, qmdb};
 use freehold_crypto::STATE_VALUE_BYTES_MAX;
+use freehold_ledger::{StateError, StateTree, Write};
 use freehold_primitives::{Digest, Height};
 use thiserror::Error;
 
 use super::{
     engine::{self, Command, Start},
     shared::{Shared, WriteSet},
-    state_tree::{StateError, StateTree},
 };
 
 /// Commands that may wait in the store's queue.
@@ -35,9 +35,11 @@ pub const PROOF_KEYS_MAX: usize = 1_024;
 #[non_exhaustive]
 pub enum TreeError {
     /// The block at this height is applied already.
-    #[error("block {height} is applied to the state tree already")]
+    #[error("block {height} is applied to the state tree already, which is at {at}")]
     Applied {
-        /// Its height.
+        /// Height of the tree.
+        at: Height,
+        /// Height that was given.
         height: Height,
     },
     /// Not the next block.
@@ -95,9 +97,10 @@ impl From<qmdb::Error<mmr::Family>> for TreeError {
 impl From<TreeError> for StateError {
     fn from(error: TreeError) -> Self {
         match error {
-            TreeError::Applied { height } => Self::Applied(height),
-            TreeError::Gap { expected, found } => Self::Gap { expected, found },
-            TreeError::Twice { .. } | TreeError::Value { .. } => Self::Writes,
+            TreeError::Applied { at, height } => Self::Height { at, found: height },
+            TreeError::Gap { expected, found } => Self::Height { at: expected.saturating_sub(1), found },
+            TreeError::Twice { .. } => Self::Unsorted,
+            TreeError::Value { length } => Self::ValueTooLong(length),
             other => Self::Store(Box::new(other)),
         }
     }
@@ -225,7 +228,7 @@ impl QmdbTree {
     pub fn apply_writes(
         &mut self,
         height: Height,
-        writes: &[(Digest, Option<Vec<u8>>)],
+        writes: &[Write],
     ) -> Result<Arc<WriteSet>, TreeError> {
         self.reader.ask(|reply| Command::Apply(height, writes.to_vec(), reply))
     }
@@ -252,7 +255,7 @@ impl StateTree for QmdbTree {
         Ok(self.reader.get_with_height(key)?.1)
     }
 
-    fn apply(&mut self, height: Height, writes: &[(Digest, Option<Vec<u8>>)]) -> Result<Digest, StateError> {
+    fn apply(&mut self, height: Height, writes: &[Write]) -> Result<Digest, StateError> {
         Ok(self.apply_writes(height, writes)?.root)
     }
 
@@ -265,8 +268,8 @@ impl StateTree for QmdbTree {
         self.reader.root()
     }
 
-    fn height(&self) -> Height {
-        self.reader.applied().unwrap_or(0)
+    fn height(&self) -> Option<Height> {
+        self.reader.applied()
     }
 }
 

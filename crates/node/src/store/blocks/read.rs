@@ -1,7 +1,8 @@
 //! Reading the block store.
 
 use alloy_consensus::Header;
-use freehold_primitives::{Canonical, Certificate, Digest, EXECUTED_LAG_MAX, Height, PayloadHead};
+use freehold_ledger::{BlockHashes, Content};
+use freehold_primitives::{BlockMoment, Canonical, Certificate, Digest, EXECUTED_LAG_MAX, Height, PayloadHead};
 use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 use super::{
@@ -269,4 +270,30 @@ impl BlockStore {
     fn failed(&self, error: impl Into<redb::Error>) -> BlockStoreError {
         BlockStoreError::of(&self.0.path, error.into())
     }
+}
+
+/// What the executor reads; a store that cannot be read is logged and has nothing, so that execution stops.
+impl Content for BlockStore {
+    fn get(&self, digest: &Digest) -> Option<Vec<u8>> {
+        logged(self.content(digest))
+    }
+}
+
+/// See [`Content`].
+impl BlockHashes for BlockStore {
+    fn header(&self, height: Height) -> Option<Header> {
+        logged(Self::header(self, height))
+    }
+
+    fn moment(&self, height: Height) -> Option<BlockMoment> {
+        let (block_hash, header) = logged(self.block(height))?;
+        Some(BlockMoment { height, block_hash, time_unix_s: header.timestamp })
+    }
+}
+
+fn logged<T>(read: Result<Option<T>, BlockStoreError>) -> Option<T> {
+    read.unwrap_or_else(|error| {
+        tracing::error!(%error, "the block store could not be read");
+        None
+    })
 }

@@ -8,12 +8,13 @@ use std::{collections::BTreeMap, path::Path, time::Instant};
 use alloy_consensus::{Eip658Value, Header, Receipt, ReceiptEnvelope};
 use alloy_primitives::{Address, B256, Bloom, Bytes, Log, LogData, U256};
 use freehold_crypto::payload_digest;
+use freehold_ledger::StateTree as _;
 use freehold_primitives::{
     Account, Blob, Canonical as _, Certificate, Digest, Executed, G1Point, Height, Payload, PayloadBody, PayloadHead,
 };
 
 use super::{pack, *};
-use crate::store::{OldState, OldStateError, QmdbTree, state_tree::StateTree as _};
+use crate::store::{OldState, OldStateError, QmdbTree};
 
 const IDENTITY: StoreIdentity = StoreIdentity { chain_id: 23_293, genesis_hash: Digest([7; 32]) };
 

@@ -3,7 +3,8 @@
 
 use std::{process::Command, thread::sleep, time::Duration};
 
-use super::{super::state_tree::StateTree as _, Model, block, open};
+use super::{Model, block, open};
+use freehold_ledger::StateTree as _;
 use rand::{SeedableRng as _, rngs::StdRng};
 
 /// Set in the child: the directory that it writes to until it is killed.

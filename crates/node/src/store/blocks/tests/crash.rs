@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
+use freehold_ledger::StateTree as _;
+
 use super::{Durable, Node};
-use crate::store::state_tree::StateTree as _;
 
 /// Set in the child: the folder that it writes to until it is killed.
 const FOLDER: &str = "FREEHOLD_CRASH_FOLDER";
@@ -44,7 +45,7 @@ fn a_killed_node_recovers_both_stores() {
         let node = Node::open(killed.path());
         let mark = node.blocks.executed().unwrap();
         assert!(mark.height >= newest, "executed blocks were lost");
-        assert_eq!((node.tree.height(), node.tree.root()), (mark.height, mark.state_root));
+        assert_eq!((node.tree.height(), node.tree.root()), (Some(mark.height), mark.state_root));
         newest = mark.height;
     }
     let (node, mut other) = (Node::open(killed.path()), Node::open(reference.path()));

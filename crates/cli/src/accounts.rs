@@ -1,0 +1,58 @@
+//! Accounts of a development network: twenty for users, and those of the operator, from the well-known test mnemonic.
+//!
+//! The mnemonic is public, so these keys protect nothing. Users: m/44'/60'/0'/0/i; app owner, provider and fees:
+//! m/44'/60'/1'/0/i, so that users' accounts stay untouched.
+
+use anyhow::{Context as _, Result};
+use bip32::{DerivationPath, XPrv};
+use freehold_crypto::AccountKey;
+use freehold_primitives::Allocation;
+
+const MNEMONIC: &str = "test test test test test test test test test test test junk";
+const USERS: u32 = 20;
+/// 10,000 units of 18 decimals.
+const USER_BALANCE: u128 = 10_000 * UNIT;
+const OPERATOR_BALANCE: u128 = 1_000_000 * UNIT;
+const UNIT: u128 = 1_000_000_000_000_000_000;
+
+/// Owner of the app.
+pub(crate) const APP_OWNER: u32 = 0;
+/// Provider that pays for instances.
+pub(crate) const PROVIDER: u32 = 1;
+const OPERATORS: u32 = 2;
+
+/// Key of the user's account `index`.
+pub(crate) fn user(index: u32) -> Result<AccountKey> {
+    derive(0, index)
+}
+
+/// Key of the operator's account `index`.
+pub(crate) fn operator(index: u32) -> Result<AccountKey> {
+    derive(1, index)
+}
+
+/// What a development network's accounts hold from the start.
+pub(crate) fn allocations() -> Result<Vec<Allocation>> {
+    let mut all = Vec::new();
+    for index in 0..USERS {
+        all.push(Allocation { account: user(index)?.account(), balance: word(USER_BALANCE) });
+    }
+    for index in 0..OPERATORS {
+        all.push(Allocation { account: operator(index)?.account(), balance: word(OPERATOR_BALANCE) });
+    }
+    Ok(all)
+}
+
+fn word(value: u128) -> [u8; 32] {
+    let mut word = [0; 32];
+    word[16..].copy_from_slice(&value.to_be_bytes());
+    word
+}
+
+fn derive(purpose: u32, index: u32) -> Result<AccountKey> {
+    let mnemonic = bip32::Mnemonic::new(MNEMONIC, bip32::Language::English).context("the test mnemonic")?;
+    let path: DerivationPath = format!("m/44'/60'/{purpose}'/0/{index}").parse().context("a derivation path")?;
+    let key = XPrv::derive_from_path(mnemonic.to_seed(""), &path).context("deriving an account")?;
+    let bytes: [u8; 32] = key.to_bytes();
+    AccountKey::from_bytes(&bytes).context("deriving an account")
+}

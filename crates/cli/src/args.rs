@@ -1,0 +1,261 @@
+//! The command line: one struct per command; parser, help and completion come from it.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use freehold_primitives::NetworkKey;
+
+/// Private AI that you can check: a network, attested apps, and answers with proofs.
+#[derive(Debug, Parser)]
+#[command(
+    name = "freehold",
+    version,
+    max_term_width = 100,
+    after_help = "Start with `freehold demo`: a network, an attested model, a private answer, and its proof, in one command.\n\
+                  Then `freehold up` in one terminal and `freehold ask \"…\"` in another."
+)]
+pub(crate) struct Cli {
+    /// Print one JSON object per line instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Show what happens inside (-v), and all of it (-vv).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the whole way once: network, attested app, private question, proven answer; then try to forge the proof.
+    Demo(DemoArgs),
+    /// Start a network with a private model on this machine and keep it up.
+    Up(UpArgs),
+    /// Ask a private model; the answer is checked before it counts.
+    Ask(AskArgs),
+    /// Talk to a private model; every turn is checked.
+    Chat(ChatArgs),
+    /// Check a proof offline: no node is needed, only the file and the network key.
+    Verify(VerifyArgs),
+    /// Show the network and the app that `up` runs.
+    Status(FindArgs),
+    /// Models that `up --model` knows.
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Print a measured figure.
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Run one validator of a network as a process of its own.
+    Node(NodeArgs),
+    /// Agent inside an instance (started by the host).
+    #[command(hide = true)]
+    Guest(RoleArgs),
+    /// Private inference app (started by the host).
+    #[command(hide = true)]
+    Inference(RoleArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Model: a name that `freehold model list` shows, or a GGUF file.
+    #[arg(long, value_name = "NAME|FILE.gguf")]
+    pub(crate) model: Option<String>,
+    /// Threads of the model; all cores by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) threads: Option<u32>,
+    /// Where the proof is written.
+    #[arg(long, value_name = "FILE", default_value = "proof.json")]
+    pub(crate) save_proof: PathBuf,
+    /// Question to ask.
+    #[arg(long, value_name = "TEXT", default_value = "What is a freehold? Answer in one sentence.")]
+    pub(crate) question: String,
+    /// Validators: 1, or 4 and more.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(crate) validators: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Validators in this process: 1, or 4 and more.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(crate) validators: u32,
+    /// Address of the Ethereum JSON-RPC; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8545")]
+    pub(crate) rpc: SocketAddr,
+    /// Address of the private inference API; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) api: SocketAddr,
+    /// Chain id.
+    #[arg(long, value_name = "N", default_value_t = 23_293)]
+    pub(crate) chain_id: u64,
+    /// Where the network lives; by default a folder of the chain id in the user's data directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Model: a name that `freehold model list` shows, or a GGUF file.
+    #[arg(long, value_name = "NAME|FILE.gguf")]
+    pub(crate) model: Option<String>,
+    /// Threads of the model; all cores by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) threads: Option<u32>,
+    /// Only the network, no app.
+    #[arg(long)]
+    pub(crate) no_app: bool,
+}
+
+/// How `ask`, `chat` and `status` find the node.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FindArgs {
+    /// Data directory of the `up` to talk to.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["api", "rpc"])]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Chain id, which names the default data directory.
+    #[arg(long, value_name = "N", default_value_t = 23_293)]
+    pub(crate) chain_id: u64,
+    /// Inference API of the instance, such as http://127.0.0.1:8080.
+    #[arg(long, value_name = "URL")]
+    pub(crate) api: Option<String>,
+    /// JSON-RPC of a node, such as http://127.0.0.1:8545.
+    #[arg(long, value_name = "URL")]
+    pub(crate) rpc: Option<String>,
+    /// Network key to trust, 96 bytes in hex; by default the one pinned in the data directory.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) network_key: Option<NetworkKey>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AskArgs {
+    /// The question.
+    pub(crate) question: String,
+    /// Write the proof to this file (readable by you only).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_proof: Option<PathBuf>,
+    /// Keep hashes instead of the texts in the proof.
+    #[arg(long)]
+    pub(crate) redact: bool,
+    /// Most tokens of the answer.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(crate) max_tokens: u32,
+    #[command(flatten)]
+    pub(crate) find: FindArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChatArgs {
+    /// Most tokens of an answer.
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub(crate) max_tokens: u32,
+    #[command(flatten)]
+    pub(crate) find: FindArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 valid, 1 refused, 2 usage.")]
+pub(crate) struct VerifyArgs {
+    /// Proof file.
+    pub(crate) proof: PathBuf,
+    /// Network key to trust, 96 bytes in hex; by default the one pinned in the data directory.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) network_key: Option<NetworkKey>,
+    /// Newer header of the network, for `valid_now`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) header: Option<PathBuf>,
+    /// Moment to judge `valid_now` at, in Unix seconds; the clock of this machine by default.
+    #[arg(long, value_name = "UNIX")]
+    pub(crate) now: Option<u64>,
+    /// Oldest header that still answers for now, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
+    pub(crate) max_age: u64,
+    /// Refuse evidence of emulated hardware.
+    #[arg(long)]
+    pub(crate) require_hardware: bool,
+    /// Refuse unless the instance is valid now and untainted.
+    #[arg(long)]
+    pub(crate) require_now: bool,
+    /// Data directory whose pinned network key counts.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Chain id, which names the default data directory.
+    #[arg(long, value_name = "N", default_value_t = 23_293)]
+    pub(crate) chain_id: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// List the models that are known, and which are here.
+    List,
+    /// Fetch a model, check its digest and keep it.
+    Pull {
+        /// Name as `model list` shows it.
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Submit to receipt, with 1 and 4 validators.
+    Finality {
+        /// Transactions for each figure.
+        #[arg(long, value_name = "N", default_value_t = 40)]
+        count: u32,
+    },
+    /// Time to check a proof offline, by link.
+    Verify {
+        /// Proof file; without it a fresh one is made with a network of its own.
+        #[arg(long, value_name = "FILE")]
+        proof: Option<PathBuf>,
+        /// Network key of the proof.
+        #[arg(long, value_name = "HEX", requires = "proof")]
+        network_key: Option<NetworkKey>,
+        /// Repetitions.
+        #[arg(long, value_name = "N", default_value_t = 200)]
+        count: u32,
+    },
+    /// Tokens a second: bare engine, and with encryption, receipts and durable writes.
+    Infer {
+        /// Pairs of runs.
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        count: u32,
+        /// Model: a name or a GGUF file.
+        #[arg(long, value_name = "NAME|FILE.gguf")]
+        model: Option<String>,
+        /// Threads of the model.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        threads: u32,
+    },
+    /// Seconds from cold to ready and to the first token.
+    Start {
+        /// Repetitions.
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        count: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// Folder of this validator: its genesis, keys and stores (made by `up`, or by `node --init`).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Address to listen on for other validators.
+    #[arg(long, value_name = "ADDR", required_unless_present = "init")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Addresses of all validators, in the order of the genesis, separated by commas.
+    #[arg(long, value_name = "ADDR,…", value_delimiter = ',')]
+    pub(crate) peers: Vec<SocketAddr>,
+    /// Address of the JSON-RPC; without it none is served.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) rpc: Option<SocketAddr>,
+    /// Make the folders of a new development network with this many validators below DATA_DIR, and end.
+    #[arg(long, value_name = "N")]
+    pub(crate) init: Option<u32>,
+    /// Chain id of a new network.
+    #[arg(long, value_name = "N", default_value_t = 23_293)]
+    pub(crate) chain_id: u64,
+}
+
+/// A role that the host starts.
+#[derive(Debug, Args)]
+pub(crate) struct RoleArgs {
+    /// Configuration of the role.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}

@@ -1,0 +1,92 @@
+//! The data directory of a network: where it is, who holds it, and the network key pinned in it.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{Read as _, Seek as _, Write as _},
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use freehold_primitives::NetworkKey;
+
+const LOCK_FILE: &str = "lock";
+const KEY_FILE: &str = "network-key";
+
+/// The default data directory of a chain.
+pub(crate) fn default(chain_id: u64) -> Result<PathBuf> {
+    let folders = directories::ProjectDirs::from("", "", "freehold")
+        .ok_or_else(|| anyhow!("this user has no home directory: name a data directory with --data-dir"))?;
+    Ok(folders.data_dir().join(chain_id.to_string()))
+}
+
+/// The given directory, or the chain's default one.
+pub(crate) fn of(given: Option<&Path>, chain_id: u64) -> Result<PathBuf> {
+    given.map_or_else(|| default(chain_id), |given| Ok(given.to_path_buf()))
+}
+
+/// A data directory that this process holds.
+#[derive(Debug)]
+pub(crate) struct Held {
+    path: PathBuf,
+    /// Unlocked when it is dropped.
+    _lock: File,
+}
+
+impl Held {
+    /// Makes the directory and takes its lock.
+    pub(crate) fn take(path: &Path) -> Result<Self> {
+        let cannot = || format!("cannot use {} as data directory: choose another with --data-dir", path.display());
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(cannot)?;
+        // The path is absolute from here on: guests and apps run elsewhere.
+        let path = path.canonicalize().with_context(cannot)?;
+        let mut lock = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path.join(LOCK_FILE))
+            .with_context(cannot)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _unreadable = lock.read_to_string(&mut holder);
+                bail!(
+                    "{} is held by another freehold process ({}): stop it, or choose another with --data-dir",
+                    path.display(),
+                    holder.trim()
+                );
+            }
+            Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
+        }
+        lock.set_len(0)?;
+        lock.rewind()?;
+        writeln!(lock, "process {}", std::process::id())?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// The directory, absolute.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Pins the network key: checks of proofs use it where none is named.
+    pub(crate) fn pin(&self, key: &NetworkKey) -> Result<()> {
+        let path = self.path.join(KEY_FILE);
+        fs::write(&path, format!("{key}\n")).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// The network key pinned in a directory, if there is one.
+pub(crate) fn pinned(path: &Path) -> Result<Option<NetworkKey>> {
+    let path = path.join(KEY_FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let key = text.trim().parse().map_err(|error| anyhow!("{} is damaged: {error}", path.display()))?;
+            Ok(Some(key))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}

@@ -1,0 +1,240 @@
+//! The chain as one validator has it: reading blocks and state, judging what needs no execution, and executing.
+//!
+//! [`Chain`] reads and is cheap to share; [`Machine`] executes and belongs to the executor's thread. Rules are the
+//! ledger's; where things lie is the stores'.
+
+use std::sync::Arc;
+
+use alloy_consensus::{BlockHeader as _, Header, Transaction as _};
+use alloy_eips::{BlockNumberOrTag, Decodable2718 as _, Encodable2718 as _};
+use alloy_primitives::{Address, B256, Bytes, U256};
+use freehold_ledger::{
+    AccountState, ChainContext, ExecutedBlock, ExecutedReceipt, ExecutedTransaction, LedgerError, Parent, Recovered, StateTree, Transaction,
+    TransactionRefusal, ViewError, admit, check_payload, to_account, read_account_value, execute_payload, next_base_fee, read_account, read_storage,
+};
+use freehold_primitives::{
+    Canonical as _, Digest, EXECUTED_LAG_MAX, G1Point, Genesis, Height, Payload, PayloadBody,
+    entries::{EntryKind, GrantEntry},
+};
+use thiserror::Error;
+
+use crate::{
+    mempool::Pending,
+    store::{BlockRow, BlockStore, BlockStoreError, OldState, OldStateError, QmdbTree, TransactionRow, TreeReader},
+};
+
+/// Why the chain could not be read or executed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ChainError {
+    /// The ledger refused: a payload that consensus finalised must execute, so this is a broken store or a bug.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// State could not be read.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// The block store failed.
+    #[error(transparent)]
+    Blocks(#[from] BlockStoreError),
+    /// State at an old height could not be read.
+    #[error(transparent)]
+    Old(#[from] OldStateError),
+    /// The tree does not hold the write set of the block that was just executed.
+    #[error("the state tree lacks the write set of height {0}")]
+    WriteSet(Height),
+}
+
+/// Executes payloads; belongs to the executor's thread, clones share the stores.
+#[derive(Clone)]
+pub(crate) struct Machine {
+    context: Arc<ChainContext>,
+    store: BlockStore,
+}
+
+impl Machine {
+    pub(crate) fn new(genesis: &Genesis, store: BlockStore) -> Result<Self, ChainError> {
+        Ok(Self { context: Arc::new(ChainContext::new(genesis.clone())?), store })
+    }
+
+    pub(crate) fn genesis_block(&self, tree: &mut QmdbTree) -> Result<ExecutedBlock, ChainError> {
+        Ok(freehold_ledger::genesis_block(&self.context, tree)?)
+    }
+
+    pub(crate) fn execute(
+        &self,
+        parent: &Header,
+        payload: &Payload,
+        seed: Option<&G1Point>,
+        tree: &mut QmdbTree,
+    ) -> Result<ExecutedBlock, ChainError> {
+        let parent = Parent { header: parent, content: &self.store, hashes: &self.store };
+        Ok(execute_payload(&self.context, parent, payload, seed, tree)?)
+    }
+
+    /// Writes a block down: the one durable write of a height.
+    pub(crate) fn store(
+        &self,
+        store: &BlockStore,
+        tree: &TreeReader,
+        block: &ExecutedBlock,
+    ) -> Result<(), ChainError> {
+        let height = block.header.number;
+        let writes = tree.write_set(height).ok_or(ChainError::WriteSet(height))?;
+        let pairs = block.transactions.iter().zip(&block.receipts);
+        let transactions: Vec<TransactionRow> = pairs.map(|(transaction, receipt)| row(transaction, receipt)).collect();
+        store.store_block(&BlockRow {
+            header: &block.header,
+            hash: Digest(block.hash.0),
+            transactions: &transactions,
+            content: &block.content,
+            writes: &writes,
+        })?;
+        Ok(())
+    }
+
+    pub(crate) fn account(&self, tree: &dyn StateTree, address: &Address) -> Result<AccountState, ChainError> {
+        Ok(read_account(tree, address)?)
+    }
+}
+
+/// Reads the chain.
+#[derive(Clone)]
+pub(crate) struct Chain {
+    genesis: Arc<Genesis>,
+    context: Arc<ChainContext>,
+    pub(crate) store: BlockStore,
+    pub(crate) tree: TreeReader,
+}
+
+impl Chain {
+    pub(crate) fn new(genesis: Genesis, store: BlockStore, tree: TreeReader, machine: Machine) -> Self {
+        Self { genesis: Arc::new(genesis), context: machine.context, store, tree }
+    }
+
+    pub(crate) fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    pub(crate) fn context(&self) -> &ChainContext {
+        &self.context
+    }
+
+    pub(crate) const fn block_gas_max(&self) -> u64 {
+        freehold_ledger::BLOCK_GAS_MAX
+    }
+
+    /// Hash of the executed block at a height.
+    pub(crate) fn block_hash(&self, height: Height) -> Option<Digest> {
+        self.store.block_hash(height).ok().flatten()
+    }
+
+    /// Base fee that a block on `parent` has at the earliest: the pool judges by it.
+    pub(crate) fn next_base_fee(&self, parent: &Header) -> u128 {
+        let next = next_base_fee(parent, parent.timestamp + 1, &self.store);
+        next.map_or_else(|_| parent.base_fee_per_gas().map_or(0, u128::from), u128::from)
+    }
+
+    /// What a voter checks of a body without executing: the ledger's rules, and that it is empty where execution lags.
+    pub(crate) fn is_valid_payload(&self, payload: &Payload) -> bool {
+        let lag = payload.head.height.saturating_sub(payload.head.executed.height);
+        let empty = || PayloadBody::from_canonical(&payload.body.0).is_ok_and(|body| body.transactions.is_empty());
+        check_payload(&self.context, payload).is_ok() && (lag <= EXECUTED_LAG_MAX || empty())
+    }
+
+    /// A transaction as the pool takes it.
+    pub(crate) fn admit(&self, raw: Vec<u8>) -> Result<Pending, TransactionRefusal> {
+        let recovered = admit(&self.context, &raw)?;
+        Ok(pending(&recovered, raw))
+    }
+
+    /// State as of a height: the newest executed block's, or an older one's within the window.
+    pub(crate) fn state(&self, height: Height) -> Result<OldState, ChainError> {
+        Ok(OldState::new(self.tree.clone(), self.store.clone(), height)?)
+    }
+
+    /// An account as of the newest executed block.
+    pub(crate) fn account_now(&self, address: &Address) -> Result<AccountState, ChainError> {
+        let key = freehold_crypto::slots::account_key(&to_account(address));
+        let (_, value) = self.tree.get_with_height(&key).map_err(|error| {
+            ChainError::View(ViewError::Store(Box::new(error)))
+        })?;
+        value.map_or(Ok(AccountState::default()), |value| {
+            read_account_value(&value).ok_or(ChainError::View(ViewError::Malformed))
+        })
+    }
+
+    pub(crate) fn account(&self, address: &Address, height: Height) -> Result<AccountState, ChainError> {
+        Ok(read_account(&self.state(height)?, address)?)
+    }
+
+    pub(crate) fn storage(&self, address: &Address, slot: &U256, height: Height) -> Result<U256, ChainError> {
+        Ok(read_storage(&self.state(height)?, address, slot)?)
+    }
+
+    pub(crate) fn code(&self, address: &Address, height: Height) -> Result<Bytes, ChainError> {
+        let account = self.account(address, height)?;
+        if account.code_hash == alloy_primitives::KECCAK256_EMPTY {
+            return Ok(Bytes::new());
+        }
+        let code = self.store.content(&Digest(account.code_hash.0))?;
+        Ok(code.ok_or(ChainError::View(ViewError::CodeMissing(account.code_hash)))?.into())
+    }
+
+    /// A grant, as of the newest executed block.
+    pub(crate) fn grant(&self, id: &Digest) -> Result<Option<GrantEntry>, ChainError> {
+        let height = self.store.executed().map_or(0, |mark| mark.height);
+        let state = self.state(height)?;
+        Ok(freehold_ledger::read_entry(EntryKind::Grant, id.as_bytes(), &state, &self.store)?)
+    }
+
+    /// The height that a tag names; `None` where there is no such block yet.
+    pub(crate) fn height_of(&self, tag: BlockNumberOrTag) -> Result<Option<Height>, ChainError> {
+        let newest = self.store.executed().map(|mark| mark.height);
+        Ok(match tag {
+            BlockNumberOrTag::Latest | BlockNumberOrTag::Pending => newest,
+            BlockNumberOrTag::Earliest => Some(0),
+            BlockNumberOrTag::Finalized | BlockNumberOrTag::Safe => Some(self.store.finalized()?.unwrap_or(0)),
+            BlockNumberOrTag::Number(height) => newest.filter(|newest| height <= *newest).map(|_| height),
+        })
+    }
+
+    pub(crate) fn height_of_hash(&self, hash: &B256) -> Result<Option<Height>, ChainError> {
+        Ok(self.store.block_height(&Digest(hash.0))?)
+    }
+}
+
+fn pending(recovered: &Recovered, raw: Vec<u8>) -> Pending {
+    let transaction = recovered.transaction();
+    let fee_max = transaction.max_fee_per_gas();
+    let gas_cost = U256::from(transaction.gas_limit()).saturating_mul(U256::from(fee_max));
+    Pending {
+        hash: recovered.hash(),
+        sender: recovered.sender(),
+        nonce: transaction.nonce(),
+        gas_limit: transaction.gas_limit(),
+        fee_max,
+        tip_max: transaction.max_priority_fee_per_gas().unwrap_or(fee_max),
+        cost_max: gas_cost.saturating_add(transaction.value()),
+        raw,
+    }
+}
+
+fn row(transaction: &ExecutedTransaction, receipt: &ExecutedReceipt) -> TransactionRow {
+    TransactionRow {
+        hash: Digest(transaction.hash.0),
+        raw: transaction.envelope.encoded_2718(),
+        sender: to_account(&transaction.sender),
+        receipt: receipt.envelope.clone(),
+        gas_used: receipt.gas_used,
+        gas_price: receipt.effective_gas_price,
+        contract: receipt.contract_address.as_ref().map(to_account),
+    }
+}
+
+/// Reads the bytes of a transaction that was admitted before.
+///
+/// # Errors
+/// [`TransactionRefusal::Malformed`].
+pub(crate) fn decode(raw: &[u8]) -> Result<Transaction, TransactionRefusal> {
+    Transaction::decode_2718_exact(raw).map_err(|_| TransactionRefusal::Malformed)
+}

@@ -1,0 +1,249 @@
+//! Execution: final payloads in, blocks out, once and in order, on a thread of its own (design D3).
+//!
+//! Order of each height: payload, execution into the tree (memory), block store (the one durable write), pool, tip,
+//! acknowledgement. A crash anywhere is made good at the next start by executing again what the block store lacks. Not
+//! here: what makes a block valid, which is the ledger's.
+
+use std::{sync::Arc, thread};
+
+use freehold_consensus::FinalizedPayload;
+use freehold_crypto::payload_digest;
+use freehold_primitives::{Certificate, Digest, G1Point, Height};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, error};
+
+use crate::{
+    chain::{ChainError, Machine},
+    mempool::AccountState,
+    shared::{Shared, Tip},
+    store::{BlockStore, BlockStoreError, Durable, PayloadRow, QmdbTree, TreeError},
+};
+
+/// Certificates that came before their payloads and are kept to be offered again.
+const EARLY_CERTIFICATES_MAX: usize = 64;
+
+/// What the executor is told.
+pub(crate) enum Command {
+    /// A payload is final; answered once it is durable.
+    Finalized(Box<FinalizedPayload>, oneshot::Sender<()>),
+    /// A certificate was seen.
+    Certificate(Certificate),
+    /// Flush the stores and end.
+    Stop(oneshot::Sender<()>),
+}
+
+/// Why execution stopped: the validator must not go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ExecutorError {
+    /// The block store failed.
+    #[error(transparent)]
+    Blocks(#[from] BlockStoreError),
+    /// The state tree failed.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// A block could not be executed.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The block store lacks what it should hold.
+    #[error("the block store lacks height {0}: remove this validator's folder, it will catch up from its peers")]
+    Missing(Height),
+}
+
+/// Handle of the executor's thread.
+pub(crate) struct Executor {
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+impl Executor {
+    /// Where commands go.
+    pub(crate) fn commands(&self) -> mpsc::UnboundedSender<Command> {
+        self.commands.clone()
+    }
+
+    /// Starts the thread; `failed` is told when execution cannot go on.
+    pub(crate) fn start(worker: Worker, failed: mpsc::UnboundedSender<ExecutorError>) -> std::io::Result<Self> {
+        let (commands, queue) = mpsc::unbounded_channel();
+        thread::Builder::new().name("executor".to_owned()).spawn(move || {
+            if let Err(error) = worker.run(queue) {
+                error!(%error, "execution stopped");
+                let _nobody = failed.send(error);
+            }
+        })?;
+        Ok(Self { commands })
+    }
+
+    /// Flushes the stores and ends the thread.
+    pub(crate) async fn stop(&self) {
+        let (done, wait) = oneshot::channel();
+        if self.commands.send(Command::Stop(done)).is_ok() {
+            let _gone = wait.await;
+        }
+    }
+}
+
+/// What the thread works with.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) machine: Machine,
+    pub(crate) tree: QmdbTree,
+    pub(crate) store: BlockStore,
+    /// A final payload whose seed is not known yet; the next payload's head carries it.
+    waiting: Option<PayloadRow>,
+    early: Vec<Certificate>,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, machine: Machine, tree: QmdbTree, store: BlockStore) -> Self {
+        Self { shared, machine, tree, store, waiting: None, early: Vec::new() }
+    }
+
+    fn run(mut self, mut queue: mpsc::UnboundedReceiver<Command>) -> Result<(), ExecutorError> {
+        while let Some(command) = queue.blocking_recv() {
+            match command {
+                Command::Finalized(payload, done) => {
+                    self.finalized(*payload)?;
+                    let _gone = done.send(());
+                }
+                Command::Certificate(certificate) => self.certificate(certificate)?,
+                Command::Stop(done) => {
+                    self.tree.flush()?;
+                    let _gone = done.send(());
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finalized(&mut self, payload: FinalizedPayload) -> Result<(), ExecutorError> {
+        let height = payload.payload.head.height;
+        if let Some(mut row) = self.waiting.take() {
+            if row.payload.head.height >= height {
+                // Delivered again after a restart of consensus alone.
+                self.waiting = Some(row);
+                return Ok(());
+            }
+            row.seed = payload.payload.head.parent_seed;
+            self.execute(row)?;
+        }
+        if height <= self.shared.tip().height() {
+            debug!(height, "already executed");
+            return Ok(());
+        }
+        let row = PayloadRow { payload: payload.payload, seed: payload.seed, certificate: payload.certificate };
+        if row.seed.is_none() {
+            self.store.store_payload(&row, Durable::Now)?;
+            self.waiting = Some(row);
+            return Ok(());
+        }
+        self.store.store_payload(&row, Durable::WithBlock)?;
+        self.execute(row)
+    }
+
+    fn execute(&mut self, row: PayloadRow) -> Result<(), ExecutorError> {
+        let parent = self.shared.tip();
+        let block = self.machine.execute(&parent.header, &row.payload, row.seed.as_ref(), &mut self.tree)?;
+        self.machine.store(&self.store, &self.tree.reader(), &block)?;
+        let height = block.header.number;
+        let busy = if block.transactions.is_empty() { parent.busy } else { height };
+        self.publish(Tip { header: block.header, hash: Digest(block.hash.0), busy })?;
+        self.tree.persist();
+        self.offer_again()
+    }
+
+    /// Refreshes the pool for the block and moves the tip.
+    fn publish(&self, tip: Tip) -> Result<(), ExecutorError> {
+        let mut pool = self.shared.pool();
+        for sender in pool.mempool.senders() {
+            let account = self.machine.account(&self.tree, &sender)?;
+            pool.mempool.refresh(&sender, AccountState { nonce: account.nonce, balance: account.balance });
+        }
+        pool.ancestry.executed(tip.height());
+        self.shared.tip.send_replace(tip);
+        drop(pool);
+        self.shared.pool_changed();
+        Ok(())
+    }
+
+    fn certificate(&mut self, certificate: Certificate) -> Result<(), ExecutorError> {
+        if self.store.store_certificate(&certificate)?.is_none() {
+            if self.early.len() >= EARLY_CERTIFICATES_MAX {
+                self.early.remove(0);
+            }
+            self.early.push(certificate);
+        }
+        Ok(())
+    }
+
+    fn offer_again(&mut self) -> Result<(), ExecutorError> {
+        for certificate in std::mem::take(&mut self.early) {
+            self.certificate(certificate)?;
+        }
+        Ok(())
+    }
+}
+
+/// Opens a validator's stores, executes again what the block store lacks, and gives the newest block.
+///
+/// # Errors
+/// Any [`ExecutorError`].
+pub(crate) fn recover(
+    machine: &Machine,
+    tree: &mut QmdbTree,
+    store: &BlockStore,
+) -> Result<(Tip, Option<PayloadRow>), ExecutorError> {
+    let recovery = store.recover()?;
+    let mut waiting = None;
+    for height in recovery.redo(tree.reader().applied()) {
+        let block = if height == 0 {
+            machine.genesis_block(tree)?
+        } else {
+            let row = store.payload(height)?.ok_or(ExecutorError::Missing(height))?;
+            let Some(seed) = seed_of(store, &row)? else {
+                waiting = Some(row);
+                break;
+            };
+            let parent = store.header(height - 1)?.ok_or(ExecutorError::Missing(height - 1))?;
+            machine.execute(&parent, &row.payload, Some(&seed), tree)?
+        };
+        machine.store(store, &tree.reader(), &block)?;
+        tree.persist();
+    }
+    Ok((newest(store)?, waiting))
+}
+
+/// Seed of a stored payload: its own, or the one that the next payload's head carries.
+fn seed_of(store: &BlockStore, row: &PayloadRow) -> Result<Option<G1Point>, ExecutorError> {
+    if row.seed.is_some() {
+        return Ok(row.seed);
+    }
+    let next = store.payload(row.payload.head.height + 1)?;
+    let follows = next.filter(|next| next.payload.head.parent == payload_digest(&row.payload.head));
+    Ok(follows.and_then(|next| next.payload.head.parent_seed))
+}
+
+fn newest(store: &BlockStore) -> Result<Tip, ExecutorError> {
+    let mark = store.executed().ok_or(ExecutorError::Missing(0))?;
+    let header = store.header(mark.height)?.ok_or(ExecutorError::Missing(mark.height))?;
+    let mut busy = mark.height;
+    // Only the blocks that may still be unproven matter.
+    let oldest = store.finalized()?.unwrap_or(0);
+    while busy > oldest {
+        let empty = store.header(busy)?.is_some_and(|header| header.gas_used == 0);
+        if !empty {
+            break;
+        }
+        busy -= 1;
+    }
+    Ok(Tip { header, hash: mark.block_hash, busy: if busy > oldest { busy } else { 0 } })
+}
+
+impl Worker {
+    /// Takes the payload that waited for its seed when the validator stopped.
+    pub(crate) fn with_waiting(mut self, waiting: Option<PayloadRow>) -> Self {
+        self.waiting = waiting;
+        self
+    }
+}

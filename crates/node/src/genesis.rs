@@ -1,0 +1,192 @@
+//! The genesis of a development network, and the folders of its validators.
+//!
+//! For now a trusted dealer makes the key shares when the genesis is created; a distributed key generation will fill the
+//! same files. Layout below the data directory: `genesis.bin` (canonical document) and, for each validator `i`,
+//! `validator-i/{identity.key, consensus.share, derivation.share}` (0600). Invariant: `genesis.bin` is written last, so a
+//! folder with it is complete.
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use freehold_consensus::{Dealt, IdentityKey, KeyError, KeyShare, ShareKind, trusted_dealer};
+use freehold_primitives::{Allocation, Canonical as _, Genesis, KeyCeremony, TrustRoot};
+use rand::rand_core::CryptoRng;
+use thiserror::Error;
+
+#[cfg(test)]
+mod tests;
+
+const GENESIS_FILE: &str = "genesis.bin";
+
+/// What a new development network is made from.
+#[derive(Debug, Clone)]
+pub struct NewNetwork {
+    /// Chain id.
+    pub chain_id: u64,
+    /// Validators: 1, or 4 and more.
+    pub validators: u32,
+    /// Start, in milliseconds since the Unix epoch.
+    pub timestamp_ms: u64,
+    /// Roots of trust for evidence.
+    pub trust_roots: Vec<TrustRoot>,
+    /// Accounts that hold coins.
+    pub allocations: Vec<Allocation>,
+}
+
+/// Keys of one validator.
+#[derive(Clone)]
+pub struct ValidatorKeys {
+    /// Its identity on the network.
+    pub identity: IdentityKey,
+    /// Its share of the consensus key.
+    pub consensus: KeyShare,
+    /// Its share of the derivation key.
+    pub derivation: KeyShare,
+}
+
+/// Why a network's folder is not usable.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum GenesisError {
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file is damaged.
+    #[error("{path} is damaged: restore it, or start a new network in another data directory")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The folder belongs to another chain.
+    #[error("{path} holds the chain {found}, not {wanted}: choose another data directory or --chain-id {found}")]
+    Chain {
+        /// The folder.
+        path: PathBuf,
+        /// Chain that is there.
+        found: u64,
+        /// Chain that was asked for.
+        wanted: u64,
+    },
+    /// The number of validators does not fit.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+}
+
+/// Reads the genesis of a folder; `None` where there is no network yet.
+///
+/// # Errors
+/// [`GenesisError::File`], [`GenesisError::Damaged`].
+pub fn read_genesis(folder: &Path) -> Result<Option<Genesis>, GenesisError> {
+    let path = folder.join(GENESIS_FILE);
+    match fs::read(&path) {
+        Ok(bytes) => Genesis::from_canonical(&bytes).map(Some).map_err(|_| GenesisError::Damaged { path }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(GenesisError::File { path, source }),
+    }
+}
+
+/// Makes a new network: deals the keys and writes all folders.
+///
+/// # Errors
+/// Any [`GenesisError`] but [`GenesisError::Chain`].
+pub fn create_network(
+    folder: &Path,
+    network: &NewNetwork,
+    rng: &mut impl CryptoRng,
+) -> Result<Genesis, GenesisError> {
+    let mut identities: Vec<IdentityKey> = (0..network.validators).map(|_| IdentityKey::generate(rng)).collect();
+    identities.sort_by_key(IdentityKey::public);
+    let validators: Vec<_> = identities.iter().map(IdentityKey::public).collect();
+    let dealt = trusted_dealer(rng, &validators)?;
+    let genesis = Genesis {
+        chain_id: network.chain_id,
+        production: false,
+        timestamp_ms: network.timestamp_ms,
+        epoch_s: 600,
+        lease_s: 600,
+        validators,
+        consensus_polynomial: dealt.consensus_polynomial.clone(),
+        derivation_polynomial: dealt.derivation_polynomial.clone(),
+        key_ceremony: KeyCeremony::TrustedDealer,
+        trust_roots: network.trust_roots.clone(),
+        allocations: network.allocations.clone(),
+    };
+    write_keys(folder, &identities, &dealt)?;
+    write_genesis(folder, &genesis)?;
+    Ok(genesis)
+}
+
+/// Writes a genesis into a folder, for a validator that runs apart.
+///
+/// # Errors
+/// [`GenesisError::File`].
+pub fn write_genesis(folder: &Path, genesis: &Genesis) -> Result<(), GenesisError> {
+    make_folder(folder)?;
+    write_file(&folder.join(GENESIS_FILE), &genesis.to_canonical())
+}
+
+fn write_keys(folder: &Path, identities: &[IdentityKey], dealt: &Dealt) -> Result<(), GenesisError> {
+    let shares = dealt.consensus_shares.iter().zip(&dealt.derivation_shares);
+    for (index, (identity, (consensus, derivation))) in identities.iter().zip(shares).enumerate() {
+        let folder = validator_folder(folder, u32::try_from(index).unwrap_or(u32::MAX));
+        make_folder(&folder)?;
+        write_file(&folder.join("identity.key"), &identity.to_bytes()[..])?;
+        write_file(&folder.join("consensus.share"), &consensus.to_bytes())?;
+        write_file(&folder.join("derivation.share"), &derivation.to_bytes())?;
+    }
+    Ok(())
+}
+
+/// Folder of a validator below a network's folder.
+pub fn validator_folder(folder: &Path, index: u32) -> PathBuf {
+    folder.join(format!("validator-{index}"))
+}
+
+/// Reads the keys of the validator whose folder this is.
+///
+/// # Errors
+/// [`GenesisError::File`], [`GenesisError::Damaged`].
+pub fn read_keys(folder: &Path) -> Result<ValidatorKeys, GenesisError> {
+    let share = |name: &str, kind| {
+        let path = folder.join(name);
+        KeyShare::from_bytes(kind, &read_file(&path)?).map_err(|_| GenesisError::Damaged { path })
+    };
+    let path = folder.join("identity.key");
+    let seed = read_file(&path)?;
+    let seed: &[u8; 32] = seed.as_slice().try_into().map_err(|_| GenesisError::Damaged { path })?;
+    Ok(ValidatorKeys {
+        identity: IdentityKey::from_bytes(seed),
+        consensus: share("consensus.share", ShareKind::Consensus)?,
+        derivation: share("derivation.share", ShareKind::Derivation)?,
+    })
+}
+
+fn read_file(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, GenesisError> {
+    fs::read(path).map(Into::into).map_err(|source| GenesisError::File { path: path.to_path_buf(), source })
+}
+
+fn make_folder(path: &Path) -> Result<(), GenesisError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| GenesisError::File { path: path.to_path_buf(), source })
+}
+
+/// Writes beside, syncs, and renames: a crash leaves the old file or the new one.
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), GenesisError> {
+    let beside = path.with_extension("new");
+    let write = || {
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    };
+    write().map_err(|source| GenesisError::File { path: path.to_path_buf(), source })
+}

@@ -1,0 +1,55 @@
+//! A network's folder is complete, private, and comes back as it was written.
+#![allow(clippy::unwrap_used)]
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use freehold_consensus::{GenesisKeys, network_key};
+use rand::{SeedableRng as _, rngs::StdRng};
+
+use super::*;
+
+fn network() -> NewNetwork {
+    NewNetwork { chain_id: 7, validators: 4, timestamp_ms: 1, trust_roots: vec![], allocations: vec![] }
+}
+
+#[test]
+fn a_folder_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(read_genesis(folder.path()).unwrap().is_none());
+    let genesis = create_network(folder.path(), &network(), &mut StdRng::seed_from_u64(1)).unwrap();
+    assert_eq!(read_genesis(folder.path()).unwrap().unwrap(), genesis);
+    network_key(&genesis).unwrap();
+    for index in 0..4 {
+        let folder = validator_folder(folder.path(), index);
+        let keys = read_keys(&folder).unwrap();
+        assert_eq!(keys.identity.public(), genesis.validators[index as usize]);
+        GenesisKeys::new(&genesis, &keys.consensus).unwrap();
+        for name in ["identity.key", "consensus.share", "derivation.share"] {
+            let mode = fs::metadata(folder.join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    create_network(folder.path(), &network(), &mut StdRng::seed_from_u64(1)).unwrap();
+    fs::write(folder.path().join("genesis.bin"), [1, 2, 3]).unwrap();
+    assert!(matches!(read_genesis(folder.path()), Err(GenesisError::Damaged { .. })));
+    let validator = validator_folder(folder.path(), 0);
+    fs::write(validator.join("consensus.share"), [0; 3]).unwrap();
+    assert!(matches!(read_keys(&validator), Err(GenesisError::Damaged { .. })));
+}
+
+#[test]
+fn two_and_three_validators_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for validators in [0, 2, 3] {
+        let network = NewNetwork { validators, ..network() };
+        assert!(matches!(
+            create_network(folder.path(), &network, &mut StdRng::seed_from_u64(1)),
+            Err(GenesisError::Keys(_))
+        ));
+    }
+}

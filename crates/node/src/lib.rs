@@ -1,0 +1,34 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod ancestry;
+mod application;
+mod chain;
+mod clock;
+mod executor;
+mod genesis;
+mod intake;
+mod key_service;
+mod member;
+mod mempool;
+mod network;
+mod pacing;
+mod rpc;
+mod shared;
+mod store;
+mod wire;
+
+pub use chain::ChainError;
+pub use clock::Clock;
+pub use executor::ExecutorError;
+pub use genesis::{
+    GenesisError, NewNetwork, ValidatorKeys, create_network, read_genesis, read_keys, validator_folder, write_genesis,
+};
+pub use member::{Member, MemberConfig, MemberError};
+pub use network::{Network, NetworkConfig, NetworkError};
+pub use rpc::ServerError;
+pub use store::{
+    BlockRow, BlockStore, BlockStoreError, Change, Durable, ExecutedMark, FINALITY_SEARCH_MAX, Finality, FoundLog,
+    HISTORY_WINDOW, LOG_BLOCKS_MAX, LOGS_MAX, LogQuery, OldState, OldStateError, PROOF_KEYS_MAX, PayloadRow, Proofs,
+    QmdbTree, Recovery, StoreIdentity, TransactionPlace, TransactionRow, TreeError, TreeReader, WriteSet,
+};

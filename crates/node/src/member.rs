@@ -1,0 +1,245 @@
+//! One validator, whole: stores, executor, consensus, gossip, key service and, where asked for, the JSON-RPC server; on a
+//! runtime and a thread of its own, so that several in one process share nothing but the machine.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
+
+use commonware_runtime::{Runner as _, tokio as engine_runtime};
+use freehold_consensus::{
+    ConfigError, GenesisKeys, GossipReceiver, KeyError, KeySource as _, Reach, StartError, Timers, Validator,
+};
+use freehold_primitives::{Canonical as _, Genesis};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, warn};
+
+use crate::{
+    application::NodeApplication,
+    chain::{Chain, Machine},
+    clock::Clock,
+    executor::{Executor, ExecutorError, Worker, recover},
+    genesis::{GenesisError, read_keys},
+    intake::Intake,
+    key_service::KeyService,
+    rpc::{RpcServer, ServerError},
+    shared::Shared,
+    store::{BlockStore, QmdbTree, StoreIdentity},
+    wire::{self, Transactions},
+};
+
+/// Worker threads of a validator's runtime.
+const WORKERS: usize = 2;
+
+/// Settings of one validator of a network.
+#[derive(Clone)]
+pub struct MemberConfig {
+    /// Folder with its keys and stores.
+    pub folder: PathBuf,
+    /// The chain.
+    pub genesis: Genesis,
+    /// Index in the genesis.
+    pub index: u32,
+    /// Addresses of all validators, in the order of the genesis; its own is where it listens.
+    pub addresses: Vec<SocketAddr>,
+    /// Where it serves JSON-RPC, if it does.
+    pub rpc: Option<SocketAddr>,
+    /// Its clock.
+    pub clock: Clock,
+}
+
+/// Why a validator does not run.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum MemberError {
+    /// Keys or genesis.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    /// The keys do not fit the genesis.
+    #[error("the validator's keys do not fit the genesis")]
+    Keys(#[from] KeyError),
+    /// A store did not open.
+    #[error(transparent)]
+    Executor(#[from] ExecutorError),
+    /// Consensus did not start.
+    #[error("consensus did not start")]
+    Consensus(#[from] StartError),
+    /// Settings do not serve.
+    #[error("the validator's settings do not serve")]
+    Config(#[from] ConfigError),
+    /// The JSON-RPC server did not start.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// A thread could not be started.
+    #[error("a thread could not be started")]
+    Thread(#[source] std::io::Error),
+    /// It ended by itself.
+    #[error("validator {index} ended: {reason}")]
+    Ended {
+        /// Its index.
+        index: u32,
+        /// What ended.
+        reason: String,
+    },
+}
+
+/// A running validator. Dropping it stops the validator.
+pub struct Member {
+    /// Where it serves JSON-RPC.
+    pub rpc: Option<SocketAddr>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Member {
+    /// Starts a validator on a thread of its own and waits until its stores are open and it listens. `ended` is told
+    /// when it ends without being asked to.
+    ///
+    /// # Errors
+    /// Any [`MemberError`].
+    pub async fn start(config: MemberConfig, ended: mpsc::UnboundedSender<MemberError>) -> Result<Self, MemberError> {
+        let (ready_tx, ready) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        let index = config.index;
+        let settings = engine_runtime::Config::new()
+            .with_worker_threads(WORKERS)
+            .with_tcp_nodelay(Some(true))
+            .with_storage_directory(config.folder.join("consensus"));
+        let run = move || {
+            engine_runtime::Runner::new(settings).start(|context| run(context, config, ready_tx, stopped, ended));
+        };
+        let thread =
+            thread::Builder::new().name(format!("validator-{index}")).spawn(run).map_err(MemberError::Thread)?;
+        let died = || MemberError::Ended { index, reason: "it stopped before it was ready".to_owned() };
+        let rpc = ready.await.unwrap_or_else(|_| Err(died()))?;
+        Ok(Self { rpc, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Stops it: stores are flushed, and its thread has ended when this returns.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _panicked = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+/// Parts that live as long as the validator.
+struct Parts {
+    consensus: freehold_consensus::ValidatorHandle,
+    executor: Executor,
+    server: Option<RpcServer>,
+    failures: mpsc::UnboundedReceiver<ExecutorError>,
+}
+
+async fn run(
+    context: engine_runtime::Context,
+    config: MemberConfig,
+    ready: oneshot::Sender<Result<Option<SocketAddr>, MemberError>>,
+    stopped: oneshot::Receiver<()>,
+    ended: mpsc::UnboundedSender<MemberError>,
+) {
+    let index = config.index;
+    let mut parts = match start(context, config).await {
+        Ok(parts) => parts,
+        Err(error) => {
+            let _gone = ready.send(Err(error));
+            return;
+        }
+    };
+    let _gone = ready.send(Ok(parts.server.as_ref().map(RpcServer::address)));
+    let error = tokio::select! {
+        _ = stopped => None,
+        why = parts.consensus.ended() => Some(MemberError::Ended { index, reason: why.to_string() }),
+        Some(error) = parts.failures.recv() => Some(MemberError::Executor(error)),
+    };
+    if let Some(server) = parts.server.take() {
+        server.stop().await;
+    }
+    parts.consensus.stop().await;
+    parts.executor.stop().await;
+    if let Some(error) = error {
+        let _gone = ended.send(error);
+    }
+}
+
+async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result<Parts, MemberError> {
+    let keys = read_keys(&config.folder)?;
+    let material = GenesisKeys::new(&config.genesis, &keys.consensus)?.key_material(0)?;
+    let (shared, worker) = open(&config.folder, &config.genesis, config.clock.clone()).await?;
+    let (failed, failures) = mpsc::unbounded_channel();
+    let executor = Executor::start(worker, failed).map_err(MemberError::Thread)?;
+
+    let application = NodeApplication::new(Arc::clone(&shared), &executor);
+    let peers = config.genesis.validators.iter().copied().zip(config.addresses.iter().copied()).collect();
+    let listen = config.addresses.get(config.index as usize).copied();
+    let validator = Validator {
+        identity: keys.identity.clone(),
+        keys: material,
+        genesis: config.genesis.clone(),
+        listen: listen.ok_or(MemberError::Config(ConfigError::Genesis))?,
+        peers,
+        partition: format!("validator-{}", config.index),
+        timers: Timers::default(),
+        reach: Reach::Local,
+        gossip: vec![wire::TRANSACTIONS, wire::KEY_SHARES],
+    };
+    let mut consensus = freehold_consensus::start(context, validator, application).await?;
+    let mut gossip = consensus.take_gossip().into_iter();
+    let (Some(transactions), Some(shares)) = (gossip.next(), gossip.next()) else {
+        return Err(MemberError::Config(ConfigError::Gossip));
+    };
+    let intake = Intake::start(Arc::clone(&shared), transactions.sender);
+    tokio::spawn(take_transactions(intake.clone(), transactions.receiver));
+    let service = KeyService::start(Arc::clone(&shared), &keys.derivation, shares)
+        .ok_or(MemberError::Config(ConfigError::Genesis))?;
+    let server = match config.rpc {
+        Some(address) => Some(RpcServer::start(address, shared, intake, service).await?),
+        None => None,
+    };
+    Ok(Parts { consensus, executor, server, failures })
+}
+
+/// Opens the stores and makes good what a crash left.
+async fn open(folder: &Path, genesis: &Genesis, clock: Clock) -> Result<(Arc<Shared>, Worker), MemberError> {
+    let (folder, genesis) = (folder.to_path_buf(), genesis.clone());
+    let opened = tokio::task::spawn_blocking(move || {
+        let identity =
+            StoreIdentity { chain_id: genesis.chain_id, genesis_hash: freehold_crypto::genesis_hash(&genesis) };
+        let store = BlockStore::open(&folder.join("blocks.redb"), &identity).map_err(ExecutorError::from)?;
+        let recovery = store.recover().map_err(ExecutorError::from)?;
+        let mut tree =
+            QmdbTree::open(&folder.join("state"), recovery.tree_operations).map_err(ExecutorError::from)?;
+        let machine = Machine::new(&genesis, store.clone()).map_err(ExecutorError::from)?;
+        let (tip, waiting) = recover(&machine, &mut tree, &store)?;
+        debug!(height = tip.height(), "stores are open");
+        let chain = Chain::new(genesis, store.clone(), tree.reader(), machine.clone());
+        let shared = Arc::new(Shared::new(chain, clock, tip));
+        let worker = Worker::new(Arc::clone(&shared), machine, tree, store).with_waiting(waiting);
+        Ok::<_, ExecutorError>((shared, worker))
+    });
+    let died = || MemberError::Ended { index: 0, reason: "opening the stores panicked".to_owned() };
+    opened.await.map_err(|_| died())?.map_err(MemberError::from)
+}
+
+/// Takes transactions that other validators heard of.
+async fn take_transactions(intake: Intake, mut receiver: GossipReceiver) {
+    while let Some((peer, bytes)) = receiver.recv().await {
+        let Ok(batch) = Transactions::from_canonical(&bytes) else {
+            warn!(%peer, "transaction message of no known form dropped");
+            continue;
+        };
+        let intake = intake.clone();
+        let taken = tokio::task::spawn_blocking(move || {
+            for raw in batch.0 {
+                if let Err(error) = intake.hear(raw.0) {
+                    debug!(%error, "transaction of a peer refused");
+                }
+            }
+        });
+        let _panicked = taken.await;
+    }
+}

@@ -1,0 +1,15 @@
+//! JSON-RPC server: Ethereum's methods and ours over one HTTP and WebSocket port.
+
+mod calls;
+mod error;
+mod eth;
+mod fees;
+mod filter_methods;
+mod filters;
+mod ours;
+mod server;
+mod subscriptions;
+mod view;
+
+pub use server::ServerError;
+pub(crate) use server::RpcServer;

@@ -1,0 +1,63 @@
+//! JSON-RPC errors as Ethereum's clients know them: code, sentence, and data where it helps.
+//!
+//! Codes: JSON-RPC 2.0 (−32700 to −32600), EIP-1474 (−32000 server error, −32001 not found, −32005 limit), and 3 for a
+//! revert with its data.
+
+use alloy_primitives::Bytes;
+use jsonrpsee::types::{ErrorObjectOwned, error::INVALID_PARAMS_CODE};
+
+use crate::mempool::PoolError;
+
+const SERVER_ERROR: i32 = -32_000;
+const RESOURCE_NOT_FOUND: i32 = -32_001;
+const LIMIT_EXCEEDED: i32 = -32_005;
+const INTERNAL_ERROR: i32 = -32_603;
+const REVERTED: i32 = 3;
+
+/// The request's parameters are wrong.
+pub(crate) fn invalid_params(text: impl ToString) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(INVALID_PARAMS_CODE, text.to_string(), None::<()>)
+}
+
+/// The request is understood and refused.
+pub(crate) fn refused(text: impl ToString) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(SERVER_ERROR, text.to_string(), None::<()>)
+}
+
+/// What was asked for is not here: not yet, or no longer.
+pub(crate) fn not_found(text: impl ToString) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(RESOURCE_NOT_FOUND, text.to_string(), None::<()>)
+}
+
+/// The answer would be above a bound.
+pub(crate) fn limit(text: impl ToString) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(LIMIT_EXCEEDED, text.to_string(), None::<()>)
+}
+
+/// The node itself failed.
+pub(crate) fn internal(text: impl ToString) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(INTERNAL_ERROR, text.to_string(), None::<()>)
+}
+
+/// The call reverted with this data.
+pub(crate) fn reverted(data: &Bytes) -> ErrorObjectOwned {
+    let text = match revert_reason(data) {
+        Some(reason) => format!("execution reverted: {reason}"),
+        None => "execution reverted".to_owned(),
+    };
+    ErrorObjectOwned::owned(REVERTED, text, Some(data.to_string()))
+}
+
+/// The pool refused a transaction.
+pub(crate) fn pool(error: &PoolError) -> ErrorObjectOwned {
+    refused(error)
+}
+
+/// The sentence of Solidity's `Error(string)`, where the data is one.
+fn revert_reason(data: &[u8]) -> Option<String> {
+    const ERROR_STRING: [u8; 4] = [0x08, 0xc3, 0x79, 0xa0];
+    let body = data.strip_prefix(&ERROR_STRING)?;
+    let length = usize::try_from(alloy_primitives::U256::from_be_slice(body.get(32..64)?)).ok()?;
+    let text = body.get(64..64_usize.checked_add(length)?)?;
+    String::from_utf8(text.to_vec()).ok()
+}

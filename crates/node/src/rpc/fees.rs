@@ -1,0 +1,107 @@
+//! Fees: what a transaction should offer, and what was paid.
+
+use alloy_consensus::{BlockHeader as _, Header, Transaction as _};
+use alloy_eips::BlockNumberOrTag;
+use alloy_primitives::{U64, U256};
+use alloy_rpc_types_eth::FeeHistory;
+use freehold_primitives::Height;
+use jsonrpsee::{
+    RpcModule,
+    core::RegisterMethodError,
+    types::{ErrorObjectOwned, Params},
+};
+
+use super::{
+    error::{internal, invalid_params, not_found},
+    server::{Rpc, method},
+};
+
+/// Most blocks of a fee history.
+const HISTORY_BLOCKS_MAX: u64 = 1_024;
+/// Most percentiles of a fee history.
+const PERCENTILES_MAX: usize = 100;
+/// Suggested priority fee, in wei: order is by tip, and blocks are rarely full.
+const TIP_SUGGESTED: u128 = 1_000_000;
+
+type Answer<T> = Result<T, ErrorObjectOwned>;
+
+/// Adds the methods of this file.
+pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError> {
+    method(module, "eth_gasPrice", |rpc, _| Ok(U256::from(rpc.next_fee() + TIP_SUGGESTED)))?;
+    method(module, "eth_maxPriorityFeePerGas", |_, _| Ok(U256::from(TIP_SUGGESTED)))?;
+    method(module, "eth_blobBaseFee", |_, _| Ok(U256::from(1)))?;
+    method(module, "eth_feeHistory", history)?;
+    Ok(())
+}
+
+impl Rpc {
+    fn next_fee(&self) -> u128 {
+        self.chain().next_base_fee(&self.shared.tip().header)
+    }
+
+    fn fee_header(&self, height: Height) -> Answer<Header> {
+        let header = self.chain().store.header(height).map_err(internal)?;
+        header.ok_or_else(|| not_found(format!("no block {height}")))
+    }
+}
+
+fn history(rpc: &Rpc, params: Params<'_>) -> Answer<FeeHistory> {
+    let mut sequence = params.sequence();
+    let count: U64 = sequence.next().map_err(invalid_params)?;
+    let newest: BlockNumberOrTag = sequence.next().map_err(invalid_params)?;
+    let percentiles: Option<Vec<f64>> = sequence.optional_next().map_err(invalid_params)?;
+    if let Some(list) = &percentiles {
+        let rising = list.windows(2).all(|pair| pair[0] <= pair[1]);
+        if list.len() > PERCENTILES_MAX || !rising || !list.iter().all(|p| (0.0..=100.0).contains(p)) {
+            return Err(invalid_params("percentiles must rise from 0 to 100, at most 100 of them"));
+        }
+    }
+    let newest = rpc.chain().height_of(newest).map_err(internal)?.ok_or_else(|| not_found("no such block"))?;
+    let count = count.to::<u64>().min(HISTORY_BLOCKS_MAX).min(newest + 1);
+    let mut answer = FeeHistory { oldest_block: newest + 1 - count, ..FeeHistory::default() };
+    if count == 0 {
+        return Ok(answer);
+    }
+    let mut rewards = Vec::new();
+    let mut last = None;
+    for height in answer.oldest_block..=newest {
+        let header = rpc.fee_header(height)?;
+        answer.base_fee_per_gas.push(header.base_fee_per_gas().map_or(0, u128::from));
+        answer.gas_used_ratio.push(header.gas_used as f64 / header.gas_limit as f64);
+        answer.base_fee_per_blob_gas.push(1);
+        answer.blob_gas_used_ratio.push(0.0);
+        if let Some(percentiles) = &percentiles {
+            rewards.push(tips(rpc, height, &header, percentiles)?);
+        }
+        last = Some(header);
+    }
+    answer.base_fee_per_gas.extend(last.map(|header| rpc.chain().next_base_fee(&header)));
+    answer.base_fee_per_blob_gas.push(1);
+    answer.reward = percentiles.is_some().then_some(rewards);
+    Ok(answer)
+}
+
+/// Tips of a block at percentiles of its gas.
+fn tips(rpc: &Rpc, height: Height, header: &Header, percentiles: &[f64]) -> Answer<Vec<u128>> {
+    if header.gas_used == 0 {
+        return Ok(vec![0; percentiles.len()]);
+    }
+    let view = rpc.view(height)?.ok_or_else(|| not_found(format!("no block {height}")))?;
+    let base_fee = header.base_fee_per_gas().unwrap_or_default();
+    let mut paid: Vec<(u128, u64)> = view
+        .transactions
+        .iter()
+        .map(|tx| (tx.transaction.effective_tip_per_gas(base_fee).unwrap_or_default(), tx.gas_used))
+        .collect();
+    paid.sort_unstable();
+    let at = |percentile: &f64| {
+        let threshold = (header.gas_used as f64 * percentile / 100.0) as u64;
+        let mut gas = 0;
+        let reached = paid.iter().find(|(_, used)| {
+            gas += used;
+            gas >= threshold
+        });
+        reached.or(paid.last()).map_or(0, |(tip, _)| *tip)
+    };
+    Ok(percentiles.iter().map(at).collect())
+}

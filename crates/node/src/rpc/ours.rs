@@ -1,0 +1,165 @@
+//! Our own methods (`spec/rpc.md`): what a verifier, a guest and a host need.
+
+use std::sync::Arc;
+
+use alloy_eips::BlockNumberOrTag;
+use alloy_rlp::Encodable as _;
+use freehold_crypto::slots;
+use freehold_primitives::{
+    Account, Canonical as _, Digest, Height, KeyCeremony, TrustDomain,
+    entries::{CollateralEntry, CollateralKind, EntryKind},
+};
+use freehold_rpc::{CollateralDocument, Finality, HexBytes, KeyShare, LeafProof, NodeStatus, Proof, StatusMoment};
+use jsonrpsee::{
+    Extensions, RpcModule,
+    core::RegisterMethodError,
+    types::{ErrorObjectOwned, Params},
+};
+use serde::Deserialize;
+
+use super::{
+    error::{internal, invalid_params, limit, not_found, refused},
+    server::{Rpc, method},
+};
+use crate::key_service::ShareError;
+
+/// Most slots of one proof request.
+const SLOTS_MAX: usize = 256;
+
+type Answer<T> = Result<T, ErrorObjectOwned>;
+
+/// A height, as a JSON number or as Ethereum's quantity.
+type HeightParam = freehold_rpc::QuantityU64;
+
+/// Adds the methods of this file.
+pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError> {
+    method(module, "freehold_networkKey", |rpc, _| Ok(format!("0x{}", rpc.network_key()?)))?;
+    method(module, "freehold_genesis", |rpc, _| Ok(HexBytes(rpc.chain().genesis().to_canonical())))?;
+    method(module, "freehold_getFinality", finality)?;
+    method(module, "freehold_getProof", proof)?;
+    method(module, "freehold_getContent", content)?;
+    method(module, "freehold_collateral", collateral)?;
+    method(module, "freehold_status", status)?;
+    module.register_async_method("freehold_keyShares", key_shares).map(|_| ())
+}
+
+impl Rpc {
+    fn network_key(&self) -> Answer<freehold_primitives::NetworkKey> {
+        freehold_consensus::network_key(self.chain().genesis()).map_err(internal)
+    }
+}
+
+fn finality(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Finality>> {
+    let (height,) = params.one::<(HeightParam,)>().map_err(invalid_params)?;
+    let found = rpc.chain().store.finality(height.0).map_err(internal)?;
+    Ok(found.map(|found| Finality {
+        height: height.0,
+        headers: found
+            .headers
+            .iter()
+            .map(|header| {
+                let mut bytes = Vec::new();
+                header.encode(&mut bytes);
+                HexBytes(bytes)
+            })
+            .collect(),
+        payload_head: HexBytes(found.head.to_canonical()),
+        certificate: HexBytes(found.certificate.to_canonical()),
+    }))
+}
+
+/// A slot, as 32 bytes or as a quantity.
+#[derive(Deserialize)]
+struct SlotParam(alloy_primitives::U256);
+
+fn proof(rpc: &Rpc, params: Params<'_>) -> Answer<Proof> {
+    let mut sequence = params.sequence();
+    let address: alloy_primitives::Address = sequence.next().map_err(invalid_params)?;
+    let wanted: Vec<SlotParam> = sequence.next().map_err(invalid_params)?;
+    let tag: Option<BlockNumberOrTag> = sequence.optional_next().map_err(invalid_params)?;
+    if wanted.len() > SLOTS_MAX {
+        return Err(limit(format!("at most {SLOTS_MAX} slots a request")));
+    }
+    let account = Account(address.0.0);
+    let mut keys = vec![slots::account_key(&account)];
+    keys.extend(wanted.iter().map(|slot| slots::storage_key(&account, &slot.0.to_be_bytes())));
+    let found = rpc.chain().tree.prove_many(&keys).map_err(internal)?;
+    let height = found.height.ok_or_else(|| not_found("nothing is executed yet"))?;
+    if let Some(BlockNumberOrTag::Number(asked)) = tag
+        && asked != height
+    {
+        return Err(refused(format!("proofs are made at the newest executed height, which is {height}, not {asked}")));
+    }
+    let root = found.root;
+    let leaf = |(key, proof): (&Digest, Vec<u8>)| -> Answer<LeafProof> {
+        // The value that the proof shows, so that both are of one moment.
+        let value = freehold_crypto::verify_state(&root, key, &proof).map_err(internal)?;
+        Ok(LeafProof { key: *key, value: value.map(HexBytes), proof: HexBytes(proof) })
+    };
+    let mut leaves = keys.iter().zip(found.proofs).map(leaf).collect::<Answer<Vec<_>>>()?.into_iter();
+    let account = leaves.next().ok_or_else(|| internal("no account proof"))?;
+    Ok(Proof { height, state_root: root, proofs: leaves.collect(), account })
+}
+
+fn content(rpc: &Rpc, params: Params<'_>) -> Answer<Option<HexBytes>> {
+    let (digest,) = params.one::<(Digest,)>().map_err(invalid_params)?;
+    Ok(rpc.chain().store.content(&digest).map_err(internal)?.map(HexBytes))
+}
+
+fn collateral(rpc: &Rpc, params: Params<'_>) -> Answer<Option<CollateralDocument>> {
+    let (domain, fmspc): (String, HexBytes) = params.parse().map_err(invalid_params)?;
+    let domain = [TrustDomain::Emulated, TrustDomain::Intel]
+        .into_iter()
+        .find(|known| known.as_str() == domain)
+        .ok_or_else(|| invalid_params("the trust domain must be emulated or intel"))?;
+    let fmspc: [u8; 6] = fmspc.0.try_into().map_err(|_| invalid_params("an FMSPC has 6 bytes"))?;
+    let mut id = vec![CollateralKind::Dcap as u8, domain as u8];
+    id.extend_from_slice(&fmspc);
+    let state = rpc.chain().state(rpc.newest()).map_err(internal)?;
+    let store = &rpc.chain().store;
+    let entry: Option<CollateralEntry> =
+        freehold_ledger::read_entry(EntryKind::Collateral, &id, &state, store).map_err(internal)?;
+    let Some(entry) = entry else { return Ok(None) };
+    let document = store.content(&entry.digest).map_err(internal)?;
+    let document = document.ok_or_else(|| internal("the collateral document is missing"))?;
+    Ok(Some(CollateralDocument { entry: HexBytes(entry.to_canonical()), document: HexBytes(document) }))
+}
+
+fn status(rpc: &Rpc, _: Params<'_>) -> Answer<NodeStatus> {
+    let chain = rpc.chain();
+    let genesis = chain.genesis();
+    let tip = rpc.shared.tip();
+    let finalized = chain.store.finalized().map_err(internal)?.unwrap_or(0);
+    Ok(NodeStatus {
+        version: concat!("freehold/", env!("CARGO_PKG_VERSION")).to_owned(),
+        chain_id: genesis.chain_id,
+        genesis_hash: chain.context().genesis_hash(),
+        network_key: rpc.network_key()?,
+        latest: moment(rpc, tip.height())?,
+        finalized: moment(rpc, finalized)?,
+        validators: u32::try_from(genesis.validators.len()).unwrap_or(u32::MAX),
+        production: genesis.production,
+        key_ceremony: match genesis.key_ceremony {
+            KeyCeremony::TrustedDealer => "trusted-dealer".to_owned(),
+            KeyCeremony::Distributed => "distributed".to_owned(),
+        },
+        pool: rpc.shared.pool().mempool.len() as u64,
+    })
+}
+
+fn moment(rpc: &Rpc, height: Height) -> Answer<StatusMoment> {
+    let store = &rpc.chain().store;
+    let header = store.header(height).map_err(internal)?.ok_or_else(|| internal("a header is missing"))?;
+    let block_hash = store.block_hash(height).map_err(internal)?.ok_or_else(|| internal("a hash is missing"))?;
+    Ok(StatusMoment { height, block_hash, time_unix_s: header.timestamp })
+}
+
+async fn key_shares(params: Params<'static>, rpc: Arc<Rpc>, _: Extensions) -> Answer<Vec<KeyShare>> {
+    let (grant,) = params.one::<(Digest,)>().map_err(invalid_params)?;
+    let shares = rpc.service.collect(grant).await.map_err(|error| match error {
+        ShareError::State => internal(error),
+        ShareError::Unknown => not_found(error),
+        other => refused(other),
+    })?;
+    Ok(shares.into_iter().map(|(index, share)| KeyShare { index, share: HexBytes(share) }).collect())
+}

@@ -1,0 +1,141 @@
+//! The server: one port for HTTP and WebSocket, every method in a table, bounds on bodies, batches and connections.
+//!
+//! Methods read stores and may block, so each runs off the runtime's workers. CORS is open: the node answers public data,
+//! and browsers' wallets need it.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use jsonrpsee::{
+    Extensions, RpcModule,
+    core::RegisterMethodError,
+    server::{BatchRequestConfig, ServerBuilder, ServerConfig, ServerHandle},
+    types::{ErrorObjectOwned, Params},
+};
+use serde::Serialize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use thiserror::Error;
+use tower_http::cors::{Any, CorsLayer};
+
+use super::{calls, eth, fees, filter_methods, filters::Filters, ours, subscriptions};
+use crate::{chain::Chain, intake::Intake, key_service::KeyService, shared::Shared};
+
+/// Largest request body: a transaction in hex, or a batch of them.
+const REQUEST_BYTES_MAX: u32 = 2 * 1024 * 1024;
+/// Largest answer.
+const RESPONSE_BYTES_MAX: u32 = 32 * 1024 * 1024;
+/// Most requests in a batch.
+const BATCH_MAX: u32 = 256;
+/// Most connections at a time.
+const CONNECTIONS_MAX: u32 = 512;
+
+/// Why the server did not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address is taken, or not ours.
+    #[error("cannot serve JSON-RPC on {address}: {source}; choose another address with --rpc (port 0 takes a free one)")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Two methods with one name.
+    #[error("a method is registered twice")]
+    Methods(#[from] RegisterMethodError),
+}
+
+/// What methods work with.
+pub(crate) struct Rpc {
+    pub(super) shared: Arc<Shared>,
+    pub(super) intake: Intake,
+    pub(super) service: Arc<KeyService>,
+    filters: Arc<Mutex<Filters>>,
+}
+
+impl Rpc {
+    pub(super) fn chain(&self) -> &Chain {
+        &self.shared.chain
+    }
+
+    pub(super) fn filters(&self) -> MutexGuard<'_, Filters> {
+        self.filters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running server.
+pub(crate) struct RpcServer {
+    address: SocketAddr,
+    handle: ServerHandle,
+}
+
+impl RpcServer {
+    pub(crate) async fn start(
+        address: SocketAddr,
+        shared: Arc<Shared>,
+        intake: Intake,
+        service: Arc<KeyService>,
+    ) -> Result<Self, ServerError> {
+        let filters = Arc::new(Mutex::new(Filters::default()));
+        tokio::spawn(watch_pool(Arc::clone(&shared), Arc::clone(&filters)));
+        let module = module(Rpc { shared, intake, service, filters })?;
+        let cors = CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any);
+        let config = ServerConfig::builder()
+            .max_request_body_size(REQUEST_BYTES_MAX)
+            .max_response_body_size(RESPONSE_BYTES_MAX)
+            .max_connections(CONNECTIONS_MAX)
+            .set_batch_request_config(BatchRequestConfig::Limit(BATCH_MAX))
+            .build();
+        let bound = ServerBuilder::with_config(config)
+            .set_http_middleware(tower::ServiceBuilder::new().layer(cors))
+            .build(address)
+            .await;
+        let bind = |source| ServerError::Bind { address, source };
+        let server = bound.map_err(bind)?;
+        let address = server.local_addr().map_err(bind)?;
+        Ok(Self { address, handle: server.start(module) })
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) async fn stop(self) {
+        let _already = self.handle.stop();
+        self.handle.stopped().await;
+    }
+}
+
+fn module(rpc: Rpc) -> Result<RpcModule<Rpc>, RegisterMethodError> {
+    let mut module = RpcModule::new(rpc);
+    eth::add(&mut module)?;
+    calls::add(&mut module)?;
+    fees::add(&mut module)?;
+    filter_methods::add(&mut module)?;
+    subscriptions::add(&mut module)?;
+    ours::add(&mut module)?;
+    Ok(module)
+}
+
+/// Adds a method that reads stores.
+pub(super) fn method<R: Serialize + Clone + 'static>(
+    module: &mut RpcModule<Rpc>,
+    name: &'static str,
+    call: fn(&Rpc, Params<'_>) -> Result<R, ErrorObjectOwned>,
+) -> Result<(), RegisterMethodError> {
+    let wrapped = move |params: Params<'_>, rpc: Arc<Rpc>, _: Extensions| call(&rpc, params);
+    module.register_blocking_method(name, wrapped).map(|_| ())
+}
+
+/// Tells filters of transactions that enter the pool.
+async fn watch_pool(shared: Arc<Shared>, filters: Arc<Mutex<Filters>>) {
+    let mut entered = shared.entered.subscribe();
+    drop(shared);
+    loop {
+        match entered.recv().await {
+            Ok(hash) => filters.lock().unwrap_or_else(PoisonError::into_inner).pending(hash),
+            Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+            Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Messages that validators exchange beside consensus: transactions, and encrypted key shares.
+//!
+//! Canonical documents on two gossip channels. A message that does not decode is dropped; nothing here is trusted.
+
+use freehold_consensus::GossipChannel;
+use freehold_primitives::{Blob, Canonical, CodecError, Digest, Reader};
+
+/// Channel of transactions.
+pub(crate) const TRANSACTIONS: GossipChannel = GossipChannel { message_bytes_max: 512 * 1024, quota_per_s: 512 };
+/// Channel of key shares.
+pub(crate) const KEY_SHARES: GossipChannel = GossipChannel { message_bytes_max: 1_024, quota_per_s: 256 };
+/// Transactions that one message carries at most, by bytes.
+pub(crate) const BATCH_BYTES_MAX: usize = 480 * 1024;
+
+/// A batch of transactions, EIP-2718 encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Transactions(pub(crate) Vec<Blob>);
+
+impl Canonical for Transactions {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+    fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        Vec::read(reader).map(Self)
+    }
+}
+
+/// A message about the shares of a granted key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ShareMessage {
+    /// Whoever holds a share: encrypt it for this live grant.
+    Ask {
+        /// The grant.
+        grant: Digest,
+    },
+    /// One share, encrypted to the transport key that the grant records; for anyone to read.
+    Share {
+        /// The grant.
+        grant: Digest,
+        /// Encrypted share (`spec/key-service.md`).
+        share: Blob,
+    },
+}
+
+impl Canonical for ShareMessage {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Ask { grant } => {
+                out.push(1);
+                grant.write(out);
+            }
+            Self::Share { grant, share } => {
+                out.push(2);
+                grant.write(out);
+                share.write(out);
+            }
+        }
+    }
+    fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        match u8::read(reader)? {
+            1 => Ok(Self::Ask { grant: Canonical::read(reader)? }),
+            2 => Ok(Self::Share { grant: Canonical::read(reader)?, share: Canonical::read(reader)? }),
+            other => Err(CodecError::Tag(other)),
+        }
+    }
+}
