@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bundle;
+mod instance;
 mod judge;
 mod light;
 mod link;
@@ -15,6 +16,7 @@ pub use bundle::{
     OptionalEntryProof, PROOF_BYTES_MAX, PROOF_FORMAT, ProofDocument, QuoteSection, RegistrationSection, SectionError,
     StateProofSection, SubjectSection, TlsKeySection, mutations,
 };
+pub use instance::{InstanceClaim, InstanceError, VerifiedInstance, verify_instance};
 pub use judge::{MAX_AGE_S_DEFAULT, Step, VerifyOptions, verify_bundle, verify_bundle_with};
 pub use light::{
     AccountState, ChainTrust, EntryError, EntryKey, FinalityError, FinalityProof, HEADER_BYTES_MAX, HeaderError,

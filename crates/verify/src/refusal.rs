@@ -1,7 +1,7 @@
 //! Why a link fails: typed, with a stable code of 100 times the link's place plus a number (`spec/verdict.md` §4).
 
 use freehold_attestation::Refusal;
-use freehold_crypto::KeyError;
+use freehold_crypto::{KeyError, ReceiptError};
 use freehold_primitives::{CodecError, Height};
 use thiserror::Error;
 
@@ -94,7 +94,7 @@ pub enum LinkError {
     ReceiptConstants,
     /// The signature does not verify.
     #[error("the receipt's signature does not verify: {0}")]
-    ReceiptSignature(KeyError),
+    ReceiptSignature(ReceiptError),
 
     /// A text or a list in the keyset is outside its bounds.
     #[error("the keyset is not well-formed")]

@@ -62,7 +62,12 @@ fn texts_that_are_no_proof() {
 fn sections_in_another_form_fail_their_link() {
     let text = &whole().1;
     let genesis = text.find("\"genesis\":\"").unwrap() + 11;
-    let upper = format!("{}{}{}", &text[..genesis + 20], text[genesis + 20..genesis + 60].to_uppercase(), &text[genesis + 60..]);
+    let upper = format!(
+        "{}{}{}",
+        &text[..genesis + 20],
+        text[genesis + 20..genesis + 60].to_uppercase(),
+        &text[genesis + 60..]
+    );
     let cases = [
         (text.replacen("\"genesis\":\"", "\"genesis\":\"0x", 1), Link::Finality),
         (upper, Link::Finality),

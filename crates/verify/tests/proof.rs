@@ -3,10 +3,15 @@
 
 mod support;
 
-use freehold_primitives::{NetworkKey, entries::DenySubject};
+use freehold_crypto::content_digest;
+use freehold_primitives::{
+    Canonical, Digest, Genesis, NetworkKey,
+    entries::{AppEntry, DenySubject},
+};
 use freehold_verify::{
-    AnchorSection, HeaderFileError, Link, LinkStatus, Objection, ProofDocument, Skip, ValidNow, Verdict, VerifyOptions,
-    mutations, verify_bundle,
+    AnchorSection, ChainTrust, FinalityProof, HeaderFileError, InstanceClaim, InstanceError, Link, LinkStatus,
+    Objection, ProofDocument, Skip, ValidNow, Verdict, VerifyOptions, mutations, verify_bundle, verify_finality,
+    verify_instance,
 };
 use support::{ANCHOR_HEIGHT, GENESIS_TIME, Made, Plan, RECEIPT_HEIGHT, STATE_HEIGHT, made, made_with};
 
@@ -64,8 +69,17 @@ fn the_verdict_has_the_members_of_its_format() {
     assert!(verdict.to_json().starts_with(&start), "{}", verdict.to_json());
     let links: Vec<&str> = json["links"].as_array().unwrap().iter().map(|l| l["link"].as_str().unwrap()).collect();
     let order = [
-        "request", "response", "receipt", "keyset", "quote", "registration", "anchor", "state_proof", "header",
-        "commitment", "finality",
+        "request",
+        "response",
+        "receipt",
+        "keyset",
+        "quote",
+        "registration",
+        "anchor",
+        "state_proof",
+        "header",
+        "commitment",
+        "finality",
     ];
     assert_eq!(links, order);
 }
@@ -116,7 +130,11 @@ fn every_hex_digit_of_the_certified_documents_counts() {
             let digit = u8::from_str_radix(&whole[place..=place], 16).unwrap();
             let changed = format!("{}{:x}{}", &whole[..place], digit ^ 8, &whole[place + 1..]);
             let verdict = judge_text(&made, &text.replacen(whole, &changed, 1));
-            assert!(matches!(verdict.status(link), LinkStatus::Failed(_)), "{pointer} at {place}\n{}", report(&verdict));
+            assert!(
+                matches!(verdict.status(link), LinkStatus::Failed(_)),
+                "{pointer} at {place}\n{}",
+                report(&verdict)
+            );
             assert!(!verdict.is_valid());
         }
     }
@@ -281,7 +299,9 @@ fn denied_subjects_taint() {
         assert_eq!(claims.valid_now, ValidNow::No);
         let [taint] = claims.tainted.as_slice() else { panic!("one taint") };
         assert_eq!((taint.since_height, taint.reason), (44, "extracted_key"));
-        assert!(verdict.to_json().contains("\"tainted\":[{\"since_height\":44,\"reason\":\"extracted_key\",\"subject\":\""));
+        assert!(
+            verdict.to_json().contains("\"tainted\":[{\"since_height\":44,\"reason\":\"extracted_key\",\"subject\":\"")
+        );
         // The claim that it is not denied does not stand under the same root.
         let mut document = made.document.clone();
         let clean = made_with(&Plan::default()).document.state_proof.denied;
@@ -303,4 +323,60 @@ fn hardware_and_now_are_required_on_demand() {
     assert!(verify_bundle(&text, &late).unwrap().is_valid());
     let late = verify_bundle(&text, &VerifyOptions { require_now: true, ..late }).unwrap();
     assert_eq!(late.objections(), [Objection::NotValidNow]);
+}
+
+#[test]
+fn a_live_instance_is_judged_by_the_same_rules() {
+    let made = made();
+    let document = &made.document;
+    let genesis = Genesis::from_canonical(&document.finality.genesis.0).unwrap();
+    let trust = ChainTrust {
+        network_key: made.network_key,
+        chain_id: genesis.chain_id,
+        genesis_hash: document.keyset.subject.genesis_hash,
+    };
+    let proof = FinalityProof {
+        headers: document.header.state.iter().map(|header| header.0.clone()).collect(),
+        payload_head: document.commitment.state.0.clone(),
+        certificate: document.finality.state.0.clone(),
+    };
+    let header = *verify_finality(&trust, &proof).unwrap().first();
+    let app = AppEntry::from_canonical(&document.state_proof.app.content.0).unwrap();
+    let keyset = document.keyset.keyset();
+    let (quote, collateral) = (&document.quote.evidence.0, &document.quote.collateral.0);
+    let nonce = document.registration.nonce;
+    let claim = InstanceClaim {
+        keyset: &keyset,
+        quote,
+        nonce: &nonce,
+        collateral,
+        genesis: &genesis,
+        header: &header,
+        instance: &made.instance,
+        app: &app,
+    };
+    let verified = verify_instance(&claim).unwrap();
+    assert_eq!((verified.instance_id(), verified.hpke_key()), (keyset.subject, keyset.hpke_key));
+
+    let other = InstanceClaim { nonce: &Digest::ZERO, ..claim };
+    assert_eq!(verify_instance(&other), Err(InstanceError::ReportData));
+    let other = InstanceClaim { collateral: quote, ..claim };
+    assert_ne!(content_digest(quote), made.instance.collateral_digest);
+    assert_eq!(verify_instance(&other), Err(InstanceError::OtherCollateral));
+    let mut keys = keyset.clone();
+    keys.hpke_key.0[0] ^= 1;
+    assert_eq!(verify_instance(&InstanceClaim { keyset: &keys, ..claim }), Err(InstanceError::OtherKeyset));
+    let mut entry = made.instance.clone();
+    entry.closed_at = Some(3);
+    assert_eq!(verify_instance(&InstanceClaim { instance: &entry, ..claim }), Err(InstanceError::Closed(3)));
+    entry.closed_at = None;
+    entry.expires_at = header.time_unix_s() - 1;
+    let expired = Err(InstanceError::Expired(entry.expires_at));
+    assert_eq!(verify_instance(&InstanceClaim { instance: &entry, ..claim }), expired);
+    let mut policy = app.clone();
+    policy.policy.evidence.tdx_measurements.clear();
+    let refused = verify_instance(&InstanceClaim { app: &policy, ..claim });
+    assert!(matches!(refused, Err(InstanceError::Evidence(_))));
+    policy.closed_at = Some(9);
+    assert_eq!(verify_instance(&InstanceClaim { app: &policy, ..claim }), Err(InstanceError::AppClosed(9)));
 }

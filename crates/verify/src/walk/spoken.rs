@@ -1,7 +1,7 @@
 //! Links of the exchange itself: request, response, receipt, and the receipt's place in an anchored log.
 
-use freehold_crypto::{KeyError, leaf_hash, to_jcs, verify_ed25519, verify_inclusion};
-use freehold_primitives::{ACI_VERSION, Ed25519Key, RECEIPT_KEY_ID, Receipt};
+use freehold_crypto::{receipt_leaf, verify_inclusion, verify_receipt};
+use freehold_primitives::{ACI_VERSION, RECEIPT_KEY_ID};
 
 use super::facts::{Facts, Found, LinkFault, need, own};
 use crate::{
@@ -42,19 +42,6 @@ pub(super) fn receipt(facts: &Facts<'_>) -> Found {
     Ok(())
 }
 
-/// Ed25519 over the RFC 8785 form without the member `signature`, which is lower-case hex.
-fn verify_receipt(receipt: &Receipt, key: &Ed25519Key) -> Result<(), KeyError> {
-    let mut value = serde_json::to_value(receipt).map_err(|_| KeyError::Malformed)?;
-    value.as_object_mut().and_then(|members| members.remove("signature")).ok_or(KeyError::Malformed)?;
-    let input = to_jcs(&value).map_err(|_| KeyError::Malformed)?;
-    let mut signature = [0; 64];
-    hex::decode_to_slice(&receipt.signature, &mut signature).map_err(|_| KeyError::Malformed)?;
-    if hex::encode(signature) != receipt.signature {
-        return Err(KeyError::Malformed);
-    }
-    verify_ed25519(key, input.as_bytes(), &signature)
-}
-
 pub(super) fn anchor(facts: &Facts<'_>) -> Found {
     let section = own(&facts.sections.anchor)?;
     let entry = need(&facts.entries()?.anchor, Link::StateProof)?;
@@ -64,7 +51,7 @@ pub(super) fn anchor(facts: &Facts<'_>) -> Found {
         _ => return Err(LinkError::AnchorPair.into()),
     };
     let spoken = facts.spoken()?;
-    let leaf = leaf_hash(facts.receipt_text()?.as_bytes());
+    let leaf = receipt_leaf(facts.receipt_text()?);
     verify_inclusion(&entry.root, entry.size, spoken.sequence, &leaf, &section.path)
         .map_err(|_| LinkError::AnchorPath)?;
     if entry.height < spoken.moment.height {

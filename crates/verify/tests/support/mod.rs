@@ -13,9 +13,9 @@ use freehold_crypto::{
 };
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, Platform, TdReport};
 use freehold_primitives::{
-    ACI_VERSION, Account, AppId, AppPolicy, Blob, BlockMoment, Canonical, Digest, Event, EvidenceKind, G1Point, Genesis,
-    KeyCeremony, Keyset, NetworkKey, RECEIPT_KEY_ID, Receipt, Registration, Sampling, SubjectBody, TlsKey, TrustDomain,
-    TrustRoot, X25519Key,
+    ACI_VERSION, Account, AppId, AppPolicy, Blob, BlockMoment, Canonical, Digest, Event, EvidenceKind, G1Point,
+    Genesis, KeyCeremony, Keyset, NetworkKey, RECEIPT_KEY_ID, Receipt, Registration, Sampling, SubjectBody, TlsKey,
+    TrustDomain, TrustRoot, X25519Key,
     entries::{AnchorEntry, AppEntry, ClosedCode, DenyEntry, DenySubject, InstanceEntry},
 };
 use freehold_verify::{
@@ -205,11 +205,7 @@ fn block(height: u64, state_root: Digest) -> Header {
 }
 
 fn moment(header: &Header) -> BlockMoment {
-    BlockMoment {
-        height: header.number,
-        block_hash: Digest(header.hash_slow().0),
-        time_unix_s: header.timestamp,
-    }
+    BlockMoment { height: header.number, block_hash: Digest(header.hash_slow().0), time_unix_s: header.timestamp }
 }
 
 /// `count` headers from `height` on; the first has `state_root`.
