@@ -121,7 +121,7 @@ fn settings(config: &Validator, namespace: &[u8]) -> lookup::Config<Handshake> {
         settings.peer_connection_cooldown = Duration::from_millis(250);
         settings.allowed_handshake_rate_per_ip = Quota::per_second(NZU32!(256));
         settings.allowed_handshake_rate_per_subnet = Quota::per_second(NZU32!(512));
-        settings.dial_frequency = Duration::from_millis(100);
+        settings.dial_frequency = Duration::from_millis(50);
     }
     settings
 }

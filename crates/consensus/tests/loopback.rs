@@ -10,7 +10,7 @@ use std::{
 
 use common::{Net, median};
 use commonware_runtime::{Clock as _, Runner as _, tokio};
-use freehold_consensus::{GossipError, ValidatorHandle};
+use freehold_consensus::{GossipError, Timers, ValidatorHandle};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -63,20 +63,31 @@ fn four_agree_and_print_latency() {
     assert!(seen.certificates.len() * 10 >= all * 9);
 }
 
-#[test]
-fn paced_proposals_lose_no_view() {
-    let (net, directory) = (Net::loopback(4, 3), tempfile::tempdir().unwrap());
+/// Proposals that come `pace_ms` after their parent keep their views under `timers`.
+fn check_pace(pace_ms: u64, timers: Timers, last: u64) {
+    let (mut net, directory) = (Net::loopback(4, 3), tempfile::tempdir().unwrap());
+    net.timers = timers;
     for knobs in &net.knobs {
-        knobs.pace_ms.store(250, Ordering::Relaxed);
+        knobs.pace_ms.store(pace_ms, Ordering::Relaxed);
     }
     run(directory.path(), async |context| {
         let _handles = start_all(&net, &context, &[0, 1, 2, 3]).await;
-        net.reach(&context, &[0, 1, 2, 3], 12, LIMIT).await;
+        net.reach(&context, &[0, 1, 2, 3], last, LIMIT).await;
     });
     net.check_order();
     let seen = net.seen[0].lock().unwrap();
-    let (first, last) = (&seen.finals[&4].payload.head, &seen.finals[&12].payload.head);
-    assert_eq!(last.view - first.view, 8, "views were lost although every proposal came in time");
+    let view = |height: u64| seen.finals[&height].payload.head.view;
+    assert_eq!(view(last) - view(2), last - 2, "views were lost although every proposal came in time");
+}
+
+#[test]
+fn paced_proposals_lose_no_view() {
+    check_pace(250, common::quick_timers(), 12);
+}
+
+#[test]
+fn heartbeat_loses_no_view() {
+    check_pace(1_000, Timers::default(), 6);
 }
 
 #[test]
@@ -122,9 +133,12 @@ fn two_refusers_stop_the_chain() {
     run(directory.path(), async |context| {
         let _handles = start_all(&net, &context, &[0, 1, 2, 3]).await;
         net.reach(&context, &[0, 1, 2, 3], 5, LIMIT).await;
-        net.knobs[0].refuses.store(true, Ordering::Relaxed);
-        net.knobs[1].refuses.store(true, Ordering::Relaxed);
-        context.sleep(Duration::from_secs(1)).await;
+        for knobs in &net.knobs[..2] {
+            // A proposer votes for its own payload, so the two must not propose either.
+            knobs.silent.store(true, Ordering::Relaxed);
+            knobs.refuses.store(true, Ordering::Relaxed);
+        }
+        context.sleep(Duration::from_secs(2)).await;
         let height = net.height(2);
         context.sleep(Duration::from_secs(2)).await;
         assert_eq!(net.height(2), height, "a payload became final that two of four refuse");
@@ -167,8 +181,8 @@ fn gossip_reaches_peers() {
         assert_eq!(too_long, Err(GossipError::TooLong { length: 1_025, bound: 1_024 }));
 
         gossip[0][0].sender.broadcast(b"to all".to_vec()).unwrap();
-        for index in 1..4 {
-            let (peer, message) = gossip[index][0].receiver.recv().await.unwrap();
+        for peers in &mut gossip[1..] {
+            let (peer, message) = peers[0].receiver.recv().await.unwrap();
             assert_eq!((peer, &message[..]), (net.genesis.validators[0], &b"to all"[..]));
         }
         gossip[3][1].sender.send(&net.genesis.validators[1], b"to one".to_vec()).unwrap();

@@ -3,7 +3,7 @@
 //! whole network, as it is when a machine loses power.
 //!
 //! `FREEHOLD_SEED=<n>` runs one seed again; a failure prints its seed.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod common;
 

@@ -115,6 +115,18 @@ impl<E: Clock> Application for Recorder<E> {
     }
 }
 
+/// Timers for tests: a third of the real ones.
+pub fn quick_timers() -> Timers {
+    Timers {
+        leader: Duration::from_millis(400),
+        certification: Duration::from_millis(800),
+        retry: Duration::from_millis(800),
+        skip: Duration::from_millis(2_000),
+        fetch: Duration::from_millis(500),
+        warm_up: Duration::from_millis(1_500),
+    }
+}
+
 /// Keys, genesis and addresses of a network.
 pub struct Net {
     pub identities: Vec<IdentityKey>,
@@ -148,14 +160,7 @@ impl Net {
             allocations: vec![],
         };
         let keys = dealt.consensus_shares.iter().map(|share| GenesisKeys::new(&genesis, share).unwrap()).collect();
-        let timers = Timers {
-            leader: Duration::from_millis(400),
-            certification: Duration::from_millis(800),
-            retry: Duration::from_millis(800),
-            skip: Duration::from_millis(2_000),
-            fetch: Duration::from_millis(500),
-            warm_up: Duration::from_millis(1_500),
-        };
+        let timers = quick_timers();
         let seen = (0..count).map(|_| Arc::default()).collect();
         let knobs = (0..count).map(|_| Arc::default()).collect();
         Self { identities, keys, genesis, addresses, seen, knobs, timers }
