@@ -1,0 +1,385 @@
+//! Asking: verify the instance, seal the request to it, stream the answer, check the receipt, keep the proof.
+//!
+//! The actor of this room: the only file with a network, a clock and the system's randomness. What it decides is decided
+//! by `freehold_verify` and by the parts beside it, which have none of these.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use freehold_crypto::{genesis_hash, parse_receipt, sha256, to_jcs, verify_receipt};
+use freehold_primitives::{AppId, Digest, Event, Genesis, NetworkKey, Receipt, TrustDomain, UnixSeconds, entries};
+use freehold_rpc::{Endpoint, HttpClient, HttpError, HttpLimits, Inclusion, NodeClient, VerifiedClient, full_body};
+use freehold_verify::{
+    BodySection, ChainTrust, EntryKey, InstanceClaim, Verdict, VerifiedInstance, VerifyOptions, verify_bundle,
+    verify_instance,
+};
+use http::{Request, StatusCode, header};
+use rand::{TryRng as _, rngs::SysRng};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    chat::Message,
+    error::AskError,
+    exchange::{Exchange, SealedRequest},
+    prove::{Answered, collect_proof},
+    report::Report,
+};
+
+/// Longest wait for the anchor of a receipt, unless the caller chooses.
+pub const ANCHOR_WAIT: Duration = Duration::from_secs(5);
+/// Pause between two looks for an anchor.
+const ANCHOR_POLL: Duration = Duration::from_millis(100);
+/// A header older than this by our clock does not answer for now.
+const HEADER_AGE_S_MAX: u64 = 120;
+/// Longest wait for the first piece of an answer: a long prompt on a slow machine.
+const ANSWER_WAIT: Duration = Duration::from_secs(600);
+
+/// Whom to ask, and what to trust.
+#[derive(Debug, Clone)]
+pub struct AskTarget {
+    /// The app's HTTP API.
+    pub api: Endpoint,
+    /// A node's JSON-RPC.
+    pub rpc: Endpoint,
+    /// The network key.
+    pub network_key: NetworkKey,
+    /// The app that must answer; `None` accepts whichever app the instance is of, and the verdict names it.
+    pub app_id: Option<AppId>,
+}
+
+/// How to ask.
+#[derive(Debug, Clone)]
+pub struct AskOptions {
+    /// Model name; `None` takes the first that the app lists.
+    pub model: Option<String>,
+    /// Bound on new tokens.
+    pub max_tokens: Option<u32>,
+    /// Sampling temperature in thousandths; `None` leaves it to the app.
+    pub temperature_milli: Option<u32>,
+    /// Seed of the sampler.
+    pub seed: Option<u64>,
+    /// Longest wait for the receipt's anchor.
+    pub anchor_wait: Duration,
+    /// Whether the proof holds texts or their hashes.
+    pub texts: Texts,
+}
+
+/// Whether a proof holds the texts of request and response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Texts {
+    /// It holds them.
+    Kept,
+    /// It holds their hashes.
+    Redacted,
+}
+
+impl Default for AskOptions {
+    fn default() -> Self {
+        Self {
+            model: None,
+            max_tokens: None,
+            temperature_milli: None,
+            seed: None,
+            anchor_wait: ANCHOR_WAIT,
+            texts: Texts::Kept,
+        }
+    }
+}
+
+/// What happens while asking, for whoever shows it.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum AskEvent<'a> {
+    /// The instance may be asked.
+    InstanceVerified {
+        /// The instance.
+        instance: &'a VerifiedInstance,
+        /// Trust domain of its evidence.
+        trust_domain: TrustDomain,
+    },
+    /// The request is sealed and sent: this many bytes of ciphertext.
+    RequestSealed {
+        /// Bytes on the wire.
+        bytes: usize,
+    },
+    /// A piece of the answer.
+    Text(&'a str),
+    /// The receipt is signed by the instance and names what was sent and received.
+    ReceiptChecked {
+        /// The receipt.
+        receipt: &'a Receipt,
+    },
+    /// The receipt's place on the chain.
+    Anchored {
+        /// Height that anchored it; `None` when the wait was over first.
+        height: Option<u64>,
+    },
+    /// The proof is complete and verified.
+    Proven {
+        /// What the proof gives.
+        verdict: &'a Verdict,
+    },
+}
+
+/// An answer with its proof.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The text.
+    pub text: String,
+    /// The proof bundle, one canonical file.
+    pub proof: String,
+    /// What it gives under the network key.
+    pub verdict: Verdict,
+    /// The receipt.
+    pub receipt: Receipt,
+}
+
+/// A person's side of conversations with one app.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    target: AskTarget,
+    api: HttpClient,
+    node: NodeClient,
+}
+
+impl Asker {
+    /// Prepares to ask `target`. Nothing is sent yet.
+    pub fn new(target: AskTarget) -> Self {
+        let limits = HttpLimits { head: ANSWER_WAIT, pause: ANSWER_WAIT, ..HttpLimits::default() };
+        let api = HttpClient::with_limits(target.api.clone(), limits);
+        let node = NodeClient::new(target.rpc.clone());
+        Self { target, api, node }
+    }
+
+    /// The node, for what needs no check.
+    pub const fn node(&self) -> &NodeClient {
+        &self.node
+    }
+
+    /// Asks once. `heard` hears of each step and each piece of the answer.
+    ///
+    /// # Errors
+    /// Every [`AskError`]; nothing is sent to an instance that does not verify.
+    pub async fn ask(
+        &self,
+        messages: &[Message],
+        options: &AskOptions,
+        heard: &mut (dyn FnMut(AskEvent<'_>) + Send),
+    ) -> Result<Answer, AskError> {
+        let genesis = self.node.genesis().await?;
+        let mut instance = self.verify_instance(&genesis).await?;
+        heard(AskEvent::InstanceVerified { instance: &instance, trust_domain: instance.trust_domain() });
+        let body = self.request_body(messages, options).await?;
+        let token = random_hex()?;
+        let (exchange, receipt_id) = match self.exchange(&instance, &body, &token, heard).await {
+            // The instance was replaced between verification and request; it never read what was sealed to the other.
+            Err(AskError::OtherKey) => {
+                instance = self.verify_instance(&genesis).await?;
+                self.exchange(&instance, &body, &token, heard).await?
+            }
+            other => other?,
+        };
+        let receipt = self.receipt(&receipt_id, &token).await?;
+        check_receipt(&receipt, &instance, &exchange)?;
+        heard(AskEvent::ReceiptChecked { receipt: &receipt });
+        let inclusion = self.inclusion(&receipt_id, &token, options.anchor_wait).await?;
+        let anchor = inclusion.as_ref().and_then(|inclusion| inclusion.anchor);
+        heard(AskEvent::Anchored { height: anchor.map(|anchor| anchor.height) });
+        let answered = Answered {
+            request: BodySection::Whole { body: exchange.request },
+            response: BodySection::Whole { body: exchange.response },
+            receipt: receipt.clone(),
+            inclusion,
+        };
+        let mut document = collect_proof(&self.node, &genesis, answered).await?;
+        if options.texts == Texts::Redacted {
+            document = document.redacted();
+        }
+        let proof = document.to_text()?;
+        let verdict = verify_bundle(&proof, &VerifyOptions::new(self.target.network_key, unix_now()))?;
+        heard(AskEvent::Proven { verdict: &verdict });
+        Ok(Answer { text: exchange.text, proof, verdict, receipt })
+    }
+
+    /// Fetches the instance's report for a fresh nonce and judges it under the certified chain.
+    ///
+    /// # Errors
+    /// Every [`AskError`] that is about node, instance or chain.
+    pub async fn verify_instance(&self, genesis: &Genesis) -> Result<VerifiedInstance, AskError> {
+        let nonce: Digest = random_hex()?.parse().map_err(|_| AskError::Randomness)?;
+        let report: Value = self.api.get_json(&format!("/v1/aci/attestation?nonce={nonce}")).await?;
+        let report = Report::read(report)?;
+        let trust = ChainTrust {
+            network_key: self.target.network_key,
+            chain_id: genesis.chain_id,
+            genesis_hash: genesis_hash(genesis),
+        };
+        let chain = VerifiedClient::new(self.node.clone(), trust);
+        let key = EntryKey::Instance(report.keyset.subject);
+        let instance = chain.entry::<entries::InstanceEntry>(&key).await?;
+        let instance = instance.entry.ok_or(AskError::NotRegistered(report.keyset.subject))?;
+        if self.target.app_id.is_some_and(|app_id| app_id != instance.app_id) {
+            return Err(AskError::OtherApp { found: instance.app_id });
+        }
+        // The app is read second, so that its header is the newer of the two and answers for both ends of validity.
+        let app = chain.entry::<entries::AppEntry>(&EntryKey::App(instance.app_id)).await?;
+        let header = app.header;
+        let age_s = unix_now().saturating_sub(header.time_unix_s());
+        if age_s > HEADER_AGE_S_MAX {
+            return Err(AskError::StaleNode { age_s });
+        }
+        let app = app.entry.ok_or(AskError::NoApp(instance.app_id))?;
+        let collateral = crate::collect::collateral(&self.node, &instance).await?;
+        Ok(verify_instance(&InstanceClaim {
+            keyset: &report.keyset,
+            quote: &report.quote,
+            nonce: &nonce,
+            collateral: &collateral,
+            genesis,
+            header: &header,
+            instance: &instance,
+            app: &app,
+        })?)
+    }
+
+    async fn request_body(&self, messages: &[Message], options: &AskOptions) -> Result<String, AskError> {
+        let model = match &options.model {
+            Some(model) => model.clone(),
+            None => {
+                let models: Value = self.api.get_json("/v1/models").await?;
+                let first = models.pointer("/data/0/id").and_then(Value::as_str);
+                first.ok_or(AskError::NoModel)?.to_owned()
+            }
+        };
+        let mut body = json!({"messages": messages, "model": model, "stream": true});
+        if let Some(max_tokens) = options.max_tokens {
+            body["max_tokens"] = max_tokens.into();
+        }
+        if let Some(milli) = options.temperature_milli {
+            body["temperature"] = (f64::from(milli) / 1000.0).into();
+        }
+        if let Some(seed) = options.seed {
+            body["seed"] = seed.into();
+        }
+        Ok(body.to_string())
+    }
+
+    async fn exchange(
+        &self,
+        instance: &VerifiedInstance,
+        body: &str,
+        token: &str,
+        heard: &mut (dyn FnMut(AskEvent<'_>) + Send),
+    ) -> Result<(Exchange, String), AskError> {
+        let sealed = {
+            let mut rng = rand::rng();
+            SealedRequest::seal(body.to_owned(), &instance.hpke_key(), &mut rng)?
+        };
+        let request = Request::post("/v1/chat/completions")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header("Ehbp-Encapsulated-Key", sealed.encapsulated_key_hex())
+            .body(full_body(Bytes::copy_from_slice(sealed.wire())))
+            .map_err(HttpError::from)?;
+        heard(AskEvent::RequestSealed { bytes: sealed.wire().len() });
+        let mut response = self.api.send(request).await?;
+        let nonce = response.headers.get("Ehbp-Response-Nonce").and_then(|value| value.to_str().ok());
+        if !response.status.is_success() && nonce.is_none() {
+            if response.status == StatusCode::UNPROCESSABLE_ENTITY {
+                return Err(AskError::OtherKey);
+            }
+            response.success().await?;
+            return Err(AskError::NoReceipt);
+        }
+        let mut open = sealed.open(nonce)?;
+        let status = response.status;
+        let receipt_id = response.headers.get("X-Receipt-Id").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        while let Some(piece) = response.body.next().await? {
+            let text = open.push(&piece)?;
+            if !text.is_empty() {
+                heard(AskEvent::Text(&text));
+            }
+        }
+        if !status.is_success() {
+            return Err(AskError::Refused { status: status.as_u16(), body: open.plain_text() });
+        }
+        let receipt_id = receipt_id.filter(|id| is_token(id)).ok_or(AskError::NoReceipt)?;
+        Ok((open.finish()?, receipt_id))
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str, token: &str) -> Result<T, AskError> {
+        let request = Request::get(path)
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .body(full_body(Bytes::new()))
+            .map_err(HttpError::from)?;
+        Ok(self.api.send(request).await?.success().await?.json().await?)
+    }
+
+    async fn receipt(&self, receipt_id: &str, token: &str) -> Result<Receipt, AskError> {
+        let value: Value = self.get(&format!("/v1/aci/receipts/{receipt_id}"), token).await?;
+        let text = to_jcs(&value).map_err(|error| AskError::Receipt(error.into()))?;
+        parse_receipt(&text).map_err(AskError::Receipt)
+    }
+
+    /// The receipt's place in the log, as soon as it is anchored or the wait is over.
+    async fn inclusion(&self, receipt_id: &str, token: &str, wait: Duration) -> Result<Option<Inclusion>, AskError> {
+        let end = Instant::now() + wait;
+        loop {
+            let inclusion: Inclusion =
+                self.get(&format!("/v1/freehold/receipts/{receipt_id}/inclusion"), token).await?;
+            if inclusion.anchor.is_some() {
+                return Ok(Some(inclusion));
+            }
+            if Instant::now() >= end {
+                return Ok(None);
+            }
+            sleep(ANCHOR_POLL).await;
+        }
+    }
+}
+
+/// The receipt is this instance's and names what was sent and received, in clear and on the wire.
+fn check_receipt(receipt: &Receipt, instance: &VerifiedInstance, exchange: &Exchange) -> Result<(), AskError> {
+    if receipt.workload_keyset_digest != format!("sha256:{}", instance.keyset_digest()) {
+        return Err(AskError::OtherReceipt("keyset"));
+    }
+    verify_receipt(receipt, &instance.receipt_key()).map_err(AskError::Receipt)?;
+    let named = |digest: Digest| format!("sha256:{digest}");
+    let (request, response) = (sha256(exchange.request.as_bytes()), sha256(exchange.response.as_bytes()));
+    for event in &receipt.event_log {
+        let wrong = match event {
+            Event::RequestReceived { body_hash } => (*body_hash != named(request)).then_some("request"),
+            Event::ResponseReturned { body_hash } => (*body_hash != named(response)).then_some("response"),
+            Event::Transport { encryption, .. } if encryption != "ehbp" => Some("encryption"),
+            Event::Transport { request_hash: Some(hash), .. } if *hash != named(exchange.request_wire) => {
+                Some("sealed request")
+            }
+            Event::Transport { response_hash: Some(hash), .. } if *hash != named(exchange.response_wire) => {
+                Some("sealed response")
+            }
+            _ => None,
+        };
+        if let Some(what) = wrong {
+            return Err(AskError::OtherReceipt(what));
+        }
+    }
+    Ok(())
+}
+
+/// Text that may stand in a path: what ids are made of.
+fn is_token(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+/// 32 random bytes in hex: a nonce, or a bearer token that is nobody else's.
+fn random_hex() -> Result<String, AskError> {
+    let mut bytes = [0; 32];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|_| AskError::Randomness)?;
+    Ok(hex::encode(bytes))
+}
+
+fn unix_now() -> UnixSeconds {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}

@@ -1,0 +1,232 @@
+//! Fetches what a proof needs from a node. Nothing here is believed: whoever assembles a proof verifies it afterwards.
+//!
+//! All state is read at one height. The chain moves on between two calls, so that a read whose parts do not fit is made
+//! again, a bounded number of times.
+
+use std::time::Duration;
+
+use freehold_crypto::{
+    content_digest,
+    slots::{APPS, LOG},
+};
+use freehold_primitives::{
+    Account, Canonical, CodecError, Digest, Height,
+    entries::{DenySubject, InstanceEntry},
+};
+use freehold_rpc::{Finality, HexBytes, LeafProof, NodeClient, NodeError, Proof};
+use freehold_verify::{
+    DeniedSection, EntryKey, EntryProof, FinalityProof, HEADER_FORMAT, HeaderDocument, LowerHex, OptionalEntryProof,
+    StateProofSection,
+};
+use serde::Deserialize;
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
+
+use crate::register_call::RegisterCall;
+
+/// Tries of a read whose parts must be of one height.
+const TRIES: u32 = 10;
+/// Pause between two tries, and between two looks for a certificate.
+const POLL: Duration = Duration::from_millis(50);
+/// Longest wait for a certificate: several heartbeats.
+const CERTIFICATE_WAIT: Duration = Duration::from_secs(10);
+
+/// Why the parts of a proof cannot be had.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CollectError {
+    /// The node gave no usable answer.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The chain knows no such entry.
+    #[error("the node's state holds no {0} entry")]
+    NoEntry(&'static str),
+    /// The node lacks bytes that its state names.
+    #[error("the node has not the content {0}, which its state names: ask another node")]
+    NoContent(Digest),
+    /// An entry is malformed.
+    #[error("the node's instance entry is malformed: {0}")]
+    Entry(#[from] CodecError),
+    /// The node's answers never fitted together.
+    #[error("the node's answers did not fit one height after {TRIES} tries: try again")]
+    Moving,
+    /// No certificate in time.
+    #[error("no certificate covered height {0} within {CERTIFICATE_WAIT:?}: is the network making blocks?")]
+    NotFinal(Height),
+    /// No registration in the block that the entry names.
+    #[error("block {0} holds no registration of this instance: ask a node that keeps old blocks")]
+    NoRegistration(Height),
+}
+
+/// A leaf with its content.
+struct Leaf {
+    value: Option<Digest>,
+    content: Option<Vec<u8>>,
+    proof: Vec<u8>,
+}
+
+/// State of one instance at one height.
+pub(crate) struct StateParts {
+    pub(crate) section: StateProofSection,
+    pub(crate) instance: InstanceEntry,
+}
+
+/// Reads what a proof needs of the state; with the anchor of `index`, once the node has it.
+pub(crate) async fn state(
+    node: &NodeClient,
+    instance_id: Digest,
+    anchor: Option<u64>,
+) -> Result<StateParts, CollectError> {
+    for _ in 0..TRIES {
+        if let Some(parts) = state_once(node, instance_id, anchor).await? {
+            return Ok(parts);
+        }
+        sleep(POLL).await;
+    }
+    Err(CollectError::Moving)
+}
+
+async fn state_once(
+    node: &NodeClient,
+    instance_id: Digest,
+    anchor: Option<u64>,
+) -> Result<Option<StateParts>, CollectError> {
+    let key = EntryKey::Instance(instance_id);
+    let first = leaves(node, &APPS, std::slice::from_ref(&key)).await?;
+    let Some(content) = first.1.into_iter().next().and_then(|leaf| leaf.content) else {
+        return Err(CollectError::NoEntry("instance"));
+    };
+    let instance = InstanceEntry::from_canonical(&content)?;
+    let deny = |kind, subject: &[u8]| EntryKey::Deny(instance.app_id, kind, subject.to_vec());
+    let keys = [
+        key,
+        EntryKey::AppVersion(instance.app_id, instance.app_version),
+        EntryKey::App(instance.app_id),
+        deny(DenySubject::Platform, &instance.platform.0),
+        deny(DenySubject::Fmspc, &instance.fmspc),
+        deny(DenySubject::Mrtd, &instance.measurement.mrtd.0),
+        deny(DenySubject::Instance, &instance.instance_id.0),
+    ];
+    let anchor_key: Vec<EntryKey> = anchor.iter().map(|index| EntryKey::Anchor(instance_id, *index)).collect();
+    let (height, apps) = leaves(node, &APPS, &keys).await?;
+    let mut anchors = Vec::new();
+    if !anchor_key.is_empty() {
+        let (other, found) = leaves(node, &LOG, &anchor_key).await?;
+        if other != height || found.iter().any(|leaf| leaf.content.is_none()) {
+            return Ok(None);
+        }
+        anchors = found;
+    }
+    let Ok([instance_leaf, version, app, platform, fmspc, mrtd, instance_denied]) = <[Leaf; 7]>::try_from(apps) else {
+        return Ok(None);
+    };
+    if instance_leaf.content.as_ref() != Some(&content) {
+        return Ok(None);
+    }
+    let section = StateProofSection {
+        anchor: anchors.into_iter().next().map(|leaf| present(leaf, "anchor")).transpose()?,
+        app: present(app, "app")?,
+        app_version: present(version, "app version")?,
+        denied: DeniedSection {
+            fmspc: optional(fmspc),
+            instance: optional(instance_denied),
+            mrtd: optional(mrtd),
+            platform: optional(platform),
+        },
+        height,
+        instance: present(instance_leaf, "instance")?,
+    };
+    Ok(Some(StateParts { section, instance }))
+}
+
+fn present(leaf: Leaf, name: &'static str) -> Result<EntryProof, CollectError> {
+    let content = leaf.content.ok_or(CollectError::NoEntry(name))?;
+    Ok(EntryProof { content: content.into(), proof: leaf.proof.into() })
+}
+
+fn optional(leaf: Leaf) -> OptionalEntryProof {
+    OptionalEntryProof { content: leaf.content.map(Into::into), proof: leaf.proof.into() }
+}
+
+/// Leaves of one module at one height, with the content that their values name.
+async fn leaves(node: &NodeClient, module: &Account, keys: &[EntryKey]) -> Result<(Height, Vec<Leaf>), CollectError> {
+    let slots: Vec<[u8; 32]> = keys.iter().map(EntryKey::slot).collect();
+    let Proof { height, proofs, .. } = node.proof(module, &slots).await?;
+    if proofs.len() != slots.len() {
+        return Err(CollectError::Moving);
+    }
+    let mut out = Vec::with_capacity(proofs.len());
+    for LeafProof { value, proof, .. } in proofs {
+        let value = value.and_then(|value| value.0.try_into().ok()).map(Digest);
+        let content = match &value {
+            Some(digest) => Some(node.content(digest).await?.ok_or(CollectError::NoContent(*digest))?),
+            None => None,
+        };
+        out.push(Leaf { value, content, proof: proof.0 });
+    }
+    debug_assert!(out.iter().all(|leaf| leaf.value.is_some() == leaf.content.is_some()), "content follows value");
+    Ok((height, out))
+}
+
+/// Waits for the run of headers from `height` under a certificate.
+pub(crate) async fn finality(node: &NodeClient, height: Height) -> Result<FinalityProof, CollectError> {
+    let end = Instant::now() + CERTIFICATE_WAIT;
+    loop {
+        if let Some(Finality { headers, payload_head, certificate, .. }) = node.finality(height).await? {
+            let headers = headers.into_iter().map(|header| header.0).collect();
+            return Ok(FinalityProof { headers, payload_head: payload_head.0, certificate: certificate.0 });
+        }
+        if Instant::now() >= end {
+            return Err(CollectError::NotFinal(height));
+        }
+        sleep(POLL).await;
+    }
+}
+
+#[derive(Deserialize)]
+struct FullBlock {
+    transactions: Vec<FullTransaction>,
+}
+
+#[derive(Deserialize)]
+struct FullTransaction {
+    to: Option<Account>,
+    input: HexBytes,
+}
+
+/// The registration that the entry's newest evidence came with, out of the block that recorded it.
+pub(crate) async fn registration(node: &NodeClient, entry: &InstanceEntry) -> Result<RegisterCall, CollectError> {
+    let height = entry.renewed_at;
+    let block: Option<FullBlock> = node.call("eth_getBlockByNumber", (format!("{height:#x}"), true)).await?;
+    block
+        .into_iter()
+        .flat_map(|block| block.transactions)
+        .filter(|transaction| transaction.to == Some(APPS))
+        .filter_map(|transaction| RegisterCall::read(&transaction.input.0))
+        .find(|call| content_digest(&call.evidence) == entry.evidence_digest)
+        .ok_or(CollectError::NoRegistration(height))
+}
+
+/// The collateral document that judged the entry's evidence.
+pub(crate) async fn collateral(node: &NodeClient, entry: &InstanceEntry) -> Result<Vec<u8>, CollectError> {
+    let digest = entry.collateral_digest;
+    node.content(&digest).await?.ok_or(CollectError::NoContent(digest))
+}
+
+/// A header file for an instance: how it stands on the chain now (`spec/proof-bundle.md` §6).
+///
+/// # Errors
+/// Every [`CollectError`] but [`CollectError::NoRegistration`].
+pub async fn header_file(node: &NodeClient, instance_id: Digest) -> Result<HeaderDocument, CollectError> {
+    let parts = state(node, instance_id, None).await?;
+    let run = finality(node, parts.section.height).await?;
+    Ok(HeaderDocument {
+        app: parts.section.app,
+        certificate: run.certificate.into(),
+        denied: parts.section.denied,
+        format: HEADER_FORMAT.to_owned(),
+        headers: run.headers.into_iter().map(LowerHex).collect(),
+        instance: parts.section.instance,
+        payload_head: run.payload_head.into(),
+    })
+}

@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod ask;
+mod chat;
+mod collect;
+mod endpoints;
+mod error;
+mod exchange;
+mod prove;
+mod register_call;
+mod report;
+
+#[cfg(test)]
+mod tests;
+
+pub use ask::{ANCHOR_WAIT, Answer, AskEvent, AskOptions, AskTarget, Asker, Texts};
+pub use chat::{Chat, MESSAGES_MAX, Message, Role};
+pub use collect::{CollectError, header_file};
+pub use endpoints::{ENDPOINTS_FILE, Endpoints, EndpointsError, NETWORK_KEY_FILE, pin_network_key, pinned_network_key};
+pub use error::AskError;
+pub use exchange::{Exchange, ExchangeError, OpenResponse, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, SealedRequest};
+pub use prove::{Answered, collect_proof};
+pub use report::{Report, ReportError};
