@@ -24,8 +24,8 @@ fn main() {
             Sampling { temperature_milli: 0, top_p_milli: 1000, top_k: 0, seed: 0, max_tokens: new_tokens as u32 };
         let mut text = String::new();
         let outcome = engine
-            .generate(Generation { prompt: prompt.clone(), sampling, stops: vec![] }, |piece| {
-                text.push_str(piece);
+            .generate(Generation { prompt: prompt.clone(), sampling, stops: vec![] }, |step| {
+                text.push_str(step.text());
                 ControlFlow::Continue(())
             })
             .unwrap();

@@ -22,8 +22,8 @@ fn main() {
                 Sampling { temperature_milli: 0, top_p_milli: 1000, top_k: 0, seed: 0, max_tokens: *max_tokens };
             let mut text = String::new();
             engine
-                .generate(Generation { prompt, sampling, stops: vec![] }, |piece| {
-                    text.push_str(piece);
+                .generate(Generation { prompt, sampling, stops: vec![] }, |step| {
+                    text.push_str(step.text());
                     ControlFlow::Continue(())
                 })
                 .unwrap();

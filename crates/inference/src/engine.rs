@@ -128,6 +128,27 @@ pub struct Generation {
     pub stops: Vec<String>,
 }
 
+/// A step of a generation, as its caller sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// A chunk of the prompt is about to be read.
+    Reading,
+    /// A token was made; the text it released, perhaps none. The token that ends an answer is not among these.
+    Token(&'a str),
+    /// Text that was held back and leaves at the end.
+    Rest(&'a str),
+}
+
+impl<'a> Step<'a> {
+    /// Text that leaves with this step.
+    pub fn text(self) -> &'a str {
+        match self {
+            Self::Reading => "",
+            Self::Token(text) | Self::Rest(text) => text,
+        }
+    }
+}
+
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
@@ -240,14 +261,14 @@ impl Engine {
         (golden && sampling.temperature_milli == 0 && self.tier == KernelTier::Avx2Forced).then_some(PROFILE_GREEDY)
     }
 
-    /// Generates an answer; `sink` gets the text that each token releases (perhaps none) and may end it.
+    /// Generates an answer; `sink` sees every step and may end it.
     ///
     /// # Errors
     /// [`EngineError::PromptEmpty`], [`EngineError::PromptTooLong`] or [`EngineError::Kernel`].
     pub fn generate(
         &self,
         generation: Generation,
-        mut sink: impl FnMut(&str) -> ControlFlow<()>,
+        mut sink: impl FnMut(Step<'_>) -> ControlFlow<()>,
     ) -> Result<Outcome, EngineError> {
         let started = Instant::now();
         let prompt_tokens = generation.prompt.len();
@@ -268,7 +289,7 @@ impl Engine {
             decode: Duration::ZERO,
         };
         for chunk in generation.prompt.chunks(PREFILL_CHUNK) {
-            if sink("").is_break() {
+            if sink(Step::Reading).is_break() {
                 outcome.finish = Finish::Cancelled;
                 return Ok(outcome);
             }
@@ -286,7 +307,7 @@ impl Engine {
                 break;
             }
             let released = text.push(self.tokenizer.bytes(token));
-            if sink(&released).is_break() {
+            if sink(Step::Token(&released)).is_break() {
                 outcome.finish = Finish::Cancelled;
                 break;
             }
@@ -300,7 +321,7 @@ impl Engine {
         }
         outcome.decode = started.elapsed();
         let rest = text.finish();
-        if outcome.finish != Finish::Cancelled && !rest.is_empty() && sink(&rest).is_break() {
+        if outcome.finish != Finish::Cancelled && !rest.is_empty() && sink(Step::Rest(&rest)).is_break() {
             outcome.finish = Finish::Cancelled;
         }
         Ok(outcome)

@@ -73,8 +73,8 @@ fn answer(engine: &Engine, question: &str, sampling: Sampling) -> String {
     let prompt = engine.prompt(&[message]).unwrap();
     let mut text = String::new();
     engine
-        .generate(Generation { prompt, sampling, stops: vec![] }, |piece| {
-            text.push_str(piece);
+        .generate(Generation { prompt, sampling, stops: vec![] }, |step| {
+            text.push_str(step.text());
             ControlFlow::Continue(())
         })
         .unwrap();
