@@ -1,10 +1,61 @@
-//! The system modules (design D1).
+//! The system modules (design D1): what needs heavy cryptography or consensus, behind Solidity interfaces.
+//!
+//! One folder per module: the module and its calls, what changes state, and what only reads it. Shared by all: the ABI
+//! (`contracts/interfaces`, the one source), refusals, and access to entries.
+
+mod abi;
+mod apps;
+mod collateral;
+mod entries;
+mod keys;
+mod log;
+mod refusal;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use freehold_evm::Module;
+use alloy_primitives::Bytes;
+use alloy_sol_types::SolInterface;
+use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure};
 use freehold_primitives::{Digest, Genesis};
 
-pub(crate) fn all(_genesis: &Arc<Genesis>, _hash: Digest) -> Vec<Arc<dyn Module>> {
-    Vec::new()
+pub use refusal::ModuleRefusal;
+
+/// Gas of any call to a module: dispatch and reading its arguments.
+const CALL_GAS: u64 = 500;
+/// Gas of a word of call data.
+const CALL_WORD_GAS: u64 = 6;
+
+/// All modules of the chain that this genesis opens.
+pub(crate) fn all(genesis: &Arc<Genesis>, genesis_hash: Digest) -> Vec<Arc<dyn Module>> {
+    vec![
+        Arc::new(apps::Apps::new(Arc::clone(genesis), genesis_hash)),
+        Arc::new(keys::Keys),
+        Arc::new(log::Log),
+        Arc::new(collateral::Collateral::new(Arc::clone(genesis))),
+    ]
+}
+
+/// Whether a call may carry value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Payable {
+    Yes,
+    No,
+}
+
+/// Pays for reading a call and reads it in its one strict form.
+fn read_call<I: SolInterface>(call: &ModuleCall, ctx: &mut ModuleContext<'_>) -> Result<I, ModuleFailure> {
+    ctx.charge(CALL_GAS + CALL_WORD_GAS * (call.input.len() as u64).div_ceil(32))?;
+    I::abi_decode_validate(&call.input).map_err(|_| ModuleRefusal::Call.into())
+}
+
+/// Refuses value where none belongs.
+fn check_value(call: &ModuleCall, payable: Payable) -> Result<(), ModuleFailure> {
+    if payable == Payable::No && !call.value.is_zero() { Err(ModuleRefusal::Value.into()) } else { Ok(()) }
+}
+
+/// ABI-encoded return values of a call.
+fn returned<C: alloy_sol_types::SolCall>(values: &C::Return) -> Bytes {
+    C::abi_encode_returns(values).into()
 }

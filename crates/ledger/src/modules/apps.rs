@@ -1,0 +1,119 @@
+//! `Apps`: the registry of apps and of their instances (`spec/apps.md`, `spec/registration.md`).
+
+mod instances;
+mod owner;
+mod register;
+mod views;
+
+use std::sync::Arc;
+
+use alloy_primitives::{Address, Bytes, FixedBytes};
+use freehold_crypto::slots;
+use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure};
+use freehold_primitives::{AppId, Digest, Genesis};
+
+use super::{
+    Payable,
+    abi::IApps::{self, IAppsCalls},
+    check_value, read_call,
+    refusal::ModuleRefusal,
+    returned,
+};
+use crate::state::to_address;
+
+/// Most instances of an app that are not closed.
+pub(super) const INSTANCES_MAX: usize = 128;
+/// Longest policy document, in bytes.
+const POLICY_BYTES_MAX: usize = 16 * 1024;
+/// Most key contexts that a policy grants at boot.
+const BOOT_CONTEXTS_MAX: usize = 8;
+/// Ids in one answer of `instances`.
+const INSTANCES_PAGE: usize = 32;
+
+pub(super) struct Apps {
+    genesis: Arc<Genesis>,
+    genesis_hash: Digest,
+}
+
+impl Apps {
+    pub(super) const fn new(genesis: Arc<Genesis>, genesis_hash: Digest) -> Self {
+        Self { genesis, genesis_hash }
+    }
+
+    fn change(
+        &self,
+        call: &ModuleCall,
+        calls: IAppsCalls,
+        ctx: &mut ModuleContext<'_>,
+    ) -> Result<Bytes, ModuleFailure> {
+        let payable = if matches!(calls, IAppsCalls::register(_)) { Payable::Yes } else { Payable::No };
+        check_value(call, payable)?;
+        ctx.require_mutable()?;
+        let caller = &call.caller;
+        match calls {
+            IAppsCalls::create(args) => {
+                let app = owner::create(ctx, caller, args.scheme, &args.policy)?;
+                return Ok(returned::<IApps::createCall>(&(*app.as_bytes()).into()));
+            }
+            IAppsCalls::update(args) => {
+                owner::update(ctx, &self.genesis, &owner::Owned { app: app_id(args.app)?, caller }, &args.policy)?;
+            }
+            IAppsCalls::setOwner(args) => {
+                owner::set_owner(ctx, &owner::Owned { app: app_id(args.app)?, caller }, &args.newOwner)?;
+            }
+            IAppsCalls::close(args) => owner::close(ctx, &owner::Owned { app: app_id(args.app)?, caller })?,
+            IAppsCalls::register(args) => {
+                let registrar = register::Registrar { genesis: &self.genesis, genesis_hash: self.genesis_hash };
+                registrar.register(ctx, call, &args)?;
+            }
+            IAppsCalls::deregister(args) => instances::deregister(ctx, caller, &Digest(args.instance.0))?,
+            IAppsCalls::revoke(args) => {
+                let owned = owner::Owned { app: app_id(args.app)?, caller };
+                owner::revoke(ctx, &owned, &Digest(args.instance.0), args.reason)?;
+            }
+            IAppsCalls::deny(args) => {
+                owner::deny(ctx, &owner::Owned { app: app_id(args.app)?, caller }, &args)?;
+            }
+            _ => return Err(ModuleRefusal::Call.into()),
+        }
+        Ok(Bytes::new())
+    }
+}
+
+impl Module for Apps {
+    fn address(&self) -> Address {
+        to_address(&slots::APPS)
+    }
+
+    fn call(&self, call: &ModuleCall, ctx: &mut ModuleContext<'_>) -> Result<Bytes, ModuleFailure> {
+        match read_call(call, ctx)? {
+            IAppsCalls::app(args) => {
+                check_value(call, Payable::No)?;
+                Ok(returned::<IApps::appCall>(&views::app(ctx, &app_id(args.id)?)?))
+            }
+            IAppsCalls::instance(args) => {
+                check_value(call, Payable::No)?;
+                Ok(returned::<IApps::instanceCall>(&views::instance(ctx, args.id)?))
+            }
+            IAppsCalls::instances(args) => {
+                check_value(call, Payable::No)?;
+                let page = views::instances(ctx, &app_id(args.id)?, args.cursor)?;
+                Ok(returned::<IApps::instancesCall>(&page))
+            }
+            IAppsCalls::isAuthorized(args) => {
+                check_value(call, Payable::No)?;
+                let authorized = views::is_authorized(ctx, &app_id(args.id)?, &args.caller)?;
+                Ok(returned::<IApps::isAuthorizedCall>(&authorized))
+            }
+            IAppsCalls::denied(args) => {
+                check_value(call, Payable::No)?;
+                Ok(returned::<IApps::deniedCall>(&views::denied(ctx, &args)?))
+            }
+            change => self.change(call, change, ctx),
+        }
+    }
+}
+
+fn app_id(id: FixedBytes<21>) -> Result<AppId, ModuleFailure> {
+    AppId::from_bytes(id.0).map_err(|_| ModuleRefusal::AppUnknown.into())
+}

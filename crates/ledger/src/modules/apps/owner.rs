@@ -1,0 +1,245 @@
+//! What the owner of an app does: create, change, hand over, close, revoke, deny.
+
+use std::collections::BTreeSet;
+
+use alloy_primitives::Address;
+use alloy_sol_types::SolEvent as _;
+use freehold_attestation::{claims, judge};
+use freehold_crypto::{app_id_from_creator_nonce, app_id_from_creator_round_index, slots};
+use freehold_evm::{ModuleContext, ModuleFailure};
+use freehold_primitives::{
+    AppId, AppPolicy, Blob, Canonical as _, Digest, Genesis, POLICY_LIST_MAX,
+    entries::{AppEntry, ClosedCode, DenyEntry, DenySubject, EntryKind, InstanceEntry},
+};
+
+use super::{
+    super::{
+        abi::IApps::{AppClosed, AppCreated, AppUpdated, Denied, OwnerChanged, denyCall},
+        entries::{IndexKind, load, load_app, load_ids, load_instance, store},
+        refusal::ModuleRefusal,
+    },
+    BOOT_CONTEXTS_MAX, POLICY_BYTES_MAX,
+    instances::{Closing, close as close_instance},
+};
+use crate::state::{to_account, to_address};
+
+/// Gas of judging an instance's recorded evidence again.
+const JUDGE_AGAIN_GAS: u64 = 50_000;
+/// Longest context string of a policy, in bytes.
+const CONTEXT_BYTES_MAX: usize = 64;
+
+/// An app, and who claims to own it.
+pub(super) struct Owned<'a> {
+    pub(super) app: AppId,
+    pub(super) caller: &'a Address,
+}
+
+impl Owned<'_> {
+    /// The entry, if the app is open and the caller owns it.
+    fn open(&self, ctx: &mut ModuleContext<'_>) -> Result<AppEntry, ModuleFailure> {
+        let app = load_app(ctx, &self.app)?.ok_or(ModuleRefusal::AppUnknown)?;
+        if app.closed_at.is_some() {
+            return Err(ModuleRefusal::AppClosed.into());
+        }
+        if app.owner != to_account(self.caller) {
+            return Err(ModuleRefusal::NotOwner.into());
+        }
+        Ok(app)
+    }
+}
+
+pub(super) fn create(
+    ctx: &mut ModuleContext<'_>,
+    caller: &Address,
+    scheme: u8,
+    policy: &[u8],
+) -> Result<AppId, ModuleFailure> {
+    let environment = *ctx.environment();
+    let owner = to_account(caller);
+    let app_id = match scheme {
+        0 => app_id_from_creator_round_index(&owner, environment.height, environment.tx_index),
+        1 if *caller == environment.origin => app_id_from_creator_nonce(&owner, environment.origin_nonce),
+        _ => return Err(ModuleRefusal::Scheme.into()),
+    };
+    let policy = read_policy(policy)?;
+    if load_app(ctx, &app_id)?.is_some() {
+        return Err(ModuleRefusal::AppExists.into());
+    }
+    let height = environment.height;
+    let app = AppEntry { app_id, owner, version: 0, policy, opened_at: height, changed_at: height, closed_at: None };
+    let entry = store_app(ctx, &app)?;
+    let event = AppCreated { app: (*app_id.as_bytes()).into(), owner: *caller, entry: entry.0.into() };
+    ctx.log(to_address(&slots::APPS), event.encode_log_data())?;
+    Ok(app_id)
+}
+
+pub(super) fn update(
+    ctx: &mut ModuleContext<'_>,
+    genesis: &Genesis,
+    owned: &Owned<'_>,
+    policy: &[u8],
+) -> Result<(), ModuleFailure> {
+    let mut app = owned.open(ctx)?;
+    app.policy = read_policy(policy)?;
+    app.version += 1;
+    app.changed_at = ctx.environment().height;
+    let entry = store_app(ctx, &app)?;
+    let event = AppUpdated { app: (*app.app_id.as_bytes()).into(), version: app.version, entry: entry.0.into() };
+    ctx.log(to_address(&slots::APPS), event.encode_log_data())?;
+    for instance in open_instances(ctx, &app.app_id)? {
+        if !still_accepted(ctx, genesis, &instance, &app.policy)? {
+            close_instance(ctx, instance, Closing { code: ClosedCode::Policy, reason: 0 })?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the evidence that an instance showed satisfies a policy now. The evidence is read again from what is kept, at
+/// the time at which it was judged, so that all of it counts and not only what its entry repeats.
+fn still_accepted(
+    ctx: &mut ModuleContext<'_>,
+    genesis: &Genesis,
+    instance: &InstanceEntry,
+    policy: &AppPolicy,
+) -> Result<bool, ModuleFailure> {
+    ctx.charge(JUDGE_AGAIN_GAS)?;
+    let evidence = ctx.content(&instance.evidence_digest)?;
+    let collateral = ctx.content(&instance.collateral_digest)?;
+    let now = ctx.environment().parent_time_unix_s;
+    let claims = claims(&evidence, &collateral, &genesis.trust_roots, instance.judged_at_unix_s);
+    Ok(claims.is_ok_and(|claims| judge(&claims, &policy.evidence, now).is_ok()))
+}
+
+pub(super) fn set_owner(
+    ctx: &mut ModuleContext<'_>,
+    owned: &Owned<'_>,
+    new_owner: &Address,
+) -> Result<(), ModuleFailure> {
+    let mut app = owned.open(ctx)?;
+    if new_owner.is_zero() {
+        return Err(ModuleRefusal::OwnerZero.into());
+    }
+    app.owner = to_account(new_owner);
+    app.version += 1;
+    app.changed_at = ctx.environment().height;
+    store_app(ctx, &app)?;
+    let event =
+        OwnerChanged { app: (*app.app_id.as_bytes()).into(), previousOwner: *owned.caller, newOwner: *new_owner };
+    ctx.log(to_address(&slots::APPS), event.encode_log_data())
+}
+
+pub(super) fn close(ctx: &mut ModuleContext<'_>, owned: &Owned<'_>) -> Result<(), ModuleFailure> {
+    let mut app = owned.open(ctx)?;
+    app.version += 1;
+    app.changed_at = ctx.environment().height;
+    app.closed_at = Some(app.changed_at);
+    store_app(ctx, &app)?;
+    let event = AppClosed { app: (*app.app_id.as_bytes()).into() };
+    ctx.log(to_address(&slots::APPS), event.encode_log_data())?;
+    for instance in open_instances(ctx, &app.app_id)? {
+        close_instance(ctx, instance, Closing { code: ClosedCode::AppClosed, reason: 0 })?;
+    }
+    Ok(())
+}
+
+pub(super) fn revoke(
+    ctx: &mut ModuleContext<'_>,
+    owned: &Owned<'_>,
+    instance: &Digest,
+    reason: u8,
+) -> Result<(), ModuleFailure> {
+    let app = owned.open(ctx)?;
+    let instance = load_instance(ctx, instance)?.filter(|instance| instance.app_id == app.app_id);
+    let instance = instance.ok_or(ModuleRefusal::InstanceUnknown)?;
+    if instance.closed_at.is_some() {
+        return Err(ModuleRefusal::InstanceClosed.into());
+    }
+    close_instance(ctx, instance, Closing { code: ClosedCode::Owner, reason })
+}
+
+pub(super) fn deny(ctx: &mut ModuleContext<'_>, owned: &Owned<'_>, args: &denyCall) -> Result<(), ModuleFailure> {
+    let app = owned.open(ctx)?;
+    let subject_kind = subject_kind(args.kind, &args.subject)?;
+    let id = slots::deny_id(&app.app_id, subject_kind, &args.subject);
+    if load::<DenyEntry>(ctx, EntryKind::Deny, &id)?.is_some() {
+        return Err(ModuleRefusal::AlreadyDenied.into());
+    }
+    let entry = DenyEntry {
+        app_id: app.app_id,
+        subject_kind,
+        subject: Blob(args.subject.to_vec()),
+        reason: args.reason,
+        since: ctx.environment().height,
+    };
+    store(ctx, EntryKind::Deny, &id, &entry)?;
+    let event = Denied { app: args.app, kind: args.kind, subject: args.subject.clone(), reason: args.reason };
+    ctx.log(to_address(&slots::APPS), event.encode_log_data())?;
+    for instance in open_instances(ctx, &app.app_id)? {
+        if subjects(&instance).iter().any(|(kind, subject)| *kind == subject_kind && *subject == args.subject.as_ref())
+        {
+            close_instance(ctx, instance, Closing { code: ClosedCode::Denied, reason: args.reason })?;
+        }
+    }
+    Ok(())
+}
+
+/// What a deny entry can name of an instance.
+pub(super) fn subjects(instance: &InstanceEntry) -> [(DenySubject, &[u8]); 4] {
+    [
+        (DenySubject::Platform, instance.platform.as_bytes()),
+        (DenySubject::Fmspc, &instance.fmspc),
+        (DenySubject::Mrtd, instance.measurement.mrtd.as_bytes()),
+        (DenySubject::Instance, instance.instance_id.as_bytes()),
+    ]
+}
+
+/// The kind of a subject, if it is known and the subject has its length.
+pub(super) fn subject_kind(kind: u8, subject: &[u8]) -> Result<DenySubject, ModuleFailure> {
+    let kinds =
+        [(DenySubject::Platform, 32), (DenySubject::Fmspc, 6), (DenySubject::Mrtd, 48), (DenySubject::Instance, 32)];
+    let found = kinds.into_iter().find(|(known, length)| *known as u8 == kind && *length == subject.len());
+    found.map(|(kind, _)| kind).ok_or(ModuleRefusal::Subject.into())
+}
+
+fn open_instances(ctx: &mut ModuleContext<'_>, app: &AppId) -> Result<Vec<InstanceEntry>, ModuleFailure> {
+    let mut instances = Vec::new();
+    for id in load_ids(ctx, IndexKind::Instances, app.as_bytes())? {
+        instances.extend(load_instance(ctx, &id)?);
+    }
+    Ok(instances)
+}
+
+/// Writes an app under its id and under its version, so that every version stays provable.
+fn store_app(ctx: &mut ModuleContext<'_>, app: &AppEntry) -> Result<Digest, ModuleFailure> {
+    store(ctx, EntryKind::AppVersion, &slots::app_version_id(&app.app_id, app.version), app)?;
+    store(ctx, EntryKind::App, app.app_id.as_bytes(), app)
+}
+
+fn read_policy(bytes: &[u8]) -> Result<AppPolicy, ModuleFailure> {
+    if bytes.len() > POLICY_BYTES_MAX {
+        return Err(ModuleRefusal::Policy.into());
+    }
+    let policy = AppPolicy::from_canonical(bytes).map_err(|_| ModuleRefusal::Policy)?;
+    let evidence = &policy.evidence;
+    let lengths = [
+        evidence.trust_domains.len(),
+        evidence.tdx_measurements.len(),
+        evidence.tcb_statuses.len(),
+        evidence.advisories_denied.len(),
+        evidence.mr_seam_allowed.len(),
+        evidence.fmspc_allowed.len(),
+        evidence.fmspc_denied.len(),
+        evidence.platforms_denied.len(),
+    ];
+    let contexts: BTreeSet<&String> = policy.boot_contexts.iter().collect();
+    let is_sound = lengths.into_iter().all(|length| length <= POLICY_LIST_MAX)
+        && policy.boot_contexts.len() <= BOOT_CONTEXTS_MAX
+        && contexts.len() == policy.boot_contexts.len()
+        && contexts.iter().all(|context| is_context(context));
+    if is_sound { Ok(policy) } else { Err(ModuleRefusal::Policy.into()) }
+}
+
+/// Printable ASCII, so that a context looks the same wherever it is shown.
+fn is_context(context: &str) -> bool {
+    (1..=CONTEXT_BYTES_MAX).contains(&context.len()) && context.bytes().all(|byte| byte.is_ascii_graphic())
+}

@@ -1,0 +1,156 @@
+//! Access to entries: canonical bytes kept by digest, the digest in one slot of the entry's module (`spec/entries.md`).
+//!
+//! Beside entries stand indexes, which no verifier reads: lists of ids, and list numbers of collateral.
+
+use alloy_primitives::{Address, B256};
+use freehold_crypto::{content_digest, keccak256, slots};
+use freehold_evm::{ModuleContext, ModuleFailure, ViewError};
+use freehold_primitives::{
+    Account, AppId, Canonical, Digest,
+    entries::{AccountEntry, AppEntry, EntryKind, InstanceEntry},
+};
+
+use crate::state::{to_account, to_address};
+
+/// Kind byte of an index in its slot; kinds of entries are below 128.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum IndexKind {
+    /// In `Apps`, by app id: ids of instances that are not closed.
+    Instances = 0x80,
+    /// In `Keys`, by instance id: ids of grants.
+    Grants = 0x81,
+    /// In `Collateral`, by kind and key: numbers of both revocation lists.
+    ListNumbers = 0x82,
+}
+
+impl IndexKind {
+    const fn module(self) -> Account {
+        match self {
+            Self::Instances => slots::APPS,
+            Self::Grants => slots::KEYS,
+            Self::ListNumbers => slots::COLLATERAL,
+        }
+    }
+
+    fn slot(self, id: &[u8]) -> [u8; 32] {
+        keccak256(&[&[self as u8], id]).0
+    }
+}
+
+/// An entry, `None` where there is none.
+pub(super) fn load<T: Canonical>(
+    ctx: &mut ModuleContext<'_>,
+    kind: EntryKind,
+    id: &[u8],
+) -> Result<Option<T>, ModuleFailure> {
+    let module = to_address(&slots::entry_module(kind));
+    load_at(ctx, module, &slots::entry_slot(kind, id))
+}
+
+/// Canonical bytes of an entry, `None` where there is none.
+pub(super) fn load_bytes(
+    ctx: &mut ModuleContext<'_>,
+    kind: EntryKind,
+    id: &[u8],
+) -> Result<Option<Vec<u8>>, ModuleFailure> {
+    let module = to_address(&slots::entry_module(kind));
+    let digest = ctx.sload(module, &slots::entry_slot(kind, id))?;
+    if digest.is_zero() { Ok(None) } else { ctx.content(&Digest(digest.0)).map(Some) }
+}
+
+/// Writes an entry; returns its digest.
+pub(super) fn store<T: Canonical>(
+    ctx: &mut ModuleContext<'_>,
+    kind: EntryKind,
+    id: &[u8],
+    entry: &T,
+) -> Result<Digest, ModuleFailure> {
+    let module = to_address(&slots::entry_module(kind));
+    store_at(ctx, module, &slots::entry_slot(kind, id), entry)
+}
+
+/// A list of ids, empty where there is none.
+pub(super) fn load_ids(ctx: &mut ModuleContext<'_>, kind: IndexKind, id: &[u8]) -> Result<Vec<Digest>, ModuleFailure> {
+    let ids = load_at(ctx, to_address(&kind.module()), &kind.slot(id))?;
+    Ok(ids.unwrap_or_default())
+}
+
+/// Writes a list of ids.
+pub(super) fn store_ids(
+    ctx: &mut ModuleContext<'_>,
+    kind: IndexKind,
+    id: &[u8],
+    ids: &Vec<Digest>,
+) -> Result<(), ModuleFailure> {
+    store_at(ctx, to_address(&kind.module()), &kind.slot(id), ids)?;
+    Ok(())
+}
+
+/// A plain value of an index.
+pub(super) fn load_word(ctx: &mut ModuleContext<'_>, kind: IndexKind, id: &[u8]) -> Result<B256, ModuleFailure> {
+    ctx.sload(to_address(&kind.module()), &kind.slot(id))
+}
+
+/// Writes a plain value of an index.
+pub(super) fn store_word(
+    ctx: &mut ModuleContext<'_>,
+    kind: IndexKind,
+    id: &[u8],
+    word: B256,
+) -> Result<(), ModuleFailure> {
+    ctx.sstore(to_address(&kind.module()), &kind.slot(id), word)
+}
+
+fn load_at<T: Canonical>(
+    ctx: &mut ModuleContext<'_>,
+    module: Address,
+    slot: &[u8; 32],
+) -> Result<Option<T>, ModuleFailure> {
+    let digest = ctx.sload(module, slot)?;
+    if digest.is_zero() {
+        return Ok(None);
+    }
+    let bytes = ctx.content(&Digest(digest.0))?;
+    let entry = T::from_canonical(&bytes).map_err(|_| ViewError::Malformed)?;
+    Ok(Some(entry))
+}
+
+fn store_at<T: Canonical>(
+    ctx: &mut ModuleContext<'_>,
+    module: Address,
+    slot: &[u8; 32],
+    entry: &T,
+) -> Result<Digest, ModuleFailure> {
+    let bytes = entry.to_canonical();
+    let digest = content_digest(&bytes);
+    ctx.put(digest, bytes)?;
+    ctx.sstore(module, slot, B256::from(digest.0))?;
+    Ok(digest)
+}
+
+/// An app.
+pub(super) fn load_app(ctx: &mut ModuleContext<'_>, app: &AppId) -> Result<Option<AppEntry>, ModuleFailure> {
+    load(ctx, EntryKind::App, app.as_bytes())
+}
+
+/// An instance.
+pub(super) fn load_instance(ctx: &mut ModuleContext<'_>, id: &Digest) -> Result<Option<InstanceEntry>, ModuleFailure> {
+    load(ctx, EntryKind::Instance, id.as_bytes())
+}
+
+/// Whether an instance is live: neither closed nor past its lease by the parent's time.
+pub(super) fn is_live(ctx: &ModuleContext<'_>, instance: &InstanceEntry) -> bool {
+    instance.closed_at.is_none() && ctx.environment().parent_time_unix_s < instance.expires_at
+}
+
+/// The live instance whose account this is.
+pub(super) fn live_instance_of(
+    ctx: &mut ModuleContext<'_>,
+    account: &Address,
+) -> Result<Option<InstanceEntry>, ModuleFailure> {
+    let account = to_account(account);
+    let Some(entry) = load::<AccountEntry>(ctx, EntryKind::Account, account.as_bytes())? else { return Ok(None) };
+    let instance = load_instance(ctx, &entry.instance_id)?;
+    Ok(instance.filter(|instance| is_live(ctx, instance) && instance.account == account))
+}

@@ -1,0 +1,164 @@
+//! Why a module refuses: stable codes, carried by `Refused(uint16 code, uint16 detail)` (`spec/apps.md` §5).
+//!
+//! Codes never change their meaning. Codes of the registration's check list ascend in the order of the checks.
+
+use alloy_sol_types::SolError as _;
+use freehold_attestation::Refusal;
+use freehold_evm::ModuleFailure;
+use thiserror::Error;
+
+use super::abi::IApps;
+
+macro_rules! refusals {
+    ($($(#[$meta:meta])* $name:ident = $code:literal, $text:literal;)*) => {
+        /// Why a module refuses.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
+        #[non_exhaustive]
+        #[repr(u16)]
+        pub enum ModuleRefusal {
+            $($(#[$meta])* #[error($text)] $name = $code,)*
+        }
+
+        impl ModuleRefusal {
+            /// Every refusal, by code.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+refusals! {
+    /// No function of the module, or arguments that are not strictly encoded.
+    Call = 1, "no function of the module, or malformed arguments";
+    /// Value where none belongs.
+    Value = 2, "the function takes no value";
+    /// No such entry.
+    Unknown = 3, "there is no such entry";
+
+    /// The app does not exist.
+    AppUnknown = 20, "the app does not exist";
+    /// The app is closed.
+    AppClosed = 21, "the app is closed";
+    /// The caller does not own the app.
+    NotOwner = 22, "only the owner of the app may do this";
+    /// The policy is no canonical document, or breaks a bound.
+    Policy = 23, "the policy is malformed or breaks a bound";
+    /// No such scheme, or scheme 1 from a contract.
+    Scheme = 24, "the scheme is unknown or not open to this caller";
+    /// An app with this id exists.
+    AppExists = 25, "an app with this id exists";
+    /// The subject's kind or length is wrong.
+    Subject = 26, "the subject's kind or length is wrong";
+    /// The subject is denied already.
+    AlreadyDenied = 27, "the subject is denied already";
+    /// The instance does not exist, or belongs to another app.
+    InstanceUnknown = 28, "the instance does not exist in this app";
+    /// The instance is closed.
+    InstanceClosed = 29, "the instance is closed";
+    /// The caller is neither the instance nor its provider.
+    NotInstance = 30, "the caller is neither the instance nor its provider";
+    /// The new owner is the zero address.
+    OwnerZero = 31, "an app needs an owner";
+
+    /// Check 1: a part of the call is too long.
+    RegistrationTooLong = 101, "registration, evidence or signature is too long";
+    /// Check 1: the registration is no canonical document.
+    RegistrationMalformed = 102, "the registration is malformed";
+    /// Check 2: for another chain.
+    Chain = 103, "the registration is for another chain";
+    /// Check 2: for another genesis.
+    Genesis = 104, "the registration is for another genesis";
+    /// Check 3: the app does not exist.
+    RegistrationAppUnknown = 105, "the app does not exist";
+    /// Check 3: the app is closed.
+    RegistrationAppClosed = 106, "the app is closed";
+    /// Check 4: the caller is not the provider that the subject names.
+    Provider = 107, "the caller is not the provider that the subject names";
+    /// Check 5: not signed by the instance's account.
+    Signature = 108, "the registration is not signed by the instance's account";
+    /// Check 5: the account belongs to another live instance.
+    AccountLive = 109, "the account belongs to another live instance";
+    /// Check 5: a renewal of an instance that is closed, or whose lease has ended.
+    RenewalLate = 110, "the instance is closed or its lease has ended";
+    /// Check 5: a renewal with another keyset.
+    RenewalKeyset = 111, "a renewal keeps the keyset";
+    /// Check 6: the nonce is no block hash of this chain.
+    NonceUnknown = 112, "the nonce is not the hash of that block";
+    /// Check 6: the block is too old.
+    NonceOld = 113, "the nonce's block is too old";
+    /// Check 7: the keyset is not one of this subject, or cannot be written in canonical form.
+    Keyset = 114, "the keyset is malformed or names another subject";
+    /// Check 7: the evidence cannot be read; detail says why.
+    EvidenceMalformed = 115, "the evidence is malformed";
+    /// Check 7: `report_data` binds something else.
+    ReportData = 116, "report_data does not bind this keyset and nonce";
+    /// Check 8: there is no collateral for this platform family.
+    CollateralMissing = 117, "there is no collateral for this platform family";
+    /// Check 8: the evidence does not verify; detail says why.
+    Evidence = 118, "the evidence does not verify";
+    /// Check 8: the evidence is of another trust domain or family than the registration says.
+    Domain = 119, "the evidence is of another trust domain or family than stated";
+    /// Check 9: the app's policy does not accept the evidence; detail says why.
+    EvidencePolicy = 120, "the app's policy does not accept the evidence";
+    /// Check 10: the owner of the app has denied the platform, family, measurement or instance.
+    DeniedSubject = 121, "the app denies this platform, family, measurement or instance";
+    /// Check 11: the keyset ends before the lease.
+    KeysetExpiry = 122, "the keyset ends before the lease";
+    /// Check 12: the evidence was used before.
+    EvidenceUsed = 123, "the evidence was used before";
+    /// Check 13: the lease would end at once.
+    LeaseEmpty = 124, "the lease would end at once";
+    /// Check 14: the app has as many live instances as it may have.
+    InstancesFull = 125, "the app has as many instances as it may have";
+
+    /// The caller is no live instance.
+    NotLive = 140, "the caller is not the account of a live instance";
+    /// The app's policy does not list the context.
+    Context = 141, "the app's policy does not list this context";
+
+    /// The log does not grow.
+    LogSize = 160, "a log only grows";
+    /// The log belongs to a live instance, or to another app.
+    LogForeign = 161, "the log belongs to a live instance or to another app";
+
+    /// The kind of collateral is unknown.
+    CollateralKind = 180, "the kind of collateral is unknown";
+    /// The key is not that of the document.
+    CollateralKey = 181, "the key is not that of the document";
+    /// The document does not verify; detail says why.
+    CollateralRefused = 182, "the collateral does not verify";
+    /// The document is no newer than what stands.
+    CollateralOld = 183, "the collateral is no newer than what stands";
+}
+
+impl ModuleRefusal {
+    /// The stable code.
+    pub const fn code(self) -> u16 {
+        self as u16
+    }
+
+    /// The refusal with this code.
+    pub fn from_code(code: u16) -> Option<Self> {
+        Self::ALL.iter().copied().find(|refusal| refusal.code() == code)
+    }
+
+    /// Reads the revert data of a module: the refusal and the refusal of the evidence behind it.
+    pub fn from_revert(output: &[u8]) -> Option<(Self, Option<Refusal>)> {
+        let error = IApps::Refused::abi_decode_validate(output).ok()?;
+        Some((Self::from_code(error.code)?, Refusal::from_code(error.detail)))
+    }
+
+    /// This refusal, because of that one.
+    pub(super) fn because(self, refusal: Refusal) -> ModuleFailure {
+        self.revert(refusal.code())
+    }
+
+    fn revert(self, detail: u16) -> ModuleFailure {
+        ModuleFailure::Revert(IApps::Refused { code: self.code(), detail }.abi_encode().into())
+    }
+}
+
+impl From<ModuleRefusal> for ModuleFailure {
+    fn from(refusal: ModuleRefusal) -> Self {
+        refusal.revert(0)
+    }
+}
