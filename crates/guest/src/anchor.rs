@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use alloy_sol_types::{SolCall as _, sol};
+use alloy_sol_types::SolCall as _;
 use freehold_crypto::{AccountKey, slots::LOG};
 use freehold_primitives::{
     Digest,
@@ -20,7 +20,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::receipts::{AnchorWork, ReceiptStore};
+use crate::{
+    abi::ILog,
+    receipts::{AnchorWork, ReceiptStore},
+};
 
 /// Pause that lets receipts gather before an anchor.
 const GATHER: Duration = Duration::from_millis(100);
@@ -34,11 +37,6 @@ const TAILS_PAUSE: Duration = Duration::from_secs(30);
 const GAS_MAX: u64 = 1_000_000;
 /// Fee that no anchor exceeds, in wei per gas: a lying relay cannot burn the allowance faster.
 const FEE_MAX: u128 = 1_000_000_000_000;
-
-sol! {
-    /// Part of the `Log` module's interface (`contracts/interfaces/ILog.sol`).
-    function anchor(uint64 size, bytes32 root, bytes32 instance) external;
-}
 
 /// Why an anchor did not come about.
 #[derive(Debug, Error)]
@@ -126,8 +124,8 @@ impl Anchorer {
         if fees.max_fee_per_gas > FEE_MAX {
             return Err(AnchorError::Fee(fees.max_fee_per_gas));
         }
-        let data =
-            anchorCall { size: work.size, root: work.root.0.into(), instance: work.instance.0.into() }.abi_encode();
+        let data = ILog::anchorCall { size: work.size, root: work.root.0.into(), instance: work.instance.0.into() }
+            .abi_encode();
         let from = self.key.account();
         let gas = node.estimate_gas(&from, &LOG, data.clone()).await?;
         let fees =

@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod abi;
 mod agent;
 mod anchor;
 mod api;
+mod asked;
 mod chain;
 mod clock;
 mod config;
@@ -13,6 +15,7 @@ mod receipts;
 mod state;
 
 pub use agent::{GuestError, run};
+pub use asked::asked_by_host;
 pub use config::{BoundConfig, CONFIG_BYTES_MAX, ConfigError, GuestConfig, PathConfig, TrustConfig};
 pub use evidence::{EvidenceError, EvidenceSource, QUOTE_BYTES_MAX, SocketSource, take_quote};
 pub use state::{

@@ -1,0 +1,180 @@
+//! The app on the chain: created once, its policy kept at the measurement of what runs, its collateral kept current.
+
+use std::{
+    fs, io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use alloy_sol_types::SolCall as _;
+use freehold_crypto::{
+    app_id_from_creator_nonce,
+    slots::{APPS, COLLATERAL},
+};
+use freehold_emulator::{FMSPC, Platform};
+use freehold_primitives::{
+    AppId, AppPolicy, Canonical as _, EvidencePolicy, TcbStatus, TrustDomain,
+    entries::{AppEntry, CollateralEntry, CollateralKind},
+};
+use freehold_rpc::VerifiedClient;
+use freehold_verify::EntryKey;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::{
+    abi::{IApps, ICollateral},
+    error::HostError,
+    event::HostEvent,
+    measure::Launch,
+    payer::{Call, Payer},
+};
+
+/// Collateral that ends sooner than this is brought anew.
+const COLLATERAL_MARGIN_S: u64 = 7 * 86_400;
+
+/// App ids from the creating account and its nonce.
+const SCHEME_NONCE: u8 = 1;
+
+/// What is kept between runs.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AppFile {
+    app_id: AppId,
+}
+
+/// Who registers the app, and where.
+pub(crate) struct Registrar {
+    pub(crate) chain: VerifiedClient,
+    pub(crate) owner: Arc<Payer>,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) lease_s: u64,
+    pub(crate) events: mpsc::UnboundedSender<HostEvent>,
+}
+
+/// What the app accepts: exactly this launch, emulated, up to date.
+pub(crate) fn policy(launch: &Launch, lease_s: u64) -> AppPolicy {
+    AppPolicy {
+        evidence: EvidencePolicy {
+            trust_domains: vec![TrustDomain::Emulated],
+            tdx_measurements: vec![launch.report.measurement()],
+            tcb_statuses: vec![TcbStatus::UpToDate],
+            tcb_evaluation_data_number_min: 0,
+            tcb_grace_s: 0,
+            advisories_denied: Vec::new(),
+            td_attributes_mask: 0,
+            td_attributes: 0,
+            xfam_mask: 0,
+            xfam: 0,
+            mr_seam_allowed: Vec::new(),
+            fmspc_allowed: Vec::new(),
+            fmspc_denied: Vec::new(),
+            platforms_denied: Vec::new(),
+            multi_package_allowed: true,
+        },
+        lease_s_max: lease_s,
+        boot_contexts: vec!["root".to_owned()],
+    }
+}
+
+impl Registrar {
+    fn tell(&self, event: HostEvent) {
+        let _ = self.events.send(event);
+    }
+
+    /// Creates the app, or updates its policy if other programs run now.
+    pub(crate) async fn ensure_app(&self, launch: &Launch) -> Result<AppId, HostError> {
+        let path = self.data_dir.join("app.json");
+        let policy = policy(launch, self.lease_s);
+        if let Some(app_id) = read(&path)? {
+            let entry = self.chain.entry::<AppEntry>(&EntryKey::App(app_id)).await?.entry;
+            if let Some(entry) = entry {
+                return self.keep_policy(app_id, &entry, &policy, path).await;
+            }
+            // The file is of another chain: this one has no such app.
+        }
+        let data = IApps::createCall { scheme: SCHEME_NONCE, policy: policy.to_canonical().into() }.abi_encode();
+        let call = Call { to: APPS, value_wei: 0, data };
+        let (receipt, nonce) = self.owner.execute("create the app", call).await?;
+        let app_id = app_id_from_creator_nonce(&self.owner.account(), nonce);
+        let entry = self.chain.entry::<AppEntry>(&EntryKey::App(app_id)).await?.entry;
+        if entry.is_none_or(|entry| entry.owner != self.owner.account()) {
+            return Err(HostError::ForeignApp(app_id, path));
+        }
+        write(&path, &AppFile { app_id })?;
+        self.tell(HostEvent::AppCreated { app_id, tx_hash: receipt.transaction_hash });
+        Ok(app_id)
+    }
+
+    async fn keep_policy(
+        &self,
+        app_id: AppId,
+        entry: &AppEntry,
+        policy: &AppPolicy,
+        path: PathBuf,
+    ) -> Result<AppId, HostError> {
+        if entry.owner != self.owner.account() || entry.closed_at.is_some() {
+            return Err(HostError::ForeignApp(app_id, path));
+        }
+        if entry.policy == *policy {
+            return Ok(app_id);
+        }
+        let data =
+            IApps::updateCall { app: (*app_id.as_bytes()).into(), policy: policy.to_canonical().into() }.abi_encode();
+        self.owner.execute("update the app's policy", Call { to: APPS, value_wei: 0, data }).await?;
+        let old = entry.policy.evidence.tdx_measurements.iter().map(|measurement| measurement.mrtd).collect();
+        let new = policy.evidence.tdx_measurements[0].mrtd;
+        self.tell(HostEvent::PolicyUpdated { app_id, version: entry.version + 1, old, new });
+        Ok(app_id)
+    }
+
+    /// Brings the platform's collateral to the chain, unless what is there lasts.
+    pub(crate) async fn ensure_collateral(&self, platform: &Platform) -> Result<(), HostError> {
+        let node = self.chain.node();
+        let now = node.block("latest").await?.map_or(0, |block| block.timestamp.0);
+        if let Some(found) = node.collateral(TrustDomain::Emulated, &FMSPC).await? {
+            let entry = CollateralEntry::from_canonical(&found.entry.0);
+            if entry.is_ok_and(|entry| entry.expires_at > now.saturating_add(COLLATERAL_MARGIN_S)) {
+                return Ok(());
+            }
+        }
+        let data = ICollateral::submitCall {
+            kind: CollateralKind::Dcap as u8,
+            key: [&[TrustDomain::Emulated as u8][..], &FMSPC].concat().into(),
+            document: platform.collateral(now).into(),
+        }
+        .abi_encode();
+        let call = Call { to: COLLATERAL, value_wei: 0, data };
+        let (receipt, _) = self.owner.execute("accept collateral", call).await?;
+        self.tell(HostEvent::CollateralSubmitted { tx_hash: receipt.transaction_hash });
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<Option<AppId>, HostError> {
+    match fs::read(path) {
+        Ok(text) => {
+            let file: AppFile = serde_json::from_slice(&text).map_err(|error| {
+                HostError::system("the app's file is malformed; remove it to create a new app", path)(error.into())
+            })?;
+            Ok(Some(file.app_id))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(HostError::system("the app's file cannot be read", path)(error)),
+    }
+}
+
+/// Writes the file whole or not at all.
+fn write(path: &Path, file: &AppFile) -> Result<(), HostError> {
+    let failed = |error| HostError::system("the app's file cannot be written", path)(error);
+    let text = serde_json::to_vec(file).map_err(|error| failed(error.into()))?;
+    let fresh = path.with_extension("new");
+    let put = || {
+        let options = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).to_owned();
+        let mut out = options.open(&fresh)?;
+        io::Write::write_all(&mut out, &text)?;
+        out.sync_all()?;
+        fs::rename(&fresh, path)
+    };
+    put().map_err(failed)
+}

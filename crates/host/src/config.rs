@@ -1,0 +1,69 @@
+//! What a host is told: which node, which programs, who pays.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use freehold_primitives::{Genesis, NetworkKey};
+use freehold_rpc::Endpoint;
+
+/// Whether the app's process is kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IsolationChoice {
+    /// Under bubblewrap where it is present and works, else not; the capability says which.
+    Auto,
+    /// Not at all.
+    None,
+}
+
+/// The guest agent's program. `--config FILE` is added behind the arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestProgram {
+    /// The executable; it is measured.
+    pub executable: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+}
+
+/// The app's program. It finds its sockets in the environment ([`crate::LOCAL_API_VARIABLE`],
+/// [`crate::APP_SOCKET_VARIABLE`]) and its model in [`crate::MODEL_VARIABLE`]; it should end when its standard input does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppProgram {
+    /// The executable; it is measured.
+    pub executable: PathBuf,
+    /// Its arguments; they are measured, so no path of this machine should stand in them.
+    pub arguments: Vec<String>,
+    /// Further environment, not measured.
+    pub environment: Vec<(String, String)>,
+    /// Model file; it is measured, and readable to the app.
+    pub model: Option<PathBuf>,
+    /// Whether its process is kept apart.
+    pub isolation: IsolationChoice,
+}
+
+/// Configuration of a host. No `Debug`: it holds the accounts' secrets.
+#[derive(Clone)]
+pub struct HostConfig {
+    /// JSON-RPC of the node.
+    pub node: Endpoint,
+    /// The network key that answers are held to.
+    pub network_key: NetworkKey,
+    /// Genesis of the chain.
+    pub genesis: Genesis,
+    /// Directory for the app's id and the guests' sealed logs.
+    pub data_dir: PathBuf,
+    /// Directory for sockets; `None` takes the user's runtime directory, or a temporary one.
+    pub runtime_dir: Option<PathBuf>,
+    /// Secret of the account that owns the app.
+    pub owner_secret: [u8; 32],
+    /// Secret of the account that pays for instances.
+    pub provider_secret: [u8; 32],
+    /// The guest agent.
+    pub guest: GuestProgram,
+    /// The app.
+    pub app: AppProgram,
+    /// Where the app's API is offered; port 0 takes any.
+    pub api: SocketAddr,
+    /// Lease of an instance, in seconds.
+    pub lease_s: u64,
+    /// Gas allowance that an instance's account is kept at, in wei.
+    pub allowance_wei: u128,
+}

@@ -1,0 +1,121 @@
+//! The control channel of one guest (`spec/local-api.md` §4): the guest hands over signed registrations, the host pays.
+//!
+//! The host checks only what costs it money: that it is the provider named, and the sizes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use alloy_sol_types::SolCall as _;
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
+use freehold_crypto::{slots::APPS, subject_digest};
+use freehold_primitives::{Canonical as _, Digest, EVIDENCE_BYTES_MAX, REGISTRATION_BYTES_MAX, Registration};
+use freehold_rpc::{
+    CONTROL_BODY_BYTES_MAX, LocalError, LocalErrorBody, LocalErrorCode, NodeError, RegistrationSubmit,
+    RegistrationSubmitted,
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    abi::{IApps, explain},
+    event::HostEvent,
+    payer::{Call, EXECUTED_WAIT, Payer},
+};
+
+/// What the channel works with.
+pub(crate) struct Control {
+    /// The instance that the running guest registered.
+    pub(crate) instance: Mutex<Option<Digest>>,
+    pub(crate) provider: Arc<Payer>,
+    pub(crate) node: freehold_rpc::NodeClient,
+    pub(crate) allowance_wei: u128,
+    pub(crate) events: mpsc::UnboundedSender<HostEvent>,
+}
+
+pub(crate) fn router(control: Arc<Control>) -> Router {
+    Router::new()
+        .route("/v1/registration", post(registration))
+        .layer(DefaultBodyLimit::max(CONTROL_BODY_BYTES_MAX))
+        .with_state(control)
+}
+
+fn refuse(status: StatusCode, code: LocalErrorCode, message: impl Into<String>) -> Response {
+    (status, Json(LocalErrorBody { error: LocalError { code, message: message.into() } })).into_response()
+}
+
+async fn registration(State(control): State<Arc<Control>>, body: Bytes) -> Response {
+    let invalid = |message: &str| refuse(StatusCode::BAD_REQUEST, LocalErrorCode::InvalidRequest, message);
+    let submit: RegistrationSubmit = match serde_json::from_slice(&body) {
+        Ok(submit) => submit,
+        Err(error) => return invalid(&error.to_string()),
+    };
+    if submit.registration.0.len() > REGISTRATION_BYTES_MAX || submit.evidence.0.len() > EVIDENCE_BYTES_MAX {
+        return invalid("registration or evidence is too long");
+    }
+    let Ok(document) = Registration::from_canonical(&submit.registration.0) else {
+        return invalid("the registration is malformed");
+    };
+    if document.subject.provider != control.provider.account() {
+        return invalid("the registration names another provider");
+    }
+    let instance_id = subject_digest(&document.subject);
+    *control.instance.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance_id);
+    match pay(&control, submit).await {
+        Ok(tx_hash) => {
+            let _ = control.events.send(HostEvent::RegistrationSubmitted { instance_id, tx_hash });
+            tokio::spawn(report(control, instance_id, tx_hash));
+            Json(RegistrationSubmitted { tx_hash }).into_response()
+        }
+        Err(error) => {
+            let reason = explain(&error);
+            let _ = control.events.send(HostEvent::RegistrationRefused { instance_id, reason: reason.clone() });
+            refuse(StatusCode::BAD_GATEWAY, LocalErrorCode::Internal, reason)
+        }
+    }
+}
+
+async fn pay(control: &Control, submit: RegistrationSubmit) -> Result<Digest, NodeError> {
+    let balance = control.node.balance(&submit.account).await?;
+    let mut low = [0; 16];
+    low.copy_from_slice(&balance[16..]);
+    let has = if balance[..16].iter().all(|&b| b == 0) { u128::from_be_bytes(low) } else { u128::MAX };
+    // Topped up once half of it is spent.
+    let value_wei = if has < control.allowance_wei / 2 { control.allowance_wei - has } else { 0 };
+    let data = IApps::registerCall {
+        registration: submit.registration.0.into(),
+        evidence: submit.evidence.0.into(),
+        signature: submit.signature.to_vec().into(),
+    }
+    .abi_encode();
+    control.provider.send(Call { to: APPS, value_wei, data }).await.map(|(tx_hash, _)| tx_hash)
+}
+
+/// Tells how it went; the guest sees for itself.
+async fn report(control: Arc<Control>, instance_id: Digest, tx_hash: Digest) {
+    let event = match control.node.wait_for_receipt(&tx_hash, EXECUTED_WAIT).await {
+        Ok(receipt) if receipt.status.0 == 1 => HostEvent::RegistrationExecuted {
+            instance_id,
+            height: receipt.block_number.0,
+            gas_used: receipt.gas_used.0,
+        },
+        Ok(_) => HostEvent::RegistrationRefused { instance_id, reason: format!("transaction {tx_hash} was reverted") },
+        Err(error) => HostEvent::RegistrationRefused { instance_id, reason: error.to_string() },
+    };
+    let _ = control.events.send(event);
+}
+
+/// Closes the registration of a guest that is no more, so that its successor may adopt its receipts at once.
+pub(crate) async fn deregister(control: &Control) {
+    let gone = control.instance.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(instance) = gone else { return };
+    let data = IApps::deregisterCall { instance: instance.0.into() }.abi_encode();
+    if let Err(error) = control.provider.send(Call { to: APPS, value_wei: 0, data }).await {
+        // It never stood on the chain, or was closed already; otherwise its lease ends by itself.
+        tracing::debug!(error = explain(&error), %instance, "not deregistered");
+    }
+}

@@ -1,0 +1,73 @@
+//! Why a host does not start, or what it could not do.
+
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+
+use freehold_crypto::KeyError;
+use freehold_primitives::{AppId, Digest};
+use freehold_rpc::{EndpointError, NodeError, VerifiedError};
+use thiserror::Error;
+
+use crate::measure::MeasureError;
+
+/// Why a host does not start, or what it could not do.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// An account's secret is out of range.
+    #[error("an account's secret is not usable: {0}")]
+    Key(#[from] KeyError),
+    /// A program or model cannot be measured.
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
+    /// The node gave no usable answer.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The chain gave no checked answer.
+    #[error(transparent)]
+    Unverified(#[from] VerifiedError),
+    /// The genesis has no root of trust for the emulator.
+    #[error("this chain's genesis does not admit emulated evidence: run the app on real hardware")]
+    NoEmulatedRoot,
+    /// A transaction was refused by the chain.
+    #[error("the chain refused to {what} (transaction {tx_hash})")]
+    Reverted {
+        /// What was tried.
+        what: &'static str,
+        /// The transaction.
+        tx_hash: Digest,
+    },
+    /// The recorded app is not this owner's, or closed.
+    #[error("app {0}, which {path} names, cannot be updated by this owner: remove that file to create a new app", path = .1.display())]
+    ForeignApp(AppId, PathBuf),
+    /// A socket path would be too long.
+    #[error(transparent)]
+    Socket(#[from] EndpointError),
+    /// The address of the API is taken or forbidden.
+    #[error("{address} cannot be bound for the app's API: {source}; choose another with --api")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file, directory or process failed.
+    #[error("{what} ({path}): {source}", path = .path.display())]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The app did not serve in time.
+    #[error("the app did not serve within {0:?}; last trouble: {1}")]
+    NotReady(Duration, String),
+}
+
+impl HostError {
+    pub(crate) fn system(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::System { what, path, source }
+    }
+}

@@ -1,0 +1,115 @@
+//! What a host tells whoever started it, as it happens: the story that `up` and `demo` show.
+
+use std::{net::SocketAddr, time::Duration};
+
+use freehold_primitives::{AppId, Digest, Register};
+
+use crate::sandbox::Isolation;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HostEvent {
+    /// The programs were measured.
+    Measured {
+        /// SHA-256 of the guest's executable.
+        guest: Digest,
+        /// SHA-256 of the app's executable.
+        app: Digest,
+        /// SHA-256 of the model.
+        model: Option<Digest>,
+        /// MRTD that follows.
+        mrtd: Register,
+        /// RTMR3 that follows.
+        rtmr3: Register,
+    },
+    /// The app was created.
+    AppCreated {
+        /// Its id.
+        app_id: AppId,
+        /// The transaction.
+        tx_hash: Digest,
+    },
+    /// The programs changed since the last start: the app's policy now names the new measurement.
+    PolicyUpdated {
+        /// The app.
+        app_id: AppId,
+        /// Its new version.
+        version: u32,
+        /// MRTDs that it accepted before.
+        old: Vec<Register>,
+        /// MRTD that it accepts now.
+        new: Register,
+    },
+    /// Collateral was brought to the chain.
+    CollateralSubmitted {
+        /// The transaction.
+        tx_hash: Digest,
+    },
+    /// The API is offered here.
+    ApiBound {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// A guest was started.
+    GuestStarted {
+        /// Its process.
+        pid: u32,
+    },
+    /// A guest's registration was submitted and paid.
+    RegistrationSubmitted {
+        /// The instance.
+        instance_id: Digest,
+        /// The transaction.
+        tx_hash: Digest,
+    },
+    /// A registration was executed.
+    RegistrationExecuted {
+        /// The instance.
+        instance_id: Digest,
+        /// Height of its block.
+        height: u64,
+        /// Gas it used.
+        gas_used: u64,
+    },
+    /// The chain refused a registration.
+    RegistrationRefused {
+        /// The instance.
+        instance_id: Digest,
+        /// What the node said.
+        reason: String,
+    },
+    /// The guest holds its keys and serves.
+    GuestServing {
+        /// End of its lease, Unix seconds.
+        expires_at: u64,
+    },
+    /// The app was started.
+    AppStarted {
+        /// Its process.
+        pid: u32,
+        /// What keeps it apart.
+        isolation: Isolation,
+    },
+    /// The app answers on its socket.
+    AppReady,
+    /// The guest's process ended; a successor is started after the pause.
+    GuestExited {
+        /// Exit code; `None` after a signal.
+        code: Option<i32>,
+        /// The pause.
+        restart_in: Duration,
+    },
+    /// The app's process ended; it is started again after the pause.
+    AppExited {
+        /// Exit code; `None` after a signal.
+        code: Option<i32>,
+        /// The pause.
+        restart_in: Duration,
+    },
+    /// A process could not be started, or something else needs attention.
+    Trouble {
+        /// A sentence.
+        message: String,
+    },
+}

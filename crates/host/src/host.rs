@@ -1,0 +1,287 @@
+//! Starting and stopping a host: everything between the chain and the app on one machine.
+
+use std::{
+    fs,
+    io::Write as _,
+    net::SocketAddr,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::Router;
+use freehold_crypto::genesis_hash;
+use freehold_emulator::{DEVELOPMENT_SEED, EvidenceServer, FMSPC, Platform};
+use freehold_primitives::{Account, AppId, Canonical as _, TrustDomain};
+use freehold_rpc::{Endpoint, HttpClient, LocalClient, NodeClient, VerifiedClient};
+use freehold_verify::ChainTrust;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::{mpsc, watch},
+    task::{JoinHandle, JoinSet},
+    time::{Instant, sleep},
+};
+
+use crate::{
+    app::Registrar,
+    config::HostConfig,
+    control::{self, Control},
+    error::HostError,
+    event::HostEvent,
+    measure::{Launch, measure},
+    payer::Payer,
+    relay::{ChainRelay, chain_router, relay_api},
+    sandbox::{self, Isolation},
+    supervise::Supervisor,
+};
+
+/// Pause between two looks at readiness.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A running host. Dropping it kills its processes; [`Host::stop`] lets them end.
+pub struct Host {
+    app_id: AppId,
+    api: SocketAddr,
+    local_api: Endpoint,
+    stopping: watch::Sender<bool>,
+    ready: watch::Receiver<bool>,
+    supervisor: JoinHandle<()>,
+    _tasks: JoinSet<()>,
+    _evidence: EvidenceServer,
+    _sockets: TempDir,
+}
+
+/// Sockets of one host, in a directory that only its user can enter.
+struct Sockets {
+    evidence: PathBuf,
+    chain: PathBuf,
+    control: PathBuf,
+    app_dir: PathBuf,
+}
+
+impl Host {
+    /// Measures, registers the app, brings collateral, and starts relays, guest and app. What happens is told on
+    /// `events`. It returns once the processes are under way; [`Host::ready`] waits for the app.
+    ///
+    /// # Errors
+    /// Every [`HostError`] but [`HostError::NotReady`].
+    pub async fn start(config: HostConfig, events: mpsc::UnboundedSender<HostEvent>) -> Result<Self, HostError> {
+        let (dir, sockets) = sockets(&config)?;
+        let listener =
+            TcpListener::bind(config.api).await.map_err(|source| HostError::Bind { address: config.api, source })?;
+        let api = listener.local_addr().map_err(|source| HostError::Bind { address: config.api, source })?;
+        let isolation = sandbox::detect(config.app.isolation).await;
+        let (programs, platform) = measured(&config).await?;
+        let _ = events.send(HostEvent::Measured {
+            guest: programs.guest,
+            app: programs.app.executable,
+            model: programs.app.model,
+            mrtd: programs.report.measurement().mrtd,
+            rtmr3: programs.report.measurement().rtmr3.unwrap_or_default(),
+        });
+        let node = NodeClient::new(config.node.clone());
+        let chain_id = config.genesis.chain_id;
+        let provider = Payer::new(node.clone(), &config.provider_secret, chain_id)?;
+        let trust =
+            ChainTrust { network_key: config.network_key, chain_id, genesis_hash: genesis_hash(&config.genesis) };
+        let registrar = Registrar {
+            chain: VerifiedClient::new(node.clone(), trust),
+            owner: Payer::new(node.clone(), &config.owner_secret, chain_id)?,
+            data_dir: config.data_dir.clone(),
+            lease_s: config.lease_s,
+            events: events.clone(),
+        };
+        registrar.ensure_collateral(&platform).await?;
+        let app_id = registrar.ensure_app(&programs).await?;
+        let launched = evidence(&sockets, platform, &programs)?;
+        let guest_file = GuestFile {
+            config: &config,
+            sockets: &sockets,
+            launch: &programs,
+            app_id,
+            provider: provider.account(),
+            isolation,
+        };
+        let guest_config = guest_file.write(dir.path())?;
+        let control = Arc::new(Control {
+            instance: Mutex::new(None),
+            provider,
+            node,
+            allowance_wei: config.allowance_wei,
+            events: events.clone(),
+        });
+        let mut tasks = JoinSet::new();
+        let relay = Arc::new(ChainRelay { node: HttpClient::new(config.node.clone()) });
+        serve(&sockets.chain, chain_router(relay), &mut tasks)?;
+        serve(&sockets.control, control::router(Arc::clone(&control)), &mut tasks)?;
+        tasks.spawn(relay_api(listener, sockets.app_dir.join("app.sock")));
+        let _ = events.send(HostEvent::ApiBound { address: api });
+        let (stopping, stop) = watch::channel(false);
+        let (ready_sender, ready) = watch::channel(false);
+        let local_api = Endpoint::unix(sockets.app_dir.join("local.sock"))?;
+        let supervisor = Supervisor {
+            guest: config.guest,
+            guest_config,
+            app: config.app,
+            isolation,
+            app_dir: sockets.app_dir,
+            control,
+            events,
+            stopping: stop,
+            ready: ready_sender,
+        };
+        let supervisor = tokio::spawn(supervisor.run());
+        Ok(Self {
+            app_id,
+            api,
+            local_api,
+            stopping,
+            ready,
+            supervisor,
+            _tasks: tasks,
+            _evidence: launched,
+            _sockets: dir,
+        })
+    }
+
+    /// The app.
+    pub const fn app_id(&self) -> AppId {
+        self.app_id
+    }
+
+    /// Where its API is offered.
+    pub const fn api(&self) -> SocketAddr {
+        self.api
+    }
+
+    /// The guest's local API, for its health; the app's keys are behind it too.
+    pub const fn local_api(&self) -> &Endpoint {
+        &self.local_api
+    }
+
+    /// Waits until the guest serves and the app answers on its socket.
+    ///
+    /// # Errors
+    /// [`HostError::NotReady`].
+    pub async fn ready(&self, limit: Duration) -> Result<(), HostError> {
+        let end = Instant::now() + limit;
+        let guest = LocalClient::new(self.local_api.clone());
+        let mut trouble = "the guest has not started".to_owned();
+        loop {
+            match guest.health().await {
+                Ok(health) if health.ready && *self.ready.borrow() => return Ok(()),
+                Ok(health) if health.ready => "the app does not listen on its socket".clone_into(&mut trouble),
+                Ok(health) => trouble = health.reason.unwrap_or(health.stage),
+                Err(_) => {}
+            }
+            if Instant::now() >= end {
+                return Err(HostError::NotReady(limit, trouble));
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Ends app and guest, each within its time, and every relay.
+    pub async fn stop(self) {
+        self.stopping.send_replace(true);
+        let _ = self.supervisor.await;
+    }
+}
+
+async fn measured(config: &HostConfig) -> Result<(Launch, Arc<Platform>), HostError> {
+    let root = freehold_emulator::root_certificate(&DEVELOPMENT_SEED);
+    let admitted =
+        |given: &freehold_primitives::TrustRoot| given.domain == TrustDomain::Emulated && given.certificate.0 == root;
+    if !config.genesis.trust_roots.iter().any(admitted) {
+        return Err(HostError::NoEmulatedRoot);
+    }
+    let (guest, app) = (config.guest.clone(), config.app.clone());
+    let work = tokio::task::spawn_blocking(move || {
+        measure(&guest, &app).map(|launch| (launch, Arc::new(Platform::new(&DEVELOPMENT_SEED))))
+    });
+    Ok(work.await.expect("measuring does not panic")?)
+}
+
+fn sockets(config: &HostConfig) -> Result<(TempDir, Sockets), HostError> {
+    let base = config.runtime_dir.clone().or_else(|| std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from));
+    let base = base.filter(|base| base.is_dir()).unwrap_or_else(std::env::temp_dir);
+    let failed = |source| HostError::system("no directory for sockets can be made", &base)(source);
+    let dir = tempfile::Builder::new().prefix("fh-").tempdir_in(&base).map_err(failed)?;
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    let app_dir = dir.path().join("app");
+    fs::create_dir(&app_dir).map_err(failed)?;
+    fs::create_dir_all(&config.data_dir)
+        .map_err(HostError::system("the data directory cannot be made", &config.data_dir))?;
+    let path = |name: &str| dir.path().join(name);
+    let sockets =
+        Sockets { evidence: path("evidence.sock"), chain: path("chain.sock"), control: path("control.sock"), app_dir };
+    for socket in [&sockets.evidence, &sockets.control, &sockets.app_dir.join("local.sock")] {
+        Endpoint::unix(socket)?;
+    }
+    Ok((dir, sockets))
+}
+
+fn evidence(sockets: &Sockets, platform: Arc<Platform>, launch: &Launch) -> Result<EvidenceServer, HostError> {
+    let start = || {
+        let listener = std::os::unix::net::UnixListener::bind(&sockets.evidence)?;
+        EvidenceServer::start(listener, platform, launch.report.clone())
+    };
+    start().map_err(HostError::system("evidence cannot be served", &sockets.evidence))
+}
+
+fn serve(path: &Path, router: Router, tasks: &mut JoinSet<()>) -> Result<(), HostError> {
+    let listener = UnixListener::bind(path).map_err(HostError::system("a socket cannot be bound", path))?;
+    tasks.spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "a relay ended");
+        }
+    });
+    Ok(())
+}
+
+/// What a guest is started with.
+struct GuestFile<'a> {
+    config: &'a HostConfig,
+    sockets: &'a Sockets,
+    launch: &'a Launch,
+    app_id: AppId,
+    provider: Account,
+    isolation: Isolation,
+}
+
+impl GuestFile<'_> {
+    /// Writes the configuration. The guest's own type is not linked here: both agree by this document alone.
+    fn write(&self, dir: &Path) -> Result<PathBuf, HostError> {
+        let Self { config, sockets, launch, app_id, provider, isolation } = self;
+        let state_dir = config.data_dir.join("guest");
+        let text = json!({
+            "trust": {
+                "network_key": config.network_key,
+                "genesis": hex::encode(config.genesis.to_canonical()),
+                "app_id": app_id,
+                "provider": provider,
+                "trust_domain": TrustDomain::Emulated.as_str(),
+                "lease_s": config.lease_s,
+            },
+            "paths": {
+                "state_dir": state_dir,
+                "local_api": sockets.app_dir.join("local.sock"),
+                "evidence": sockets.evidence,
+                "chain": sockets.chain,
+                "control": sockets.control,
+            },
+            "fmspc": hex::encode(FMSPC),
+            "isolation": isolation.as_str(),
+            "event_log": launch.event_log,
+        })
+        .to_string();
+        let path = dir.join("guest.json");
+        let options = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).to_owned();
+        let put = || options.open(&path)?.write_all(text.as_bytes());
+        put().map_err(HostError::system("the guest's configuration cannot be written", &path))?;
+        Ok(path)
+    }
+}

@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod abi;
+mod app;
+mod backoff;
+mod config;
+mod control;
+mod error;
+mod event;
+mod host;
+mod measure;
+mod payer;
+mod relay;
+mod sandbox;
+mod supervise;
+
+#[cfg(test)]
+mod tests;
+
+pub use backoff::Backoff;
+pub use config::{AppProgram, GuestProgram, HostConfig, IsolationChoice};
+pub use error::HostError;
+pub use event::HostEvent;
+pub use host::Host;
+pub use measure::{Launch, MeasureError, measure};
+pub use sandbox::{APP_SOCKET_VARIABLE, Isolation, LOCAL_API_VARIABLE, MODEL_VARIABLE};

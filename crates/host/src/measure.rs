@@ -1,0 +1,86 @@
+//! Measuring what is about to run: the emulated TD's registers follow from these very files.
+//!
+//! On hardware, firmware and kernel measure; here the host does, and nobody should believe it: the emulator's root says
+//! so in every answer.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use freehold_emulator::{AppImage, TdReport};
+use freehold_primitives::{Canonical as _, Digest};
+use freehold_rpc::EventLogEntry;
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use crate::config::{AppProgram, GuestProgram};
+
+/// Event type of an application's event in a runtime log.
+const EVENT_TYPE: u32 = 0x0800_0001;
+/// Name of the event that measures the app.
+const EVENT_NAME: &str = "freehold-app";
+/// Register that it extends.
+const EVENT_REGISTER: u32 = 3;
+
+/// Why a file cannot be measured.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum MeasureError {
+    /// It cannot be read.
+    #[error("{path} cannot be read to be measured: {source}", path = .path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What a launch shows.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// SHA-256 of the guest's executable.
+    pub guest: Digest,
+    /// The app as it was measured.
+    pub app: AppImage,
+    /// The TD's registers.
+    pub report: TdReport,
+    /// Events that extended its runtime registers.
+    pub event_log: Vec<EventLogEntry>,
+}
+
+/// Measures guest and app.
+///
+/// # Errors
+/// [`MeasureError::Read`].
+pub fn measure(guest: &GuestProgram, app: &AppProgram) -> Result<Launch, MeasureError> {
+    let guest_digest = file_digest(&guest.executable)?;
+    let executable = if app.executable == guest.executable { guest_digest } else { file_digest(&app.executable)? };
+    let model = app.model.as_deref().map(file_digest).transpose()?;
+    let image = AppImage { executable, arguments: app.arguments.clone(), model };
+    let report = TdReport::launch(&guest_digest, &image);
+    let event_log = vec![EventLogEntry {
+        imr: EVENT_REGISTER,
+        event_type: EVENT_TYPE,
+        digest: image.digest().to_string(),
+        event: EVENT_NAME.to_owned(),
+        event_payload: hex::encode(image.to_canonical()),
+    }];
+    Ok(Launch { guest: guest_digest, app: image, report, event_log })
+}
+
+fn file_digest(path: &Path) -> Result<Digest, MeasureError> {
+    let failed = |source| MeasureError::Read { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(failed)?;
+    let mut hasher = Sha256::new();
+    let mut piece = vec![0; 1024 * 1024];
+    loop {
+        let count = file.read(&mut piece).map_err(failed)?;
+        if count == 0 {
+            return Ok(Digest(hasher.finalize().into()));
+        }
+        hasher.update(&piece[..count]);
+    }
+}

@@ -1,0 +1,185 @@
+//! Keeping guest and app running: a guest that ends is replaced by a successor with keys of its own, an app that ends is
+//! started again, each after a pause that grows with quick failures.
+
+mod process;
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use freehold_rpc::{Endpoint, LocalClient};
+use tokio::{
+    net::UnixStream,
+    process::Child,
+    sync::{mpsc, watch},
+    time::sleep,
+};
+
+use crate::{
+    backoff::Backoff,
+    config::{AppProgram, GuestProgram},
+    control::{Control, deregister},
+    event::HostEvent,
+    sandbox::{self, Isolation},
+};
+
+use process::{end, exit_code, spawn_guest};
+
+/// Pause between two looks at a socket.
+const POLL: Duration = Duration::from_millis(50);
+
+/// What is supervised.
+pub(crate) struct Supervisor {
+    pub(crate) guest: GuestProgram,
+    pub(crate) guest_config: PathBuf,
+    pub(crate) app: AppProgram,
+    pub(crate) isolation: Isolation,
+    /// Directory with the sockets that the app sees.
+    pub(crate) app_dir: PathBuf,
+    pub(crate) control: Arc<Control>,
+    pub(crate) events: mpsc::UnboundedSender<HostEvent>,
+    /// Becomes true when everything is to stop.
+    pub(crate) stopping: watch::Receiver<bool>,
+    /// Whether the app answers.
+    pub(crate) ready: watch::Sender<bool>,
+}
+
+/// How a run of the guest ended.
+enum Ended {
+    Stopping,
+    Guest(Option<i32>),
+}
+
+impl Supervisor {
+    fn tell(&self, event: HostEvent) {
+        let _ = self.events.send(event);
+    }
+
+    fn trouble(&self, what: &str, error: &std::io::Error) {
+        self.tell(HostEvent::Trouble { message: format!("{what}: {error}") });
+    }
+
+    /// Runs until it is asked to stop; then both processes have ended.
+    pub(crate) async fn run(self) {
+        let mut backoff = Backoff::default();
+        while !*self.stopping.borrow() {
+            let begun = Instant::now();
+            let code = match spawn_guest(&self.guest, &self.guest_config) {
+                Ok(mut guest) => {
+                    self.tell(HostEvent::GuestStarted { pid: guest.id().unwrap_or(0) });
+                    match self.with_guest(&mut guest).await {
+                        Ended::Stopping => {
+                            end(&mut guest).await;
+                            return;
+                        }
+                        Ended::Guest(code) => code,
+                    }
+                }
+                Err(error) => {
+                    self.trouble("the guest cannot be started", &error);
+                    None
+                }
+            };
+            deregister(&self.control).await;
+            let restart_in = backoff.after(begun.elapsed());
+            self.tell(HostEvent::GuestExited { code, restart_in });
+            self.pause(restart_in).await;
+        }
+    }
+
+    /// Resolves when everything is to stop.
+    async fn stopped(&self) {
+        let mut stopping = self.stopping.clone();
+        let _ = stopping.wait_for(|stop| *stop).await.map(drop);
+    }
+
+    /// Waits, or until everything is to stop.
+    async fn pause(&self, length: Duration) {
+        tokio::select! {
+            () = sleep(length) => {}
+            () = self.stopped() => {}
+        }
+    }
+
+    /// While one guest runs: the app beside it, again and again.
+    async fn with_guest(&self, guest: &mut Child) -> Ended {
+        let ended = tokio::select! {
+            // The app is dropped, and its process killed, when the guest ends first.
+            status = guest.wait() => Ended::Guest(status.ok().and_then(exit_code)),
+            () = self.keep_app() => Ended::Stopping,
+        };
+        self.ready.send_replace(false);
+        ended
+    }
+
+    /// Starts the app once the guest's socket is there; ends, after the app, only when everything stops.
+    async fn keep_app(&self) {
+        let local = self.app_dir.join("local.sock");
+        let there = async {
+            while UnixStream::connect(&local).await.is_err() {
+                sleep(POLL).await;
+            }
+        };
+        tokio::select! {
+            () = there => {}
+            () = self.stopped() => return,
+        }
+        let guest = LocalClient::new(Endpoint::Unix(local.clone()));
+        tokio::select! {
+            () = self.restart_app() => {}
+            () = self.announce_serving(&guest) => {}
+        }
+    }
+
+    async fn restart_app(&self) {
+        let mut backoff = Backoff::default();
+        while !*self.stopping.borrow() {
+            let begun = Instant::now();
+            let _ = std::fs::remove_file(self.app_dir.join("app.sock"));
+            let code = match sandbox::spawn(&self.app, self.isolation, &self.app_dir) {
+                Ok(mut app) => {
+                    self.tell(HostEvent::AppStarted { pid: app.id().unwrap_or(0), isolation: self.isolation });
+                    tokio::select! {
+                        status = app.wait() => status.ok().and_then(exit_code),
+                        () = self.announce_ready() => None,
+                        () = self.stopped() => return end(&mut app).await,
+                    }
+                }
+                Err(error) => {
+                    self.trouble("the app cannot be started", &error);
+                    None
+                }
+            };
+            self.ready.send_replace(false);
+            let restart_in = backoff.after(begun.elapsed());
+            self.tell(HostEvent::AppExited { code, restart_in });
+            self.pause(restart_in).await;
+        }
+    }
+
+    /// Tells once when the guest serves, then waits for ever.
+    async fn announce_serving(&self, guest: &LocalClient) {
+        loop {
+            match guest.health().await {
+                Ok(health) if health.ready => {
+                    self.tell(HostEvent::GuestServing { expires_at: health.expires_at });
+                    return std::future::pending().await;
+                }
+                _ => sleep(POLL).await,
+            }
+        }
+    }
+
+    /// Tells once when the app's socket answers, then waits for ever.
+    async fn announce_ready(&self) {
+        let socket = self.app_dir.join("app.sock");
+        while UnixStream::connect(&socket).await.is_err() {
+            sleep(POLL).await;
+        }
+        self.ready.send_replace(true);
+        self.tell(HostEvent::AppReady);
+        std::future::pending::<()>().await;
+    }
+}
