@@ -35,7 +35,7 @@ fn ehbp_vectors() {
     check(
         "ehbp.json",
         &json!({
-            "secret_key": hex::encode(&*secret.to_bytes()), "key_config": hex::encode(key_config(&secret.public())),
+            "secret_key": hex::encode(*secret.to_bytes()), "key_config": hex::encode(key_config(&secret.public())),
             "request": {
                 "encapsulated_key": hex::encode(sealer.encapsulated_key()), "chunks": chunks,
                 "frames": hex_all(&frames), "exported_secret": hex::encode(exported.as_bytes()),

@@ -173,10 +173,10 @@ fn key_service_vectors() {
         &json!({
             "polynomial": coefficients, "shares": secrets, "app_id": app, "context": context,
             "generation": generation, "input": hex::encode(KEY_INPUT), "derived_public_key": derivation.public_key(),
-            "transport_secret": hex::encode(&*transport.to_bytes()), "transport_key": transport.public(),
+            "transport_secret": hex::encode(*transport.to_bytes()), "transport_key": transport.public(),
             "encrypted_shares": encrypted.iter().map(|share| hex::encode(share.to_bytes())).collect::<Vec<_>>(),
             "encrypted_key": hex::encode(combined.to_bytes()), "key": hex::encode(key.as_bytes()),
-            "secret": {"purpose": "freehold app root", "secret": hex::encode(&*key.secret("freehold app root"))},
+            "secret": {"purpose": "freehold app root", "secret": hex::encode(*key.secret("freehold app root"))},
             "refused": refused,
         }),
     );
