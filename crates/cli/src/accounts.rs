@@ -50,7 +50,7 @@ fn word(value: u128) -> [u8; 32] {
 }
 
 fn derive(purpose: u32, index: u32) -> Result<AccountKey> {
-    let mnemonic = bip32::Mnemonic::new(MNEMONIC, bip32::Language::English).context("the test mnemonic")?;
+    let mnemonic = bip39::Mnemonic::parse_normalized(MNEMONIC).context("the test mnemonic")?;
     let path: DerivationPath = format!("m/44'/60'/{purpose}'/0/{index}").parse().context("a derivation path")?;
     let key = XPrv::derive_from_path(mnemonic.to_seed(""), &path).context("deriving an account")?;
     let bytes: [u8; 32] = key.to_bytes();

@@ -42,6 +42,11 @@ impl Output {
         }
     }
 
+    /// A line in any form: JSON that is ready.
+    pub(crate) fn line(&self, text: &str) {
+        line(text);
+    }
+
     /// A line of text, nothing under `--json`.
     pub(crate) fn text(&self, text: &str) {
         if !self.is_json() {
@@ -95,4 +100,14 @@ fn line(text: &str) {
     let mut out = std::io::stdout().lock();
     // A reader that went away is no reason to fail.
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+impl Output {
+    /// What went wrong, with its causes; on standard error, and as an object under `--json`.
+    pub(crate) fn failure(&self, error: &anyhow::Error) {
+        let text = format!("{error:#}");
+        self.object(&json!({ "event": "error", "text": text }));
+        let mut err = std::io::stderr().lock();
+        let _ = writeln!(err, "error: {text}");
+    }
 }

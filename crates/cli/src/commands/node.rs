@@ -1,0 +1,73 @@
+//! `node`: one validator as a process of its own; `--init` makes the folders of a development network.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow, bail};
+use freehold_node::{Clock, Member, MemberConfig, read_genesis, read_keys, validator_folder, write_genesis};
+use serde_json::json;
+
+use crate::{
+    args::NodeArgs,
+    data_dir::Held,
+    network::{self, Wanted},
+    output::Output,
+};
+
+/// Runs the command.
+pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
+    let held = Held::take(&args.data_dir)?;
+    if let Some(validators) = args.init {
+        return init(&held, Wanted { chain_id: args.chain_id, validators }, output);
+    }
+    let genesis = read_genesis(held.path())?
+        .ok_or_else(|| anyhow!("{} holds no genesis: make one with --init", held.path().display()))?;
+    let identity = read_keys(held.path())?.identity.public();
+    let index = genesis.validators.iter().position(|key| *key == identity);
+    let index = index.ok_or_else(|| anyhow!("the identity in {} is not in its genesis", held.path().display()))?;
+    if args.peers.len() != genesis.validators.len() {
+        bail!("--peers names {} addresses, the genesis has {} validators", args.peers.len(), genesis.validators.len());
+    }
+    let mut addresses = args.peers;
+    addresses[index] = args.listen.ok_or_else(|| anyhow!("--listen is missing"))?;
+    let network_key = freehold_node::network_key(&genesis)?;
+    held.pin(&network_key)?;
+    let chain_id = genesis.chain_id;
+    let config = MemberConfig {
+        folder: held.path().to_path_buf(),
+        genesis,
+        index: u32::try_from(index)?,
+        addresses,
+        rpc: args.rpc,
+        clock: Clock::system(),
+    };
+    let (failed, mut ended) = tokio::sync::mpsc::unbounded_channel();
+    let member = Member::start(config, failed).await?;
+    output.object(&json!({
+        "event": "ready",
+        "index": index,
+        "rpc": member.rpc.map(|rpc| format!("http://{rpc}")),
+        "chain_id": chain_id,
+        "network_key": network_key,
+        "data_dir": held.path(),
+    }));
+    output.text(&format!("validator {index} runs; Ctrl-C stops it"));
+    tokio::select! {
+        stop = super::asked_to_stop() => stop?,
+        Some(error) = ended.recv() => bail!(error),
+    }
+    member.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a network's folders; each validator's is whole, so that it can be carried to its machine.
+fn init(held: &Held, wanted: Wanted, output: Output) -> Result<ExitCode> {
+    let (genesis, _) = network::open_or_make(held.path(), wanted)?;
+    for index in 0..wanted.validators {
+        let folder = validator_folder(held.path(), index);
+        write_genesis(&folder, &genesis)?;
+        output.object(&json!({ "event": "validator", "index": index, "data_dir": folder }));
+        output.text(&format!("validator {index}: {}", folder.display()));
+    }
+    output.warn("key shares were made by a trusted dealer in this process: for development only");
+    Ok(ExitCode::SUCCESS)
+}

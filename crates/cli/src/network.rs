@@ -1,0 +1,69 @@
+//! The development network of a data directory: made on first use, resumed after.
+
+use std::{net::SocketAddr, path::Path};
+
+use anyhow::{Result, bail};
+use freehold_node::{Clock, Network, NetworkConfig, NewNetwork, create_network, read_genesis};
+use freehold_primitives::{Blob, Genesis, TrustDomain, TrustRoot};
+use rand::{rand_core::UnwrapErr, rngs::SysRng};
+
+use crate::accounts;
+
+/// What a network must be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) chain_id: u64,
+    pub(crate) validators: u32,
+}
+
+/// Whether a genesis was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Made,
+    Resumed,
+}
+
+/// Reads the network of a folder, or makes it.
+pub(crate) fn open_or_make(folder: &Path, wanted: Wanted) -> Result<(Genesis, Origin)> {
+    if let Some(genesis) = read_genesis(folder)? {
+        if genesis.chain_id != wanted.chain_id {
+            bail!(
+                "{} holds the chain {}, not {}: choose another --data-dir, or --chain-id {}",
+                folder.display(),
+                genesis.chain_id,
+                wanted.chain_id,
+                genesis.chain_id
+            );
+        }
+        if genesis.validators.len() != wanted.validators as usize {
+            bail!(
+                "{} holds a network of {} validators, not {}: choose another --data-dir, or --validators {}",
+                folder.display(),
+                genesis.validators.len(),
+                wanted.validators,
+                genesis.validators.len()
+            );
+        }
+        return Ok((genesis, Origin::Resumed));
+    }
+    if !(wanted.validators == 1 || wanted.validators >= 4) {
+        bail!("--validators must be 1, or 4 and more: {} tolerate no more faults than 1", wanted.validators);
+    }
+    let new = NewNetwork {
+        chain_id: wanted.chain_id,
+        validators: wanted.validators,
+        timestamp_ms: Clock::system().now_ms(),
+        trust_roots: vec![TrustRoot {
+            domain: TrustDomain::Emulated,
+            certificate: Blob(freehold_emulator::root_certificate(&freehold_emulator::DEVELOPMENT_SEED)),
+        }],
+        allocations: accounts::allocations()?,
+    };
+    Ok((create_network(folder, &new, &mut UnwrapErr(SysRng))?, Origin::Made))
+}
+
+/// Starts all validators of a folder's network in this process.
+pub(crate) async fn start(folder: &Path, genesis: Genesis, rpc: SocketAddr) -> Result<Network> {
+    let config = NetworkConfig { folder: folder.to_path_buf(), genesis, rpc, clock: Clock::system() };
+    Ok(Network::start(config).await?)
+}

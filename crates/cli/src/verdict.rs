@@ -1,0 +1,44 @@
+//! How a verdict is shown: a line for each link, and what it means in a sentence.
+
+use freehold_verify::{LinkStatus, ValidNow, Verdict};
+
+use crate::output::Output;
+
+/// Shows a verdict.
+pub(crate) fn show(verdict: &Verdict, output: Output) {
+    if output.is_json() {
+        output.line(&verdict.to_json());
+        return;
+    }
+    for report in verdict.links() {
+        let mark = match report.status {
+            LinkStatus::Ok => "ok     ",
+            LinkStatus::Skipped(_) => "skipped",
+            _ => "FAILED ",
+        };
+        output.text(&format!("  {mark} {:<12} {}", report.link.as_str(), report.reason()));
+    }
+    for objection in verdict.objections() {
+        output.text(&format!("  refused: {objection}"));
+    }
+    output.text(&sentence(verdict));
+}
+
+/// What the verdict means, in words.
+pub(crate) fn sentence(verdict: &Verdict) -> String {
+    if !verdict.is_valid() {
+        return "refused: this proof does not show what it claims".to_owned();
+    }
+    let Some(claims) = verdict.claims() else { return "valid".to_owned() };
+    let hardware = match claims.trust_domain.as_str() {
+        "emulated" => "an EMULATED enclave, which protects nothing".to_owned(),
+        domain => format!("a TEE that {domain} vouches for"),
+    };
+    let now = match claims.valid_now {
+        ValidNow::Yes => "still registered",
+        ValidNow::No => "NOT registered any more",
+        ValidNow::Unknown => "of unknown standing now (a newer header would tell)",
+    };
+    let taint = if claims.tainted.is_empty() { "" } else { "; TAINTED since: see tainted in --json" };
+    format!("valid: {} answered in {hardware}; the instance is {now}{taint}", claims.model.name)
+}
