@@ -12,7 +12,7 @@ use crate::{
     block::{Parent, block_context},
     context::ChainContext,
     error::LedgerError,
-    state::{StateTree, TreeView},
+    state::{StateTree, TreeView, read_account},
 };
 
 /// Rounds of the search for the least gas limit: 2²⁴ has 24 bits.
@@ -74,6 +74,8 @@ pub fn call(
         data: request.data.clone(),
         access_list: request.access_list.clone(),
         chain_id: Some(ctx.chain_id()),
+        // Not checked, but what a call makes is named after it.
+        nonce: read_account(state, &request.from).map_err(LedgerError::from)?.nonce,
         ..TxEnv::default()
     };
     match simulate(next_block(ctx, parent.header), ctx.modules(), &view, tx) {
