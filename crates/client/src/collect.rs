@@ -36,8 +36,8 @@ const CERTIFICATE_WAIT: Duration = Duration::from_secs(10);
 #[non_exhaustive]
 pub enum CollectError {
     /// The node gave no usable answer.
-    #[error(transparent)]
-    Node(#[from] NodeError),
+    #[error("{0}")]
+    Node(#[source] Box<NodeError>),
     /// The chain knows no such entry.
     #[error("the node's state holds no {0} entry")]
     NoEntry(&'static str),
@@ -56,6 +56,12 @@ pub enum CollectError {
     /// No registration in the block that the entry names.
     #[error("block {0} holds no registration of this instance: ask a node that keeps old blocks")]
     NoRegistration(Height),
+}
+
+impl From<NodeError> for CollectError {
+    fn from(source: NodeError) -> Self {
+        Self::Node(Box::new(source))
+    }
 }
 
 /// A leaf with its content.

@@ -14,13 +14,13 @@ use crate::{collect::CollectError, exchange::ExchangeError, report::ReportError}
 pub enum AskError {
     /// The node gave no usable answer.
     #[error("the node: {0}; is the network up? `freehold status` tells")]
-    Node(#[from] NodeError),
+    Node(#[source] Box<NodeError>),
     /// The app gave no usable answer.
     #[error("the app: {0}; is it up? `freehold status` tells")]
-    Http(#[from] HttpError),
+    Http(#[source] Box<HttpError>),
     /// The chain's answers do not hold under the network key.
     #[error("{0}; ask another node, or check --network-key")]
-    Chain(#[from] VerifiedError),
+    Chain(#[source] Box<VerifiedError>),
     /// The instance's report cannot be read.
     #[error("{0}; nothing was sent")]
     Report(#[from] ReportError),
@@ -75,14 +75,31 @@ pub enum AskError {
     OtherReceipt(&'static str),
     /// The parts of the proof cannot be had.
     #[error("the proof is not complete: {0}")]
-    Collect(#[from] CollectError),
+    Collect(#[source] Box<CollectError>),
     /// The proof cannot be written.
     #[error("the proof cannot be written: {0}")]
     Document(#[from] DocumentError),
     /// Never with our own options, which name no header file.
-    #[error(transparent)]
-    HeaderFile(#[from] HeaderFileError),
+    #[error("{0}")]
+    HeaderFile(#[source] Box<HeaderFileError>),
     /// The system gives no randomness.
     #[error("the system gives no randomness")]
     Randomness,
 }
+
+macro_rules! boxed {
+    ($($variant:ident($source:ty)),*) => {$(
+        impl From<$source> for AskError {
+            fn from(source: $source) -> Self {
+                Self::$variant(Box::new(source))
+            }
+        }
+    )*};
+}
+boxed!(
+    Node(NodeError),
+    Http(HttpError),
+    Chain(VerifiedError),
+    Collect(CollectError),
+    HeaderFile(HeaderFileError)
+);

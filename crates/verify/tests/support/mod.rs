@@ -8,14 +8,14 @@ mod tree;
 use alloy_consensus::Header;
 use freehold_attestation::development_policy;
 use freehold_crypto::{
-    AccountKey, Ed25519Secret, MerkleTree, content_digest, genesis_hash, keyset_digest, leaf_hash, report_data, sha256,
+    AccountKey, Ed25519Secret, HpkeSecret, MerkleTree, content_digest, genesis_hash, keyset_digest, leaf_hash, report_data, sha256,
     subject_digest, to_jcs,
 };
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, Platform, TdReport};
 use freehold_primitives::{
     ACI_VERSION, Account, AppId, AppPolicy, Blob, BlockMoment, Canonical, Digest, Event, EvidenceKind, G1Point,
     Genesis, KeyCeremony, Keyset, NetworkKey, RECEIPT_KEY_ID, Receipt, Registration, Sampling, SubjectBody, TlsKey,
-    TrustDomain, TrustRoot, X25519Key,
+    TrustDomain, TrustRoot,
     entries::{AnchorEntry, AppEntry, ClosedCode, DenyEntry, DenySubject, InstanceEntry},
 };
 use freehold_verify::{
@@ -27,16 +27,27 @@ use freehold_verify::{
 pub(crate) use network::Network;
 pub(crate) use tree::TestTree;
 
-/// Time of block 0.
+/// Time of block 0, unless a test binary chooses another.
 pub(crate) const GENESIS_TIME: u64 = 1_795_000_000;
-/// Height that the receipt names; block `h` has time `GENESIS_TIME + h`.
+
+static CHOSEN_TIME: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+
+/// Chooses the time of block 0 for this process, once.
+pub(crate) fn choose_genesis_time(unix_s: u64) {
+    CHOSEN_TIME.get_or_init(|| unix_s);
+}
+
+/// Time of block 0.
+pub(crate) fn genesis_time() -> u64 {
+    *CHOSEN_TIME.get_or_init(|| GENESIS_TIME)
+}
+
+/// Height that the receipt names; block `h` has time `genesis_time() + h`.
 pub(crate) const RECEIPT_HEIGHT: u64 = 40;
 /// Height that anchors it.
 pub(crate) const ANCHOR_HEIGHT: u64 = 42;
 /// Height whose state is proven.
 pub(crate) const STATE_HEIGHT: u64 = 45;
-/// End of the lease.
-pub(crate) const EXPIRES_AT: u64 = GENESIS_TIME + 600;
 /// What was asked.
 pub(crate) const REQUEST: &str = r#"{"messages":[{"content":"Why is the sky blue?","role":"user"}],"stream":true}"#;
 /// What was answered.
@@ -82,16 +93,19 @@ pub(crate) struct Made {
     app: AppEntry,
 }
 
-struct Instance {
-    account: AccountKey,
-    receipt_key: Ed25519Secret,
-    subject: SubjectBody,
-    keyset: Keyset,
-    evidence: Vec<u8>,
-    collateral: Vec<u8>,
-    registration: Registration,
-    entry: InstanceEntry,
-    app: AppEntry,
+/// A registered instance with its secrets.
+pub(crate) struct Instance {
+    pub(crate) account: AccountKey,
+    pub(crate) receipt_key: Ed25519Secret,
+    pub(crate) hpke: HpkeSecret,
+    pub(crate) td: TdReport,
+    pub(crate) subject: SubjectBody,
+    pub(crate) keyset: Keyset,
+    pub(crate) evidence: Vec<u8>,
+    pub(crate) collateral: Vec<u8>,
+    pub(crate) registration: Registration,
+    pub(crate) entry: InstanceEntry,
+    pub(crate) app: AppEntry,
 }
 
 /// The ordinary proof.
@@ -167,11 +181,11 @@ fn hexed(headers: Vec<Vec<u8>>) -> Vec<freehold_verify::LowerHex> {
     headers.into_iter().map(Into::into).collect()
 }
 
-fn genesis(network: &Network) -> Genesis {
+pub(crate) fn genesis(network: &Network) -> Genesis {
     Genesis {
         chain_id: network::CHAIN_ID,
         production: false,
-        timestamp_ms: GENESIS_TIME * 1000,
+        timestamp_ms: genesis_time() * 1000,
         epoch_s: 600,
         lease_s: 600,
         validators: Vec::new(),
@@ -187,11 +201,11 @@ fn genesis(network: &Network) -> Genesis {
 }
 
 /// The block at `height` on top of a parent that is fixed by the height; runs start with it.
-fn block(height: u64, state_root: Digest) -> Header {
+pub(crate) fn block(height: u64, state_root: Digest) -> Header {
     Header {
         parent_hash: sha256(&height.to_be_bytes()).0.into(),
         number: height,
-        timestamp: GENESIS_TIME + height,
+        timestamp: genesis_time() + height,
         state_root: state_root.0.into(),
         gas_limit: 60_000_000,
         base_fee_per_gas: Some(1_000_000_000),
@@ -204,12 +218,12 @@ fn block(height: u64, state_root: Digest) -> Header {
     }
 }
 
-fn moment(header: &Header) -> BlockMoment {
+pub(crate) fn moment(header: &Header) -> BlockMoment {
     BlockMoment { height: header.number, block_hash: Digest(header.hash_slow().0), time_unix_s: header.timestamp }
 }
 
 /// `count` headers from `height` on; the first has `state_root`.
-fn headers(height: u64, count: u64, state_root: Digest) -> Vec<Header> {
+pub(crate) fn headers(height: u64, count: u64, state_root: Digest) -> Vec<Header> {
     let mut run = vec![block(height, state_root)];
     for next in height + 1..height + count {
         let parent = run.last().unwrap().hash_slow();
@@ -218,9 +232,10 @@ fn headers(height: u64, count: u64, state_root: Digest) -> Vec<Header> {
     run
 }
 
-fn instance(plan: &Plan, genesis_hash: Digest) -> Instance {
+pub(crate) fn instance(plan: &Plan, genesis_hash: Digest) -> Instance {
     let account = AccountKey::from_bytes(&[7; 32]).unwrap();
     let receipt_key = Ed25519Secret::from_seed(&[8; 32]);
+    let hpke = HpkeSecret::from_bytes(&[2; 32]);
     let subject = SubjectBody {
         chain_id: network::CHAIN_ID,
         genesis_hash,
@@ -232,9 +247,9 @@ fn instance(plan: &Plan, genesis_hash: Digest) -> Instance {
     };
     let keyset = Keyset {
         subject: subject_digest(&subject),
-        not_after: GENESIS_TIME + 30 * 86_400,
+        not_after: genesis_time() + 30 * 86_400,
         receipt_key: receipt_key.public(),
-        hpke_key: X25519Key([2; 32]),
+        hpke_key: hpke.public(),
         tls_keys: vec![TlsKey { domain: "api.example.com".to_owned(), spki_sha256: Digest([1; 32]) }],
     };
     let nonce = Digest([0x77; 32]);
@@ -243,7 +258,7 @@ fn instance(plan: &Plan, genesis_hash: Digest) -> Instance {
     let platform = Platform::new(&DEVELOPMENT_SEED);
     let quoted = if plan.stale_quote { Digest([0x78; 32]) } else { nonce };
     let evidence = platform.quote_v4(&td, &report_data(&keyset_digest(&keyset), Some(&quoted)));
-    let collateral = platform.collateral(GENESIS_TIME);
+    let collateral = platform.collateral(genesis_time());
     let mut measurement = td.measurement();
     if plan.other_measurement {
         measurement.mrtd.0[0] ^= 1;
@@ -260,7 +275,7 @@ fn instance(plan: &Plan, genesis_hash: Digest) -> Instance {
         lease_s: 600,
     };
     let roots = [TrustRoot { domain: TrustDomain::Emulated, certificate: Blob(platform.root_certificate()) }];
-    let claims = freehold_attestation::claims(&evidence, &collateral, &roots, GENESIS_TIME + 10).unwrap();
+    let claims = freehold_attestation::claims(&evidence, &collateral, &roots, genesis_time() + 10).unwrap();
     let entry = InstanceEntry {
         instance_id: keyset.subject,
         app_id: subject.app_id,
@@ -274,7 +289,7 @@ fn instance(plan: &Plan, genesis_hash: Digest) -> Instance {
         collateral_digest: content_digest(&collateral),
         nonce_height: 8,
         nonce,
-        judged_at_unix_s: GENESIS_TIME + 10,
+        judged_at_unix_s: genesis_time() + 10,
         trust_domain: TrustDomain::Emulated,
         measurement: td.measurement(),
         tcb_status: claims.tcb_status(),
@@ -282,11 +297,11 @@ fn instance(plan: &Plan, genesis_hash: Digest) -> Instance {
         fmspc: claims.fmspc(),
         opened_at: plan.opened_at.unwrap_or(10),
         renewed_at: 10,
-        expires_at: plan.expires_at.unwrap_or(EXPIRES_AT),
+        expires_at: plan.expires_at.unwrap_or(genesis_time() + 600),
         closed_at: plan.closed_at,
         closed_code: plan.closed_at.map(|_| ClosedCode::Denied),
     };
-    Instance { account, receipt_key, subject, keyset, evidence, collateral, registration, entry, app }
+    Instance { account, receipt_key, hpke, td, subject, keyset, evidence, collateral, registration, entry, app }
 }
 
 fn app(plan: &Plan, subject: &SubjectBody, evidence: freehold_primitives::EvidencePolicy) -> AppEntry {
@@ -364,7 +379,7 @@ fn anchor(plan: &Plan, instance: &Instance, leaf: Digest) -> (AnchorEntry, Vec<D
         root: log.root(),
         anchored_by: if plan.adopted { Digest([0x66; 32]) } else { instance_id },
         height: ANCHOR_HEIGHT,
-        time_unix_s: GENESIS_TIME + ANCHOR_HEIGHT,
+        time_unix_s: genesis_time() + ANCHOR_HEIGHT,
     };
     (entry, log.inclusion_path(2, 5).unwrap())
 }
@@ -385,26 +400,36 @@ fn deny_entry(instance: &InstanceEntry, kind: DenySubject) -> (EntryKey, DenyEnt
     (key, entry)
 }
 
-fn state(plan: &Plan, instance: &Instance, anchor: Option<&AnchorEntry>) -> (StateProofSection, Digest) {
+/// The state of the chain: the instance, its app, its anchor, and leaves of others.
+pub(crate) fn state_tree(plan: &Plan, instance: &Instance, anchor: Option<&AnchorEntry>) -> TestTree {
     let entry = &instance.entry;
     let mut tree = TestTree::default();
     tree.entry(&EntryKey::Instance(entry.instance_id), entry);
-    let version = AppEntry { closed_at: None, ..instance.app.clone() };
-    tree.entry(&EntryKey::AppVersion(entry.app_id, 1), &version);
+    tree.entry(&EntryKey::AppVersion(entry.app_id, 1), &opened(&instance.app));
     tree.entry(&EntryKey::App(entry.app_id), &instance.app);
-    let anchor_key = EntryKey::Anchor(entry.instance_id, 3);
     if let Some(anchor) = anchor {
-        tree.entry(&anchor_key, anchor);
+        tree.entry(&EntryKey::Anchor(entry.instance_id, anchor.index), anchor);
     }
     for &kind in &plan.denied {
         let (key, denied) = deny_entry(entry, kind);
         tree.entry(&key, &denied);
     }
     tree.fill(11);
+    tree
+}
+
+fn opened(app: &AppEntry) -> AppEntry {
+    AppEntry { closed_at: None, ..app.clone() }
+}
+
+fn state(plan: &Plan, instance: &Instance, anchor: Option<&AnchorEntry>) -> (StateProofSection, Digest) {
+    let entry = &instance.entry;
+    let tree = state_tree(plan, instance, anchor);
+    let anchor_key = EntryKey::Anchor(entry.instance_id, 3);
     let section = StateProofSection {
         anchor: anchor.map(|anchor| proof(&tree, &anchor_key, anchor)),
         app: proof(&tree, &EntryKey::App(entry.app_id), &instance.app),
-        app_version: proof(&tree, &EntryKey::AppVersion(entry.app_id, 1), &version),
+        app_version: proof(&tree, &EntryKey::AppVersion(entry.app_id, 1), &opened(&instance.app)),
         denied: denied(&tree, entry, &plan.denied),
         height: plan.state_height.unwrap_or(STATE_HEIGHT),
         instance: proof(&tree, &EntryKey::Instance(entry.instance_id), entry),

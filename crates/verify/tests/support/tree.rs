@@ -11,6 +11,7 @@ use freehold_verify::EntryKey;
 #[derive(Default)]
 pub(crate) struct TestTree {
     leaves: BTreeMap<Digest, Vec<u8>>,
+    contents: BTreeMap<Digest, Vec<u8>>,
 }
 
 struct Node {
@@ -22,7 +23,10 @@ struct Node {
 impl TestTree {
     /// Puts an entry into its slot.
     pub(crate) fn entry<T: Canonical>(&mut self, key: &EntryKey, entry: &T) {
-        self.leaves.insert(tree_key(key), content_digest(&entry.to_canonical()).0.to_vec());
+        let content = entry.to_canonical();
+        let digest = content_digest(&content);
+        self.leaves.insert(tree_key(key), digest.0.to_vec());
+        self.contents.insert(digest, content);
     }
 
     /// Puts unrelated leaves in.
@@ -45,7 +49,21 @@ impl TestTree {
 
     /// Proof of what `key` holds.
     pub(crate) fn prove(&self, key: &EntryKey) -> Vec<u8> {
-        let key = tree_key(key);
+        self.prove_key(tree_key(key))
+    }
+
+    /// What a tree key holds.
+    pub(crate) fn value(&self, key: &Digest) -> Option<&[u8]> {
+        self.leaves.get(key).map(Vec::as_slice)
+    }
+
+    /// Content of an entry, by its digest.
+    pub(crate) fn content(&self, digest: &Digest) -> Option<&[u8]> {
+        self.contents.get(digest).map(Vec::as_slice)
+    }
+
+    /// Proof of what a tree key holds.
+    pub(crate) fn prove_key(&self, key: Digest) -> Vec<u8> {
         let keys: Vec<&Digest> = self.leaves.keys().collect();
         let next = |location: usize| *keys[(location + 1) % keys.len()];
         let (location, claim) = match keys.binary_search(&&key) {
