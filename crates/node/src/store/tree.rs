@@ -82,8 +82,8 @@ pub enum TreeError {
     },
     /// The engine failed: the disk is full or damaged, or the files are.
     #[error(
-        "the state store failed: {0}. Check the disk; if its files are damaged, move the validator's store folder away \
-         and start again"
+        "the state store failed: {0}. Check the disk. If its files are damaged, move the folder `state` of this validator \
+         away and start again: the state is made anew from the stored payloads"
     )]
     Engine(#[from] Box<qmdb::Error<mmr::Family>>),
 }
@@ -225,11 +225,7 @@ impl QmdbTree {
     /// # Errors
     /// [`TreeError::Applied`], [`TreeError::Gap`], [`TreeError::Twice`], [`TreeError::Value`]: nothing has changed;
     /// [`TreeError::Closed`], [`TreeError::Engine`]: the store is closed from now on.
-    pub fn apply_writes(
-        &mut self,
-        height: Height,
-        writes: &[Write],
-    ) -> Result<Arc<WriteSet>, TreeError> {
+    pub fn apply_writes(&mut self, height: Height, writes: &[Write]) -> Result<Arc<WriteSet>, TreeError> {
         self.reader.ask(|reply| Command::Apply(height, writes.to_vec(), reply))
     }
 

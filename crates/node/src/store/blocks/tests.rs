@@ -216,6 +216,19 @@ fn finality_finds_the_first_certified_payload_that_covers_a_block() {
 }
 
 #[test]
+fn a_seed_that_comes_later_is_added() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::open(folder.path());
+    let known = payload(&node.head(), 2);
+    let unknown = PayloadRow { seed: None, certificate: None, ..known.clone() };
+    node.blocks.store_payload(&unknown, Durable::Now).unwrap();
+    assert_eq!(node.blocks.payload(1).unwrap(), Some(unknown.clone()));
+    node.blocks.store_payload(&known, Durable::Now).unwrap();
+    node.blocks.store_payload(&unknown, Durable::Now).unwrap();
+    assert_eq!(node.blocks.payload(1).unwrap(), Some(known));
+}
+
+#[test]
 fn logs_by_address_and_topic() {
     let folder = tempfile::tempdir().unwrap();
     let mut node = Node::open(folder.path());
