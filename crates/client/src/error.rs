@@ -96,10 +96,4 @@ macro_rules! boxed {
         }
     )*};
 }
-boxed!(
-    Node(NodeError),
-    Http(HttpError),
-    Chain(VerifiedError),
-    Collect(CollectError),
-    HeaderFile(HeaderFileError)
-);
+boxed!(Node(NodeError), Http(HttpError), Chain(VerifiedError), Collect(CollectError), HeaderFile(HeaderFileError));

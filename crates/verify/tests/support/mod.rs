@@ -8,8 +8,8 @@ mod tree;
 use alloy_consensus::Header;
 use freehold_attestation::development_policy;
 use freehold_crypto::{
-    AccountKey, Ed25519Secret, HpkeSecret, MerkleTree, content_digest, genesis_hash, keyset_digest, leaf_hash, report_data, sha256,
-    subject_digest, to_jcs,
+    AccountKey, Ed25519Secret, HpkeSecret, MerkleTree, content_digest, genesis_hash, keyset_digest, leaf_hash,
+    report_data, sha256, subject_digest, to_jcs,
 };
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, Platform, TdReport};
 use freehold_primitives::{
