@@ -78,8 +78,7 @@ fn cached(path: &Path, source_sha256: Digest) -> Option<ModelBytes> {
 fn store(path: &Path, source_sha256: Digest, model: &ModelBytes) -> std::io::Result<()> {
     let (file, record) = cache_paths(path);
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    let document =
-        Record { converter: CONVERTER.to_owned(), source_sha256, converted_sha256: sha256(&model.bytes) };
+    let document = Record { converter: CONVERTER.to_owned(), source_sha256, converted_sha256: sha256(&model.bytes) };
     for (target, bytes) in [(&file, model.bytes.as_slice()), (&record, serde_json::to_vec(&document)?.as_slice())] {
         let mut draft = tempfile::NamedTempFile::new_in(folder)?;
         std::io::Write::write_all(&mut draft, bytes)?;

@@ -185,7 +185,11 @@ impl Engine {
         if let Some(known) = models::find(name)
             && known.sha256 != source_sha256
         {
-            return Err(EngineError::WrongModel { name: name.to_owned(), expected: known.sha256, found: source_sha256 });
+            return Err(EngineError::WrongModel {
+                name: name.to_owned(),
+                expected: known.sha256,
+                found: source_sha256,
+            });
         }
         let tokenizer = Tokenizer::new(&model)?;
         let template =

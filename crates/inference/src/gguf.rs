@@ -296,12 +296,7 @@ impl ModelBytes {
             }
             let runs = matches!(
                 dtype,
-                GgmlDType::Q4K
-                    | GgmlDType::Q6K
-                    | GgmlDType::Q8_0
-                    | GgmlDType::Q4_0
-                    | GgmlDType::F16
-                    | GgmlDType::F32
+                GgmlDType::Q4K | GgmlDType::Q6K | GgmlDType::Q8_0 | GgmlDType::Q4_0 | GgmlDType::F16 | GgmlDType::F32
             ) || needs_conversion(dtype);
             if !runs || (norm && dtype != GgmlDType::F32 && dtype != GgmlDType::F16) {
                 return Err(GgufError::Quantisation { tensor: name.clone(), dtype: dtype_name(dtype).to_owned() });

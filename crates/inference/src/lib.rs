@@ -16,10 +16,11 @@ pub use engine::{
     ModelIdentity, Outcome, PREFILL_CHUNK, PROFILE_GREEDY, SEED_MAX, Step, default_threads, environment,
 };
 pub use gguf::{Architecture, Dimensions, GgufError, MODEL_BYTES_MAX};
-pub use models::{DEFAULT_MODEL, KnownModel, MODELS, Source, find as find_model};
+pub use models::{DEFAULT_MODEL, KnownModel, MODELS, Source, find as find_model, kernel_choice};
 pub use pull::{Progress, PullError, Stage, default_model_folder, is_present, model_path, pull};
 pub use server::{
-    BODY_BYTES_MAX, CONNECTIONS_MAX, Config, MESSAGES_MAX, QUEUE_MAX, STOP_BYTES_MAX, STOPS_MAX, STREAM_INTERVAL_TOKENS, ServeError, run,
+    BODY_BYTES_MAX, CONNECTIONS_MAX, Config, MESSAGES_MAX, QUEUE_MAX, STOP_BYTES_MAX, STOPS_MAX,
+    STREAM_INTERVAL_TOKENS, ServeError, run,
 };
 pub use template::{Message, PROMPT_BYTES_MAX, Template, TemplateError};
 pub use tokenizer::{Tokenizer, TokenizerError};

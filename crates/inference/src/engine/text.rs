@@ -12,7 +12,12 @@ pub(crate) struct TextBuilder {
 
 impl TextBuilder {
     pub(crate) fn new(stops: Vec<String>) -> Self {
-        Self { stops: stops.into_iter().filter(|stop| !stop.is_empty()).collect(), partial: Vec::new(), held: String::new(), stopped: false }
+        Self {
+            stops: stops.into_iter().filter(|stop| !stop.is_empty()).collect(),
+            partial: Vec::new(),
+            held: String::new(),
+            stopped: false,
+        }
     }
 
     /// Whether a stop string has been met.

@@ -125,11 +125,7 @@ fn receipt_fault(error: &HttpError) -> ApiError {
 }
 
 /// `GET /v1/aci/receipts/{id}`, by receipt id or completion id.
-pub(super) async fn receipt(
-    State(service): State<Arc<Service>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Answer {
+pub(super) async fn receipt(State(service): State<Arc<Service>>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
     check_id(&id)?;
     let stored = service.local.receipt(&id).await.map_err(|error| receipt_fault(&error))?;
     check_access(&headers, stored.access)?;

@@ -93,8 +93,7 @@ impl ApiError {
 
     /// The body.
     pub(crate) fn body(&self) -> Vec<u8> {
-        let error =
-            json!({"message": self.message, "type": self.kind, "param": self.param, "code": self.code});
+        let error = json!({"message": self.message, "type": self.kind, "param": self.param, "code": self.code});
         json!({ "error": error }).to_string().into_bytes()
     }
 }

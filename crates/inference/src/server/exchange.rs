@@ -8,7 +8,7 @@ use axum::{
 use bytes::Bytes;
 use freehold_crypto::{EhbpError, ExportedSecret, FrameReader, ResponseSealer};
 use freehold_primitives::{Digest, Event, Sampling};
-use freehold_rpc::{AppendReceipt, Base64Text, BareHex, HpkeOpen, HttpError, LocalClient};
+use freehold_rpc::{AppendReceipt, BareHex, Base64Text, HpkeOpen, HttpError, LocalClient};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use rand::Rng as _;
 
@@ -198,7 +198,11 @@ async fn open(local: &LocalClient, enc: &[u8; 32], raw: &[u8]) -> Result<(Vec<u8
         }
         Err(error) => {
             tracing::warn!(%error, "the guest cannot open a body");
-            return Err(Early::Problem(StatusCode::INTERNAL_SERVER_ERROR, "about:blank", "the body cannot be opened now"));
+            return Err(Early::Problem(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "about:blank",
+                "the body cannot be opened now",
+            ));
         }
     };
     let secret: [u8; 32] = opened.exported_secret.0.as_slice().try_into().map_err(|_| {
@@ -237,7 +241,12 @@ impl Exchange {
     }
 
     /// Puts the receipt into the guest's log; returns once it is durable.
-    pub(super) async fn append(self, local: &LocalClient, engine: &Engine, work: Option<Work>) -> Result<(), HttpError> {
+    pub(super) async fn append(
+        self,
+        local: &LocalClient,
+        engine: &Engine,
+        work: Option<Work>,
+    ) -> Result<(), HttpError> {
         let receipt = self.into_receipt(engine, work);
         local.append_receipt(&receipt).await.map(drop)
     }

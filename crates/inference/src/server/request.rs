@@ -67,7 +67,8 @@ pub(crate) fn model_of(body: &Value) -> Option<String> {
 pub(crate) fn read(body: &Value) -> Result<ChatRequest, ApiError> {
     let body = body.as_object().ok_or_else(|| ApiError::malformed("The body is no JSON object."))?;
     refuse_unsupported(body)?;
-    let model = body.get("model").and_then(Value::as_str).filter(|name| !name.is_empty() && name.len() <= MODEL_NAME_MAX);
+    let model =
+        body.get("model").and_then(Value::as_str).filter(|name| !name.is_empty() && name.len() <= MODEL_NAME_MAX);
     let model = model.ok_or_else(|| ApiError::invalid("model", "`model` must name a model."))?.to_owned();
     let stream = boolean(body, "stream")?.unwrap_or(false);
     Ok(ChatRequest {
@@ -149,7 +150,10 @@ fn read_message(index: usize, message: &Value) -> Result<Message, ApiError> {
         }
     };
     for member in ["tool_calls", "function_call", "audio"] {
-        if fields.get(member).is_some_and(|value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty())) {
+        if fields
+            .get(member)
+            .is_some_and(|value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()))
+        {
             let message = format!("`{member}` is not supported here.");
             return Err(ApiError::invalid(param(&format!(".{member}")), message).with_code("unsupported_parameter"));
         }
@@ -254,7 +258,10 @@ fn thousandths(body: &Map<String, Value>, name: &str, most: u32) -> Result<Optio
             Some(number) if (0.0..=f64::from(most) / 1000.0).contains(&number) => {
                 Ok(Some((number * 1000.0).round() as u32))
             }
-            _ => Err(ApiError::invalid(name, format!("`{name}` must be a number from 0 to {}.", f64::from(most) / 1000.0))),
+            _ => Err(ApiError::invalid(
+                name,
+                format!("`{name}` must be a number from 0 to {}.", f64::from(most) / 1000.0),
+            )),
         },
     }
 }

@@ -25,7 +25,10 @@ fn broken_bytes_become_the_replacement_character() {
 
 #[test]
 fn stop_strings_never_leave_in_part() {
-    assert_eq!(run(&["###"], &[b"one #", b"#", b"# two"]), (vec!["one ".into(), String::new(), String::new(), String::new()], true));
+    assert_eq!(
+        run(&["###"], &[b"one #", b"#", b"# two"]),
+        (vec!["one ".into(), String::new(), String::new(), String::new()], true)
+    );
     assert_eq!(run(&["###"], &[b"one #", b"#", b"two"]).0, ["one ", "", "##two", ""]);
     assert_eq!(run(&["END"], &[b"xE", b"N"]).0, ["x", "", "EN"]);
     assert_eq!(run(&["b", "ab"], &[b"xab"]).0, ["x", ""]);

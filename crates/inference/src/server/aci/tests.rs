@@ -12,7 +12,8 @@ fn a_nonce_is_64_lower_case_hex_digits_once() {
     assert_eq!(read_nonce("").unwrap(), None);
     assert_eq!(read_nonce("other=1").unwrap(), None);
     assert_eq!(read_nonce(&format!("nonce={good}")).unwrap().unwrap().to_string(), good);
-    let bad = ["nonce", "nonce=", "nonce=00", &format!("nonce={}", good.to_uppercase()), &format!("nonce=0x{}", &good[2..])];
+    let bad =
+        ["nonce", "nonce=", "nonce=00", &format!("nonce={}", good.to_uppercase()), &format!("nonce=0x{}", &good[2..])];
     for query in bad {
         assert_eq!(read_nonce(query).unwrap_err().status.as_u16(), 400, "{query}");
     }
