@@ -36,7 +36,9 @@ const MAILBOX: NonZeroUsize = NZUsize!(1_024);
 /// First gossip channel; the engine's own stand below.
 const GOSSIP_CHANNEL_FIRST: u64 = 16;
 /// How often the start looks whether peers have come.
-const WARM_UP_STEP: Duration = Duration::from_millis(20);
+const WARM_UP_STEP: Duration = Duration::from_millis(10);
+/// How long a connected quorum waits for the rest.
+const STRAGGLER_WAIT: Duration = Duration::from_millis(500);
 
 type Handshake = Cups<Sake<ed25519::PrivateKey>, ChaCha20Poly1305>;
 /// Peers and their standing.
@@ -73,15 +75,22 @@ pub(crate) fn open<E: Runtime>(context: &E, config: &Validator, namespace: &[u8]
     Channels { votes, certificates, rounds, backfill, blocks, oracle, task }
 }
 
-/// Waits until a quorum is connected, or the warm-up is over: a vote sent to nobody costs a timeout.
+/// Waits until all peers are connected, or a quorum is and a moment has passed, or the warm-up is over: a vote sent to
+/// nobody costs a timeout.
 pub(crate) async fn warm_up<E: Runtime>(context: &E, config: &Validator, channel: &Channel<E>) {
-    let validators = config.genesis.validators.len();
-    let needed = validators - (validators - 1) / 3 - 1;
-    let deadline = context.current() + config.timers.warm_up;
+    let others = config.genesis.validators.len() - 1;
+    let quorum = others - others / 3;
+    let start = context.current();
+    let mut quorum_at = None;
     let mut sender = channel.0.clone();
-    while context.current() < deadline {
-        let connected = sender.check(Recipients::All).map_or(needed, |checked| checked.recipients().len());
-        if connected >= needed {
+    loop {
+        let now = context.current();
+        let connected = sender.check(Recipients::All).map_or(others, |checked| checked.recipients().len());
+        if connected >= quorum {
+            quorum_at.get_or_insert(now);
+        }
+        let settled = quorum_at.is_some_and(|at| now >= at + STRAGGLER_WAIT);
+        if connected >= others || settled || now >= start + config.timers.warm_up {
             return;
         }
         context.sleep(WARM_UP_STEP).await;
@@ -118,7 +127,7 @@ fn settings(config: &Validator, namespace: &[u8]) -> lookup::Config<Handshake> {
     settings.tracked_peer_sets = NonZeroUsize::MIN;
     if config.reach == Reach::Local {
         settings.bypass_ip_check = true;
-        settings.peer_connection_cooldown = Duration::from_millis(250);
+        settings.peer_connection_cooldown = Duration::from_millis(50);
         settings.allowed_handshake_rate_per_ip = Quota::per_second(NZU32!(256));
         settings.allowed_handshake_rate_per_subnet = Quota::per_second(NZU32!(512));
         settings.dial_frequency = Duration::from_millis(50);

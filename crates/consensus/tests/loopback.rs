@@ -57,6 +57,7 @@ fn four_agree_and_print_latency() {
     });
     net.check_order();
     let mut seen = net.seen[0].lock().unwrap();
+    println!("first payload in view {}", seen.finals[&1].payload.head.view);
     println!("4 validators, 1 KiB: proposed to final and delivered p50 {:.1} ms", median(&mut seen.latencies));
     let (with, all) = (seen.finals.values().filter(|last| last.seed.is_some()).count(), seen.finals.len());
     assert!(with * 10 >= all * 9, "only {with} of {all} payloads came with their seed");

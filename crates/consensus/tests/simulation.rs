@@ -26,9 +26,9 @@ const COUNT: usize = 4;
 const LIMIT: Duration = Duration::from_secs(120);
 const START: Duration = Duration::from_secs(1_800_000_000);
 
-fn network(seed: u64) -> Net {
+fn network(count: u16, seed: u64) -> Net {
     let address = |index| SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000 + index));
-    Net::new(COUNT, seed, (0..COUNT as u16).map(address).collect())
+    Net::new(count.into(), seed, (0..count).map(address).collect())
 }
 
 fn runner(seed: u64) -> Runner {
@@ -48,7 +48,7 @@ fn seeds(count: u64, test: impl Fn(u64)) {
 
 async fn start_all(net: &Net, context: &Context) -> Vec<Option<ValidatorHandle>> {
     let mut handles = Vec::new();
-    for index in 0..COUNT {
+    for index in 0..net.identities.len() {
         handles.push(Some(net.start(context, index).await));
     }
     handles
@@ -63,7 +63,7 @@ fn order(net: &Net) -> Vec<(u64, String)> {
 #[test]
 fn one_seed_gives_one_history() {
     let history = || {
-        let net = network(11);
+        let net = network(4, 11);
         runner(11).start(async |context: Context| {
             let _handles = start_all(&net, &context).await;
             net.reach(&context, &[0, 1, 2, 3], 10, LIMIT).await;
@@ -77,7 +77,7 @@ fn one_seed_gives_one_history() {
 #[test]
 fn killed_validators_come_back() {
     seeds(4, |seed| {
-        let mut net = network(seed);
+        let mut net = network(4, seed);
         let mut rng = StdRng::seed_from_u64(seed);
         let net = runner(seed).start(async move |context: Context| {
             let mut handles = start_all(&net, &context).await;
@@ -99,35 +99,71 @@ fn killed_validators_come_back() {
     });
 }
 
-#[test]
-fn power_cuts_lose_nothing_final() {
-    seeds(3, |seed| {
-        let net = network(seed);
-        let mut rng = StdRng::seed_from_u64(seed);
-        let mut current = runner(seed);
-        for _ in 0..4 {
-            let moment = Duration::from_millis(rng.random_range(300..3_000));
-            let ((), checkpoint) = current.start_and_recover(async |context: Context| {
-                let handles = start_all(&net, &context).await;
-                context.sleep(moment).await;
-                std::mem::forget(handles);
-            });
-            net.check_order();
-            current = Runner::from(checkpoint);
-        }
-        let before = (0..COUNT).map(|index| net.height(index)).max().unwrap();
-        current.start(async |context: Context| {
-            let _handles = start_all(&net, &context).await;
-            net.reach(&context, &[0, 1, 2, 3], before + 10, LIMIT).await;
+/// Cuts the power of a network of `count` four times, and checks that it goes on with the same order.
+fn check_power_cuts(count: u16, seed: u64) {
+    let net = network(count, seed);
+    for knobs in &net.knobs {
+        knobs.pace_ms.store(20, Ordering::Relaxed);
+    }
+    let all: Vec<_> = (0..count.into()).collect();
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut current = runner(seed);
+    for _ in 0..4 {
+        let moment = Duration::from_millis(rng.random_range(300..3_000));
+        let ((), checkpoint) = current.start_and_recover(async |context: Context| {
+            let handles = start_all(&net, &context).await;
+            context.sleep(moment).await;
+            std::mem::forget(handles);
         });
         net.check_order();
+        current = Runner::from(checkpoint);
+    }
+    let before = all.iter().map(|index| net.height(*index)).max().unwrap();
+    assert!(before > 0, "nothing became final in four runs");
+    current.start(async |context: Context| {
+        let _handles = start_all(&net, &context).await;
+        net.reach(&context, &all, before + 10, LIMIT).await;
+    });
+    net.check_order();
+}
+
+#[test]
+fn power_cuts_lose_nothing_final() {
+    seeds(3, |seed| check_power_cuts(4, seed));
+}
+
+#[test]
+fn power_cuts_of_one_validator_alone() {
+    seeds(2, |seed| check_power_cuts(1, seed));
+}
+
+#[test]
+fn twin_of_a_validator_splits_nothing() {
+    seeds(3, |seed| {
+        // Two processes with one validator's keys, each with its own storage: they vote and propose against each other.
+        let (net, mut twin) = (network(4, seed), network(4, seed));
+        twin.addresses[3].set_port(20_900);
+        runner(seed).start(async |context: Context| {
+            let _handles = start_all(&net, &context).await;
+            let mut settings = twin.validator(3);
+            settings.partition = "twin".to_owned();
+            twin.knobs[3].bytes.store(64, Ordering::Relaxed);
+            let _twin = twin.start_with(&context, 3, settings).await;
+            net.reach(&context, &[0, 1, 2], 40, LIMIT).await;
+        });
+        // What the twin was given is part of the one order too.
+        net.check_order();
+        for (height, last) in &twin.seen[3].lock().unwrap().finals {
+            let honest = net.seen[0].lock().unwrap().finals.get(height).map(|last| last.digest);
+            assert!(honest.is_none_or(|digest| digest == last.digest), "two payloads at {height}");
+        }
     });
 }
 
 #[test]
 fn silent_and_refusing_minority_changes_no_order() {
     seeds(2, |seed| {
-        let net = network(seed);
+        let net = network(4, seed);
         let fault = usize::try_from(seed).unwrap() % COUNT;
         net.knobs[fault].silent.store(true, Ordering::Relaxed);
         net.knobs[fault].refuses.store(true, Ordering::Relaxed);

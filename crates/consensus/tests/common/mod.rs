@@ -191,13 +191,23 @@ impl Net {
 
     /// Starts validator `index` under `context`.
     pub async fn start<E: freehold_consensus::Runtime>(&self, context: &E, index: usize) -> ValidatorHandle {
+        self.start_with(context, index, self.validator(index)).await
+    }
+
+    /// Starts validator `index` under `context` with other settings.
+    pub async fn start_with<E: freehold_consensus::Runtime>(
+        &self,
+        context: &E,
+        index: usize,
+        settings: Validator,
+    ) -> ValidatorHandle {
         let application = Recorder {
             clock: Arc::new(context.child("clock")),
             seen: Arc::clone(&self.seen[index]),
             knobs: Arc::clone(&self.knobs[index]),
         };
         let context = context.child("node").with_attribute("index", index);
-        start(context, self.validator(index), application).await.unwrap()
+        start(context, settings, application).await.unwrap()
     }
 
     /// Heights that validator `index` has.
