@@ -46,6 +46,7 @@ pub fn chain_namespace(chain_id: u64, genesis_hash: &Digest) -> Vec<u8> {
 /// A network key that was decoded once, for callers that check many certificates.
 #[derive(Clone)]
 pub struct CertificateVerifier {
+    encoded: NetworkKey,
     key: G2,
     namespace: Vec<u8>,
 }
@@ -56,8 +57,8 @@ impl CertificateVerifier {
     /// # Errors
     /// [`CertificateError::NetworkKey`].
     pub fn new(key: &NetworkKey, namespace: &[u8]) -> Result<Self, CertificateError> {
-        let key = G2::decode(key).ok_or(CertificateError::NetworkKey)?;
-        Ok(Self { key, namespace: namespace.to_vec() })
+        let point = G2::decode(key).ok_or(CertificateError::NetworkKey)?;
+        Ok(Self { encoded: *key, key: point, namespace: namespace.to_vec() })
     }
 
     /// Checks both signatures of a certificate by one product of two pairings.
@@ -71,10 +72,9 @@ impl CertificateVerifier {
         let seed_message = self.hash(SEED_SUFFIX, &round_bytes(certificate.term, certificate.view));
 
         // The weight depends on everything that is checked, so that errors of the two equations cannot be made to cancel.
-        let key = self.key.encode();
         let rho = weight(&hash(
             "freehold certificate weight",
-            &[key.as_bytes(), &certificate.to_canonical(), &self.namespace],
+            &[self.encoded.as_bytes(), &certificate.to_canonical(), &self.namespace],
         ));
         let signatures = vote.add(&seed.mul_public(rho));
         let messages = vote_message.add(&seed_message.mul_public(rho));

@@ -44,6 +44,6 @@ pub use state_proof::{
 };
 pub use threshold::{
     CONTEXT_BYTES_MAX, Derivation, DerivedKey, ENCRYPTED_KEY_BYTES, ENCRYPTED_SHARE_BYTES, EncryptedKey,
-    EncryptedShare, KEY_INPUT, PointName, Polynomial, Share, THRESHOLD_MAX, ThresholdError, TransportSecret, combine,
-    derived_public_key, encrypt_share, verify_share, wire_context,
+    EncryptedShare, KEY_INPUT, PointName, Polynomial, Share, THRESHOLD_MAX, ThresholdError, TransportSecret,
+    check_transport_key, combine, derived_public_key, encrypt_share, verify_share, wire_context,
 };

@@ -1,8 +1,8 @@
 //! The Merkle tree of RFC 9162 §2.1 over SHA-256: roots, inclusion proofs, consistency proofs.
 //!
-//! A leaf's hash is SHA-256(0x00 ‖ entry), a node's SHA-256(0x01 ‖ left ‖ right). [`MerkleTree`] keeps leaf hashes and
-//! the peaks of its complete subtrees, so that appending and the root cost a logarithm; proofs walk the leaves. Storage
-//! of leaves over restarts is not here.
+//! A leaf's hash is SHA-256(0x00 ‖ entry), a node's SHA-256(0x01 ‖ left ‖ right). [`MerkleTree`] keeps the roots of
+//! all complete subtrees (64 bytes a leaf), so that appending, roots and proofs cost a logarithm. Storage of leaves over
+//! restarts is not here.
 
 use freehold_primitives::Digest;
 use sha2::{Digest as _, Sha256};
@@ -55,15 +55,14 @@ fn node_hash(left: &Digest, right: &Digest) -> Digest {
 /// An append-only tree over leaf hashes.
 #[derive(Debug, Clone, Default)]
 pub struct MerkleTree {
-    leaves: Vec<Digest>,
-    /// Roots of the complete subtrees, largest first: one for each bit set in the size.
-    peaks: Vec<Digest>,
+    /// At height h the roots of the complete subtrees of 2^h leaves, from the left; leaves are height 0.
+    levels: Vec<Vec<Digest>>,
 }
 
 impl MerkleTree {
     /// A tree without leaves.
     pub const fn new() -> Self {
-        Self { leaves: Vec::new(), peaks: Vec::new() }
+        Self { levels: Vec::new() }
     }
 
     /// The tree over `leaves`, which are leaf hashes.
@@ -78,31 +77,36 @@ impl MerkleTree {
     /// Appends a leaf hash and gives its position.
     pub fn push(&mut self, leaf: Digest) -> u64 {
         let position = self.size();
-        self.leaves.push(leaf);
         let mut node = leaf;
-        // Each trailing one of the old size is a peak of the height that the new node has reached.
-        for _ in 0..position.trailing_ones() {
-            let left = self.peaks.pop().expect("a peak stands for each bit of the size");
-            node = node_hash(&left, &node);
+        let mut height = 0;
+        loop {
+            if self.levels.len() == height {
+                self.levels.push(Vec::new());
+            }
+            let level = &mut self.levels[height];
+            level.push(node);
+            // A second sibling completes the subtree above it.
+            match level.as_slice() {
+                [.., left, right] if level.len() % 2 == 0 => node = node_hash(left, right),
+                _ => return position,
+            }
+            height += 1;
         }
-        self.peaks.push(node);
-        position
     }
 
     /// Leaves in the tree.
     pub fn size(&self) -> u64 {
-        self.leaves.len() as u64
+        self.levels.first().map_or(0, Vec::len) as u64
     }
 
     /// Leaf hash at a position.
     pub fn leaf(&self, position: u64) -> Option<Digest> {
-        self.leaves.get(usize::try_from(position).ok()?).copied()
+        self.levels.first()?.get(usize::try_from(position).ok()?).copied()
     }
 
     /// Root over all leaves.
     pub fn root(&self) -> Digest {
-        let mut peaks = self.peaks.iter().rev();
-        peaks.next().map_or_else(empty_root, |last| peaks.fold(*last, |right, left| node_hash(left, &right)))
+        self.range_root(0, self.levels.first().map_or(0, Vec::len))
     }
 
     /// Root over the first `size` leaves.
@@ -110,7 +114,7 @@ impl MerkleTree {
     /// # Errors
     /// [`MerkleError::Position`].
     pub fn root_at(&self, size: u64) -> Result<Digest, MerkleError> {
-        Ok(subtree_root(self.first(size)?))
+        Ok(self.range_root(0, self.count(size)?))
     }
 
     /// Inclusion proof of the leaf at `position` in the tree of the first `size` leaves (RFC 9162 §2.1.3.1), lowest
@@ -119,19 +123,21 @@ impl MerkleTree {
     /// # Errors
     /// [`MerkleError::Position`].
     pub fn inclusion_path(&self, position: u64, size: u64) -> Result<Vec<Digest>, MerkleError> {
-        let mut leaves = self.first(size)?;
-        let mut at = usize::try_from(position).ok().filter(|at| *at < leaves.len());
+        let (mut start, mut count) = (0, self.count(size)?);
+        let at = match usize::try_from(position) {
+            Ok(at) if at < count => at,
+            _ => return Err(MerkleError::Position { position, size }),
+        };
         let mut path = Vec::new();
-        let Some(at) = at.as_mut() else { return Err(MerkleError::Position { position, size }) };
-        while leaves.len() > 1 {
-            let (left, right) = leaves.split_at(split(leaves.len()));
-            if *at < left.len() {
-                path.push(subtree_root(right));
-                leaves = left;
+        while count > 1 {
+            let left = split(count);
+            if at < start + left {
+                path.push(self.range_root(start + left, count - left));
+                count = left;
             } else {
-                path.push(subtree_root(left));
-                *at -= left.len();
-                leaves = right;
+                path.push(self.range_root(start, left));
+                start += left;
+                count -= left;
             }
         }
         path.reverse();
@@ -143,54 +149,53 @@ impl MerkleTree {
     /// # Errors
     /// [`MerkleError::Position`] when `old` is 0 or above `size`, or `size` above the tree's.
     pub fn consistency_path(&self, old: u64, size: u64) -> Result<Vec<Digest>, MerkleError> {
-        let mut leaves = self.first(size)?;
-        let mut old = match usize::try_from(old) {
-            Ok(count) if count > 0 && count <= leaves.len() => count,
+        let (mut start, mut count) = (0, self.count(size)?);
+        let old = match usize::try_from(old) {
+            Ok(old) if old > 0 && old <= count => old,
             _ => return Err(MerkleError::Position { position: old, size }),
         };
         let mut path = Vec::new();
-        let mut whole = true;
-        while old < leaves.len() {
-            let (left, right) = leaves.split_at(split(leaves.len()));
-            if old <= left.len() {
-                path.push(subtree_root(right));
-                leaves = left;
+        while old < start + count {
+            let left = split(count);
+            if old <= start + left {
+                path.push(self.range_root(start + left, count - left));
+                count = left;
             } else {
-                path.push(subtree_root(left));
-                leaves = right;
-                old -= left.len();
-                whole = false;
+                path.push(self.range_root(start, left));
+                start += left;
+                count -= left;
             }
         }
-        if !whole {
-            path.push(subtree_root(leaves));
+        // The old tree's own root is known to the verifier; of its last subtree it must be told.
+        if start > 0 {
+            path.push(self.range_root(start, count));
         }
         path.reverse();
         Ok(path)
     }
 
-    fn first(&self, size: u64) -> Result<&[Digest], MerkleError> {
+    fn count(&self, size: u64) -> Result<usize, MerkleError> {
         usize::try_from(size)
             .ok()
-            .and_then(|count| self.leaves.get(..count))
+            .filter(|_| size <= self.size())
             .ok_or(MerkleError::Position { position: size, size: self.size() })
+    }
+
+    /// Root over `count` leaves from `start`, which is aligned to the complete subtrees that splitting gives.
+    fn range_root(&self, start: usize, count: usize) -> Digest {
+        if count == 0 {
+            return empty_root();
+        }
+        let height = count.ilog2() as usize;
+        let left = 1 << height;
+        let first = self.levels[height][start >> height];
+        if left == count { first } else { node_hash(&first, &self.range_root(start + left, count - left)) }
     }
 }
 
 /// Largest power of two below `count`, which is at least 2.
 const fn split(count: usize) -> usize {
     1 << (count - 1).ilog2()
-}
-
-fn subtree_root(leaves: &[Digest]) -> Digest {
-    match leaves {
-        [] => empty_root(),
-        [leaf] => *leaf,
-        _ => {
-            let (left, right) = leaves.split_at(split(leaves.len()));
-            node_hash(&subtree_root(left), &subtree_root(right))
-        }
-    }
 }
 
 /// Root that an inclusion path leads to (RFC 9162 §2.1.3.2).

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::bls::{G1, G2, Scalar};
 
-pub use share::{ENCRYPTED_SHARE_BYTES, EncryptedShare, Share, encrypt_share, verify_share};
+pub use share::{ENCRYPTED_SHARE_BYTES, EncryptedShare, Share, check_transport_key, encrypt_share, verify_share};
 pub use transport::{DerivedKey, ENCRYPTED_KEY_BYTES, EncryptedKey, TransportSecret, combine};
 
 /// Input of every derived key: vetKD's third argument.

@@ -119,6 +119,14 @@ pub(super) fn decode_points(bytes: &[u8]) -> Result<(G1, G2, G1), ThresholdError
     ))
 }
 
+/// Checks that a transport key is a point that shares can be encrypted to. The chain does so before it registers one.
+///
+/// # Errors
+/// [`ThresholdError::Point`].
+pub fn check_transport_key(key: &G1Point) -> Result<(), ThresholdError> {
+    G1::decode(key).map(|_| ()).ok_or(ThresholdError::Point(PointName::Transport))
+}
+
 /// Encrypts a validator's share of one derived key to a transport key.
 ///
 /// # Errors

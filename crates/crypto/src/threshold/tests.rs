@@ -42,6 +42,9 @@ fn master_and_transport_must_be_points() {
     let mut rng = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(1);
     let refused = encrypt_share(&share, &derivation, &freehold_primitives::G1Point::ZERO, &mut rng).err();
     assert_eq!(refused, Some(ThresholdError::Point(PointName::Transport)));
+    let refused = check_transport_key(&freehold_primitives::G1Point::ZERO);
+    assert_eq!(refused, Err(ThresholdError::Point(PointName::Transport)));
+    assert_eq!(check_transport_key(&G1::generator().encode()), Ok(()));
 }
 
 #[test]

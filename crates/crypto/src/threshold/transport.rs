@@ -126,12 +126,12 @@ impl TransportSecret {
         if good { Ok(DerivedKey(Zeroizing::new(opened.encode().0))) } else { Err(ThresholdError::Key) }
     }
 
-    /// Combines shares and opens the key: the cheap way first, each share checked only when that fails. Wrong shares are
-    /// dropped if enough right ones remain.
+    /// Combines shares and opens the key: the cheap way first, each share checked only when that fails. Wrong shares, and
+    /// second ones under an index, are dropped if enough right ones remain.
     ///
     /// # Errors
-    /// [`ThresholdError::Share`] naming a wrong share when too few right ones remain; [`ThresholdError::TooFew`],
-    /// [`ThresholdError::Duplicate`], [`ThresholdError::Master`].
+    /// [`ThresholdError::TooFew`]; [`ThresholdError::Share`] naming a wrong share when too few right ones remain;
+    /// [`ThresholdError::Master`].
     pub fn recover(
         &self,
         polynomial: &Polynomial,
@@ -142,14 +142,18 @@ impl TransportSecret {
             return Err(ThresholdError::Master);
         }
         let threshold = polynomial.threshold();
-        if let Ok(key) = self.open(&combine(shares, threshold)?, derivation) {
-            return Ok(key);
+        match combine(shares, threshold).and_then(|key| self.open(&key, derivation)) {
+            Ok(key) => return Ok(key),
+            Err(error @ ThresholdError::TooFew { .. }) => return Err(error),
+            // One of the shares is wrong or there twice.
+            Err(_) => {}
         }
         let transport = self.public();
         let mut wrong = None;
-        let mut right = Vec::with_capacity(threshold);
+        let mut right: Vec<EncryptedShare> = Vec::with_capacity(threshold);
         for share in shares {
             match verify_share(polynomial, derivation, &transport, share) {
+                Ok(()) if right.iter().any(|other| other.index == share.index) => {}
                 Ok(()) => right.push(*share),
                 Err(error) => wrong = Some(error),
             }

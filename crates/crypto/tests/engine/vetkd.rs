@@ -239,6 +239,16 @@ fn recovery_survives_wrong_shares_and_names_them() {
         Err(ThresholdError::TooFew { count: 2, threshold: 3 })
     ));
     assert!(matches!(combine(&[shares[0], shares[1], shares[0]], 3), Err(ThresholdError::Duplicate(0))));
+    // A second share under one index, wrong or right, does not stand in the way.
+    for twice in [[shares[0], bad, shares[1], shares[2]], [bad, shares[0], shares[1], shares[2]]] {
+        let recovered = transport.recover(&quorum.polynomial, &derivation, &twice).unwrap();
+        assert_eq!(recovered.as_bytes(), key.as_bytes());
+    }
+    let twice = [shares[0], shares[0], shares[1]];
+    assert!(matches!(
+        transport.recover(&quorum.polynomial, &derivation, &twice),
+        Err(ThresholdError::TooFew { count: 2, threshold: 3 })
+    ));
     // Another instance's secret opens nothing.
     let other = TransportSecret::generate(&mut StdRng::seed_from_u64(6));
     assert!(matches!(other.open(&combine(&shares, 3).unwrap(), &derivation), Err(ThresholdError::Key)));
