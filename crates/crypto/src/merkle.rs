@@ -87,7 +87,7 @@ impl MerkleTree {
             level.push(node);
             // A second sibling completes the subtree above it.
             match level.as_slice() {
-                [.., left, right] if level.len() % 2 == 0 => node = node_hash(left, right),
+                [.., left, right] if level.len().is_multiple_of(2) => node = node_hash(left, right),
                 _ => return position,
             }
             height += 1;
