@@ -103,3 +103,50 @@ fn genesis_names_everything() {
     let other = genesis_block(&Genesis { lease_s: 601, ..genesis() });
     assert_ne!(one.id(), other.id());
 }
+
+/// The example of `spec/payload.md` §2, whose values were computed outside this project's code.
+#[test]
+fn example_of_the_specification() {
+    let body = PayloadBody { transactions: vec![Blob(vec![0x02, 0xaa, 0xbb])] }.to_canonical();
+    let body_digest: Digest = "297105d5d101f92f33204a78601c4b02d35fd1cb101c0f44374bc2d73de1b51a".parse().unwrap();
+    let payload = Payload {
+        head: PayloadHead {
+            chain_id: 7,
+            height: 2,
+            term: 0,
+            view: 5,
+            parent: Digest([0x11; 32]),
+            timestamp_ms: 1_700_000_000_123,
+            proposer: 3,
+            executed: Executed { height: 1, block_hash: Digest([0x22; 32]) },
+            parent_seed: Some(G1Point([0x33; 48])),
+            body: body_digest,
+        },
+        body: Blob(body),
+    };
+    let block = Block::new(payload).unwrap();
+    let id = "3cf7657a4a51efe7fde8ce40d1718d5dc66bec305eec2a869d00ef72a9ee2458";
+    assert_eq!(block.id().to_string(), id);
+    let document = block.payload().to_canonical();
+    assert_eq!(document.len(), 214);
+    let whole = "eb9015a2d3527e6dcfcdc17a5aa53fa5d9a20e50d340b2c1617ce8ee55373361";
+    assert_eq!(freehold_crypto::sha256(&document).to_string(), whole);
+}
+
+/// Bytes with faults anywhere are refused, or are the canonical bytes of another block; they never panic.
+#[test]
+fn faults_anywhere() {
+    let bytes = wire(&payload(40).to_canonical());
+    arbtest::arbtest(|source| {
+        let mut bytes = bytes.clone();
+        for _ in 0..source.int_in_range(1..=4)? {
+            let at = source.choose_index(bytes.len())?;
+            bytes[at] = source.arbitrary()?;
+        }
+        bytes.truncate(source.int_in_range(0..=bytes.len())?);
+        if let Ok(block) = Block::decode(Copying(&bytes)) {
+            assert_eq!(block.encode(), bytes);
+        }
+        Ok(())
+    });
+}
