@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use freehold_primitives::entries::GrantEntry;
 use freehold_rpc::{HttpClient, VerifiedClient};
 use thiserror::Error;
 use tokio::{
@@ -85,6 +86,7 @@ pub(crate) struct Guest {
     serving: OnceLock<Serving>,
     metadata: Mutex<Metadata>,
     trouble: Mutex<Option<String>>,
+    grant: Mutex<Option<GrantEntry>>,
     appended: Arc<Notify>,
 }
 
@@ -120,6 +122,12 @@ impl Guest {
     /// What went wrong last, while the instance does not serve.
     pub(crate) fn trouble(&self) -> Option<String> {
         lock(&self.trouble).clone()
+    }
+    fn keep_grant(&self, grant: Option<GrantEntry>) {
+        *lock(&self.grant) = grant;
+    }
+    fn take_grant(&self) -> Option<GrantEntry> {
+        lock(&self.grant).take()
     }
     fn note(&self, trouble: Option<String>) {
         *lock(&self.trouble) = trouble;

@@ -66,16 +66,19 @@ pub(crate) struct Anchorer {
 impl Anchorer {
     /// Runs until it is dropped.
     pub(crate) async fn run(self) {
+        // The work that failed last: it may have been done after all.
+        let mut failed: Option<(Digest, u64)> = None;
         loop {
             let mut refused = Vec::new();
             self.learn_tails().await;
             while let Some(work) = self.store.anchor_work(&refused) {
-                match self.anchor(&work).await {
+                match self.anchor(&work, failed == Some((work.instance, work.index))).await {
                     Ok(entry) => {
                         tracing::info!(size = entry.size, height = entry.height, "anchored receipts");
                         self.store.anchored(entry);
                     }
                     Err(error) => {
+                        failed = Some((work.instance, work.index));
                         tracing::warn!(%error, instance = %work.instance, "receipts are not anchored yet");
                         // A predecessor's tail may have to wait until its lease has ended; the own log does not.
                         if work.instance == self.own {
@@ -114,10 +117,9 @@ impl Anchorer {
         Ok(())
     }
 
-    async fn anchor(&self, work: &AnchorWork) -> Result<AnchorEntry, AnchorError> {
+    async fn anchor(&self, work: &AnchorWork, again: bool) -> Result<AnchorEntry, AnchorError> {
         let node = self.chain.node();
-        // An earlier try may have made it after all.
-        if let Some(entry) = self.anchored(work).await? {
+        if again && let Some(entry) = self.anchored(work).await? {
             return Ok(entry);
         }
         let fees = node.fees().await?;

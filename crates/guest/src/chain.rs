@@ -42,6 +42,9 @@ pub(crate) enum ChainError {
     /// The registration did not show in time.
     #[error("the registration did not show on the chain within {REGISTERED_WAIT:?}")]
     NotRegistered,
+    /// The transaction was reverted, the relay says.
+    #[error("the chain refused the registration in transaction {0}")]
+    Refused(Digest),
     /// The registration is closed, or has other keys.
     #[error("{}", .0.as_str())]
     Lost(StopReason),
@@ -81,17 +84,33 @@ pub(crate) async fn registration(
     Ok(Some((terms, entry.evidence_digest)))
 }
 
-/// Waits until the chain shows the registration that this evidence made.
+/// What the guest sees once its registration stands.
+pub(crate) struct Seen {
+    pub(crate) terms: LeaseTerms,
+    /// The grant of the root key, where the same look showed it.
+    pub(crate) grant: Option<GrantEntry>,
+}
+
+/// Waits until the chain shows the registration that this evidence made. The relay's word on the transaction says when
+/// to look, and nothing more.
 pub(crate) async fn wait_for_registration(
     chain: &VerifiedClient,
     identity: &Identity,
     evidence: &[u8],
-) -> Result<LeaseTerms, ChainError> {
+    tx_hash: &Digest,
+) -> Result<Seen, ChainError> {
     let evidence = content_digest(evidence);
     let end = Instant::now() + REGISTERED_WAIT;
+    match chain.node().wait_for_receipt(tx_hash, REGISTERED_WAIT).await {
+        Ok(receipt) if receipt.status.0 == 0 => return Err(ChainError::Refused(*tx_hash)),
+        Ok(_) => {}
+        Err(error) => tracing::debug!(%error, "no word on the registration's transaction"),
+    }
     loop {
-        match registration(chain, identity).await {
-            Ok(Some((terms, shown))) if shown == evidence => return Ok(terms),
+        // Both proofs wait for the same certificate.
+        let (look, grant) = tokio::join!(registration(chain, identity), live_grant(chain, identity));
+        match look {
+            Ok(Some((terms, shown))) if shown == evidence => return Ok(Seen { terms, grant: grant.ok() }),
             Ok(_) => {}
             // A relay that stumbles is asked again.
             Err(ChainError::Unverified(error)) => tracing::debug!(%error, "no checked look at the registration"),
@@ -111,12 +130,17 @@ pub(crate) async fn root_key(
     settings: &Settings,
     identity: &Identity,
     keys: &BootKeys,
+    seen: Option<GrantEntry>,
 ) -> Result<Zeroizing<[u8; 32]>, ChainError> {
     let polynomial = Polynomial::new(&settings.genesis.derivation_polynomial)?;
     let end = Instant::now() + KEYS_WAIT;
+    let mut seen = seen;
     let grant = loop {
+        if let Some(grant) = seen {
+            break grant;
+        }
         match live_grant(chain, identity).await {
-            Ok(grant) => break grant,
+            Ok(grant) => seen = Some(grant),
             Err(error) if Instant::now() >= end => return Err(error),
             Err(_) => sleep(POLL).await,
         }

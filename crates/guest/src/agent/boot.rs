@@ -42,6 +42,7 @@ pub(super) fn prepare(settings: Settings) -> Result<(Arc<Guest>, File), GuestErr
         serving: OnceLock::new(),
         metadata: Mutex::new(Metadata::default()),
         trouble: Mutex::new(None),
+        grant: Mutex::new(None),
         appended: Arc::new(Notify::new()),
     };
     Ok((Arc::new(guest), lock))

@@ -100,8 +100,9 @@ async fn try_register(guest: &Guest, identity: &Identity, moment: BlockMoment) -
     };
     let submitted: RegistrationSubmitted = guest.control.post_json("/v1/registration", &submit).await?;
     tracing::info!(tx_hash = %submitted.tx_hash, instance = %identity.instance_id, "registration submitted");
-    let terms = chain::wait_for_registration(&guest.chain, identity, &evidence).await?;
-    Ok(Input::Registered(terms))
+    let seen = chain::wait_for_registration(&guest.chain, identity, &evidence, &submitted.tx_hash).await?;
+    guest.keep_grant(seen.grant);
+    Ok(Input::Registered(seen.terms))
 }
 
 /// Looks whether the registration still stands.
@@ -144,7 +145,7 @@ pub(super) async fn fetch_keys(guest: &Arc<Guest>) -> Input {
 }
 
 async fn try_fetch_keys(guest: &Arc<Guest>, identity: &Identity) -> Result<(), KeysError> {
-    let root = chain::root_key(&guest.chain, &guest.settings, identity, &guest.keys).await?;
+    let root = chain::root_key(&guest.chain, &guest.settings, identity, &guest.keys, guest.take_grant()).await?;
     let dir = &guest.settings.paths.state_dir;
     let file = LogFile::create(dir, identity.instance_id, &root)?;
     let store = Arc::new(ReceiptStore::new(file.reader()?));

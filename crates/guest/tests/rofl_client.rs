@@ -1,0 +1,114 @@
+//! The unmodified PyPI client `oasis-rofl-client` 0.2.0 against the local API, where it is installed (any Python that
+//! `FREEHOLD_PYTHON` names, default `python3`), and the same exchanges byte by byte.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::Path,
+};
+
+use support::{FakeHost, Misbehaviour, app_id};
+
+const SCRIPT: &str = r#"
+import asyncio, sys
+from oasis_rofl_client import RoflClient, AsyncRoflClient, KeyKind
+sock, app = sys.argv[1], sys.argv[2]
+c = RoflClient(sock)
+assert c.get_app_id() == app, c.get_app_id()
+k = c.generate_key("demo key")
+assert len(bytes.fromhex(k.removeprefix("0x"))) == 32
+assert k == c.generate_key("demo key", KeyKind.SECP256K1)
+assert len(bytes.fromhex(c.generate_key("demo key", KeyKind.RAW_384).removeprefix("0x"))) == 48
+c.set_metadata({"key_fingerprint": "a54027bff15a8726", "version": "1.0.0"})
+assert c.get_metadata() == {"key_fingerprint": "a54027bff15a8726", "version": "1.0.0"}
+async def main():
+    a = AsyncRoflClient(sock)
+    assert await a.get_app_id() == app
+    assert await a.generate_key("demo key") == k
+asyncio.run(main())
+print("client ok")
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_client_works_unmodified() {
+    let python = std::env::var("FREEHOLD_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let there = std::process::Command::new(&python).args(["-c", "import oasis_rofl_client"]).output();
+    if !there.is_ok_and(|output| output.status.success()) {
+        eprintln!(
+            "SKIPPED: {python} has no oasis_rofl_client; `pip install oasis-rofl-client==0.2.0` to run this test"
+        );
+        return;
+    }
+    let host = FakeHost::new(Misbehaviour::default());
+    let guest = host.guest();
+    host.serving().await;
+    let socket = host.dir.path().join("local.sock");
+    let run = move || {
+        std::process::Command::new(python).args(["-c", SCRIPT]).arg(socket).arg(app_id().to_string()).output().unwrap()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("client ok"));
+    guest.abort();
+}
+
+/// Sends a request as the Rust client does (`Connection: close`, read to the end) and gives head and body.
+fn raw(socket: &Path, method: &str, path: &str, body: &str) -> (String, String) {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    let request = format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_ascii_lowercase(), body.to_owned())
+}
+
+fn exchanges(socket: &Path) {
+    let (head, body) = raw(socket, "GET", "/rofl/v1/app/id", "");
+    assert!(head.starts_with("http/1.1 200") && head.contains("content-type: text/plain"), "{head}");
+    assert!(head.contains("content-length: 45") && !head.contains("chunked"), "{head}");
+    assert_eq!(body, app_id().to_string());
+
+    let (head, body) = raw(socket, "POST", "/rofl/v1/keys/generate", r#"{"key_id":"demo key","kind":"secp256k1"}"#);
+    assert!(head.starts_with("http/1.1 200") && head.contains("content-type: application/json"), "{head}");
+    assert!(body.starts_with("{\"key\":\"") && body.len() == 8 + 64 + 2, "{body}");
+    for (status, bad) in [
+        (400, "{"),
+        (400, ""),
+        (422, "{}"),
+        (422, r#"{"key_id":"x"}"#),
+        (422, r#"{"key_id":1,"kind":"raw-256"}"#),
+        (422, r#"{"key_id":"x","kind":"raw-386"}"#),
+        (422, "[]"),
+    ] {
+        let (head, _) = raw(socket, "POST", "/rofl/v1/keys/generate", bad);
+        assert!(head.starts_with(&format!("http/1.1 {status}")), "{bad}: {head}");
+    }
+
+    let (head, body) = raw(socket, "POST", "/rofl/v1/metadata", r#"{"a":"1","b":"2"}"#);
+    assert!(head.starts_with("http/1.1 200") && body.is_empty(), "{head}");
+    raw(socket, "PUT", "/rofl/v1/metadata", r#"{"b":"3","c":"4"}"#);
+    raw(socket, "DELETE", "/rofl/v1/metadata", r#"["a"]"#);
+    let (_, body) = raw(socket, "GET", "/rofl/v1/metadata", "");
+    assert_eq!(body, r#"{"b":"3","c":"4"}"#);
+    let (head, _) = raw(socket, "POST", "/rofl/v1/metadata", r#"{"a":1}"#);
+    assert!(head.starts_with("http/1.1 422"), "{head}");
+    let (head, body) = raw(socket, "POST", "/rofl/v1/metadata", r#"{"":"x"}"#);
+    assert!(head.starts_with("http/1.1 400") && body == "invalid argument", "{head}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_those_of_appd_byte_for_byte() {
+    let host = FakeHost::new(Misbehaviour::default());
+    let guest = host.guest();
+    host.serving().await;
+    let socket = host.dir.path().join("local.sock");
+    tokio::task::spawn_blocking(move || exchanges(&socket)).await.unwrap();
+    guest.abort();
+}

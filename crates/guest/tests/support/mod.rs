@@ -1,0 +1,501 @@
+//! A chain in this process, behind the sockets that a host offers: real certificates under a known network key, real
+//! state proofs, real evidence, and as much of the modules as a guest needs. It can be told to misbehave.
+#![allow(clippy::unwrap_used, dead_code)]
+
+#[path = "../../../verify/tests/support/network.rs"]
+mod network;
+#[path = "../../../verify/tests/support/tree.rs"]
+mod tree;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use alloy_consensus::{Header, Transaction as _, TxEnvelope, transaction::SignerRecoverable as _};
+use alloy_eips::eip2718::Decodable2718 as _;
+use alloy_sol_types::SolCall as _;
+use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
+use freehold_crypto::{
+    Derivation, Polynomial, Share, content_digest, encrypt_share, genesis_hash, keyset_digest, recover_registration,
+    report_data, slots::grant_id,
+};
+use freehold_emulator::{AppImage, DEVELOPMENT_SEED, EvidenceServer, FMSPC, Platform, TdReport};
+use freehold_guest::{GuestConfig, GuestError, PathConfig, StopReason, TrustConfig, run};
+use freehold_primitives::{
+    Account, AppId, Blob, Canonical, Digest, Genesis, KeyCeremony, NetworkKey, Registration, TcbStatus, TrustDomain,
+    entries::{AnchorEntry, ClosedCode, GrantEntry, InstanceEntry, LogEntry},
+};
+use freehold_rpc::{BareHex, Endpoint, Health, LocalClient, RegistrationSubmit};
+use freehold_verify::EntryKey;
+use network::{CHAIN_ID, Network};
+use rand::{SeedableRng as _, rngs::StdRng};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    net::UnixListener,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+use tree::TestTree;
+
+alloy_sol_types::sol!("../../contracts/interfaces/ILog.sol");
+
+/// Provider of every test.
+pub(crate) const PROVIDER: Account = Account([6; 20]);
+/// App of every test.
+pub(crate) fn app_id() -> AppId {
+    AppId::new([5; 20])
+}
+
+/// How the chain misbehaves.
+#[derive(Clone, Default)]
+pub(crate) struct Misbehaviour {
+    /// Certificates are signed by another network.
+    pub(crate) foreign_certificates: bool,
+    /// The registration that it records has another receipt key.
+    pub(crate) foreign_keys: bool,
+    /// Key shares are those of another master.
+    pub(crate) wrong_shares: bool,
+    /// Anchors are refused.
+    pub(crate) no_anchors: bool,
+    /// The chain stands still.
+    pub(crate) silent: bool,
+    /// Its certified blocks go no further than this one, while its executed ones do.
+    pub(crate) lease_s: Option<u64>,
+}
+
+struct Inner {
+    network: Network,
+    genesis: Genesis,
+    tree: TestTree,
+    headers: Vec<Header>,
+    pending: Vec<(EntryKey, Vec<u8>)>,
+    logs: BTreeMap<Digest, LogEntry>,
+    instances: BTreeMap<Digest, InstanceEntry>,
+    receipts: BTreeMap<Digest, u64>,
+    misbehaviour: Misbehaviour,
+    registrations: u32,
+}
+
+/// The chain.
+#[derive(Clone)]
+pub(crate) struct FakeChain(Arc<Mutex<Inner>>);
+
+struct Raw<'a>(&'a [u8]);
+
+impl Canonical for Raw<'_> {
+    fn write(&self, _: &mut Vec<u8>) {}
+    fn read(_: &mut freehold_primitives::Reader<'_>) -> Result<Self, freehold_primitives::CodecError> {
+        Err(freehold_primitives::CodecError::Truncated)
+    }
+    fn to_canonical(&self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+}
+
+fn master() -> Share {
+    Share::from_bytes(0, &[9; 32]).unwrap()
+}
+
+fn now_s() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+impl FakeChain {
+    pub(crate) fn new(misbehaviour: Misbehaviour) -> Self {
+        let network = Network::new();
+        let genesis = Genesis {
+            chain_id: CHAIN_ID,
+            production: false,
+            timestamp_ms: 1_700_000_000_000,
+            epoch_s: 600,
+            lease_s: 600,
+            validators: Vec::new(),
+            consensus_polynomial: Blob(network.key().0.to_vec()),
+            derivation_polynomial: vec![master().public()],
+            key_ceremony: KeyCeremony::TrustedDealer,
+            trust_roots: Vec::new(),
+            allocations: Vec::new(),
+        };
+        let mut tree = TestTree::default();
+        tree.fill(5);
+        let inner = Inner {
+            network,
+            genesis,
+            tree,
+            headers: Vec::new(),
+            pending: Vec::new(),
+            logs: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            receipts: BTreeMap::new(),
+            misbehaviour,
+            registrations: 0,
+        };
+        let chain = Self(Arc::new(Mutex::new(inner)));
+        chain.block();
+        chain
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+
+    pub(crate) fn set(&self, change: impl FnOnce(&mut Misbehaviour)) {
+        change(&mut self.lock().misbehaviour);
+    }
+
+    pub(crate) fn network_key(&self) -> NetworkKey {
+        self.lock().network.key()
+    }
+
+    pub(crate) fn genesis(&self) -> Genesis {
+        self.lock().genesis.clone()
+    }
+
+    pub(crate) fn anchored(&self, instance: &Digest) -> u64 {
+        self.lock().logs.get(instance).map_or(0, |log| log.size)
+    }
+
+    pub(crate) fn registrations(&self) -> u32 {
+        self.lock().registrations
+    }
+
+    /// Closes every instance.
+    pub(crate) fn close_all(&self) {
+        let mut inner = self.lock();
+        let height = inner.headers.len() as u64;
+        let entries: Vec<InstanceEntry> = inner.instances.values().cloned().collect();
+        for mut entry in entries {
+            entry.closed_at = Some(height);
+            entry.closed_code = Some(ClosedCode::Owner);
+            inner.pending.push((EntryKey::Instance(entry.instance_id), entry.to_canonical()));
+            inner.instances.insert(entry.instance_id, entry);
+        }
+    }
+
+    /// Makes one block.
+    pub(crate) fn block(&self) {
+        let mut inner = self.lock();
+        if inner.misbehaviour.silent {
+            return;
+        }
+        for (key, content) in std::mem::take(&mut inner.pending) {
+            inner.tree.entry(&key, &Raw(&content));
+        }
+        let parent_hash = inner.headers.last().map_or_else(Default::default, Header::hash_slow);
+        let header = Header {
+            parent_hash,
+            number: inner.headers.len() as u64,
+            timestamp: now_s(),
+            state_root: inner.tree.root().0.into(),
+            gas_limit: 60_000_000,
+            base_fee_per_gas: Some(1_000_000_000),
+            withdrawals_root: Some(Digest([1; 32]).0.into()),
+            blob_gas_used: Some(0),
+            excess_blob_gas: Some(0),
+            parent_beacon_block_root: Some(Digest([2; 32]).0.into()),
+            requests_hash: Some(Digest([3; 32]).0.into()),
+            ..Header::default()
+        };
+        inner.headers.push(header);
+    }
+
+    /// Serves relay and control channel, and makes blocks.
+    fn serve(&self, dir: &Path) -> Vec<JoinHandle<()>> {
+        let relay = Router::new().route("/", post(rpc)).with_state(self.clone());
+        let control = Router::new().route("/v1/registration", post(register)).with_state(self.clone());
+        let mut tasks = Vec::new();
+        for (name, router) in [("chain.sock", relay), ("control.sock", control)] {
+            let path = dir.join(name);
+            let _ = std::fs::remove_file(&path);
+            let listener = UnixListener::bind(path).unwrap();
+            tasks.push(tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }));
+        }
+        let chain = self.clone();
+        tasks.push(tokio::spawn(async move {
+            loop {
+                sleep(Duration::from_millis(100)).await;
+                chain.block();
+            }
+        }));
+        tasks
+    }
+}
+
+async fn rpc(State(chain): State<FakeChain>, Json(request): Json<Value>) -> Json<Value> {
+    let method = request["method"].as_str().unwrap_or_default().to_owned();
+    let result = chain.lock().answer(&method, &request["params"]);
+    Json(match result {
+        Ok(result) => json!({"jsonrpc": "2.0", "id": request["id"], "result": result}),
+        Err(message) => {
+            json!({"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32000, "message": message}})
+        }
+    })
+}
+
+fn hexed(bytes: &[u8]) -> Value {
+    json!(format!("0x{}", hex::encode(bytes)))
+}
+
+impl Inner {
+    fn answer(&mut self, method: &str, params: &Value) -> Result<Value, String> {
+        let newest = self.headers.last().unwrap();
+        match method {
+            "eth_getBlockByNumber" => Ok(json!({
+                "number": format!("{:#x}", newest.number), "hash": format!("{}", newest.hash_slow()),
+                "timestamp": format!("{:#x}", newest.timestamp), "baseFeePerGas": "0x3b9aca00",
+            })),
+            "eth_getTransactionCount" => Ok(json!("0x0")),
+            "eth_estimateGas" => Ok(json!("0x20000")),
+            "freehold_getFinality" => Ok(self.finality(params[0].as_u64().unwrap())),
+            "freehold_getProof" => Ok(self.proof(params)),
+            "freehold_getContent" => {
+                let digest = params[0].as_str().unwrap().parse().unwrap();
+                Ok(self.tree.content(&digest).map_or(Value::Null, hexed))
+            }
+            "freehold_keyShares" => self.shares(&params[0].as_str().unwrap().parse().unwrap()),
+            "eth_sendRawTransaction" => self.transaction(params[0].as_str().unwrap()),
+            "eth_getTransactionReceipt" => {
+                let hash = params[0].as_str().unwrap().parse().unwrap();
+                let Some(height) = self.receipts.get(&hash) else { return Ok(Value::Null) };
+                Ok(match self.headers.get(*height as usize) {
+                    None => Value::Null,
+                    Some(header) => json!({
+                        "transactionHash": format!("0x{hash}"), "blockNumber": format!("{height:#x}"),
+                        "blockHash": format!("{}", header.hash_slow()), "status": "0x1", "gasUsed": "0x1",
+                        "contractAddress": null, "logs": [],
+                    }),
+                })
+            }
+            other => Err(format!("no method {other}")),
+        }
+    }
+
+    fn finality(&self, height: u64) -> Value {
+        let Some(run) = self.headers.get(height as usize..).filter(|run| !run.is_empty()) else { return Value::Null };
+        let hash = if self.misbehaviour.foreign_certificates { Digest([0; 32]) } else { genesis_hash(&self.genesis) };
+        let proof = self.network.finality(hash, &run[..run.len().min(17)]);
+        json!({
+            "height": height, "headers": proof.headers.iter().map(|h| hexed(h)).collect::<Vec<_>>(),
+            "payload_head": hexed(&proof.payload_head), "certificate": hexed(&proof.certificate),
+        })
+    }
+
+    fn proof(&self, params: &Value) -> Value {
+        let module: Account = params[0].as_str().unwrap().parse().unwrap();
+        let newest = self.headers.last().unwrap();
+        let proofs: Vec<Value> = params[1]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|slot| {
+                let slot: Digest = slot.as_str().unwrap().parse().unwrap();
+                let key = freehold_crypto::slots::storage_key(&module, &slot.0);
+                let value = self.tree.value(&key).map_or(Value::Null, hexed);
+                json!({"key": format!("0x{key}"), "value": value, "proof": hexed(&self.tree.prove_key(key))})
+            })
+            .collect();
+        let account = json!({"key": format!("0x{}", Digest::ZERO), "value": null, "proof": "0x"});
+        json!({"height": newest.number, "state_root": format!("{}", newest.state_root), "proofs": proofs,
+            "account": account})
+    }
+
+    fn shares(&self, grant: &Digest) -> Result<Value, String> {
+        let Some(content) = self.instances.values().find(|entry| grant_id(&entry.instance_id, "root", 0) == *grant)
+        else {
+            return Err("no such grant".to_owned());
+        };
+        let share = if self.misbehaviour.wrong_shares { Share::from_bytes(0, &[8; 32]).unwrap() } else { master() };
+        let polynomial = Polynomial::new(&self.genesis.derivation_polynomial).unwrap();
+        let derivation = Derivation::new(polynomial.master(), &app_id(), "root", 0).unwrap();
+        let mut rng = StdRng::seed_from_u64(7);
+        let encrypted = encrypt_share(&share, &derivation, &content.transport_key, &mut rng).unwrap();
+        Ok(json!([{"index": 0, "share": hexed(&encrypted.to_bytes())}]))
+    }
+
+    fn transaction(&mut self, raw: &str) -> Result<Value, String> {
+        if self.misbehaviour.no_anchors {
+            return Err("no anchors today".to_owned());
+        }
+        let bytes = hex::decode(raw.trim_start_matches("0x")).unwrap();
+        let transaction = TxEnvelope::decode_2718(&mut bytes.as_slice()).unwrap();
+        let sender = Account(transaction.recover_signer().unwrap().0.0);
+        let call = ILog::anchorCall::abi_decode(transaction.input()).unwrap();
+        let by = self.instances.values().find(|entry| entry.account == sender && entry.closed_at.is_none());
+        let by = by.ok_or("the sender is no instance")?.instance_id;
+        let instance_id = Digest(call.instance.0);
+        let before = self.logs.get(&instance_id).copied();
+        let index = before.map_or(0, |log| log.anchors);
+        if before.is_some_and(|log| log.size >= call.size) {
+            return Err("the size does not grow".to_owned());
+        }
+        let height = self.headers.len() as u64;
+        let root = Digest(call.root.0);
+        let entry =
+            AnchorEntry { instance_id, index, size: call.size, root, anchored_by: by, height, time_unix_s: now_s() };
+        let log = LogEntry { anchors: index + 1, size: call.size, root };
+        self.pending.push((EntryKey::Anchor(instance_id, index), entry.to_canonical()));
+        self.pending.push((EntryKey::Log(instance_id), log.to_canonical()));
+        self.logs.insert(instance_id, log);
+        let hash = Digest(transaction.tx_hash().0);
+        self.receipts.insert(hash, height);
+        Ok(json!(format!("0x{hash}")))
+    }
+}
+
+async fn register(State(chain): State<FakeChain>, Json(submit): Json<RegistrationSubmit>) -> (StatusCode, Json<Value>) {
+    let mut inner = chain.lock();
+    let registration = Registration::from_canonical(&submit.registration.0).unwrap();
+    let signer = recover_registration(&submit.registration.0, &submit.evidence.0, &submit.signature).unwrap();
+    assert_eq!(signer, registration.subject.account);
+    assert_eq!(registration.subject.provider, PROVIDER);
+    let header = &inner.headers[registration.nonce_height as usize];
+    assert_eq!(header.hash_slow().0, registration.nonce.0);
+    let digest = keyset_digest(&registration.keyset);
+    assert_eq!(submit.evidence.0[568..632], report_data(&digest, Some(&registration.nonce)));
+    let height = inner.headers.len() as u64;
+    let id = registration.keyset.subject;
+    let opened_at = inner.instances.get(&id).map_or(height, |entry| entry.opened_at);
+    let lease_s = inner.misbehaviour.lease_s.unwrap_or(registration.lease_s);
+    let entry = InstanceEntry {
+        instance_id: id,
+        app_id: registration.subject.app_id,
+        app_version: 0,
+        provider: PROVIDER,
+        account: registration.subject.account,
+        transport_key: registration.subject.transport_key,
+        keyset_digest: if inner.misbehaviour.foreign_keys { Digest([1; 32]) } else { digest },
+        keyset_not_after: registration.keyset.not_after,
+        evidence_digest: content_digest(&submit.evidence.0),
+        collateral_digest: Digest([2; 32]),
+        nonce_height: registration.nonce_height,
+        nonce: registration.nonce,
+        judged_at_unix_s: now_s(),
+        trust_domain: TrustDomain::Emulated,
+        measurement: td().measurement(),
+        tcb_status: TcbStatus::UpToDate,
+        platform: Digest([3; 32]),
+        fmspc: FMSPC,
+        opened_at,
+        renewed_at: height,
+        expires_at: now_s() + lease_s,
+        closed_at: None,
+        closed_code: None,
+    };
+    let grant = GrantEntry {
+        grant_id: grant_id(&id, "root", 0),
+        app_id: entry.app_id,
+        instance_id: id,
+        context: "root".to_owned(),
+        generation: 0,
+        transport_key: entry.transport_key,
+        granted_at: height,
+        until: entry.expires_at,
+        closed_at: None,
+    };
+    inner.pending.push((EntryKey::Instance(id), entry.to_canonical()));
+    inner.pending.push((EntryKey::Grant(grant.grant_id), grant.to_canonical()));
+    inner.instances.insert(id, entry);
+    inner.registrations += 1;
+    let tx_hash = content_digest(&submit.evidence.0);
+    inner.receipts.insert(tx_hash, height);
+    (StatusCode::OK, Json(json!({"tx_hash": tx_hash})))
+}
+
+fn td() -> TdReport {
+    let image = AppImage { executable: Digest([2; 32]), arguments: vec!["serve".to_owned()], model: None };
+    TdReport::launch(&Digest([1; 32]), &image)
+}
+
+/// A host: sockets, evidence, the chain.
+pub(crate) struct FakeHost {
+    pub(crate) dir: TempDir,
+    pub(crate) chain: FakeChain,
+    _evidence: EvidenceServer,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for FakeHost {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl FakeHost {
+    pub(crate) fn new(misbehaviour: Misbehaviour) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let chain = FakeChain::new(misbehaviour);
+        let listener = std::os::unix::net::UnixListener::bind(dir.path().join("evidence.sock")).unwrap();
+        let platform = Arc::new(Platform::new(&DEVELOPMENT_SEED));
+        let evidence = EvidenceServer::start(listener, platform, td()).unwrap();
+        let tasks = chain.serve(dir.path());
+        Self { dir, chain, _evidence: evidence, tasks }
+    }
+
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    pub(crate) fn config(&self) -> GuestConfig {
+        let path = |name: &str| self.dir.path().join(name);
+        GuestConfig {
+            trust: TrustConfig {
+                network_key: self.chain.network_key(),
+                genesis: BareHex(self.chain.genesis().to_canonical()),
+                app_id: app_id(),
+                provider: PROVIDER,
+                trust_domain: "emulated".to_owned(),
+                lease_s: 600,
+            },
+            paths: PathConfig {
+                state_dir: self.state_dir(),
+                local_api: path("local.sock"),
+                evidence: path("evidence.sock"),
+                chain: path("chain.sock"),
+                control: path("control.sock"),
+            },
+            fmspc: BareHex(FMSPC.to_vec()),
+            isolation: "none".to_owned(),
+            event_log: Vec::new(),
+        }
+    }
+
+    /// Writes the configuration, for a guest in another process.
+    pub(crate) fn config_file(&self) -> PathBuf {
+        let path = self.dir.path().join("guest.json");
+        std::fs::write(&path, serde_json::to_vec(&self.config()).unwrap()).unwrap();
+        path
+    }
+
+    pub(crate) fn local(&self) -> LocalClient {
+        LocalClient::new(Endpoint::unix(self.dir.path().join("local.sock")).unwrap())
+    }
+
+    /// Runs a guest in this process.
+    pub(crate) fn guest(&self) -> JoinHandle<Result<StopReason, GuestError>> {
+        tokio::spawn(run(self.config(), std::future::pending()))
+    }
+
+    /// Waits until the health is as wanted.
+    pub(crate) async fn wait(&self, limit: Duration, wanted: impl Fn(&Health) -> bool) -> Health {
+        let end = Instant::now() + limit;
+        let local = self.local();
+        loop {
+            if let Ok(health) = local.health().await {
+                if wanted(&health) {
+                    return health;
+                }
+                assert!(Instant::now() < end, "not in time: {health:?}");
+            }
+            assert!(Instant::now() < end, "no health in time");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) async fn serving(&self) -> Health {
+        self.wait(Duration::from_secs(20), |health| health.ready).await
+    }
+}
