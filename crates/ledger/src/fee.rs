@@ -49,3 +49,6 @@ fn moved(base_fee: u64, gas_used: u64) -> u64 {
     };
     u64::try_from(next).unwrap_or(u64::MAX).max(BASE_FEE_MIN)
 }
+
+#[cfg(test)]
+mod tests;

@@ -596,6 +596,50 @@ fn keys_are_granted_only_as_the_policy_lists() {
 }
 
 #[test]
+fn a_context_that_the_policy_drops_is_closed_at_once() {
+    let mut registry = Registry::new();
+    let draft = registry.draft(INSTANCE);
+    registry.register(&draft).unwrap();
+    let mut without = policy();
+    without.boot_contexts = vec!["disk".to_owned()];
+    let block = registry.update(&without).unwrap();
+    assert!(registry.is_authorized(INSTANCE));
+    let id = slots::grant_id(&draft.instance_id(), "root", 0);
+    let grant: GrantEntry = registry.entry(EntryKind::Grant, id.as_bytes()).unwrap();
+    assert_eq!(grant.closed_at, Some(block.header.number));
+    // The new context comes with the next renewal, and the old one when it is listed again.
+    let renewal = registry.renewal(&draft);
+    registry.register(&renewal).unwrap();
+    let disk = slots::grant_id(&draft.instance_id(), "disk", 0);
+    assert!(registry.entry::<GrantEntry>(EntryKind::Grant, disk.as_bytes()).is_some());
+    registry.update(&policy()).unwrap();
+    let renewal = registry.renewal(&draft);
+    registry.register(&renewal).unwrap();
+    let grant: GrantEntry = registry.entry(EntryKind::Grant, id.as_bytes()).unwrap();
+    assert_eq!(grant.closed_at, None);
+}
+
+#[test]
+fn a_full_app_can_be_emptied_by_one_change_of_policy() {
+    let mut full = policy();
+    full.boot_contexts = (0..8).map(|i| format!("context-{i}")).collect();
+    let mut registry = Registry::with(full.clone());
+    for seed in 0x40..0x80 {
+        let draft = registry.draft(seed);
+        registry.register(&draft).unwrap();
+    }
+    let draft = registry.draft(INSTANCE);
+    assert_refused(registry.register(&draft), ModuleRefusal::InstancesFull);
+    full.evidence.tdx_measurements[0].mrtd = other_register();
+    let block = registry.update(&full).unwrap();
+    println!("closing 64 instances with 8 grants each costs {} gas", block.receipts[0].gas_used);
+    assert!((0x40..0x80).all(|seed| !registry.is_authorized(seed)));
+    registry.update(&policy()).unwrap();
+    let draft = registry.draft(INSTANCE);
+    registry.register(&draft).unwrap();
+}
+
+#[test]
 fn a_registry_replayed_is_the_same() {
     let run = || {
         let mut registry = Registry::new();

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::state::to_address;
 
-/// Most instances of an app that are not closed.
-pub(super) const INSTANCES_MAX: usize = 128;
+/// Most live instances of an app: as many as one transaction can judge again and close, with all their grants.
+const INSTANCES_MAX: usize = 64;
 /// Longest policy document, in bytes.
 const POLICY_BYTES_MAX: usize = 16 * 1024;
 /// Most key contexts that a policy grants at boot.

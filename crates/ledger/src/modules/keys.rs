@@ -9,7 +9,7 @@ use alloy_primitives::{Address, Bytes};
 use freehold_crypto::slots;
 use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure};
 
-pub(super) use grants::{close_all, grant_boot_contexts};
+pub(super) use grants::{close_all, close_unlisted, grant_boot_contexts};
 
 use super::{
     Payable,

@@ -5,7 +5,7 @@ use alloy_sol_types::SolEvent as _;
 use freehold_crypto::slots;
 use freehold_evm::{ModuleContext, ModuleFailure};
 use freehold_primitives::{
-    Digest,
+    AppId, Digest,
     entries::{ClosedCode, EntryKind, InstanceEntry},
 };
 
@@ -28,27 +28,44 @@ pub(super) struct Closing {
     pub(super) reason: u8,
 }
 
-/// Closes an instance and all its grants.
+/// Instances of an app that are live.
+pub(super) fn live_instances(ctx: &mut ModuleContext<'_>, app: &AppId) -> Result<Vec<InstanceEntry>, ModuleFailure> {
+    let mut instances = Vec::new();
+    for id in load_ids(ctx, IndexKind::Instances, app.as_bytes())? {
+        let instance = load_instance(ctx, &id)?;
+        instances.extend(instance.filter(|instance| is_live(ctx, instance)));
+    }
+    Ok(instances)
+}
+
+/// Closes instances of an app with all their grants, and takes them from its list.
 pub(super) fn close(
     ctx: &mut ModuleContext<'_>,
-    mut instance: InstanceEntry,
+    app: &AppId,
+    instances: Vec<InstanceEntry>,
     closing: Closing,
 ) -> Result<(), ModuleFailure> {
-    instance.closed_at = Some(ctx.environment().height);
-    instance.closed_code = Some(closing.code);
-    let id = instance.instance_id;
-    store(ctx, EntryKind::Instance, id.as_bytes(), &instance)?;
-    keys::close_all(ctx, &id)?;
-    let mut open = load_ids(ctx, IndexKind::Instances, instance.app_id.as_bytes())?;
-    open.retain(|other| *other != id);
-    store_ids(ctx, IndexKind::Instances, instance.app_id.as_bytes(), &open)?;
-    let event = InstanceClosed {
-        app: (*instance.app_id.as_bytes()).into(),
-        instance: id.0.into(),
-        code: closing.code as u8,
-        reason: closing.reason,
-    };
-    ctx.log(to_address(&slots::APPS), event.encode_log_data())
+    if instances.is_empty() {
+        return Ok(());
+    }
+    let mut open = load_ids(ctx, IndexKind::Instances, app.as_bytes())?;
+    open.retain(|id| !instances.iter().any(|instance| instance.instance_id == *id));
+    store_ids(ctx, IndexKind::Instances, app.as_bytes(), &open)?;
+    for mut instance in instances {
+        let id = instance.instance_id;
+        instance.closed_at = Some(ctx.environment().height);
+        instance.closed_code = Some(closing.code);
+        store(ctx, EntryKind::Instance, id.as_bytes(), &instance)?;
+        keys::close_all(ctx, &id)?;
+        let event = InstanceClosed {
+            app: (*app.as_bytes()).into(),
+            instance: id.0.into(),
+            code: closing.code as u8,
+            reason: closing.reason,
+        };
+        ctx.log(to_address(&slots::APPS), event.encode_log_data())?;
+    }
+    Ok(())
 }
 
 pub(super) fn deregister(ctx: &mut ModuleContext<'_>, caller: &Address, id: &Digest) -> Result<(), ModuleFailure> {
@@ -60,7 +77,8 @@ pub(super) fn deregister(ctx: &mut ModuleContext<'_>, caller: &Address, id: &Dig
     if instance.closed_at.is_some() {
         return Err(ModuleRefusal::InstanceClosed.into());
     }
-    close(ctx, instance, Closing { code: ClosedCode::Instance, reason: 0 })
+    let app = instance.app_id;
+    close(ctx, &app, vec![instance], Closing { code: ClosedCode::Instance, reason: 0 })
 }
 
 /// Adds an instance to its app's list. Where the list is full, those whose lease has ended leave it first.
@@ -71,13 +89,7 @@ pub(super) fn enlist(ctx: &mut ModuleContext<'_>, instance: &InstanceEntry) -> R
         return Ok(());
     }
     if open.len() >= INSTANCES_MAX {
-        let mut live = Vec::with_capacity(open.len());
-        for id in open {
-            if load_instance(ctx, &id)?.is_some_and(|other| is_live(ctx, &other)) {
-                live.push(id);
-            }
-        }
-        open = live;
+        open = live_instances(ctx, &instance.app_id)?.into_iter().map(|live| live.instance_id).collect();
     }
     if open.len() >= INSTANCES_MAX {
         return Err(ModuleRefusal::InstancesFull.into());

@@ -15,11 +15,12 @@ use freehold_primitives::{
 use super::{
     super::{
         abi::IApps::{AppClosed, AppCreated, AppUpdated, Denied, OwnerChanged, denyCall},
-        entries::{IndexKind, load, load_app, load_ids, load_instance, store},
+        entries::{load, load_app, load_instance, store},
+        keys,
         refusal::ModuleRefusal,
     },
     BOOT_CONTEXTS_MAX, POLICY_BYTES_MAX,
-    instances::{Closing, close as close_instance},
+    instances::{Closing, close as close_instances, live_instances},
 };
 use crate::state::{to_account, to_address};
 
@@ -86,12 +87,15 @@ pub(super) fn update(
     let entry = store_app(ctx, &app)?;
     let event = AppUpdated { app: (*app.app_id.as_bytes()).into(), version: app.version, entry: entry.0.into() };
     ctx.log(to_address(&slots::APPS), event.encode_log_data())?;
-    for instance in open_instances(ctx, &app.app_id)? {
-        if !still_accepted(ctx, genesis, &instance, &app.policy)? {
-            close_instance(ctx, instance, Closing { code: ClosedCode::Policy, reason: 0 })?;
+    let mut refused = Vec::new();
+    for instance in live_instances(ctx, &app.app_id)? {
+        if still_accepted(ctx, genesis, &instance, &app.policy)? {
+            keys::close_unlisted(ctx, &instance.instance_id, &app.policy)?;
+        } else {
+            refused.push(instance);
         }
     }
-    Ok(())
+    close_instances(ctx, &app.app_id, refused, Closing { code: ClosedCode::Policy, reason: 0 })
 }
 
 /// Whether the evidence that an instance showed satisfies a policy now. The evidence is read again from what is kept, at
@@ -136,10 +140,8 @@ pub(super) fn close(ctx: &mut ModuleContext<'_>, owned: &Owned<'_>) -> Result<()
     store_app(ctx, &app)?;
     let event = AppClosed { app: (*app.app_id.as_bytes()).into() };
     ctx.log(to_address(&slots::APPS), event.encode_log_data())?;
-    for instance in open_instances(ctx, &app.app_id)? {
-        close_instance(ctx, instance, Closing { code: ClosedCode::AppClosed, reason: 0 })?;
-    }
-    Ok(())
+    let instances = live_instances(ctx, &app.app_id)?;
+    close_instances(ctx, &app.app_id, instances, Closing { code: ClosedCode::AppClosed, reason: 0 })
 }
 
 pub(super) fn revoke(
@@ -154,7 +156,7 @@ pub(super) fn revoke(
     if instance.closed_at.is_some() {
         return Err(ModuleRefusal::InstanceClosed.into());
     }
-    close_instance(ctx, instance, Closing { code: ClosedCode::Owner, reason })
+    close_instances(ctx, &app.app_id, vec![instance], Closing { code: ClosedCode::Owner, reason })
 }
 
 pub(super) fn deny(ctx: &mut ModuleContext<'_>, owned: &Owned<'_>, args: &denyCall) -> Result<(), ModuleFailure> {
@@ -174,13 +176,12 @@ pub(super) fn deny(ctx: &mut ModuleContext<'_>, owned: &Owned<'_>, args: &denyCa
     store(ctx, EntryKind::Deny, &id, &entry)?;
     let event = Denied { app: args.app, kind: args.kind, subject: args.subject.clone(), reason: args.reason };
     ctx.log(to_address(&slots::APPS), event.encode_log_data())?;
-    for instance in open_instances(ctx, &app.app_id)? {
-        if subjects(&instance).iter().any(|(kind, subject)| *kind == subject_kind && *subject == args.subject.as_ref())
-        {
-            close_instance(ctx, instance, Closing { code: ClosedCode::Denied, reason: args.reason })?;
-        }
-    }
-    Ok(())
+    let names = |instance: &InstanceEntry| {
+        subjects(instance).iter().any(|(kind, subject)| *kind == subject_kind && *subject == args.subject.as_ref())
+    };
+    let mut named = live_instances(ctx, &app.app_id)?;
+    named.retain(names);
+    close_instances(ctx, &app.app_id, named, Closing { code: ClosedCode::Denied, reason: args.reason })
 }
 
 /// What a deny entry can name of an instance.
@@ -199,14 +200,6 @@ pub(super) fn subject_kind(kind: u8, subject: &[u8]) -> Result<DenySubject, Modu
         [(DenySubject::Platform, 32), (DenySubject::Fmspc, 6), (DenySubject::Mrtd, 48), (DenySubject::Instance, 32)];
     let found = kinds.into_iter().find(|(known, length)| *known as u8 == kind && *length == subject.len());
     found.map(|(kind, _)| kind).ok_or(ModuleRefusal::Subject.into())
-}
-
-fn open_instances(ctx: &mut ModuleContext<'_>, app: &AppId) -> Result<Vec<InstanceEntry>, ModuleFailure> {
-    let mut instances = Vec::new();
-    for id in load_ids(ctx, IndexKind::Instances, app.as_bytes())? {
-        instances.extend(load_instance(ctx, &id)?);
-    }
-    Ok(instances)
 }
 
 /// Writes an app under its id and under its version, so that every version stays provable.

@@ -88,13 +88,40 @@ fn grant(ctx: &mut ModuleContext<'_>, instance: &InstanceEntry, context: &str) -
 
 /// Closes every grant of an instance.
 pub(in super::super) fn close_all(ctx: &mut ModuleContext<'_>, instance: &Digest) -> Result<(), ModuleFailure> {
-    let height = ctx.environment().height;
     for id in load_ids(ctx, IndexKind::Grants, instance.as_bytes())? {
-        let grant: Option<GrantEntry> = load(ctx, EntryKind::Grant, id.as_bytes())?;
-        let Some(mut grant) = grant.filter(|grant| grant.closed_at.is_none()) else { continue };
-        grant.closed_at = Some(height);
-        store(ctx, EntryKind::Grant, id.as_bytes(), &grant)?;
-        ctx.log(to_address(&slots::KEYS), GrantClosed { grant: id.0.into() }.encode_log_data())?;
+        if let Some(grant) = load(ctx, EntryKind::Grant, id.as_bytes())? {
+            close(ctx, grant)?;
+        }
     }
     Ok(())
+}
+
+/// Closes an instance's grants of contexts that a policy does not list.
+pub(in super::super) fn close_unlisted(
+    ctx: &mut ModuleContext<'_>,
+    instance: &Digest,
+    policy: &AppPolicy,
+) -> Result<(), ModuleFailure> {
+    let before = load_ids(ctx, IndexKind::Grants, instance.as_bytes())?;
+    let mut kept = Vec::with_capacity(before.len());
+    for id in &before {
+        let grant: Option<GrantEntry> = load(ctx, EntryKind::Grant, id.as_bytes())?;
+        match grant {
+            Some(grant) if !policy.boot_contexts.contains(&grant.context) => close(ctx, grant)?,
+            _ => kept.push(*id),
+        }
+    }
+    if kept != before {
+        store_ids(ctx, IndexKind::Grants, instance.as_bytes(), &kept)?;
+    }
+    Ok(())
+}
+
+fn close(ctx: &mut ModuleContext<'_>, mut grant: GrantEntry) -> Result<(), ModuleFailure> {
+    if grant.closed_at.is_some() {
+        return Ok(());
+    }
+    grant.closed_at = Some(ctx.environment().height);
+    store(ctx, EntryKind::Grant, grant.grant_id.as_bytes(), &grant)?;
+    ctx.log(to_address(&slots::KEYS), GrantClosed { grant: grant.grant_id.0.into() }.encode_log_data())
 }
