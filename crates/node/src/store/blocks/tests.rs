@@ -3,7 +3,11 @@
 
 mod crash;
 
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use alloy_consensus::{Eip658Value, Header, Receipt, ReceiptEnvelope};
 use alloy_primitives::{Address, B256, Bloom, Bytes, Log, LogData, U256};
@@ -22,6 +26,8 @@ const IDENTITY: StoreIdentity = StoreIdentity { chain_id: 23_293, genesis_hash: 
 pub(super) struct Node {
     pub(super) blocks: BlockStore,
     pub(super) tree: QmdbTree,
+    /// Time spent in storing payloads, applying writes, and storing blocks.
+    spent: [Duration; 3],
 }
 
 impl Node {
@@ -32,7 +38,7 @@ impl Node {
         let tree = QmdbTree::open(&folder.join("state"), recovery.tree_operations).unwrap();
         let applied = tree.reader().applied();
         assert!(applied.map(|height| height + 1) <= recovery.executed.map(|mark| mark.height + 1));
-        let mut node = Self { blocks, tree };
+        let mut node = Self { blocks, tree, spent: [Duration::ZERO; 3] };
         for height in recovery.redo(applied) {
             node.execute(height);
         }
@@ -48,7 +54,9 @@ impl Node {
     pub(super) fn next(&mut self, transactions: u32, durable: Durable) {
         let parent = self.head();
         let row = payload(&parent, transactions);
+        let start = Instant::now();
         self.blocks.store_payload(&row, durable).unwrap();
+        self.spent[0] = start.elapsed();
         self.execute(row.payload.head.height);
     }
 
@@ -57,7 +65,10 @@ impl Node {
         let raw = row.as_ref().map_or_else(Vec::new, |row| rows::body(&row.payload).unwrap());
         // Every seventh transaction cannot pay and is left out.
         let transactions: Vec<_> = (0..).zip(raw).filter(|(at, _)| at % 7 != 6).map(transaction).collect();
-        let root = self.tree.apply(height, &writes(height, transactions.len() as u32)).unwrap();
+        let writes = writes(height, transactions.len() as u32);
+        let start = Instant::now();
+        let root = self.tree.apply(height, &writes).unwrap();
+        self.spent[1] = start.elapsed();
         let parent = height.checked_sub(1).map(|parent| self.blocks.block_hash(parent).unwrap().unwrap());
         let digest = row.map(|row| payload_digest(&row.payload.head));
         let header = header(height, parent, digest, root, &transactions);
@@ -65,7 +76,9 @@ impl Node {
         let content = if height == 0 { vec![(Digest([9; 32]), vec![1, 2, 3])] } else { Vec::new() };
         let hash = Digest(header.hash_slow().0);
         let row = BlockRow { header: &header, hash, transactions: &transactions, content: &content, writes: &set };
+        let start = Instant::now();
         self.blocks.store_block(&row).unwrap();
+        self.spent[2] = start.elapsed();
         self.tree.persist();
     }
 }
@@ -130,7 +143,7 @@ fn writes(height: Height, transactions: u32) -> Vec<(Digest, Option<Vec<u8>>)> {
     let mut writes = vec![(slot(ring), value(1)), (slot(10_000 + ring), value(2)), (slot(20_000 + ring), value(3))];
     for at in 0..u64::from(transactions) {
         let account = 100_000 + (height * 31 + at) % 5_000;
-        let value = if (height + at) % 13 == 0 { None } else { value(4) };
+        let value = if (height + at).is_multiple_of(13) { None } else { value(4) };
         writes.push((slot(account), value));
     }
     writes
@@ -348,6 +361,42 @@ fn old_heights_read_as_they_were() {
 }
 
 #[test]
+fn an_old_or_lost_state_folder_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, copy) = (folder.path().join("state"), folder.path().join("copy"));
+    let mut node = Node::open(folder.path());
+    for height in 0..90 {
+        node.next(height % 5, Durable::WithBlock);
+        if height == 40 {
+            drop(node);
+            copy_folder(&state, &copy);
+            node = Node::open(folder.path());
+        }
+    }
+    let mark = node.blocks.executed().unwrap();
+    drop(node);
+    std::fs::remove_dir_all(&state).unwrap();
+    std::fs::rename(&copy, &state).unwrap();
+    let node = Node::open(folder.path());
+    assert_eq!((node.blocks.executed(), node.tree.root()), (Some(mark), mark.state_root));
+    drop(node);
+    std::fs::remove_dir_all(&state).unwrap();
+    assert_eq!(Node::open(folder.path()).tree.root(), mark.state_root);
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
 fn packing_is_reversible_and_bounded() {
     let samples: [&[u8]; 5] = [&[], &[0], &[0; 700], &alloy_consensus::EMPTY_ROOT_HASH.0, &[1, 0, 2, 0, 0, 3]];
     for sample in samples {
@@ -371,25 +420,33 @@ fn what_a_block_costs() {
         ("block of 10", 200, 10, Durable::WithBlock),
         ("block of 300", 50, 300, Durable::WithBlock),
     ] {
-        let mut times = Vec::new();
+        let mut times: [Vec<Duration>; 4] = Default::default();
         for _ in 0..count {
-            let start = Instant::now();
             node.next(transactions, durable);
-            times.push(start.elapsed());
+            let all = node.spent.iter().sum();
+            for (times, spent) in times.iter_mut().zip(node.spent.into_iter().chain([all])) {
+                times.push(spent);
+            }
         }
-        times.sort();
-        println!("{name}: p50 {:.2} ms, p99 {:.2} ms", ms(times[count / 2]), ms(times[count * 99 / 100]));
+        let at = |place: usize| {
+            times.clone().map(|mut times| {
+                times.sort();
+                format!("{:.2}", times[place].as_secs_f64() * 1e3)
+            })
+        };
+        println!("{name}: ms for payload, tree, block, all: p50 {:?}, p99 {:?}", at(count / 2), at(count * 99 / 100));
     }
     let used = || node_bytes(&file);
-    let before = node.blocks.0.used_bytes();
-    for _ in 0..6_000 {
-        node.next(0, Durable::WithBlock);
-    }
-    let grown = (node.blocks.0.used_bytes() - before) / 6_000;
-    println!(
-        "an empty block takes {grown} B of blocks.redb, old values of the window included; file {} KiB",
-        used() / 1024
-    );
+    let mut empty_blocks = |count: u64| {
+        for _ in 0..count {
+            node.next(0, Durable::WithBlock);
+        }
+        node.blocks.0.used_bytes()
+    };
+    // The old values of the busy blocks leave the window first.
+    let before = empty_blocks(2_000);
+    let grown = (empty_blocks(4_000) - before) / 4_000;
+    println!("an empty block takes {grown} B of blocks.redb for good; the file has {} KiB", used() / 1024);
     let height = node.blocks.executed().unwrap().height;
     let stored = [PAYLOADS, CERTIFICATES, BLOCKS].map(|table| node.blocks.0.stored_bytes(table, height));
     println!("its records: payload, certificate, block = {stored:?} B, and 80 B of index");
@@ -398,10 +455,6 @@ fn what_a_block_costs() {
 
 fn node_bytes(path: &Path) -> u64 {
     std::fs::metadata(path).unwrap().len()
-}
-
-fn ms(time: std::time::Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }
 
 impl Inner {

@@ -109,7 +109,7 @@ fn large_tree(vectors: &mut Vectors) {
             writes[3].1 = None;
         }
         let set = tree.apply_writes(height, &writes).unwrap();
-        if set.operations % 256 == 0 && !aligned {
+        if set.operations.is_multiple_of(256) && !aligned {
             aligned = true;
             vectors.valid("log_ends_with_a_chunk", &tree, set.changes[0].key);
         }

@@ -17,7 +17,7 @@ const TEST: &str = "store::blocks::tests::crash::a_killed_node_recovers_both_sto
 
 fn step(node: &mut Node) {
     let height = node.blocks.executed().unwrap().height + 1;
-    let durable = if height % 2 == 0 { Durable::Now } else { Durable::WithBlock };
+    let durable = if height.is_multiple_of(2) { Durable::Now } else { Durable::WithBlock };
     node.next((height % 23) as u32, durable);
 }
 
