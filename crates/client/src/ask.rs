@@ -30,6 +30,9 @@ use crate::{
 pub const ANCHOR_WAIT: Duration = Duration::from_secs(5);
 /// Pause between two looks for an anchor.
 const ANCHOR_POLL: Duration = Duration::from_millis(100);
+/// Tries for a quote, and the pause between two.
+const QUOTE_TRIES: u32 = 5;
+const QUOTE_PAUSE: Duration = Duration::from_secs(1);
 /// A header older than this by our clock does not answer for now.
 const HEADER_AGE_S_MAX: u64 = 120;
 /// Longest wait for the first piece of an answer: a long prompt on a slow machine.
@@ -208,8 +211,7 @@ impl Asker {
     /// Every [`AskError`] that is about node, instance or chain.
     pub async fn verify_instance(&self, genesis: &Genesis) -> Result<VerifiedInstance, AskError> {
         let nonce: Digest = random_hex()?.parse().map_err(|_| AskError::Randomness)?;
-        let report: Value = self.api.get_json(&format!("/v1/aci/attestation?nonce={nonce}")).await?;
-        let report = Report::read(report)?;
+        let report = Report::read(self.report(&nonce).await?)?;
         let trust = ChainTrust {
             network_key: self.target.network_key,
             chain_id: genesis.chain_id,
@@ -241,6 +243,21 @@ impl Asker {
             instance: &instance,
             app: &app,
         })?)
+    }
+
+    /// The instance's report; quotes are queued and rate-limited, so that a busy instance is asked again.
+    async fn report(&self, nonce: &Digest) -> Result<Value, AskError> {
+        let path = format!("/v1/aci/attestation?nonce={nonce}");
+        let mut tries = 1;
+        loop {
+            match self.api.get_json(&path).await {
+                Err(HttpError::Refused { status: StatusCode::TOO_MANY_REQUESTS, .. }) if tries < QUOTE_TRIES => {
+                    tries += 1;
+                    sleep(QUOTE_PAUSE).await;
+                }
+                other => return Ok(other?),
+            }
+        }
     }
 
     async fn request_body(&self, messages: &[Message], options: &AskOptions) -> Result<String, AskError> {
