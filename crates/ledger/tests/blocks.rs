@@ -341,3 +341,53 @@ fn body_of_many_bytes_is_bounded_before_the_vote() {
     assert_eq!(check_payload(&chain.ctx, &payload), Err(PayloadRefusal::Transaction { index: 0, refusal }));
     assert_eq!(check_payload(&chain.ctx, &chain.payload(vec![])), Ok(()));
 }
+
+#[test]
+fn intrinsic_cost_is_the_machines() {
+    let mut chain = chain();
+    let one = key(1);
+    let inputs: [Vec<u8>; 5] = [vec![], vec![0; 100], vec![1; 100], vec![7; 5_000], vec![0; 20_000]];
+    for (seed, input) in (2_u8..).zip(inputs) {
+        for to in [Some(stranger()), None] {
+            let fields = Fields { to, data: input.clone().into(), nonce: chain.nonce(&one), ..Fields::default() };
+            let raw = chain.sign_with(&one, fields.clone());
+            let gas = freehold_ledger::intrinsic_gas(admit(&chain.ctx, &raw).unwrap().transaction());
+            let short = chain.sign_with(&one, Fields { gas: gas - 1, ..fields.clone() });
+            assert_eq!(admit(&chain.ctx, &short).unwrap_err(), TransactionRefusal::IntrinsicGas);
+            // With exactly this much the machine takes it.
+            let block = chain.block(vec![chain.sign_with(&one, Fields { gas, ..fields })]);
+            assert_eq!(block.skipped, vec![], "input {} of {seed}", input.len());
+            if to.is_some() {
+                assert_eq!(block.receipts[0].gas_used, gas);
+            }
+        }
+    }
+    let lists = [access_list(&one, chain.nonce(&one), stranger())];
+    for raw in lists {
+        let gas = freehold_ledger::intrinsic_gas(admit(&chain.ctx, &raw).unwrap().transaction());
+        let block = chain.block(vec![raw]);
+        assert_eq!(block.receipts[0].gas_used, gas);
+    }
+}
+
+#[test]
+fn bytes_without_sense_are_refused_and_never_panic() {
+    let chain = chain();
+    let good = chain.sign(&key(1), stranger(), 1, vec![1, 2, 3]);
+    for at in 0..good.len() {
+        for bit in 0..8 {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << bit;
+            if let Ok(recovered) = admit(&chain.ctx, &bad) {
+                assert_ne!(recovered.hash(), admit(&chain.ctx, &good).unwrap().hash());
+            }
+        }
+    }
+    for first in 0..=255 {
+        for length in [1, 2, 40, 200] {
+            let mut bytes = vec![0xf8; length];
+            bytes[0] = first;
+            let _ = admit(&chain.ctx, &bytes);
+        }
+    }
+}
