@@ -52,7 +52,15 @@ pub(crate) enum Command {
     Guest(RoleArgs),
     /// Private inference app (started by the host).
     #[command(hide = true)]
-    Inference(RoleArgs),
+    Inference,
+    /// Bare engine (started by `bench infer`).
+    #[command(hide = true)]
+    BenchEngine {
+        /// Model file.
+        path: PathBuf,
+        /// Model name.
+        name: String,
+    },
 }
 
 #[derive(Debug, Args)]

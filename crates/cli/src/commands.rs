@@ -1,7 +1,15 @@
 //! One file for each command; here is the table.
 
+mod ask;
+mod bench;
+mod chat;
+mod demo;
+mod model;
 mod node;
+mod roles;
+mod status;
 mod up;
+mod verify;
 
 use std::{future::Future, process::ExitCode};
 
@@ -18,15 +26,28 @@ pub(crate) const FAILURE: u8 = 1;
 /// Runs the command.
 pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
     match cli.command {
+        Command::Demo(args) => block_on(demo::run(args, output)),
         Command::Up(args) => block_on(up::run(args, output)),
+        Command::Ask(args) => block_on(ask::run(args, output)),
+        Command::Chat(args) => block_on(chat::run(args, output)),
+        Command::Verify(args) => verify::run(&args, output),
+        Command::Status(args) => block_on(status::run(args, output)),
+        Command::Model(command) => block_on(model::run(command, output)),
+        Command::Bench(command) => block_on(bench::run(command, output)),
         Command::Node(args) => block_on(node::run(args, output)),
-        _ => anyhow::bail!("not in this build"),
+        Command::Guest(args) => block_on(roles::guest(args)),
+        Command::Inference => block_on(roles::inference()),
+        Command::BenchEngine { path, name } => bench::engine(&path, &name),
     }
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("the runtime did not start")?.block_on(work)
+    let runtime = runtime.context("the runtime did not start")?;
+    let done = runtime.block_on(work);
+    // A blocked read of the terminal must not hold the end up.
+    runtime.shutdown_background();
+    done
 }
 
 /// Waits until the user or the system asks to stop (SIGINT, SIGTERM).

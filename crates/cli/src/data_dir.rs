@@ -1,4 +1,4 @@
-//! The data directory of a network: where it is, who holds it, and the network key pinned in it.
+//! The data directory of a network: where it is, and who holds it. What it pins and tells is `freehold-client`'s.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -8,10 +8,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use freehold_primitives::NetworkKey;
 
 const LOCK_FILE: &str = "lock";
-const KEY_FILE: &str = "network-key";
 
 /// The default data directory of a chain.
 pub(crate) fn default(chain_id: u64) -> Result<PathBuf> {
@@ -69,24 +67,5 @@ impl Held {
     /// The directory, absolute.
     pub(crate) fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Pins the network key: checks of proofs use it where none is named.
-    pub(crate) fn pin(&self, key: &NetworkKey) -> Result<()> {
-        let path = self.path.join(KEY_FILE);
-        fs::write(&path, format!("{key}\n")).with_context(|| format!("cannot write {}", path.display()))
-    }
-}
-
-/// The network key pinned in a directory, if there is one.
-pub(crate) fn pinned(path: &Path) -> Result<Option<NetworkKey>> {
-    let path = path.join(KEY_FILE);
-    match fs::read_to_string(&path) {
-        Ok(text) => {
-            let key = text.trim().parse().map_err(|error| anyhow!("{} is damaged: {error}", path.display()))?;
-            Ok(Some(key))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }

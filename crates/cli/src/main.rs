@@ -6,8 +6,12 @@ mod accounts;
 mod args;
 mod commands;
 mod data_dir;
+mod find;
+mod model;
 mod network;
 mod output;
+mod stack;
+mod verdict;
 
 use std::process::ExitCode;
 

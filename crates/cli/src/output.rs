@@ -76,6 +76,14 @@ impl Output {
         }
     }
 
+    /// A remark beside the matter, on standard error; nothing under `--json`.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.is_json() {
+            let mut err = std::io::stderr().lock();
+            let _ = writeln!(err, "{text}");
+        }
+    }
+
     /// A warning, on standard error.
     pub(crate) fn warn(&self, text: &str) {
         let mut err = std::io::stderr().lock();

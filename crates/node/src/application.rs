@@ -64,10 +64,8 @@ impl NodeApplication {
         let transactions = match taken {
             Some(taken) if !lags => {
                 let base_fee = self.shared.chain.next_base_fee(&tip.header);
-                let bounds = Bounds {
-                    gas_max: self.shared.chain.block_gas_max(),
-                    bytes_max: PAYLOAD_BYTES_MAX - BODY_OVERHEAD,
-                };
+                let bounds =
+                    Bounds { gas_max: self.shared.chain.block_gas_max(), bytes_max: PAYLOAD_BYTES_MAX - BODY_OVERHEAD };
                 self.shared.pool().mempool.pick(base_fee, &taken, bounds)
             }
             _ => Vec::new(),

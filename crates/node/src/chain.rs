@@ -9,8 +9,9 @@ use alloy_consensus::{BlockHeader as _, Header, Transaction as _};
 use alloy_eips::{BlockNumberOrTag, Decodable2718 as _, Encodable2718 as _};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use freehold_ledger::{
-    AccountState, ChainContext, ExecutedBlock, ExecutedReceipt, ExecutedTransaction, LedgerError, Parent, Recovered, StateTree, Transaction,
-    TransactionRefusal, ViewError, admit, check_payload, to_account, read_account_value, execute_payload, next_base_fee, read_account, read_storage,
+    AccountState, ChainContext, ExecutedBlock, ExecutedReceipt, ExecutedTransaction, LedgerError, Parent, Recovered,
+    StateTree, Transaction, TransactionRefusal, ViewError, admit, check_payload, execute_payload, next_base_fee,
+    read_account, read_account_value, read_storage, to_account,
 };
 use freehold_primitives::{
     Canonical as _, Digest, EXECUTED_LAG_MAX, G1Point, Genesis, Height, Payload, PayloadBody,
@@ -72,12 +73,7 @@ impl Machine {
     }
 
     /// Writes a block down: the one durable write of a height.
-    pub(crate) fn store(
-        &self,
-        store: &BlockStore,
-        tree: &TreeReader,
-        block: &ExecutedBlock,
-    ) -> Result<(), ChainError> {
+    pub(crate) fn store(&self, store: &BlockStore, tree: &TreeReader, block: &ExecutedBlock) -> Result<(), ChainError> {
         let height = block.header.number;
         let writes = tree.write_set(height).ok_or(ChainError::WriteSet(height))?;
         let pairs = block.transactions.iter().zip(&block.receipts);
@@ -155,9 +151,8 @@ impl Chain {
     /// An account as of the newest executed block.
     pub(crate) fn account_now(&self, address: &Address) -> Result<AccountState, ChainError> {
         let key = freehold_crypto::slots::account_key(&to_account(address));
-        let (_, value) = self.tree.get_with_height(&key).map_err(|error| {
-            ChainError::View(ViewError::Store(Box::new(error)))
-        })?;
+        let (_, value) =
+            self.tree.get_with_height(&key).map_err(|error| ChainError::View(ViewError::Store(Box::new(error))))?;
         value.map_or(Ok(AccountState::default()), |value| {
             read_account_value(&value).ok_or(ChainError::View(ViewError::Malformed))
         })

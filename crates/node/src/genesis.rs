@@ -98,11 +98,7 @@ pub fn read_genesis(folder: &Path) -> Result<Option<Genesis>, GenesisError> {
 ///
 /// # Errors
 /// Any [`GenesisError`] but [`GenesisError::Chain`].
-pub fn create_network(
-    folder: &Path,
-    network: &NewNetwork,
-    rng: &mut impl CryptoRng,
-) -> Result<Genesis, GenesisError> {
+pub fn create_network(folder: &Path, network: &NewNetwork, rng: &mut impl CryptoRng) -> Result<Genesis, GenesisError> {
     let mut identities: Vec<IdentityKey> = (0..network.validators).map(|_| IdentityKey::generate(rng)).collect();
     identities.sort_by_key(IdentityKey::public);
     let validators: Vec<_> = identities.iter().map(IdentityKey::public).collect();

@@ -13,8 +13,8 @@ use std::{
 use freehold_consensus::{Gossip, GossipReceiver, GossipSender, KeyShare};
 use freehold_crypto::{Derivation, Share, encrypt_share};
 use freehold_primitives::{Blob, Canonical as _, Digest, Ed25519Key, NetworkKey, entries::GrantEntry};
-use rand::rngs::SysRng;
 use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
 use thiserror::Error;
 use tokio::sync::watch;
 use tracing::debug;

@@ -21,6 +21,7 @@ mod wire;
 pub use chain::ChainError;
 pub use clock::Clock;
 pub use executor::ExecutorError;
+pub use freehold_consensus::network_key;
 pub use genesis::{
     GenesisError, NewNetwork, ValidatorKeys, create_network, read_genesis, read_keys, validator_folder, write_genesis,
 };

@@ -211,8 +211,7 @@ async fn open(folder: &Path, genesis: &Genesis, clock: Clock) -> Result<(Arc<Sha
             StoreIdentity { chain_id: genesis.chain_id, genesis_hash: freehold_crypto::genesis_hash(&genesis) };
         let store = BlockStore::open(&folder.join("blocks.redb"), &identity).map_err(ExecutorError::from)?;
         let recovery = store.recover().map_err(ExecutorError::from)?;
-        let mut tree =
-            QmdbTree::open(&folder.join("state"), recovery.tree_operations).map_err(ExecutorError::from)?;
+        let mut tree = QmdbTree::open(&folder.join("state"), recovery.tree_operations).map_err(ExecutorError::from)?;
         let machine = Machine::new(&genesis, store.clone()).map_err(ExecutorError::from)?;
         let (tip, waiting) = recover(&machine, &mut tree, &store)?;
         debug!(height = tip.height(), "stores are open");

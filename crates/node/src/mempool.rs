@@ -111,19 +111,9 @@ pub(crate) struct Mempool {
 }
 
 impl Mempool {
-    /// An empty pool.
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     /// Transactions that wait.
     pub(crate) fn len(&self) -> usize {
         self.by_hash.len()
-    }
-
-    /// Whether nothing waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.by_hash.is_empty()
     }
 
     /// A waiting transaction.

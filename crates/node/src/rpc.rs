@@ -7,9 +7,10 @@ mod fees;
 mod filter_methods;
 mod filters;
 mod ours;
+mod params;
 mod server;
 mod subscriptions;
 mod view;
 
-pub use server::ServerError;
 pub(crate) use server::RpcServer;
+pub use server::ServerError;

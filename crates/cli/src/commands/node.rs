@@ -30,7 +30,7 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
     let mut addresses = args.peers;
     addresses[index] = args.listen.ok_or_else(|| anyhow!("--listen is missing"))?;
     let network_key = freehold_node::network_key(&genesis)?;
-    held.pin(&network_key)?;
+    freehold_client::pin_network_key(held.path(), &network_key)?;
     let chain_id = genesis.chain_id;
     let config = MemberConfig {
         folder: held.path().to_path_buf(),

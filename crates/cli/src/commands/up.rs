@@ -8,38 +8,54 @@ use serde_json::json;
 use crate::{
     args::UpArgs,
     data_dir::{self, Held},
-    network::{self, Origin, Wanted},
+    network::Wanted,
     output::Output,
+    stack::{AppChoice, Stack, StackConfig},
 };
 
 /// Runs the command.
 pub(crate) async fn run(args: UpArgs, output: Output) -> Result<ExitCode> {
     let held = Held::take(&data_dir::of(args.data_dir.as_deref(), args.chain_id)?)?;
-    let wanted = Wanted { chain_id: args.chain_id, validators: args.validators };
-    let (genesis, origin) = network::open_or_make(held.path(), wanted)?;
-    if origin == Origin::Made {
-        output.warn("key shares were made by a trusted dealer in this process: for development only");
+    let config = StackConfig {
+        wanted: Wanted { chain_id: args.chain_id, validators: args.validators },
+        rpc: args.rpc,
+        app: (!args.no_app).then_some(AppChoice { api: args.api, model: args.model, threads: args.threads }),
+    };
+    let mut stack = tokio::select! {
+        started = Stack::start(&held, config, output) => started?,
+        stop = super::asked_to_stop() => return stop.map(|()| ExitCode::SUCCESS),
+    };
+    tell_ready(&stack, &held, output);
+    let ended = tokio::select! {
+        stop = super::asked_to_stop() => {
+            stop?;
+            None
+        }
+        ended = stack.network.ended() => ended,
+    };
+    output.text("stopping");
+    stack.stop().await;
+    match ended {
+        Some(error) => bail!(error),
+        None => Ok(ExitCode::SUCCESS),
     }
-    let mut network = network::start(held.path(), genesis, args.rpc).await?;
-    held.pin(&network.network_key)?;
-    let ready = json!({
+}
+
+fn tell_ready(stack: &Stack, held: &Held, output: Output) {
+    let endpoints = &stack.endpoints;
+    output.object(&json!({
         "event": "ready",
-        "rpc": format!("http://{}", network.rpc),
-        "api": null,
-        "chain_id": args.chain_id,
-        "network_key": network.network_key,
-        "app_id": null,
+        "rpc": endpoints.rpc,
+        "api": endpoints.api,
+        "chain_id": endpoints.chain_id,
+        "network_key": endpoints.network_key,
+        "app_id": endpoints.app_id,
         "data_dir": held.path(),
-    });
-    output.object(&ready);
-    output.text(&format!("rpc {}", network.rpc));
-    tokio::select! {
-        stop = super::asked_to_stop() => stop?,
-        ended = network.ended() => if let Some(error) = ended {
-            network.stop().await;
-            bail!(error)
-        },
+    }));
+    output.text(&format!("\nready\n  rpc          {}", endpoints.rpc));
+    if let (Some(api), Some(app_id)) = (&endpoints.api, &endpoints.app_id) {
+        output.text(&format!("  api          {api}\n  app          {app_id}"));
     }
-    network.stop().await;
-    Ok(ExitCode::SUCCESS)
+    output.text(&format!("  network key  {}\n  data         {}", endpoints.network_key, held.path().display()));
+    output.text("\nAsk in another terminal:  freehold ask \"What is a freehold?\"   Ctrl-C stops.");
 }

@@ -1,13 +1,9 @@
 //! `verify`: checks a proof offline.
 
-use std::{
-    fs::File,
-    io::Read as _,
-    path::Path,
-    process::ExitCode,
-};
+use std::{fs::File, io::Read as _, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result};
+use freehold_client::pinned_network_key;
 use freehold_node::Clock;
 use freehold_primitives::NetworkKey;
 use freehold_verify::{PROOF_BYTES_MAX, Verdict, VerifyOptions, verify_bundle};
@@ -53,7 +49,7 @@ fn trusted_key(args: &VerifyArgs) -> Result<NetworkKey> {
         return Ok(key);
     }
     let folder = data_dir::of(args.data_dir.as_deref(), args.chain_id)?;
-    data_dir::pinned(&folder)?.with_context(|| {
+    pinned_network_key(&folder)?.with_context(|| {
         format!("no network key is pinned in {}: name the one you trust with --network-key", folder.display())
     })
 }

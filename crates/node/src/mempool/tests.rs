@@ -29,7 +29,7 @@ fn bounds(count: u64) -> Bounds {
 
 #[test]
 fn picks_by_tip_and_keeps_nonce_order() {
-    let mut pool = Mempool::new();
+    let mut pool = Mempool::default();
     for pending in [tx(1, 1, 9), tx(1, 0, 1), tx(2, 0, 5)] {
         pool.add(pending, RICH).unwrap();
     }
@@ -40,7 +40,7 @@ fn picks_by_tip_and_keeps_nonce_order() {
 
 #[test]
 fn a_gap_waits() {
-    let mut pool = Mempool::new();
+    let mut pool = Mempool::default();
     pool.add(tx(1, 1, 1), RICH).unwrap();
     assert!(!pool.has_ready(GWEI, &BTreeSet::new()));
     assert_eq!(pool.next_nonce(&Address::repeat_byte(1), RICH), 0);
@@ -51,7 +51,7 @@ fn a_gap_waits() {
 
 #[test]
 fn what_ancestors_took_is_not_picked_again() {
-    let mut pool = Mempool::new();
+    let mut pool = Mempool::default();
     pool.add(tx(1, 0, 1), RICH).unwrap();
     pool.add(tx(1, 1, 1), RICH).unwrap();
     let taken = BTreeSet::from([tx(1, 0, 1).hash]);
@@ -62,7 +62,7 @@ fn what_ancestors_took_is_not_picked_again() {
 
 #[test]
 fn a_replacement_pays_a_tenth_more() {
-    let mut pool = Mempool::new();
+    let mut pool = Mempool::default();
     pool.add(tx(1, 0, 10 * GWEI), RICH).unwrap();
     assert_eq!(pool.add(tx(1, 0, 10 * GWEI + 1), RICH), Err(PoolError::Underpriced));
     assert_eq!(pool.add(tx(1, 0, 10 * GWEI), RICH), Err(PoolError::Known));
@@ -73,7 +73,7 @@ fn a_replacement_pays_a_tenth_more() {
 
 #[test]
 fn reserves_the_cost_of_what_waits() {
-    let mut pool = Mempool::new();
+    let mut pool = Mempool::default();
     let poor = AccountState { nonce: 0, balance: tx(1, 0, 1).cost_max };
     pool.add(tx(1, 0, 1), poor).unwrap();
     assert!(matches!(pool.add(tx(1, 1, 1), poor), Err(PoolError::Funds { .. })));
@@ -82,19 +82,19 @@ fn reserves_the_cost_of_what_waits() {
 
 #[test]
 fn refuses_nonces_out_of_reach() {
-    let mut pool = Mempool::new();
+    let mut pool = Mempool::default();
     let used = AccountState { nonce: 5, ..RICH };
     assert!(matches!(pool.add(tx(1, 4, 1), used), Err(PoolError::NonceTooLow { next: 5, nonce: 4 })));
     let far = 5 + ACCOUNT_COUNT_MAX as u64;
     let mut pending = tx(1, 0, 1);
     pending.nonce = far;
     assert!(matches!(pool.add(pending, used), Err(PoolError::NonceTooHigh { .. })));
-    assert!(pool.is_empty());
+    assert!(pool.len() == 0);
 }
 
 #[test]
 fn a_block_clears_used_nonces_and_what_cannot_be_paid() {
-    let mut pool = Mempool::new();
+    let mut pool = Mempool::default();
     for nonce in 0..3 {
         pool.add(tx(1, nonce, 1), RICH).unwrap();
     }
@@ -105,7 +105,7 @@ fn a_block_clears_used_nonces_and_what_cannot_be_paid() {
 
 #[test]
 fn a_full_pool_makes_room_for_a_better_price_only() {
-    let mut pool = Mempool::new();
+    let mut pool = Mempool::default();
     for index in 0..POOL_COUNT_MAX {
         let mut pending = tx(1, 0, 5);
         let bytes = u32::try_from(index).unwrap().to_be_bytes();

@@ -1,9 +1,9 @@
 //! Calls outside of any block: `eth_call`, `eth_estimateGas`, `eth_createAccessList`.
 
 use alloy_eips::{BlockId, eip2930::AccessList};
-use alloy_primitives::{Bytes, TxKind, U64};
+use alloy_primitives::{Bytes, TxKind, U64, U256};
 use alloy_rpc_types_eth::TransactionRequest;
-use freehold_ledger::{CallError, CallRequest, Outcome, Parent, Status};
+use freehold_ledger::{CallError, CallRequest, LedgerError, Outcome, Parent, StateTree, Status};
 use jsonrpsee::{
     RpcModule,
     core::RegisterMethodError,
@@ -12,9 +12,13 @@ use jsonrpsee::{
 use serde_json::{Value, json};
 
 use super::{
-    error::{internal, invalid_params, refused, reverted},
+    error::{internal, invalid_params, no_call, refused, reverted},
+    params::one_and_two,
     server::{Rpc, method},
 };
+
+/// Least gas of any transaction.
+const GAS_LEAST: u64 = 21_000;
 
 type Answer<T> = Result<T, ErrorObjectOwned>;
 
@@ -28,27 +32,41 @@ pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError
 
 fn call(rpc: &Rpc, params: Params<'_>) -> Answer<Bytes> {
     let (request, id) = read(&params)?;
-    let outcome = run(rpc, id, |ctx, parent, state| freehold_ledger::call(ctx, parent, state, &request))?;
+    let outcome =
+        run(rpc, id, |ctx, parent, state| freehold_ledger::call(ctx, parent, state, &affordable(request, state)?))?;
     output(outcome)
 }
 
 fn estimate(rpc: &Rpc, params: Params<'_>) -> Answer<U64> {
-    let (request, id) = read(&params)?;
-    run(rpc, id, |ctx, parent, state| freehold_ledger::estimate_gas(ctx, parent, state, &request)).map(U64::from)
+    estimated(rpc, &params).map(U64::from)
 }
 
 /// An access list saves nothing where storage is one tree, so the empty list is the best one.
 fn access_list(rpc: &Rpc, params: Params<'_>) -> Answer<Value> {
-    let (request, id) = read(&params)?;
-    let gas = run(rpc, id, |ctx, parent, state| freehold_ledger::estimate_gas(ctx, parent, state, &request))?;
+    let gas = estimated(rpc, &params)?;
     Ok(json!({ "accessList": AccessList::default(), "gasUsed": U64::from(gas) }))
 }
 
+fn estimated(rpc: &Rpc, params: &Params<'_>) -> Answer<u64> {
+    let (request, id) = read(params)?;
+    run(rpc, id, |ctx, parent, state| freehold_ledger::estimate_gas(ctx, parent, state, &affordable(request, state)?))
+}
+
+/// Where a price is named but no gas limit, the limit is what the caller can pay: otherwise an account with little would
+/// be told that it cannot call at all.
+fn affordable(mut request: CallRequest, state: &dyn StateTree) -> Result<CallRequest, CallError> {
+    let price = U256::from(request.gas_price.unwrap_or_default());
+    if request.gas.is_none() && !price.is_zero() {
+        let balance = freehold_ledger::read_account(state, &request.from).map_err(LedgerError::from)?.balance;
+        let gas = balance.saturating_sub(request.value) / price;
+        // Too little for any call: the refusal then says what is missing.
+        request.gas = u64::try_from(gas).ok().filter(|gas| *gas >= GAS_LEAST);
+    }
+    Ok(request)
+}
+
 fn read(params: &Params<'_>) -> Answer<(CallRequest, Option<BlockId>)> {
-    let mut sequence = params.sequence();
-    let request: TransactionRequest = sequence.next().map_err(invalid_params)?;
-    let id: Option<BlockId> = sequence.optional_next().map_err(invalid_params)?;
-    let overrides: Option<Value> = sequence.optional_next().map_err(invalid_params)?;
+    let (request, id, overrides) = one_and_two::<TransactionRequest, BlockId, Value>(params)?;
     if overrides.is_some_and(|overrides| !overrides.is_null() && overrides != json!({})) {
         return Err(invalid_params("state overrides are not supported"));
     }
@@ -72,7 +90,7 @@ fn read(params: &Params<'_>) -> Answer<(CallRequest, Option<BlockId>)> {
 fn run<T>(
     rpc: &Rpc,
     id: Option<BlockId>,
-    work: impl FnOnce(&freehold_ledger::ChainContext, Parent<'_>, &dyn freehold_ledger::StateTree) -> Result<T, CallError>,
+    work: impl FnOnce(&freehold_ledger::ChainContext, Parent<'_>, &dyn StateTree) -> Result<T, CallError>,
 ) -> Answer<T> {
     let height = rpc.existing(id)?;
     let chain = rpc.chain();
@@ -81,7 +99,7 @@ fn run<T>(
     let parent = Parent { header: &header, content: &chain.store, hashes: &chain.store };
     work(chain.context(), parent, &state).map_err(|error| match error {
         CallError::Fails(outcome) => failure(&outcome),
-        CallError::Invalid(_) => refused(error),
+        CallError::Invalid(invalid) => no_call(&invalid),
         other => internal(other),
     })
 }

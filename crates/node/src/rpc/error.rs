@@ -4,9 +4,9 @@
 //! revert with its data.
 
 use alloy_primitives::Bytes;
+use freehold_ledger::{Invalid, TransactionRefusal};
 use jsonrpsee::types::{ErrorObjectOwned, error::INVALID_PARAMS_CODE};
-
-use crate::mempool::PoolError;
+use serde_json::json;
 
 const SERVER_ERROR: i32 = -32_000;
 const RESOURCE_NOT_FOUND: i32 = -32_001;
@@ -48,9 +48,33 @@ pub(crate) fn reverted(data: &Bytes) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(REVERTED, text, Some(data.to_string()))
 }
 
-/// The pool refused a transaction.
-pub(crate) fn pool(error: &PoolError) -> ErrorObjectOwned {
-    refused(error)
+/// The ledger refused a transaction for good. The data holds the refusal's stable code (`spec/block.md` §2).
+pub(crate) fn refused_for_good(refusal: TransactionRefusal) -> ErrorObjectOwned {
+    // Tools of Ethereum know some refusals by these words.
+    let text = match refusal {
+        TransactionRefusal::Chain => format!("invalid chain id: {refusal}"),
+        TransactionRefusal::Signature => format!("invalid sender: {refusal}"),
+        TransactionRefusal::IntrinsicGas => format!("intrinsic gas too low: {refusal}"),
+        TransactionRefusal::GasCap => format!("exceeds maximum per-transaction gas: {refusal}"),
+        TransactionRefusal::FeeCap => format!("max fee per gas less than block base fee: {refusal}"),
+        TransactionRefusal::PriorityFee => format!("tip higher than fee cap: {refusal}"),
+        TransactionRefusal::InitCode => format!("max initcode size exceeded: {refusal}"),
+        TransactionRefusal::Type => format!("transaction type not supported: {refusal}"),
+        other => other.to_string(),
+    };
+    ErrorObjectOwned::owned(SERVER_ERROR, text, Some(json!({ "refusal": refusal.code() })))
+}
+
+/// A call may not be made.
+pub(crate) fn no_call(invalid: &Invalid) -> ErrorObjectOwned {
+    refused(match invalid {
+        Invalid::LackOfFundForMaxFee { fee, balance } => {
+            format!("insufficient funds for gas * price + value: have {balance}, need {fee}")
+        }
+        Invalid::GasPriceLessThanBasefee => format!("max fee per gas less than block base fee: {invalid}"),
+        Invalid::PriorityFeeGreaterThanMaxFee => format!("tip higher than fee cap: {invalid}"),
+        other => format!("the call cannot be made: {other}"),
+    })
 }
 
 /// The sentence of Solidity's `Error(string)`, where the data is one.

@@ -14,7 +14,8 @@ use jsonrpsee::{
 use serde_json::{Value, json};
 
 use super::{
-    error::{internal, invalid_params, limit, not_found, refused},
+    error::{internal, invalid_params, limit, not_found, refused, refused_for_good},
+    params::{one, pair, three, two},
     server::{Rpc, method},
     view::{BlockView, Detail, TransactionView, pending},
 };
@@ -63,7 +64,7 @@ pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), jsonrpsee::core::Re
     method(module, "net_listening", |_, _| Ok(true))?;
     method(module, "net_peerCount", |rpc, _| Ok(U64::from(rpc.chain().genesis().validators.len() as u64 - 1)))?;
     method(module, "web3_clientVersion", |_, _| Ok(concat!("freehold/", env!("CARGO_PKG_VERSION"))))?;
-    method(module, "web3_sha3", |_, params| Ok(keccak256(params.one::<(Bytes,)>().map_err(invalid_params)?.0)))?;
+    method(module, "web3_sha3", |_, params| Ok(keccak256(one::<Bytes>(&params)?)))?;
     method(module, "txpool_status", txpool_status)?;
     method(module, "txpool_content", txpool_content)?;
     Ok(())
@@ -140,7 +141,7 @@ fn block(rpc: &Rpc, id: BlockId, full: Option<bool>) -> Answer<Option<Block<Tran
 }
 
 fn block_receipts(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Vec<TransactionReceipt>>> {
-    let Some(height) = rpc.height(params.one::<(BlockId,)>().map_err(invalid_params)?.0)? else { return Ok(None) };
+    let Some(height) = rpc.height(one(&params)?)? else { return Ok(None) };
     let Some(view) = rpc.view(height)? else { return Ok(None) };
     Ok(Some((0..view.transactions.len()).filter_map(|index| view.receipt(index)).collect()))
 }
@@ -159,7 +160,7 @@ fn count(rpc: &Rpc, id: BlockId) -> Answer<Option<U64>> {
 }
 
 fn transaction_by_hash(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Transaction<super::view::Envelope>>> {
-    let (hash,) = params.one::<(B256,)>().map_err(invalid_params)?;
+    let hash: B256 = one(&params)?;
     if let Some((view, index)) = rpc.place(&hash)? {
         return Ok(view.transaction(index));
     }
@@ -171,7 +172,7 @@ fn transaction_by_hash(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Transacti
 
 fn raw_transaction(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Bytes>> {
     use alloy_eips::eip2718::Encodable2718 as _;
-    let (hash,) = params.one::<(B256,)>().map_err(invalid_params)?;
+    let hash: B256 = one(&params)?;
     if let Some((view, index)) = rpc.place(&hash)? {
         return Ok(view.transactions.get(index).map(|found| found.transaction.encoded_2718().into()));
     }
@@ -179,12 +180,12 @@ fn raw_transaction(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Bytes>> {
 }
 
 fn transaction_at_number(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Transaction<super::view::Envelope>>> {
-    let (tag, index) = params.parse::<(BlockNumberOrTag, U64)>().map_err(invalid_params)?;
+    let (tag, index) = pair::<BlockNumberOrTag, U64>(&params)?;
     transaction_at(rpc, tag.into(), index)
 }
 
 fn transaction_at_hash(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Transaction<super::view::Envelope>>> {
-    let (hash, index) = params.parse::<(B256, U64)>().map_err(invalid_params)?;
+    let (hash, index) = pair::<B256, U64>(&params)?;
     transaction_at(rpc, hash.into(), index)
 }
 
@@ -195,7 +196,7 @@ fn transaction_at(rpc: &Rpc, id: BlockId, index: U64) -> Answer<Option<Transacti
 }
 
 fn receipt(rpc: &Rpc, params: Params<'_>) -> Answer<Option<TransactionReceipt>> {
-    let (hash,) = params.one::<(B256,)>().map_err(invalid_params)?;
+    let hash: B256 = one(&params)?;
     Ok(rpc.place(&hash)?.and_then(|(view, index)| view.receipt(index)))
 }
 
@@ -223,16 +224,13 @@ fn code(rpc: &Rpc, params: Params<'_>) -> Answer<Bytes> {
 }
 
 fn storage(rpc: &Rpc, params: Params<'_>) -> Answer<B256> {
-    let mut sequence = params.sequence();
-    let address: Address = sequence.next().map_err(invalid_params)?;
-    let slot: Slot = sequence.next().map_err(invalid_params)?;
-    let id: Option<BlockId> = sequence.optional_next().map_err(invalid_params)?;
+    let (address, slot, id) = three::<Address, Slot, BlockId>(&params)?;
     let height = rpc.existing(id)?;
     rpc.chain().storage(&address, &slot, height).map(B256::from).map_err(internal)
 }
 
 fn logs(rpc: &Rpc, params: Params<'_>) -> Answer<Vec<Log>> {
-    let (filter,) = params.one::<(Filter,)>().map_err(invalid_params)?;
+    let filter: Filter = one(&params)?;
     rpc.logs(&filter)
 }
 
@@ -290,9 +288,10 @@ fn log_view(found: crate::store::FoundLog) -> Log {
 }
 
 fn send_raw(rpc: &Rpc, params: Params<'_>) -> Answer<B256> {
-    let (raw,) = params.one::<(Bytes,)>().map_err(invalid_params)?;
+    let raw: Bytes = one(&params)?;
     rpc.intake.submit(raw.to_vec()).map_err(|error| match error {
         IntakeError::Chain(error) => internal(error),
+        IntakeError::Admission(refusal) => refused_for_good(refusal),
         other => refused(other),
     })
 }
@@ -313,11 +312,4 @@ fn txpool_content(rpc: &Rpc, _: Params<'_>) -> Answer<Value> {
         account[nonce.to_string()] = shown;
     }
     Ok(json!({ "pending": accounts, "queued": {} }))
-}
-
-/// One parameter and an optional second; more are let through, as other nodes do.
-fn two<A: serde::de::DeserializeOwned, B: serde::de::DeserializeOwned>(params: &Params<'_>) -> Answer<(A, Option<B>)> {
-    let mut sequence = params.sequence();
-    let first = sequence.next().map_err(invalid_params)?;
-    Ok((first, sequence.optional_next().map_err(invalid_params)?))
 }

@@ -13,6 +13,7 @@ use jsonrpsee::{
 
 use super::{
     error::{internal, invalid_params, not_found},
+    params::three,
     server::{Rpc, method},
 };
 
@@ -46,10 +47,7 @@ impl Rpc {
 }
 
 fn history(rpc: &Rpc, params: Params<'_>) -> Answer<FeeHistory> {
-    let mut sequence = params.sequence();
-    let count: U64 = sequence.next().map_err(invalid_params)?;
-    let newest: BlockNumberOrTag = sequence.next().map_err(invalid_params)?;
-    let percentiles: Option<Vec<f64>> = sequence.optional_next().map_err(invalid_params)?;
+    let (count, newest, percentiles) = three::<U64, BlockNumberOrTag, Vec<f64>>(&params)?;
     if let Some(list) = &percentiles {
         let rising = list.windows(2).all(|pair| pair[0] <= pair[1]);
         if list.len() > PERCENTILES_MAX || !rising || !list.iter().all(|p| (0.0..=100.0).contains(p)) {

@@ -9,8 +9,9 @@ use jsonrpsee::{
 };
 
 use super::{
-    error::{invalid_params, not_found},
+    error::not_found,
     filters::Watch,
+    params::one,
     server::{Rpc, method},
 };
 
@@ -19,7 +20,7 @@ type Answer<T> = Result<T, ErrorObjectOwned>;
 /// Adds the methods of this file.
 pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError> {
     method(module, "eth_newFilter", |rpc, params| {
-        let (filter,) = params.one::<(Filter,)>().map_err(invalid_params)?;
+        let filter: Filter = one(&params)?;
         Ok(install(rpc, Watch::Logs(Box::new(filter))))
     })?;
     method(module, "eth_newBlockFilter", |rpc, _| Ok(install(rpc, Watch::Blocks)))?;
@@ -27,7 +28,7 @@ pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError
     method(module, "eth_getFilterChanges", changes)?;
     method(module, "eth_getFilterLogs", logs)?;
     method(module, "eth_uninstallFilter", |rpc, params| {
-        let (id,) = params.one::<(U64,)>().map_err(invalid_params)?;
+        let id: U64 = one(&params)?;
         Ok(rpc.filters().uninstall(id.to()))
     })?;
     Ok(())
@@ -49,7 +50,7 @@ fn install(rpc: &Rpc, watch: Watch) -> U64 {
 }
 
 fn changes(rpc: &Rpc, params: Params<'_>) -> Answer<FilterChanges> {
-    let (id,) = params.one::<(U64,)>().map_err(invalid_params)?;
+    let id: U64 = one(&params)?;
     let newest = rpc.newest();
     let poll = rpc.filters().poll(id.to(), newest, rpc.shared.clock.now_s());
     let poll = poll.ok_or_else(|| not_found("filter not found"))?;
@@ -72,7 +73,7 @@ fn changes(rpc: &Rpc, params: Params<'_>) -> Answer<FilterChanges> {
 }
 
 fn logs(rpc: &Rpc, params: Params<'_>) -> Answer<Vec<Log>> {
-    let (id,) = params.one::<(U64,)>().map_err(invalid_params)?;
+    let id: U64 = one(&params)?;
     let filter = rpc.filters().logs(id.to()).cloned().ok_or_else(|| not_found("filter not found"))?;
     rpc.logs(&filter)
 }

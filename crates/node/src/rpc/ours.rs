@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use alloy_eips::BlockNumberOrTag;
+use alloy_primitives::Address;
 use alloy_rlp::Encodable as _;
 use freehold_crypto::slots;
 use freehold_primitives::{
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 use super::{
     error::{internal, invalid_params, limit, not_found, refused},
+    params::{one, pair, three},
     server::{Rpc, method},
 };
 use crate::key_service::ShareError;
@@ -50,7 +52,7 @@ impl Rpc {
 }
 
 fn finality(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Finality>> {
-    let (height,) = params.one::<(HeightParam,)>().map_err(invalid_params)?;
+    let height: HeightParam = one(&params)?;
     let found = rpc.chain().store.finality(height.0).map_err(internal)?;
     Ok(found.map(|found| Finality {
         height: height.0,
@@ -73,10 +75,7 @@ fn finality(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Finality>> {
 struct SlotParam(alloy_primitives::U256);
 
 fn proof(rpc: &Rpc, params: Params<'_>) -> Answer<Proof> {
-    let mut sequence = params.sequence();
-    let address: alloy_primitives::Address = sequence.next().map_err(invalid_params)?;
-    let wanted: Vec<SlotParam> = sequence.next().map_err(invalid_params)?;
-    let tag: Option<BlockNumberOrTag> = sequence.optional_next().map_err(invalid_params)?;
+    let (address, wanted, tag) = three::<Address, Vec<SlotParam>, BlockNumberOrTag>(&params)?;
     if wanted.len() > SLOTS_MAX {
         return Err(limit(format!("at most {SLOTS_MAX} slots a request")));
     }
@@ -102,12 +101,12 @@ fn proof(rpc: &Rpc, params: Params<'_>) -> Answer<Proof> {
 }
 
 fn content(rpc: &Rpc, params: Params<'_>) -> Answer<Option<HexBytes>> {
-    let (digest,) = params.one::<(Digest,)>().map_err(invalid_params)?;
+    let digest: Digest = one(&params)?;
     Ok(rpc.chain().store.content(&digest).map_err(internal)?.map(HexBytes))
 }
 
 fn collateral(rpc: &Rpc, params: Params<'_>) -> Answer<Option<CollateralDocument>> {
-    let (domain, fmspc): (String, HexBytes) = params.parse().map_err(invalid_params)?;
+    let (domain, fmspc) = pair::<String, HexBytes>(&params)?;
     let domain = [TrustDomain::Emulated, TrustDomain::Intel]
         .into_iter()
         .find(|known| known.as_str() == domain)
@@ -155,7 +154,7 @@ fn moment(rpc: &Rpc, height: Height) -> Answer<StatusMoment> {
 }
 
 async fn key_shares(params: Params<'static>, rpc: Arc<Rpc>, _: Extensions) -> Answer<Vec<KeyShare>> {
-    let (grant,) = params.one::<(Digest,)>().map_err(invalid_params)?;
+    let grant: Digest = one(&params)?;
     let shares = rpc.service.collect(grant).await.map_err(|error| match error {
         ShareError::State => internal(error),
         ShareError::Unknown => not_found(error),

@@ -33,7 +33,9 @@ const CONNECTIONS_MAX: u32 = 512;
 #[non_exhaustive]
 pub enum ServerError {
     /// The address is taken, or not ours.
-    #[error("cannot serve JSON-RPC on {address}: {source}; choose another address with --rpc (port 0 takes a free one)")]
+    #[error(
+        "cannot serve JSON-RPC on {address}: {source}; choose another address with --rpc (port 0 takes a free one)"
+    )]
     Bind {
         /// The address.
         address: SocketAddr,

@@ -23,9 +23,7 @@ enum Topic {
 
 /// Adds the methods of this file.
 pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError> {
-    module
-        .register_subscription("eth_subscribe", "eth_subscription", "eth_unsubscribe", subscribe)
-        .map(|_| ())
+    module.register_subscription("eth_subscribe", "eth_subscription", "eth_unsubscribe", subscribe).map(|_| ())
 }
 
 async fn subscribe(

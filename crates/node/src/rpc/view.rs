@@ -91,18 +91,6 @@ impl BlockView {
         })
     }
 
-    /// All logs of the block, in order.
-    pub(crate) fn logs(&self) -> Vec<Log> {
-        let mut logs = Vec::new();
-        for (index, view) in self.transactions.iter().enumerate() {
-            let place = Place { block: self, index, hash: *view.transaction.tx_hash() };
-            for log in view.receipt.logs() {
-                logs.push(place.log(logs.len() as u64, log.clone()));
-            }
-        }
-        logs
-    }
-
     fn first_log(&self, index: usize) -> u64 {
         self.transactions[..index].iter().map(|view| view.receipt.logs().len() as u64).sum()
     }
