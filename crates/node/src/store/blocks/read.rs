@@ -143,7 +143,8 @@ impl BlockStore {
     }
 
     /// What proves the block at `height`: the first payload with its own certificate that names this block or a later
-    /// one. `None` while there is none.
+    /// one. `None` while there is none, and where that payload's block is more than 16 above this one, since proofs carry
+    /// at most 17 headers: it happens only where execution lagged behind agreement.
     ///
     /// # Errors
     /// Any error of reading.

@@ -361,6 +361,39 @@ fn old_heights_read_as_they_were() {
 }
 
 #[test]
+fn readers_on_another_runtime_see_whole_blocks_while_the_chain_moves() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    let (reader, blocks) = (node.tree.reader(), node.blocks.clone());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let read = move || {
+        let mut heights = std::collections::BTreeSet::new();
+        loop {
+            let height = blocks.executed().unwrap().height;
+            let state = OldState::new(reader.clone(), blocks.clone(), height).unwrap();
+            let expected = [[1; 24].as_slice(), &height.to_be_bytes()].concat();
+            assert_eq!(state.get(&slot(height)).unwrap(), Some(expected));
+            assert_eq!(state.get(&slot(height + 1)).unwrap(), None, "block {height} shows its child");
+            let proofs = reader.prove_many(&[slot(height), slot(9_000)]).unwrap();
+            for (key, proof) in [slot(height), slot(9_000)].iter().zip(&proofs.proofs) {
+                freehold_crypto::verify_state(&proofs.root, key, proof).unwrap();
+            }
+            heights.insert(height);
+            if height >= 300 {
+                return heights.len();
+            }
+        }
+    };
+    let readers: Vec<_> = (0..2).map(|_| runtime.spawn_blocking(read.clone())).collect();
+    for _ in 0..300 {
+        node.next(3, Durable::WithBlock);
+    }
+    for reader in readers {
+        println!("a reader saw {} of 301 heights", runtime.block_on(reader).unwrap());
+    }
+}
+
+#[test]
 fn an_old_or_lost_state_folder_is_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     let (state, copy) = (folder.path().join("state"), folder.path().join("copy"));
