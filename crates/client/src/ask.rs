@@ -10,8 +10,8 @@ use freehold_crypto::{genesis_hash, parse_receipt, sha256, to_jcs, verify_receip
 use freehold_primitives::{AppId, Digest, Event, Genesis, NetworkKey, Receipt, TrustDomain, UnixSeconds, entries};
 use freehold_rpc::{Endpoint, HttpClient, HttpError, HttpLimits, Inclusion, NodeClient, VerifiedClient, full_body};
 use freehold_verify::{
-    BodySection, ChainTrust, EntryKey, InstanceClaim, Verdict, VerifiedInstance, VerifyOptions, verify_bundle,
-    verify_instance,
+    BodySection, ChainTrust, EntryKey, InstanceClaim, ProofDocument, Verdict, VerifiedInstance, VerifyOptions,
+    verify_bundle, verify_instance,
 };
 use http::{Request, StatusCode, header};
 use rand::{TryRng as _, rngs::SysRng};
@@ -136,6 +136,8 @@ pub struct Answer {
     pub verdict: Verdict,
     /// The receipt.
     pub receipt: Receipt,
+    /// Bearer token that the receipt answers to: keep it to complete the proof later.
+    pub token: String,
 }
 
 /// A person's side of conversations with one app.
@@ -199,10 +201,31 @@ impl Asker {
         if options.texts == Texts::Redacted {
             document = document.redacted();
         }
+        let (proof, verdict) = self.judge(&document)?;
+        heard(AskEvent::Proven { verdict: &verdict });
+        Ok(Answer { text: exchange.text, proof, verdict, receipt, token })
+    }
+
+    /// Makes a proof anew as of now: what was not anchored then may be anchored since. `token` is the answer's.
+    ///
+    /// # Errors
+    /// Every [`AskError`] that is about receipt, node or document.
+    pub async fn complete(&self, proof: &ProofDocument, token: &str) -> Result<(String, Verdict), AskError> {
+        let genesis = self.node.genesis().await?;
+        let receipt = proof.receipt.clone();
+        if !is_token(&receipt.receipt_id) {
+            return Err(AskError::NoReceipt);
+        }
+        let inclusion = self.inclusion(&receipt.receipt_id, token, ANCHOR_WAIT).await?;
+        let (request, response) = (proof.request.clone(), proof.response.clone());
+        let answered = Answered { request, response, receipt, inclusion };
+        self.judge(&collect_proof(&self.node, &genesis, answered).await?)
+    }
+
+    fn judge(&self, document: &ProofDocument) -> Result<(String, Verdict), AskError> {
         let proof = document.to_text()?;
         let verdict = verify_bundle(&proof, &VerifyOptions::new(self.target.network_key, unix_now()))?;
-        heard(AskEvent::Proven { verdict: &verdict });
-        Ok(Answer { text: exchange.text, proof, verdict, receipt })
+        Ok((proof, verdict))
     }
 
     /// Fetches the instance's report for a fresh nonce and judges it under the certified chain.

@@ -10,7 +10,9 @@ use freehold_client::{
     AskError, AskEvent, AskOptions, AskTarget, Asker, Chat, ExchangeError, Message, Texts, header_file,
 };
 use freehold_primitives::{AppId, NetworkKey};
-use freehold_verify::{InstanceError, Link, LinkStatus, ValidNow, VerifyOptions, mutations, verify_bundle};
+use freehold_verify::{
+    InstanceError, Link, LinkStatus, ProofDocument, ValidNow, VerifyOptions, mutations, verify_bundle,
+};
 use server::{ANSWER, Fault, Served, serve};
 
 async fn asker(fault: Fault) -> (Asker, Served) {
@@ -93,12 +95,17 @@ async fn a_conversation_is_carried_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_unanchored_answer_says_so() {
-    let (asker, _) = asker(Fault::Unanchored).await;
+async fn an_unanchored_answer_says_so_and_is_completed_later() {
+    let (asker, served) = asker(Fault::Unanchored).await;
     let options = AskOptions { anchor_wait: std::time::Duration::ZERO, ..AskOptions::default() };
     let answer = asker.ask(&[Message::user("why?")], &options, &mut |_| ()).await.unwrap();
     assert!(answer.verdict.is_valid());
     assert!(!answer.verdict.claims().unwrap().anchored);
+    served.anchor();
+    let document = ProofDocument::from_text(&answer.proof).unwrap();
+    let (proof, verdict) = asker.complete(&document, &answer.token).await.unwrap();
+    assert!(verdict.is_valid() && verdict.claims().unwrap().anchored);
+    assert_ne!(proof, answer.proof);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

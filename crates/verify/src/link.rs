@@ -113,7 +113,9 @@ impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Redacted => f.write_str("redacted: the proof keeps the hash, which is the one in the receipt"),
-            Self::NotAnchored => f.write_str("the receipt is not anchored; ask for a complete proof later"),
+            Self::NotAnchored => f.write_str(
+                "the receipt was not anchored when the proof was made, so that nothing bounds its time from above",
+            ),
             Self::Needs(link) => write!(f, "not walked: it builds on the link `{link}`, which failed"),
         }
     }

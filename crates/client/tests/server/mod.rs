@@ -3,7 +3,10 @@
 
 use std::{
     convert::Infallible,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -51,7 +54,7 @@ pub(crate) enum Fault {
     Unsealed,
     /// Signs a receipt for another response.
     OtherReceipt,
-    /// Never anchors.
+    /// Does not anchor until it is told to.
     Unanchored,
 }
 
@@ -68,6 +71,7 @@ struct World {
     instance: Instance,
     spoken: Mutex<Option<Spoken>>,
     requests: Mutex<Vec<String>>,
+    anchored: AtomicBool,
 }
 
 /// A running server.
@@ -82,6 +86,11 @@ pub(crate) struct Served {
 impl Served {
     pub(crate) fn requests(&self) -> usize {
         self.world.requests.lock().unwrap().len()
+    }
+
+    /// Anchors what was not.
+    pub(crate) fn anchor(&self) {
+        self.world.anchored.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn last_request(&self) -> String {
@@ -100,7 +109,8 @@ pub(crate) async fn serve(fault: Fault) -> Served {
     let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let (network_key, app_id, instance_id) = (network.key(), instance.entry.app_id, instance.entry.instance_id);
     let (spoken, requests) = (Mutex::new(None), Mutex::new(Vec::new()));
-    let world = Arc::new(World { fault, network, genesis, instance, spoken, requests });
+    let anchored = AtomicBool::new(fault != Fault::Unanchored);
+    let world = Arc::new(World { fault, network, genesis, instance, spoken, requests, anchored });
     let shared = world.clone();
     tokio::spawn(async move {
         loop {
@@ -142,6 +152,10 @@ fn hexed(bytes: impl AsRef<[u8]>) -> String {
 }
 
 impl World {
+    fn is_anchored(&self) -> bool {
+        self.anchored.load(Ordering::SeqCst)
+    }
+
     fn report(&self, nonce: &str) -> Value {
         let nonce: Digest = if self.fault == Fault::OtherNonce { Digest::ZERO } else { nonce.parse().unwrap() };
         let mut keyset = self.instance.keyset.clone();
@@ -245,7 +259,7 @@ impl World {
     fn inclusion(&self) -> Value {
         let spoken = self.spoken.lock().unwrap();
         let spoken = spoken.as_ref().unwrap();
-        let anchor = (self.fault != Fault::Unanchored).then(|| json!({"index": 0, "height": ANCHOR_HEIGHT}));
+        let anchor = (self.is_anchored()).then(|| json!({"index": 0, "height": ANCHOR_HEIGHT}));
         json!({
             "instance_id": spoken.anchor.instance_id,
             "sequence": 1,
@@ -262,7 +276,7 @@ impl World {
         match self.spoken.lock().unwrap().as_ref() {
             None => (BEFORE, state_tree(&Plan::default(), &self.instance, None)),
             Some(spoken) => {
-                let anchor = (self.fault != Fault::Unanchored).then_some(&spoken.anchor);
+                let anchor = (self.is_anchored()).then_some(&spoken.anchor);
                 (STATE_HEIGHT, state_tree(&Plan::default(), &self.instance, anchor))
             }
         }
