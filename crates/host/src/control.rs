@@ -2,7 +2,12 @@
 //!
 //! The host checks only what costs it money: that it is the provider named, and the sizes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use alloy_sol_types::SolCall as _;
 use axum::{
@@ -19,7 +24,7 @@ use freehold_rpc::{
     CONTROL_BODY_BYTES_MAX, LocalError, LocalErrorBody, LocalErrorCode, NodeError, RegistrationSubmit,
     RegistrationSubmitted,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     abi::{IApps, explain},
@@ -27,10 +32,15 @@ use crate::{
     payer::{Call, EXECUTED_WAIT, Payer},
 };
 
+/// Longest wait for a deregistration to be taken in.
+const DEREGISTER_WAIT: Duration = Duration::from_secs(2);
+
 /// What the channel works with.
 pub(crate) struct Control {
     /// The instance that the running guest registered.
     pub(crate) instance: Mutex<Option<Digest>>,
+    /// File that names it, for the host that comes after this one.
+    pub(crate) instance_file: PathBuf,
     pub(crate) provider: Arc<Payer>,
     pub(crate) node: freehold_rpc::NodeClient,
     pub(crate) allowance_wei: u128,
@@ -64,7 +74,7 @@ async fn registration(State(control): State<Arc<Control>>, body: Bytes) -> Respo
         return invalid("the registration names another provider");
     }
     let instance_id = subject_digest(&document.subject);
-    *control.instance.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance_id);
+    control.remember(instance_id);
     match pay(&control, submit).await {
         Ok(tx_hash) => {
             let _ = control.events.send(HostEvent::RegistrationSubmitted { instance_id, tx_hash });
@@ -109,13 +119,36 @@ async fn report(control: Arc<Control>, instance_id: Digest, tx_hash: Digest) {
     let _ = control.events.send(event);
 }
 
-/// Closes the registration of a guest that is no more, so that its successor may adopt its receipts at once.
-pub(crate) async fn deregister(control: &Control) {
-    let gone = control.instance.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(instance) = gone else { return };
-    let data = IApps::deregisterCall { instance: instance.0.into() }.abi_encode();
-    if let Err(error) = control.provider.send(Call { to: APPS, value_wei: 0, data }).await {
-        // It never stood on the chain, or was closed already; otherwise its lease ends by itself.
-        tracing::debug!(error = explain(&error), %instance, "not deregistered");
+impl Control {
+    fn running(&self) -> MutexGuard<'_, Option<Digest>> {
+        self.instance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the running instance, here and in the file.
+    fn remember(&self, instance: Digest) {
+        if self.running().replace(instance) == Some(instance) {
+            return;
+        }
+        if let Err(error) = fs::write(&self.instance_file, instance.to_string()) {
+            tracing::warn!(%error, "the instance is not noted; if this host is killed, its lease runs to the end");
+        }
+    }
+
+    /// Takes up what a host before this one left: an instance whose guest died with it.
+    pub(crate) fn recall(&self) {
+        let left = fs::read_to_string(&self.instance_file).ok().and_then(|text| text.trim().parse().ok());
+        *self.running() = left;
+    }
+
+    /// Closes the registration of a guest that is no more, so that its successor may adopt its receipts at once.
+    pub(crate) async fn deregister(&self) {
+        let Some(instance) = self.running().take() else { return };
+        let _ = fs::remove_file(&self.instance_file);
+        let data = IApps::deregisterCall { instance: instance.0.into() }.abi_encode();
+        let sent = timeout(DEREGISTER_WAIT, self.provider.send(Call { to: APPS, value_wei: 0, data })).await;
+        if let Ok(Err(error)) = sent {
+            // It never stood on the chain, or was closed already; otherwise its lease ends by itself.
+            tracing::debug!(error = explain(&error), %instance, "not deregistered");
+        }
     }
 }

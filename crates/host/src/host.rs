@@ -108,6 +108,7 @@ impl Host {
         let guest_config = guest_file.write(dir.path())?;
         let control = Arc::new(Control {
             instance: Mutex::new(None),
+            instance_file: config.data_dir.join("instance"),
             provider,
             node,
             allowance_wei: config.allowance_wei,

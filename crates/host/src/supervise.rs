@@ -3,6 +3,9 @@
 
 mod process;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::PathBuf,
     sync::Arc,
@@ -20,12 +23,12 @@ use tokio::{
 use crate::{
     backoff::Backoff,
     config::{AppProgram, GuestProgram},
-    control::{Control, deregister},
+    control::Control,
     event::HostEvent,
     sandbox::{self, Isolation},
 };
 
-use process::{end, exit_code, spawn_guest};
+use process::{APP_END_WAIT, GUEST_END_WAIT, end, exit_code, spawn_guest};
 
 /// Pause between two looks at a socket.
 const POLL: Duration = Duration::from_millis(50);
@@ -64,6 +67,8 @@ impl Supervisor {
     /// Runs until it is asked to stop; then both processes have ended.
     pub(crate) async fn run(self) {
         let mut backoff = Backoff::default();
+        self.control.recall();
+        self.control.deregister().await;
         while !*self.stopping.borrow() {
             let begun = Instant::now();
             let code = match spawn_guest(&self.guest, &self.guest_config) {
@@ -71,8 +76,8 @@ impl Supervisor {
                     self.tell(HostEvent::GuestStarted { pid: guest.id().unwrap_or(0) });
                     match self.with_guest(&mut guest).await {
                         Ended::Stopping => {
-                            end(&mut guest).await;
-                            return;
+                            end(&mut guest, GUEST_END_WAIT).await;
+                            return self.control.deregister().await;
                         }
                         Ended::Guest(code) => code,
                     }
@@ -82,7 +87,7 @@ impl Supervisor {
                     None
                 }
             };
-            deregister(&self.control).await;
+            self.control.deregister().await;
             let restart_in = backoff.after(begun.elapsed());
             self.tell(HostEvent::GuestExited { code, restart_in });
             self.pause(restart_in).await;
@@ -144,7 +149,7 @@ impl Supervisor {
                     tokio::select! {
                         status = app.wait() => status.ok().and_then(exit_code),
                         () = self.announce_ready() => None,
-                        () = self.stopped() => return end(&mut app).await,
+                        () = self.stopped() => return end(&mut app, APP_END_WAIT).await,
                     }
                 }
                 Err(error) => {

@@ -19,7 +19,7 @@ const UNREAD_WAIT: Duration = Duration::from_secs(2);
 
 /// What a client is told while the app is not there.
 const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
-    content-length: 98\r\nconnection: close\r\n\r\n\
+    connection: close\r\n\r\n\
     {\"error\":{\"message\":\"the app is starting; try again\",\"type\":\"unavailable\",\"code\":null,\"param\":null}}";
 
 /// Relays connections to the app's socket until dropped.

@@ -10,8 +10,10 @@ use tokio::{
 
 use crate::config::GuestProgram;
 
-/// How long a process has to end by itself.
-const END_WAIT: Duration = Duration::from_secs(4);
+/// How long an app has to end by itself.
+pub(super) const APP_END_WAIT: Duration = Duration::from_secs(2);
+/// How long a guest has: it anchors its last receipts.
+pub(super) const GUEST_END_WAIT: Duration = Duration::from_secs(4);
 
 /// Starts a guest in a group of its own; its standard input ends with the host.
 pub(super) fn spawn_guest(program: &GuestProgram, config: &Path) -> std::io::Result<Child> {
@@ -31,12 +33,12 @@ pub(super) fn exit_code(status: ExitStatus) -> Option<i32> {
 }
 
 /// Asks a process to end, and ends it when it does not.
-pub(super) async fn end(child: &mut Child) {
+pub(super) async fn end(child: &mut Child, wait: Duration) {
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
     if let Some(pid) = pid {
         let _ = kill_process(pid, Signal::TERM);
     }
-    if timeout(END_WAIT, child.wait()).await.is_err() {
+    if timeout(wait, child.wait()).await.is_err() {
         let _ = child.kill().await;
     }
 }

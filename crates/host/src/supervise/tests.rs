@@ -1,0 +1,132 @@
+//! Tests of supervision with shell scripts for programs.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use freehold_rpc::NodeClient;
+use tokio::{
+    net::UnixListener,
+    sync::{mpsc, watch},
+    time::{Instant, timeout},
+};
+
+use super::Supervisor;
+use crate::{AppProgram, GuestProgram, HostEvent, IsolationChoice, control::Control, payer::Payer, sandbox::Isolation};
+
+struct Running {
+    events: mpsc::UnboundedReceiver<HostEvent>,
+    stopping: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// Supervises a guest and an app that are shell scripts; the guest's arguments end in `--config FILE`.
+fn supervise(dir: &Path, guest: &str, app: &str) -> Running {
+    let shell = |script: &str| vec!["-c".to_owned(), script.to_owned()];
+    let (sender, events) = mpsc::unbounded_channel();
+    let (stopping, stop) = watch::channel(false);
+    let node = NodeClient::new("http://127.0.0.1:1".parse().unwrap());
+    let control = Control {
+        instance: Mutex::new(None),
+        instance_file: dir.join("instance"),
+        provider: Payer::new(node.clone(), &[1; 32], 1).unwrap(),
+        node,
+        allowance_wei: 0,
+        events: sender.clone(),
+    };
+    let supervisor = Supervisor {
+        guest: GuestProgram { executable: "/bin/sh".into(), arguments: shell(guest) },
+        guest_config: dir.join("guest.json"),
+        app: AppProgram {
+            executable: "/bin/sh".into(),
+            arguments: shell(app),
+            environment: Vec::new(),
+            model: None,
+            isolation: IsolationChoice::None,
+        },
+        isolation: Isolation::None,
+        app_dir: dir.to_owned(),
+        control: Arc::new(control),
+        events: sender,
+        stopping: stop,
+        ready: watch::channel(false).0,
+    };
+    Running { events, stopping, task: tokio::spawn(supervisor.run()) }
+}
+
+async fn next(events: &mut mpsc::UnboundedReceiver<HostEvent>) -> HostEvent {
+    timeout(Duration::from_secs(10), events.recv()).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn killed_processes_are_started_again_and_a_stop_ends_them() {
+    let dir = tempfile::tempdir().unwrap();
+    // The guest's socket, which the app waits for.
+    let _local = UnixListener::bind(dir.path().join("local.sock")).unwrap();
+    let mut running = supervise(dir.path(), "exec sleep 1000", "exec sleep 1000");
+    let HostEvent::GuestStarted { pid: guest } = next(&mut running.events).await else { panic!() };
+    let HostEvent::AppStarted { pid: app, .. } = next(&mut running.events).await else { panic!() };
+    let kill = |pid: u32| {
+        let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    };
+    // A killed app alone is started again.
+    kill(app);
+    assert!(matches!(next(&mut running.events).await, HostEvent::AppExited { code: None, .. }));
+    assert!(matches!(next(&mut running.events).await, HostEvent::AppStarted { .. }));
+    // A killed guest takes its app with it, and both come again.
+    kill(guest);
+    assert!(matches!(next(&mut running.events).await, HostEvent::GuestExited { code: None, .. }));
+    assert!(matches!(next(&mut running.events).await, HostEvent::GuestStarted { .. }));
+    assert!(matches!(next(&mut running.events).await, HostEvent::AppStarted { .. }));
+    let begun = Instant::now();
+    running.stopping.send_replace(true);
+    timeout(Duration::from_secs(10), running.task).await.unwrap().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(3), "both end when asked");
+}
+
+#[tokio::test]
+async fn programs_that_ignore_sigterm_are_killed_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let _local = UnixListener::bind(dir.path().join("local.sock")).unwrap();
+    let stubborn = "trap '' TERM; while true; do sleep 1; done";
+    let mut running = supervise(dir.path(), stubborn, stubborn);
+    next(&mut running.events).await;
+    next(&mut running.events).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    running.stopping.send_replace(true);
+    timeout(Duration::from_millis(9_500), running.task).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn quick_failures_wait_longer_each_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = supervise(dir.path(), "exit 3", "true");
+    let mut pauses = Vec::new();
+    while pauses.len() < 3 {
+        if let HostEvent::GuestExited { code, restart_in } = next(&mut running.events).await {
+            assert_eq!(code, Some(3));
+            pauses.push(restart_in.as_millis());
+        }
+    }
+    assert_eq!(pauses, [500, 1000, 2000]);
+    // A stop does not wait for the pause.
+    let begun = Instant::now();
+    running.stopping.send_replace(true);
+    timeout(Duration::from_secs(5), running.task).await.unwrap().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_missing_program_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = supervise(dir.path(), "", "");
+    running.task.abort();
+    running.events.close();
+    let program = GuestProgram { executable: dir.path().join("gone"), arguments: Vec::new() };
+    let error = super::spawn_guest(&program, &dir.path().join("guest.json")).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+}
