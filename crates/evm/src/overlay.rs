@@ -150,10 +150,9 @@ impl DatabaseCommit for Overlay<'_> {
                 continue;
             }
             let info = &account.info;
-            if let Some(code) = info.code.as_ref().filter(|code| !code.is_empty()) {
-                if account.is_created() || code.is_eip7702() {
-                    self.code.insert(info.code_hash, code.original_bytes());
-                }
+            let is_new = |code: &&Bytecode| !code.is_empty() && (account.is_created() || code.is_eip7702());
+            if let Some(code) = info.code.as_ref().filter(is_new) {
+                self.code.insert(info.code_hash, code.original_bytes());
             }
             let state = AccountState { nonce: info.nonce, balance: info.balance, code_hash: info.code_hash };
             self.accounts.insert(address, if state.is_empty() { None } else { Some(state) });

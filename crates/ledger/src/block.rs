@@ -23,7 +23,7 @@ use crate::{
     error::LedgerError,
     fee::next_base_fee,
     state::{BlockHashes, Content, StateTree, TreeView, Write, account_value, to_account},
-    transaction::{Recovered, Transaction, TransactionRefusal, admit},
+    transaction::{Admitted, Recovered, Transaction, TransactionRefusal, admit_with},
 };
 
 /// Why a transaction of a payload was left out of the block.
@@ -153,6 +153,17 @@ pub struct Parent<'a> {
     pub hashes: &'a dyn BlockHashes,
 }
 
+/// A payload as consensus finalised it.
+#[derive(Clone, Copy)]
+pub struct Ordered<'a> {
+    /// The payload.
+    pub payload: &'a Payload,
+    /// Seed of the round in which this payload was notarised.
+    pub seed: Option<&'a G1Point>,
+    /// Transactions that were admitted before; `&()` where none are kept.
+    pub admitted: &'a dyn Admitted,
+}
+
 /// Executes a finalised payload: [`prepare_payload`], then [`PreparedBlock::seal`]. `seed` is that of the round in which
 /// this payload was notarised.
 ///
@@ -165,7 +176,7 @@ pub fn execute_payload(
     seed: Option<&G1Point>,
     state: &mut dyn StateTree,
 ) -> Result<ExecutedBlock, LedgerError> {
-    prepare_payload(ctx, parent, payload, seed, state)?.seal(state)
+    prepare_payload(ctx, parent, Ordered { payload, seed, admitted: &() }, state)?.seal(state)
 }
 
 /// Executes a finalised payload without applying its writes.
@@ -175,10 +186,10 @@ pub fn execute_payload(
 pub fn prepare_payload(
     ctx: &ChainContext,
     parent: Parent<'_>,
-    payload: &Payload,
-    seed: Option<&G1Point>,
+    ordered: Ordered<'_>,
     state: &dyn StateTree,
 ) -> Result<PreparedBlock, LedgerError> {
+    let Ordered { payload, seed, admitted } = ordered;
     let body = read_body(ctx, parent.header, payload)?;
     let header = open_header(parent, payload, seed)?;
     let view = TreeView { state, content: parent.content, hashes: parent.hashes };
@@ -188,7 +199,7 @@ pub fn prepare_payload(
     system_call(&mut evm, PAYLOAD_ROOTS_CONTRACT, header.parent_beacon_block_root.unwrap_or_default())?;
     let mut run = Run::default();
     for (index, raw) in (0_u32..).zip(&body.transactions) {
-        run.step(ctx, &mut evm, &header, Ordered { index, raw: &raw.0 })?;
+        run.step(&mut evm, &header, index, admit_with(ctx, &raw.0, admitted))?;
     }
     let changes = evm.finish();
     run.finish(header, changes, state)
@@ -265,13 +276,6 @@ fn system_call(evm: &mut Evm<'_>, contract: Address, word: B256) -> Result<(), L
     if outcome.is_success() { Ok(()) } else { Err(LedgerError::SystemCall(contract)) }
 }
 
-/// A raw transaction at its place in a payload.
-#[derive(Clone, Copy)]
-struct Ordered<'a> {
-    index: u32,
-    raw: &'a [u8],
-}
-
 /// What execution has given so far.
 #[derive(Default)]
 struct Run {
@@ -285,13 +289,12 @@ struct Run {
 impl Run {
     fn step(
         &mut self,
-        ctx: &ChainContext,
         evm: &mut Evm<'_>,
         header: &Header,
-        ordered: Ordered<'_>,
+        index: u32,
+        admitted: Result<Recovered, TransactionRefusal>,
     ) -> Result<(), LedgerError> {
-        let index = ordered.index;
-        let recovered = match admit(ctx, ordered.raw) {
+        let recovered = match admitted {
             Ok(recovered) => recovered,
             Err(refusal) => {
                 self.skipped.push(Skipped { index, hash: None, reason: refusal.into() });
@@ -368,11 +371,11 @@ fn typed_receipt(kind: TxType, receipt: ReceiptWithBloom<Receipt>) -> ReceiptEnv
     }
 }
 
+/// A digest and the bytes that are kept under it.
+pub(crate) type Kept = (Digest, Vec<u8>);
+
 /// Changes as sorted writes to the tree, and what is kept beside it.
-pub(crate) fn to_writes(
-    changes: Changes,
-    state: &dyn StateTree,
-) -> Result<(Vec<Write>, Vec<(Digest, Vec<u8>)>), LedgerError> {
+pub(crate) fn to_writes(changes: Changes, state: &dyn StateTree) -> Result<(Vec<Write>, Vec<Kept>), LedgerError> {
     let mut writes = BTreeMap::new();
     for (address, account) in changes.accounts {
         let value = account.filter(|account| !account.is_empty()).as_ref().map(account_value);
@@ -399,6 +402,18 @@ pub(crate) fn to_writes(
 /// # Errors
 /// Any [`PayloadRefusal`].
 pub fn check_payload(ctx: &ChainContext, payload: &Payload) -> Result<(), PayloadRefusal> {
+    check_payload_with(ctx, payload, &())
+}
+
+/// As [`check_payload`], recovering no sender that was recovered before.
+///
+/// # Errors
+/// Any [`PayloadRefusal`].
+pub fn check_payload_with(
+    ctx: &ChainContext,
+    payload: &Payload,
+    admitted: &dyn Admitted,
+) -> Result<(), PayloadRefusal> {
     if payload.head.chain_id != ctx.chain_id() {
         return Err(PayloadRefusal::Chain);
     }
@@ -411,7 +426,8 @@ pub fn check_payload(ctx: &ChainContext, payload: &Payload) -> Result<(), Payloa
     let body = PayloadBody::from_canonical(&payload.body.0).map_err(|_| PayloadRefusal::Body)?;
     let mut gas = 0_u64;
     for (index, raw) in (0_u32..).zip(&body.transactions) {
-        let recovered = admit(ctx, &raw.0).map_err(|refusal| PayloadRefusal::Transaction { index, refusal })?;
+        let recovered =
+            admit_with(ctx, &raw.0, admitted).map_err(|refusal| PayloadRefusal::Transaction { index, refusal })?;
         gas += recovered.transaction().gas_limit();
         if gas > BLOCK_GAS_MAX {
             return Err(PayloadRefusal::Gas);

@@ -13,8 +13,8 @@ mod state;
 mod transaction;
 
 pub use block::{
-    ExecutedBlock, ExecutedReceipt, ExecutedTransaction, Parent, PayloadRefusal, PreparedBlock, SkipReason, Skipped,
-    check_payload, execute_payload, prepare_payload,
+    ExecutedBlock, ExecutedReceipt, ExecutedTransaction, Ordered, Parent, PayloadRefusal, PreparedBlock, SkipReason,
+    Skipped, check_payload, check_payload_with, execute_payload, prepare_payload,
 };
 pub use call::{CallError, CallRequest, call, estimate_gas};
 pub use context::{BASE_FEE_MIN, BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT};
@@ -28,4 +28,4 @@ pub use state::{
     ACCOUNT_VALUE_BYTES, BlockHashes, Content, MemoryTree, StateTree, VALUE_BYTES_MAX, VISIBILITY_PUBLIC, Write,
     account_value, read_account, read_account_value, read_storage, to_account, to_address,
 };
-pub use transaction::{Recovered, Transaction, TransactionRefusal, admit, intrinsic_gas};
+pub use transaction::{Admitted, Recovered, Transaction, TransactionRefusal, admit, admit_with, intrinsic_gas};

@@ -5,7 +5,7 @@
 
 use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844, TxType};
 use alloy_eips::{Decodable2718 as _, Encodable2718 as _, Typed2718 as _};
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, keccak256};
 use freehold_evm::{TX_GAS_MAX, TxEnv, recover_account};
 use freehold_primitives::TRANSACTION_BYTES_MAX;
 use thiserror::Error;
@@ -149,6 +149,28 @@ pub fn admit(ctx: &ChainContext, raw: &[u8]) -> Result<Recovered, TransactionRef
     let sender = recover_account(transaction.signature(), &transaction.signature_hash());
     let sender = sender.ok_or(TransactionRefusal::Signature)?;
     Ok(Recovered { transaction, sender })
+}
+
+/// Transactions that were admitted before on this chain, by hash, so that nobody recovers a sender twice.
+pub trait Admitted {
+    /// The transaction with this hash, if it was admitted and is still kept.
+    fn get(&self, hash: &B256) -> Option<Recovered>;
+}
+
+/// Keeps nothing.
+impl Admitted for () {
+    fn get(&self, _hash: &B256) -> Option<Recovered> {
+        None
+    }
+}
+
+/// As [`admit`], but asks first whether this was admitted before.
+///
+/// # Errors
+/// The first [`TransactionRefusal`] that applies.
+pub fn admit_with(ctx: &ChainContext, raw: &[u8], admitted: &dyn Admitted) -> Result<Recovered, TransactionRefusal> {
+    // The hash of a transaction is that of its bytes: admission takes its canonical form only.
+    admitted.get(&keccak256(raw)).map_or_else(|| admit(ctx, raw), Ok)
 }
 
 fn decode(raw: &[u8]) -> Result<Transaction, TransactionRefusal> {

@@ -11,17 +11,21 @@ use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use common::{CHAIN_ID, Chain, Fields, GWEI, PRICE, access_list, address, delegate, genesis, init_code, key, legacy};
 use freehold_crypto::payload_digest;
 use freehold_ledger::{
-    BASE_FEE_MIN, CallError, CallRequest, HISTORY_CONTRACT, LedgerError, PAYLOAD_ROOTS_CONTRACT, Parent,
-    PayloadRefusal, SkipReason, Status, TransactionRefusal, admit, call, check_payload, estimate_gas, execute_payload,
-    prepare_payload,
+    Admitted, BASE_FEE_MIN, CallError, CallRequest, HISTORY_CONTRACT, LedgerError, Ordered, PAYLOAD_ROOTS_CONTRACT,
+    Parent, PayloadRefusal, Recovered, SkipReason, Status, TransactionRefusal, admit, call, check_payload,
+    check_payload_with, estimate_gas, execute_payload, prepare_payload,
 };
-use freehold_primitives::{Blob, Canonical as _, G1Point, PayloadBody};
+use freehold_primitives::{Blob, Canonical as _, G1Point, Payload, PayloadBody};
 
 /// Adds one to slot 0 and logs the old value.
 const COUNTER: [u8; 15] = hex!("5f54806001015f555f5260205fa000");
 
 fn chain() -> Chain {
     Chain::new(genesis(Vec::new()))
+}
+
+fn ordered(payload: &Payload) -> Ordered<'_> {
+    Ordered { payload, seed: None, admitted: &() }
 }
 
 /// Someone who holds nothing at genesis.
@@ -262,7 +266,7 @@ fn payload_of_another_place_is_refused() {
     let refused = |change: &dyn Fn(&mut freehold_primitives::Payload)| {
         let mut payload = good.clone();
         change(&mut payload);
-        prepare_payload(&chain.ctx, chain.parent(), &payload, None, &chain.state).unwrap_err()
+        prepare_payload(&chain.ctx, chain.parent(), ordered(&payload), &chain.state).unwrap_err()
     };
     assert!(matches!(refused(&|p| p.head.chain_id = 1), LedgerError::Chain { .. }));
     assert!(matches!(refused(&|p| p.head.height = 2), LedgerError::Height { .. }));
@@ -296,8 +300,8 @@ fn preparing_changes_nothing() {
     let chain = chain();
     let payload = chain.payload(vec![chain.sign(&key(1), stranger(), 1, Bytes::new())]);
     let root = chain.root();
-    let first = prepare_payload(&chain.ctx, chain.parent(), &payload, None, &chain.state).unwrap();
-    let again = prepare_payload(&chain.ctx, chain.parent(), &payload, None, &chain.state).unwrap();
+    let first = prepare_payload(&chain.ctx, chain.parent(), ordered(&payload), &chain.state).unwrap();
+    let again = prepare_payload(&chain.ctx, chain.parent(), ordered(&payload), &chain.state).unwrap();
     assert_eq!(first, again);
     assert_eq!(chain.root(), root);
     let mut state = chain.state.clone();
@@ -390,4 +394,29 @@ fn bytes_without_sense_are_refused_and_never_panic() {
             let _ = admit(&chain.ctx, &bytes);
         }
     }
+}
+
+#[test]
+fn senders_that_were_recovered_are_not_recovered_again() {
+    struct Kept(std::collections::BTreeMap<B256, Recovered>, std::cell::Cell<u32>);
+    impl Admitted for Kept {
+        fn get(&self, hash: &B256) -> Option<Recovered> {
+            self.1.set(self.1.get() + 1);
+            self.0.get(hash).cloned()
+        }
+    }
+    let chain = chain();
+    let transactions: Vec<Vec<u8>> =
+        (1..=3).map(|seed| chain.sign(&key(seed), stranger(), 1, Bytes::new())).chain([vec![9]]).collect();
+    let recovered = transactions.iter().filter_map(|raw| admit(&chain.ctx, raw).ok());
+    let kept = Kept(recovered.map(|recovered| (recovered.hash(), recovered)).collect(), 0.into());
+    let payload = chain.payload(transactions);
+    let plain = prepare_payload(&chain.ctx, chain.parent(), ordered(&payload), &chain.state).unwrap();
+    let order = Ordered { admitted: &kept, ..ordered(&payload) };
+    assert_eq!(prepare_payload(&chain.ctx, chain.parent(), order, &chain.state).unwrap(), plain);
+    assert_eq!(kept.1.get(), 4);
+    assert!(matches!(
+        check_payload_with(&chain.ctx, &payload, &kept),
+        Err(PayloadRefusal::Transaction { index: 3, .. })
+    ));
 }

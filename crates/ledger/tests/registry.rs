@@ -330,7 +330,8 @@ fn check_9_policy_judges() {
 
 #[test]
 fn check_10_denied_subjects() {
-    let kinds: [(DenySubject, fn(&Registry) -> Vec<u8>); 4] = [
+    type Subject = fn(&Registry) -> Vec<u8>;
+    let kinds: [(DenySubject, Subject); 4] = [
         (DenySubject::Platform, |_| platform_digest()),
         (DenySubject::Fmspc, |_| freehold_emulator::FMSPC.to_vec()),
         (DenySubject::Mrtd, |_| shown().mrtd.0.to_vec()),

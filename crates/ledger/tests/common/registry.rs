@@ -1,4 +1,5 @@
 //! An app, an emulated machine and instances on a chain of one test.
+#![allow(clippy::too_many_arguments, reason = "generated from Solidity by alloy")]
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 
 use alloy_primitives::{Address, Bytes};
