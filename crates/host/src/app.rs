@@ -17,8 +17,7 @@ use freehold_primitives::{
     AppId, AppPolicy, Canonical as _, EvidencePolicy, TcbStatus, TrustDomain,
     entries::{AppEntry, CollateralEntry, CollateralKind},
 };
-use freehold_rpc::VerifiedClient;
-use freehold_verify::EntryKey;
+use freehold_rpc::{EntryKey, VerifiedClient};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 

@@ -14,8 +14,7 @@ use axum::Router;
 use freehold_crypto::genesis_hash;
 use freehold_emulator::{DEVELOPMENT_SEED, EvidenceServer, FMSPC, Platform};
 use freehold_primitives::{Account, AppId, Canonical as _, TrustDomain};
-use freehold_rpc::{Endpoint, HttpClient, LocalClient, NodeClient, VerifiedClient};
-use freehold_verify::ChainTrust;
+use freehold_rpc::{ChainTrust, Endpoint, HttpClient, LocalClient, NodeClient, VerifiedClient};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{

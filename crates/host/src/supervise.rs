@@ -73,6 +73,8 @@ impl Supervisor {
             let begun = Instant::now();
             let code = match spawn_guest(&self.guest, &self.guest_config) {
                 Ok(mut guest) => {
+                    // Waiting for a child closes its standard input, and the guest ends with that: so it is held here.
+                    let _input = guest.stdin.take();
                     self.tell(HostEvent::GuestStarted { pid: guest.id().unwrap_or(0) });
                     match self.with_guest(&mut guest).await {
                         Ended::Stopping => {
@@ -145,6 +147,7 @@ impl Supervisor {
             let _ = std::fs::remove_file(self.app_dir.join("app.sock"));
             let code = match sandbox::spawn(&self.app, self.isolation, &self.app_dir) {
                 Ok(mut app) => {
+                    let _input = app.stdin.take();
                     self.tell(HostEvent::AppStarted { pid: app.id().unwrap_or(0), isolation: self.isolation });
                     tokio::select! {
                         status = app.wait() => status.ok().and_then(exit_code),
