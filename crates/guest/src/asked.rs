@@ -1,8 +1,10 @@
 //! When a guest is asked to stop: by a signal, or because the host that started it is no more.
 
+use std::{io::Read as _, thread};
+
 use tokio::{
-    io::AsyncReadExt as _,
     signal::unix::{SignalKind, signal},
+    sync::oneshot,
 };
 
 /// Resolves on SIGTERM, or when standard input ends: the host holds the other end of it, and keeps it open as long as
@@ -17,14 +19,25 @@ pub async fn asked_by_host() {
             }
         }
     };
-    let orphaned = async {
-        let mut input = tokio::io::stdin();
-        let mut bytes = [0; 64];
-        // What is written there means nothing.
-        while input.read(&mut bytes).await.is_ok_and(|count| count > 0) {}
-    };
     tokio::select! {
         () = terminated => {}
-        () = orphaned => {}
+        () = orphaned() => {}
     }
+}
+
+/// Resolves when standard input ends. A thread of its own reads it: one of the runtime's would keep the process from
+/// ending while the read waits.
+async fn orphaned() {
+    let (ended, end) = oneshot::channel::<()>();
+    let reader = thread::Builder::new().name("host".to_owned()).spawn(move || {
+        let mut bytes = [0; 64];
+        // What is written there means nothing.
+        while std::io::stdin().read(&mut bytes).is_ok_and(|count| count > 0) {}
+        drop(ended);
+    });
+    if let Err(error) = reader {
+        tracing::warn!(%error, "the end of the host cannot be noticed");
+        std::future::pending::<()>().await;
+    }
+    let _ = end.await;
 }

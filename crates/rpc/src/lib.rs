@@ -17,6 +17,8 @@ mod tests;
 
 pub use control::{CONTROL_BODY_BYTES_MAX, RegistrationSubmit, RegistrationSubmitted};
 pub use endpoint::{Endpoint, EndpointError, SOCKET_PATH_BYTES_MAX};
+/// What [`VerifiedClient`] speaks of, for rooms that have no verifier of their own.
+pub use freehold_verify::{ChainTrust, EntryKey};
 pub use hexed::{BareHex, Base64Text, HexBytes, bare_signature, prefixed, prefixed_option};
 pub use http_client::{HttpBody, HttpClient, HttpError, HttpLimits, HttpResponse, RequestBody, full_body, stream_body};
 pub use local::{

@@ -1,11 +1,11 @@
 //! One instance's receipts on disk (`spec/local-api.md` §6): append-only, sealed, and readable by any instance that holds
 //! the app's root key.
 //!
-//! File: `"freehold receipts\n"`, a version byte, the instance id; then frames: `u32` length of the rest, `u64` write
-//! counter, AES-256-GCM ciphertext. The key hangs on the root key and the instance; the nonce is the write counter, which
-//! no two writes share, be they failed or not; the associated data is header and sequence, so that frames cannot be
-//! moved, dropped from the middle or taken from another log. A torn tail (the process died in a write) ends the log; the
-//! receipt in it was never given out.
+//! File: `"freehold receipts\n"`, a version byte, the instance id; then frames: `u32` length of the rest, a random nonce of
+//! 32 bytes, the ciphertext. Each frame is sealed like an EHBP response of one chunk: its key hangs on the log's key (of
+//! root key and instance), on the nonce, and on the frame's place, so that frames cannot be moved, dropped from the
+//! middle or taken from another log. A torn tail (the process died in a write) ends the log; the receipt in it was never
+//! given out.
 
 use std::{
     fs::{File, OpenOptions},
@@ -14,12 +14,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aes_gcm::{
-    Aes256Gcm, KeyInit as _,
-    aead::{Aead as _, Payload},
-};
-use freehold_crypto::hkdf_sha256;
+use freehold_crypto::{ExportedSecret, ResponseOpener, ResponseSealer, hash, hkdf_sha256};
 use freehold_primitives::{Blob, Canonical as _, Digest, RECEIPT_BYTES_MAX, canonical_struct};
+use rand::{
+    SeedableRng as _,
+    rngs::{StdRng, SysRng},
+};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -27,7 +27,9 @@ const MAGIC: &[u8; 18] = b"freehold receipts\n";
 const VERSION: u8 = 1;
 /// Bytes before the first frame.
 pub(crate) const HEADER_BYTES: u64 = 18 + 1 + 32;
-/// Largest frame, behind its length: counter, tag, access, document.
+/// Bytes of a frame's nonce.
+const NONCE_BYTES: usize = 32;
+/// Largest frame, behind its length: nonce, tag, access, document.
 const FRAME_BYTES_MAX: usize = RECEIPT_BYTES_MAX + 128;
 
 /// Why a log cannot be used.
@@ -66,15 +68,19 @@ canonical_struct! {
     }
 }
 
-/// Key that seals one instance's log.
+/// Key that seals one instance's log. Wiped when dropped.
 #[derive(Clone)]
-pub(crate) struct SealKey(Aes256Gcm);
+pub(crate) struct SealKey(Zeroizing<[u8; 32]>);
 
 impl SealKey {
     pub(crate) fn new(root: &[u8; 32], instance: &Digest) -> Self {
         let mut key = Zeroizing::new([0; 32]);
         hkdf_sha256(instance.as_bytes(), root, &[b"freehold receipts seal v1"], &mut *key);
-        Self(Aes256Gcm::new((&*key).into()))
+        Self(key)
+    }
+
+    fn secret(&self) -> ExportedSecret {
+        ExportedSecret::from_bytes(&self.0)
     }
 }
 
@@ -93,7 +99,6 @@ pub(crate) struct LogFile {
     key: SealKey,
     places: Vec<Place>,
     end: u64,
-    counter: u64,
 }
 
 impl LogFile {
@@ -115,7 +120,7 @@ impl LogFile {
         })();
         let file = made.map_err(|source| LogError::Io { path: path.clone(), source })?;
         let key = SealKey::new(root, &instance);
-        Ok(Self { path, file, instance, key, places: Vec::new(), end: HEADER_BYTES, counter: 0 })
+        Ok(Self { path, file, instance, key, places: Vec::new(), end: HEADER_BYTES })
     }
 
     /// Opens a log to read it, and gives its records in order up to a torn tail.
@@ -133,8 +138,7 @@ impl LogFile {
         }
         let instance = Digest(instance);
         let key = SealKey::new(root, &instance);
-        let mut log =
-            Self { path: path.to_owned(), file, instance, key, places: Vec::new(), end: HEADER_BYTES, counter: 0 };
+        let mut log = Self { path: path.to_owned(), file, instance, key, places: Vec::new(), end: HEADER_BYTES };
         let mut records = Vec::new();
         while let Some(place) = log.frame_at(log.end, length).map_err(failed)? {
             let sequence = log.places.len() as u64;
@@ -161,12 +165,14 @@ impl LogFile {
         self.file.read_exact_at(&mut head, offset)?;
         let size = u32::from_be_bytes(head);
         let place = Place { offset: offset + 4, length: size };
-        let whole = (8..=FRAME_BYTES_MAX).contains(&(size as usize)) && place.offset + u64::from(size) <= length;
+        let whole =
+            (NONCE_BYTES..=FRAME_BYTES_MAX).contains(&(size as usize)) && place.offset + u64::from(size) <= length;
         Ok(whole.then_some(place))
     }
 
-    fn associated(&self, sequence: u64) -> Vec<u8> {
-        [&MAGIC[..], &[VERSION], self.instance.as_bytes(), &sequence.to_be_bytes()].concat()
+    /// Stands where an EHBP response has the request's key: the frame's place in this very log.
+    fn place(&self, sequence: u64) -> [u8; 32] {
+        hash("freehold receipts place", &[&[VERSION], self.instance.as_bytes(), &sequence.to_be_bytes()]).0
     }
 
     fn open_frame(&self, place: Place, sequence: u64) -> Result<Record, LogError> {
@@ -175,9 +181,9 @@ impl LogFile {
         self.file
             .read_exact_at(&mut frame, place.offset)
             .map_err(|source| LogError::Io { path: self.path.clone(), source })?;
-        let (counter, ciphertext) = frame.split_at_checked(8).ok_or_else(sealed)?;
-        let payload = Payload { msg: ciphertext, aad: &self.associated(sequence) };
-        let text = self.key.0.decrypt(&nonce(counter).into(), payload).map_err(|_| sealed())?;
+        let (nonce, ciphertext) = frame.split_first_chunk::<NONCE_BYTES>().ok_or_else(sealed)?;
+        let mut opener = ResponseOpener::new(&self.key.secret(), &self.place(sequence), nonce);
+        let text = Zeroizing::new(opener.open(ciphertext).map_err(|_| sealed())?);
         Record::from_canonical(&text).map_err(|_| sealed())
     }
 
@@ -191,7 +197,6 @@ impl LogFile {
             key: self.key.clone(),
             places: self.places.clone(),
             end: self.end,
-            counter: self.counter,
         })
     }
 
@@ -207,24 +212,17 @@ impl LogFile {
         self.open_frame(*place, sequence)
     }
 
-    /// Seals records as the next frames and writes them, not yet durably.
-    ///
-    /// After an error the file is cut back to what was durable; the counter moved on all the same.
+    /// Seals records as the next frames and writes them, not yet durably. After an error the file is cut back to what was
+    /// durable.
     pub(crate) fn write(&mut self, records: &[Record]) -> Result<Vec<Place>, LogError> {
         let mut frames = Vec::new();
         let mut places = Vec::with_capacity(records.len());
         for (index, record) in records.iter().enumerate() {
-            let counter = self.counter.to_be_bytes();
-            self.counter += 1;
             let sequence = (self.places.len() + index) as u64;
-            let text = Zeroizing::new(record.to_canonical());
-            let payload = Payload { msg: &text, aad: &self.associated(sequence) };
-            let sealed = self.key.0.encrypt(&nonce(&counter).into(), payload);
-            let sealed = sealed.map_err(|_| LogError::Sealed { path: self.path.clone(), sequence })?;
-            let length = u32::try_from(8 + sealed.len()).expect("a receipt is bounded by 256 KiB");
+            let sealed = self.seal(record, sequence)?;
+            let length = u32::try_from(sealed.len()).expect("a receipt is bounded by 256 KiB");
             places.push(Place { offset: self.end + frames.len() as u64 + 4, length });
             frames.extend_from_slice(&length.to_be_bytes());
-            frames.extend_from_slice(&counter);
             frames.extend_from_slice(&sealed);
         }
         if let Err(source) = self.file.write_all_at(&frames, self.end) {
@@ -233,6 +231,18 @@ impl LogFile {
             return Err(LogError::Io { path: self.path.clone(), source });
         }
         Ok(places)
+    }
+
+    /// Nonce and ciphertext of a record.
+    fn seal(&mut self, record: &Record, sequence: u64) -> Result<Vec<u8>, LogError> {
+        let random = |error| LogError::Io { path: self.path.clone(), source: io::Error::other(error) };
+        let mut rng = StdRng::try_from_rng(&mut SysRng).map_err(random)?;
+        let mut sealer = ResponseSealer::new(&self.key.secret(), &self.place(sequence), &mut rng);
+        let text = Zeroizing::new(record.to_canonical());
+        let framed = sealer.seal(&text).map_err(|_| LogError::Sealed { path: self.path.clone(), sequence })?;
+        // The file's own length stands before the nonce; the sealer's frame length is not kept.
+        let (_, ciphertext) = framed.split_first_chunk::<4>().expect("a frame opens with its length");
+        Ok([&sealer.nonce()[..], ciphertext].concat())
     }
 
     /// Makes what was written durable.
@@ -247,10 +257,4 @@ impl LogFile {
         }
         self.places.extend_from_slice(places);
     }
-}
-
-fn nonce(counter: &[u8]) -> [u8; 12] {
-    let mut nonce = [0; 12];
-    nonce[4..].copy_from_slice(counter);
-    nonce
 }

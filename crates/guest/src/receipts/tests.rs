@@ -70,7 +70,7 @@ fn changed_and_moved_frames_are_refused() {
     fs::write(&path, &changed).unwrap();
     assert!(read(&path).is_empty());
     // The second frame has another length for lack of an access digest; frames 1 and 3 are alike. Swap them.
-    let lengths = [1 + 1 + 32 + 4 + 100 + 16 + 8 + 4, 1 + 1 + 4 + 100 + 16 + 8 + 4];
+    let lengths = [1 + 1 + 32 + 4 + 100 + 16 + 32 + 4, 1 + 1 + 4 + 100 + 16 + 32 + 4];
     let at = |frame: usize| HEADER_BYTES as usize + (0..frame).map(|i| lengths[i % 2]).sum::<usize>();
     let mut moved = whole[..at(1)].to_vec();
     moved.extend_from_slice(&whole[at(3)..at(4)]);

@@ -3,16 +3,21 @@
 //! Methods read stores and may block, so each runs off the runtime's workers. CORS is open: the node answers public data,
 //! and browsers' wallets need it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use jsonrpsee::{
     Extensions, RpcModule,
-    core::RegisterMethodError,
+    core::{RegisterMethodError, traits::IdProvider},
     server::{BatchRequestConfig, ServerBuilder, ServerConfig, ServerHandle},
-    types::{ErrorObjectOwned, Params},
+    types::{ErrorObjectOwned, Params, SubscriptionId},
 };
 use serde::Serialize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use tower_http::cors::{Any, CorsLayer};
 
@@ -87,6 +92,7 @@ impl RpcServer {
             .max_response_body_size(RESPONSE_BYTES_MAX)
             .max_connections(CONNECTIONS_MAX)
             .set_batch_request_config(BatchRequestConfig::Limit(BATCH_MAX))
+            .set_id_provider(SubscriptionIds::default())
             .build();
         let bound = ServerBuilder::with_config(config)
             .set_http_middleware(tower::ServiceBuilder::new().layer(cors))
@@ -105,6 +111,16 @@ impl RpcServer {
     pub(crate) async fn stop(self) {
         let _already = self.handle.stop();
         self.handle.stopped().await;
+    }
+}
+
+/// Ids of subscriptions: hex strings, as Ethereum's clients need them. They count only within their connection.
+#[derive(Debug, Default)]
+struct SubscriptionIds(AtomicU64);
+
+impl IdProvider for SubscriptionIds {
+    fn next_id(&self) -> SubscriptionId<'static> {
+        SubscriptionId::Str(format!("{:#x}", self.0.fetch_add(1, Ordering::Relaxed) + 1).into())
     }
 }
 

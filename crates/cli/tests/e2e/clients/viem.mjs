@@ -70,11 +70,11 @@ for (const type of ["legacy", "eip2930", "eip1559"]) {
   assert.equal(done.type, type);
 }
 const authorization = await wallet.signAuthorization({ contractAddress: bob.address, executor: "self" });
-const delegated = await receiptOf(await wallet.sendTransaction({ to: alice.address, authorizationList: [authorization] }));
+const delegated = await receiptOf(await wallet.sendTransaction({ to: alice.address, gas: 100_000n, authorizationList: [authorization] }));
 assert.equal(delegated.type, "eip7702");
 assert.equal(await node.getCode(alice), `0xef0100${bob.address.slice(2).toLowerCase()}`);
 const back = await wallet.signAuthorization({ contractAddress: `0x${"00".repeat(20)}`, executor: "self" });
-await receiptOf(await wallet.sendTransaction({ to: alice.address, authorizationList: [back] }));
+await receiptOf(await wallet.sendTransaction({ to: alice.address, gas: 100_000n, authorizationList: [back] }));
 assert.equal(await node.getCode(alice), undefined);
 
 step("contract");
