@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use freehold_client::{AskTarget, Endpoints};
 use freehold_host::{AppProgram, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice};
-use freehold_inference::{KernelChoice, default_model_folder, default_threads, environment, find_model};
+use freehold_inference::{default_model_folder, default_threads, environment, find_model, kernel_choice};
 use freehold_node::Network;
 use freehold_primitives::Genesis;
 use freehold_rpc::{Endpoint, NodeClient};
@@ -133,7 +133,7 @@ impl Stack {
     fn host_config(&self, choice: AppChoice, model: model::Brought, genesis: Genesis) -> Result<HostConfig> {
         let executable = std::env::current_exe().context("this program's own file cannot be found")?;
         let threads = choice.threads.map_or_else(default_threads, |threads| threads as usize);
-        let mut variables: Vec<(String, String)> = environment(threads, KernelChoice::Reproducible)
+        let mut variables: Vec<(String, String)> = environment(threads, kernel_choice(&model.name))
             .into_iter()
             .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value)))
             .collect();

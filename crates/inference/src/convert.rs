@@ -1,8 +1,8 @@
 //! Re-quantisation on import: tensors whose kernels are slow in the engine become Q8_0.
 //!
 //! The output depends on the input bytes and on [`CONVERTER`] alone: metadata and tensors are written in the order of
-//! their names. The receipt binds the digests of both files. The converted file is a cache: if it is missing or differs
-//! from its record it is made again.
+//! their names. The receipt binds the digests of both files. The converted file is a cache, and whoever can write it is not
+//! trusted: it counts only where its digest is pinned in this program; any other model is converted at every start.
 
 use std::{
     io::Cursor,
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     digest::sha256,
     gguf::{GgufError, ModelBytes, needs_conversion},
+    models::MODELS,
 };
 
 /// Name and version of the conversion; a change of its output needs a new one.
@@ -71,8 +72,9 @@ fn cached(path: &Path, source_sha256: Digest) -> Option<ModelBytes> {
     if record.converter != CONVERTER || record.source_sha256 != source_sha256 {
         return None;
     }
+    let pinned = MODELS.iter().find(|model| model.sha256 == source_sha256)?.golden??;
     let model = ModelBytes::read(&file).ok()?;
-    (model.sha256 == record.converted_sha256).then_some(model)
+    (model.sha256 == pinned && model.sha256 == record.converted_sha256).then_some(model)
 }
 
 fn store(path: &Path, source_sha256: Digest, model: &ModelBytes) -> std::io::Result<()> {

@@ -23,7 +23,8 @@ struct Manifest {
 }
 
 pub(super) fn check(root: &Path, report: &mut Report) -> Result<()> {
-    let rules: Rules = toml::from_str(&read(&root.join("docs/dependencies.toml"))?).context("docs/dependencies.toml")?;
+    let rules: Rules =
+        toml::from_str(&read(&root.join("docs/dependencies.toml"))?).context("docs/dependencies.toml")?;
     let rooms = rooms(root)?;
     for room in rules.level.keys().filter(|room| !rooms.contains(room)) {
         report.fault(format!("docs/dependencies.toml names the room {room}, which is not under crates/"));

@@ -46,7 +46,9 @@ fn modules(root: &Path, room: &str, map: &str, report: &mut Report) -> Result<()
         let path = entry?.path();
         let Some(name) = path.file_stem().map(|name| name.to_string_lossy().into_owned()) else { continue };
         let is_module = path.extension().is_some_and(|ending| ending == "rs");
-        if is_module && !matches!(name.as_str(), "lib" | "main" | "tests") && !map.contains(&format!("`{room}::{name}`"))
+        if is_module
+            && !matches!(name.as_str(), "lib" | "main" | "tests")
+            && !map.contains(&format!("`{room}::{name}`"))
         {
             report.fault(format!("ARCHITECTURE.md does not name `{room}::{name}`"));
         }

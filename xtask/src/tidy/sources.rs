@@ -26,7 +26,8 @@ struct Exception {
 }
 
 pub(super) fn check(root: &Path, report: &mut Report) -> Result<()> {
-    let list: Exceptions = toml::from_str(&read(&root.join("docs/exceptions.toml"))?).context("docs/exceptions.toml")?;
+    let list: Exceptions =
+        toml::from_str(&read(&root.join("docs/exceptions.toml"))?).context("docs/exceptions.toml")?;
     report.exceptions = list.file.len();
     for exception in list.file.iter().filter(|exception| exception.reason.trim().is_empty()) {
         report.fault(format!("docs/exceptions.toml: {} stands without a reason", exception.path));

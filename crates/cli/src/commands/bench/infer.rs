@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use freehold_client::{AskEvent, AskOptions, Asker, Message};
-use freehold_inference::{CONTEXT_DEFAULT, Engine, Generation, KernelChoice, environment};
+use freehold_inference::{CONTEXT_DEFAULT, Engine, Generation, environment, kernel_choice};
 use freehold_primitives::{Event, Sampling};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -158,7 +158,7 @@ impl BareEngine {
     fn start(model: &model::Brought, threads: u32) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("bench-engine").arg(&model.path).arg(&model.name).stdin(Stdio::piped()).stdout(Stdio::piped());
-        for (name, value) in environment(threads as usize, KernelChoice::Reproducible) {
+        for (name, value) in environment(threads as usize, kernel_choice(&model.name)) {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
