@@ -93,13 +93,13 @@ impl ReceiptChain {
         before.checked_sub(1).and_then(|last| self.tree.leaf(last)).unwrap_or(Digest::ZERO)
     }
 
-    /// Makes and signs the receipt that follows `pending` others which are not yet taken in.
+    /// Makes and signs the receipt that follows `pending`, the last of those not yet taken in; `moment` is the newest
+    /// final block, `served_at` the instance's own clock.
     pub(crate) fn sign(
         &self,
         signer: &Signer,
         ask: AppendReceipt,
-        moment: &BlockMoment,
-        served_at: UnixSeconds,
+        (moment, served_at): (&BlockMoment, UnixSeconds),
         pending: Option<&SignedReceipt>,
     ) -> Result<SignedReceipt, ReceiptRefusal> {
         check(&ask)?;

@@ -74,13 +74,7 @@ impl Host {
         let api = listener.local_addr().map_err(|source| HostError::Bind { address: config.api, source })?;
         let isolation = sandbox::detect(config.app.isolation).await;
         let (programs, platform) = measured(&config).await?;
-        let _ = events.send(HostEvent::Measured {
-            guest: programs.guest,
-            app: programs.app.executable,
-            model: programs.app.model,
-            mrtd: programs.report.measurement().mrtd,
-            rtmr3: programs.report.measurement().rtmr3.unwrap_or_default(),
-        });
+        let _ = events.send(measured_event(&programs));
         let node = NodeClient::new(config.node.clone());
         let chain_id = config.genesis.chain_id;
         let provider = Payer::new(node.clone(), &config.provider_secret, chain_id)?;
@@ -134,17 +128,8 @@ impl Host {
             ready: ready_sender,
         };
         let supervisor = tokio::spawn(supervisor.run());
-        Ok(Self {
-            app_id,
-            api,
-            local_api,
-            stopping,
-            ready,
-            supervisor,
-            _tasks: tasks,
-            _evidence: launched,
-            _sockets: dir,
-        })
+        let (_tasks, _evidence, _sockets) = (tasks, launched, dir);
+        Ok(Self { app_id, api, local_api, stopping, ready, supervisor, _tasks, _evidence, _sockets })
     }
 
     /// The app.
@@ -188,6 +173,17 @@ impl Host {
     pub async fn stop(self) {
         self.stopping.send_replace(true);
         let _ = self.supervisor.await;
+    }
+}
+
+fn measured_event(programs: &Launch) -> HostEvent {
+    let measurement = programs.report.measurement();
+    HostEvent::Measured {
+        guest: programs.guest,
+        app: programs.app.executable,
+        model: programs.app.model,
+        mrtd: measurement.mrtd,
+        rtmr3: measurement.rtmr3.unwrap_or_default(),
     }
 }
 

@@ -134,7 +134,7 @@ impl NodeClient {
         if let Some(Refusal { code, message, data }) = answer.error {
             return Err(NodeError::Refused { method: method.to_owned(), code, message, data });
         }
-        if answer.id != Value::from(id) {
+        if answer.id != id {
             return Err(malformed("it answers another request".to_owned()));
         }
         let text = answer.result.as_ref().map_or("null", |raw| raw.get());

@@ -11,7 +11,7 @@ const ROOT: [u8; 32] = [3; 32];
 const INSTANCE: Digest = Digest([9; 32]);
 
 fn record(index: u8) -> Record {
-    Record { access: (index % 2 == 0).then_some(Digest([index; 32])), document: Blob(vec![index; 100]) }
+    Record { access: index.is_multiple_of(2).then_some(Digest([index; 32])), document: Blob(vec![index; 100]) }
 }
 
 /// A log of five records, in two writes.

@@ -149,5 +149,5 @@ fn sign(parts: &WriterParts, ask: AppendReceipt, before: &[Ready]) -> Result<Sig
         return Err(AppendError::Duplicate);
     }
     let last = before.last().map(|ready| &ready.signed);
-    Ok(parts.store.with_chain(|chain| chain.sign(&parts.signer, ask, &moment, now, last))?)
+    Ok(parts.store.with_chain(|chain| chain.sign(&parts.signer, ask, (&moment, now), last))?)
 }

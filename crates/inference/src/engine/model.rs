@@ -90,7 +90,7 @@ impl<'a> Loader<'a> {
     fn quantised(&mut self, name: &str, shape: [usize; 2]) -> Result<Arc<QTensor>, GgufError> {
         let fault = || GgufError::Tensor { tensor: name.to_owned() };
         let info = self.info(name).ok_or_else(fault)?;
-        if info.shape.dims() != shape || shape[1] % info.ggml_dtype.block_size() != 0 {
+        if info.shape.dims() != shape || !shape[1].is_multiple_of(info.ggml_dtype.block_size()) {
             return Err(fault());
         }
         Ok(Arc::new(self.model.content.tensor(&mut self.reader, name, &Device::Cpu)?))

@@ -29,7 +29,8 @@ fn both_compilations_give_the_same_bits() {
     let q = numbers(width, 1);
     let keys = numbers(width * rows, 2);
     let values = numbers(width * rows, 3);
-    let run = |function: fn(&[f32], (&[f32], &[f32]), &mut [f32], &mut [f32])| {
+    type Attention = fn(&[f32], (&[f32], &[f32]), &mut [f32], &mut [f32]);
+    let run = |function: Attention| {
         let (mut scores, mut out) = (vec![0.0; rows], vec![0.0; width]);
         function(&q, (&keys, &values), &mut scores, &mut out);
         out.iter().map(|value| value.to_bits()).collect::<Vec<_>>()

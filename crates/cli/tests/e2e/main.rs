@@ -1,0 +1,7 @@
+//! End-to-end tests: the real binary, unmodified third-party clients, kills and bad input.
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+
+mod answer;
+mod network;
+mod processes;
+mod support;

@@ -1,0 +1,254 @@
+//! Starting the real binary, talking to it, and bringing third-party clients.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+/// The dev binary.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_freehold");
+/// Generous: only a hang lasts as long.
+const WAIT: Duration = Duration::from_secs(120);
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Networks are heavy: one test at a time runs them.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A `freehold` process that tells when it is ready; killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    /// The line that it was ready with.
+    pub(crate) ready: Value,
+}
+
+impl Running {
+    /// Starts a command with `--json` and waits for its ready line.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::try_start(arguments).unwrap_or_else(|output| panic!("{arguments:?} did not become ready: {output:?}"))
+    }
+
+    /// As [`Running::start`], or what the command said when it ended instead.
+    #[expect(clippy::zombie_processes, reason = "a panic before it is ready ends the test process")]
+    pub(crate) fn try_start(arguments: &[&str]) -> Result<Self, Output> {
+        let mut child = Command::new(BINARY)
+            .args(arguments)
+            .arg("--json")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut told = String::new();
+        loop {
+            let mut line = String::new();
+            if lines.read_line(&mut line).unwrap() == 0 {
+                let mut output = child.wait_with_output().unwrap();
+                output.stdout = told.into_bytes();
+                return Err(output);
+            }
+            told.push_str(&line);
+            let value: Value = serde_json::from_str(&line).unwrap();
+            if value["event"] == "ready" {
+                // Whoever does not read a pipe blocks its writer.
+                thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+                let mut errors = child.stderr.take().unwrap();
+                thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
+                return Ok(Self { child, ready: value });
+            }
+        }
+    }
+
+    /// A text member of the ready line.
+    pub(crate) fn text(&self, member: &str) -> String {
+        self.ready[member].as_str().unwrap_or_else(|| panic!("no {member} in {}", self.ready)).to_owned()
+    }
+
+    /// Calls a JSON-RPC method: its result, or its error.
+    pub(crate) fn call(&self, method: &str, params: Value) -> Result<Value, Value> {
+        let answer = post(&self.text("rpc"), &json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}));
+        answer.get("error").map_or_else(|| Ok(answer["result"].clone()), |error| Err(error.clone()))
+    }
+
+    /// Height of the newest block.
+    pub(crate) fn height(&self) -> u64 {
+        quantity(&self.call("eth_blockNumber", json!([])).unwrap())
+    }
+
+    /// Waits until a height is reached.
+    pub(crate) fn reach(&self, height: u64) {
+        until("a height is reached", || self.height() >= height);
+    }
+
+    /// Hash of the block at a height.
+    pub(crate) fn block_hash(&self, height: u64) -> String {
+        let block = self.call("eth_getBlockByNumber", json!([format!("{height:#x}"), false])).unwrap();
+        block["hash"].as_str().unwrap().to_owned()
+    }
+
+    /// Process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGINT; it must end with 0 within 10 s.
+    pub(crate) fn interrupt(mut self) {
+        signal(self.pid(), "INT");
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert!(status.success(), "it ended with {status} after SIGINT");
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "it did not end within 10 s of SIGINT");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().unwrap();
+    assert!(sent.success(), "process {pid} is gone");
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    Command::new(BINARY).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// What a command said on standard error.
+pub(crate) fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Waits until something holds.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < WAIT, "not within {} s: {what}", WAIT.as_secs());
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A quantity of Ethereum's JSON.
+pub(crate) fn quantity(value: &Value) -> u64 {
+    u64::from_str_radix(value.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+}
+
+/// Posts a JSON body and reads the JSON answer.
+pub(crate) fn post(url: &str, body: &Value) -> Value {
+    let (status, text) = post_bytes(url, body.to_string().as_bytes());
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("status {status}, {error}: {text}"))
+}
+
+/// Posts bytes: status and body.
+pub(crate) fn post_bytes(url: &str, body: &[u8]) -> (u16, String) {
+    let host = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // A server that refuses the size closes while we write.
+    let _closed = stream.write_all(body);
+    let mut answer = Vec::new();
+    let _reset = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+}
+
+/// A free port of the loopback, as `127.0.0.1:port`.
+pub(crate) fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// Folder that keeps third-party clients between runs.
+fn clients_folder(name: &str) -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    let folder = cache.unwrap_or_else(std::env::temp_dir).join("freehold-tests").join(name);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Runs an installer; `None`, said loudly, where it is missing or fails.
+fn install(what: &str, command: &mut Command) -> Option<()> {
+    match command.output() {
+        Ok(output) if output.status.success() => Some(()),
+        Ok(output) => skipped(what, &String::from_utf8_lossy(&output.stderr)),
+        Err(error) => skipped(what, &error.to_string()),
+    }
+}
+
+/// Says loudly that a client is not there.
+fn skipped(what: &str, why: &str) -> Option<()> {
+    eprintln!("SKIPPED: {what} could not be installed: {}", why.lines().last().unwrap_or_default());
+    None
+}
+
+/// Folder with the npm clients.
+pub(crate) fn node_clients() -> Option<PathBuf> {
+    let folder = clients_folder("npm-1");
+    let packages = ["viem@2.57.20", "ethers@6.17.0", "@foundry-rs/cast@1.7.1"];
+    if !folder.join("done").exists() {
+        let mut command = Command::new("npm");
+        command.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).args(packages);
+        install("npm clients", &mut command)?;
+        fs::write(folder.join("done"), []).unwrap();
+    }
+    Some(folder)
+}
+
+/// Python with the PyPI clients.
+pub(crate) fn python_clients() -> Option<PathBuf> {
+    let folder = clients_folder("pypi-1");
+    let python = folder.join("bin/python");
+    if !folder.join("done").exists() {
+        install("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        let packages = ["web3==8.0.0", "openai==3.54.0", "tinfoil-ehbp==0.4.1"];
+        install("PyPI clients", Command::new(&python).args(["-m", "pip", "install", "-q"]).args(packages))?;
+        fs::write(folder.join("done"), []).unwrap();
+    }
+    Some(python)
+}
+
+/// A file beside the tests.
+pub(crate) fn beside(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/clients").join(name)
+}
+
+/// Runs a client and shows what it says when it fails.
+pub(crate) fn passes(command: &mut Command) {
+    let output = command.output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?} failed:\n{out}\n{err}");
+    eprint!("{out}");
+}
