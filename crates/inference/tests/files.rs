@@ -33,7 +33,7 @@ fn the_unsupported_is_refused_by_name() {
 }
 
 #[test]
-fn slow_quantisations_are_converted_once_and_always_alike() {
+fn slow_quantisations_are_converted_always_alike_and_a_foreign_cache_does_not_count() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.gguf");
     write_variant(&path, Variant::Q4_1);
@@ -42,7 +42,7 @@ fn slow_quantisations_are_converted_once_and_always_alike() {
     let cache = folder.path().join("model.converted.gguf");
     assert!(cache.is_file());
     assert_eq!(converted(), first);
-    // A damaged cache is made again.
+    // Whatever stands in the cache of a model that is not pinned does not count.
     fs::write(&cache, b"damaged").unwrap();
     assert_eq!(converted(), first);
     assert!(load(Variant::Plain).unwrap().identity().converted_sha256.is_none());
