@@ -99,3 +99,21 @@ fn vectors_are_what_this_code_makes_and_says() {
         assert!(kept == text, "{file} differs from what this code makes");
     }
 }
+
+/// Key of the network that `recorded.json` comes from: `freehold demo` on one machine, every part of it at work.
+const RECORDED_KEY: &str = "851de8e6972af1202286cb2e9024a3afc750568e82f07db0230a8daeb0007128118610779d2c3cc368d17fe1c394cd910b722d78e1e853bf33989a5c2d2782c58600eff9a9bc57956b7bc97b6ba5a3a1c87a260f3e757fa400494a9662caf9eb";
+
+#[test]
+fn a_proof_recorded_from_a_whole_network_stays_valid() {
+    let text = fs::read_to_string(folder().join("recorded.json")).unwrap();
+    let options = VerifyOptions::new(RECORDED_KEY.parse().unwrap(), 1_795_480_500);
+    let verdict = verify_bundle(&text, &options).unwrap();
+    assert!(verdict.is_valid(), "{}", verdict.to_json());
+    for mutation in freehold_verify::mutations(&text).unwrap() {
+        let verdict = verify_bundle(&mutation.text, &options).unwrap();
+        if let Some(link) = mutation.link {
+            assert!(matches!(verdict.status(link), LinkStatus::Failed(_)), "{}", mutation.pointer);
+        }
+        assert!(!verdict.is_valid(), "{}", mutation.pointer);
+    }
+}
