@@ -43,7 +43,7 @@ assert [entry.id for entry in plain.models.list()] == [model]
 check(plain, "openai")
 
 discovered = ehbp.Client.discover(base)
-identity = getattr(discovered, "identity", None) or discovered._identity
+identity = discovered.server_identity
 transport = ehbp.EHBPTransport(identity, inner=httpx.HTTPTransport())
 sealed = OpenAI(base_url=f"{base}/v1", api_key="any-token", max_retries=0, http_client=httpx.Client(transport=transport))
 check(sealed, "ehbp")
