@@ -26,5 +26,5 @@ def check(name, client):
 
 check("plain", OpenAI(base_url=f"{URL}/v1", api_key="any"))
 found = ehbp.Client.discover(URL)
-transport = ehbp.EHBPTransport(getattr(found, "identity", None) or found._identity, inner=httpx.HTTPTransport())
+transport = ehbp.EHBPTransport(found.server_identity, inner=httpx.HTTPTransport())
 check("ehbp", OpenAI(base_url=f"{URL}/v1", api_key="any", http_client=httpx.Client(transport=transport)))
