@@ -2,14 +2,27 @@
 #![forbid(unsafe_code)]
 
 mod claims;
+mod collateral;
+mod dcap;
+mod evidence;
+mod outline;
 mod policy;
 mod refusal;
-mod tdx;
+mod roots;
 
-pub use claims::VerifiedClaims;
-pub use policy::{check_roots, development_policy, judge};
-pub use refusal::{Refusal, RefusalClass};
-pub use tdx::{
-    CERTIFICATE_CHAIN_BYTES_MAX, COLLATERAL_BYTES_MAX, COLLATERAL_JSON_BYTES_MAX, CollateralDocument,
-    REVOCATION_LIST_BYTES_MAX, UnverifiedQuote, VerifiedCollateral, canonicalise, claims, read_collateral, verify_tdx,
+/// Intel SGX: quotes of version 3, their claims, and the policy over them.
+pub mod sgx;
+/// Intel TDX: quotes of versions 4 and 5, their claims, and the policy over them.
+pub mod tdx;
+
+pub use claims::{KindClaims, VerifiedClaims};
+pub use collateral::{VerifiedCollateral, read_collateral};
+pub use dcap::{
+    CERTIFICATE_CHAIN_BYTES_MAX, COLLATERAL_BYTES_MAX, COLLATERAL_JSON_BYTES_MAX, CollateralDocument, DcapClaims,
+    QUOTE_BYTES_MAX, REVOCATION_LIST_BYTES_MAX, VerifiedDcapCollateral, canonicalise,
 };
+pub use evidence::{Evidence, claims, verify};
+pub use outline::{UnverifiedEvidence, collateral_wanted};
+pub use policy::{development_policy, judge};
+pub use refusal::{Refusal, RefusalClass};
+pub use roots::check_roots;

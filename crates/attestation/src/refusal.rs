@@ -54,10 +54,11 @@ refusals! {
     EvidenceTruncated = 102, "evidence ends inside a field";
     /// Bytes stand behind a field that should end the evidence.
     EvidenceTrailing = 103, "evidence carries bytes behind its end";
-    /// Not a version 4 TDX quote with ECDSA-P256 keys by Intel's quoting enclave format.
-    QuoteFormat = 104, "not a version 4 TDX quote signed with ECDSA-P256";
-    /// Certification data is not of type 6 around type 5.
-    CertificationType = 105, "certification data is not a QE report around a PCK certificate chain";
+    /// Not a quote of a known version and body, with ECDSA-P256 keys by Intel's quoting enclave format.
+    QuoteFormat = 104, "not a TDX quote of version 4 or 5 or an SGX quote of version 3, signed with ECDSA-P256";
+    /// Certification data is not a PCK chain (type 5; around it type 6 from version 4 on), or its authentication data not 32
+    /// bytes.
+    CertificationType = 105, "certification data is not a PCK certificate chain";
     /// A signature in the quote is not in the lower half (`canonicalise` fixes that).
     SignatureNotCanonical = 106, "a signature in the quote is not in its canonical lower half";
     /// The PCK chain is not exactly three canonical PEM certificates and one NUL.
@@ -86,6 +87,14 @@ refusals! {
     RootMalformed = 126, "a root certificate cannot be read";
     /// The genesis lists one root certificate twice, so that its domain would be ambiguous.
     RootRepeated = 127, "a root certificate is listed twice";
+    /// This kind of evidence cannot be judged here: a GPU alone, or a kind without a verifier.
+    EvidenceKind = 128, "this kind of evidence cannot be judged here";
+    /// The evidence is of another kind than stated.
+    KindMismatch = 129, "the evidence is of another kind than stated";
+    /// A bundle is no canonical document of a CPU TEE and one to eight GPUs.
+    BundleFormat = 160, "not a canonical bundle of a CPU TEE and its GPUs";
+    /// More collateral than evidence that it could judge.
+    CollateralExcess = 161, "more collateral than there is evidence";
     /// Refused by the verifier for a reason without a code of its own.
     OtherInvalid = 199, "the evidence does not verify";
     /// The chain ends in no root of trust of this network.
@@ -124,13 +133,13 @@ refusals! {
     RevocationUnknown = 402, "no revocation list answers for a certificate";
     /// The policy does not accept this trust domain.
     PolicyTrustDomain = 501, "the policy does not accept this trust domain";
-    /// The TD can be debugged or profiled from outside; never accepted.
-    PolicyDebug = 502, "the TD can be debugged from outside";
+    /// The TEE can be debugged or profiled from outside; never accepted.
+    PolicyDebug = 502, "the TEE can be debugged from outside";
     /// TD attributes differ from the policy, or carry a bit that is never accepted.
     PolicyTdAttributes = 503, "the TD's attributes are not accepted";
     /// XFAM differs from the policy.
     PolicyXfam = 504, "the TD's extended features are not accepted";
-    /// No accepted release has these registers.
+    /// No accepted release has this measurement.
     PolicyMeasurement = 505, "no accepted release has this measurement";
     /// MRSEAM is not in the policy's list.
     PolicySeamModule = 506, "the TDX module is not in the policy's list";
@@ -146,8 +155,50 @@ refusals! {
     PolicyFamilyDenied = 511, "the platform family is denied";
     /// Platform is denied.
     PolicyPlatformDenied = 512, "the platform is denied";
-    /// The platform is dynamic, caches keys or runs several threads a core, and the policy forbids that.
-    PolicyMultiPackage = 513, "the policy forbids dynamic platforms, cached keys and multithreading";
+    /// Packages may be added to the platform, and the policy forbids that.
+    PolicyDynamicPlatform = 513, "the policy forbids platforms to which packages may be added";
+    /// The policy has no section for this kind of evidence.
+    PolicyKind = 514, "the policy accepts no evidence of this kind";
+    /// Platform is not in the policy's list.
+    PolicyPlatformNotAllowed = 515, "the platform is not in the policy's list";
+    /// A service TD is bound that the policy does not name.
+    PolicyServiceTd = 516, "a service TD is bound that the policy does not name";
+    /// MRSIGNERSEAM is not in the policy's list.
+    PolicySeamSigner = 517, "the TDX module's signer is not in the policy's list";
+    /// The platform's root keys are cached, and the policy forbids that.
+    PolicyCachedKeys = 518, "the policy forbids platforms with cached keys";
+    /// The platform runs several threads a core, and the policy forbids that.
+    PolicySmt = 519, "the policy forbids multithreading";
+    /// The PCK certificate's SGX type is not in the policy's list.
+    PolicySgxType = 520, "the platform's SGX type is not in the policy's list";
+    /// The platform carries an advisory that is not in the policy's list.
+    PolicyAdvisoryNotAllowed = 521, "the platform carries an advisory that the policy does not list";
+    /// MRCONFIGID differs from the policy.
+    PolicyConfigId = 522, "MRCONFIGID differs from the policy";
+    /// MROWNER differs from the policy.
+    PolicyOwner = 523, "MROWNER differs from the policy";
+    /// MROWNERCONFIG differs from the policy.
+    PolicyOwnerConfig = 524, "MROWNERCONFIG differs from the policy";
+    /// Version or body of the quote is not in the policy's list.
+    PolicyQuoteForm = 525, "the quote's version or body is not in the policy's list";
+    /// The evidence shows GPUs, and the policy accepts none.
+    PolicyGpu = 526, "the policy accepts no GPUs";
+    /// Attributes of the enclave differ from the policy.
+    PolicySgxAttributes = 576, "the enclave's attributes are not accepted";
+    /// XFRM differs from the policy.
+    PolicyXfrm = 577, "the enclave's extended features are not accepted";
+    /// MISCSELECT has a bit that the policy does not accept.
+    PolicyMiscSelect = 578, "the enclave's MISCSELECT is not accepted";
+    /// CONFIGID differs from the policy.
+    PolicyEnclaveConfig = 579, "the enclave's CONFIGID differs from the policy";
+    /// CONFIGSVN is too small.
+    PolicyConfigSvn = 580, "the enclave's CONFIGSVN is below the policy's minimum";
+    /// ISVEXTPRODID differs from the policy.
+    PolicyExtendedProduct = 581, "the enclave's ISVEXTPRODID differs from the policy";
+    /// ISVFAMILYID differs from the policy.
+    PolicyEnclaveFamily = 582, "the enclave's ISVFAMILYID differs from the policy";
+    /// ISVSVN is too small for every release that names the enclave.
+    PolicyIsvSvn = 583, "the enclave's ISVSVN is below the policy's minimum";
 }
 
 impl Refusal {

@@ -1,6 +1,6 @@
 //! Collateral for emulated machines: TCB info v3, TD_QE identity v2 and both revocation lists, in every condition.
 
-use freehold_primitives::{Blob, Canonical as _, UnixSeconds, VERSION};
+use freehold_primitives::{Blob, Canonical as _, PlatformFamily, UnixSeconds, VERSION};
 use rcgen::{
     Certificate, CertificateRevocationListParams, KeyIdMethod, RevocationReason, RevokedCertParams, SerialNumber,
 };
@@ -58,12 +58,12 @@ pub struct CollateralPlan {
     /// TCB evaluation data number.
     pub tcb_evaluation_data_number: u32,
     /// Platform family that it is for.
-    pub fmspc: [u8; 6],
+    pub family: PlatformFamily,
 }
 
 impl Default for CollateralPlan {
     fn default() -> Self {
-        Self { condition: Condition::UpToDate, tcb_evaluation_data_number: 20, fmspc: FMSPC }
+        Self { condition: Condition::UpToDate, tcb_evaluation_data_number: 20, family: FMSPC }
     }
 }
 
@@ -156,7 +156,7 @@ fn tcb_info(issued_at: UnixSeconds, plan: &CollateralPlan) -> String {
          \"tcbDate\":\"2025-08-13T00:00:00Z\",\"tcbStatus\":\"{status}\"{advisories}}}]}}",
         iso(issued_at),
         iso(issued_at + COLLATERAL_VALID_S),
-        hex::encode_upper(plan.fmspc),
+        hex::encode_upper(plan.family),
         plan.tcb_evaluation_data_number,
         module_levels(plan.condition),
         components(&CPU_SVN),

@@ -3,7 +3,7 @@
 //! Certificates have fixed, long validity (2020 to 2070), because the root is a genesis parameter and quotes must not
 //! depend on the time; only collateral is dated.
 
-use freehold_primitives::UnixSeconds;
+use freehold_primitives::{PlatformFamily, UnixSeconds};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa,
     KeyUsagePurpose, SerialNumber, date_time_ymd,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Platform family of emulated machines.
-pub const FMSPC: [u8; 6] = [0xe0, 0xf4, 0xee, 0x00, 0x00, 0x01];
+pub const FMSPC: PlatformFamily = PlatformFamily([0xe0, 0xf4, 0xee, 0x00, 0x00, 0x01]);
 /// CPUSVN of emulated machines.
 pub(crate) const CPU_SVN: [u8; 16] = [3, 3, 2, 2, 4, 1, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0];
 /// PCESVN of emulated machines.
@@ -162,7 +162,7 @@ fn sgx_extension(ppid: &[u8], instance: &[u8]) -> Vec<u8> {
         member(&[1], tlv(0x04, ppid)),
         member(&[2], sequence(&tcb)),
         member(&[3], tlv(0x04, &[0, 0])),
-        member(&[4], tlv(0x04, &FMSPC)),
+        member(&[4], tlv(0x04, FMSPC.as_bytes())),
         member(&[5], tlv(0x0a, &[1])),
         member(&[6], tlv(0x04, instance)),
         member(&[7], sequence(&[member(&[7, 1], no()), member(&[7, 2], no()), member(&[7, 3], no())])),

@@ -92,7 +92,7 @@ pub struct GuestConfig {
     /// Sockets and directories.
     pub paths: PathConfig,
     /// Platform family whose collateral judges the evidence.
-    pub fmspc: BareHex,
+    pub family: PlatformFamily,
     /// What keeps the app's process apart, as the host says: `bubblewrap` or `none`.
     pub isolation: String,
     /// Events that extended the runtime registers; a verifier replays them.
@@ -126,18 +126,12 @@ pub(crate) struct Settings {
     pub(crate) app_id: AppId,
     pub(crate) provider: Account,
     pub(crate) trust_domain: TrustDomain,
-    pub(crate) fmspc: [u8; 6],
+    pub(crate) family: PlatformFamily,
     pub(crate) lease_s: u64,
     pub(crate) config_digest: Digest,
     pub(crate) isolation: String,
     pub(crate) event_log: Vec<EventLogEntry>,
     pub(crate) paths: PathConfig,
-}
-
-/// The trust domain of a word.
-fn domain_of(word: &str) -> Option<TrustDomain> {
-    use TrustDomain::{Amd, Aws, Emulated, Intel, Nvidia};
-    [Emulated, Intel, Amd, Aws, Nvidia].into_iter().find(|domain| domain.as_str() == word)
 }
 
 impl GuestConfig {
@@ -155,10 +149,9 @@ impl GuestConfig {
     }
 
     pub(crate) fn check(self) -> Result<Settings, ConfigError> {
-        let Self { trust, paths, fmspc, isolation, event_log } = self;
+        let Self { trust, paths, family, isolation, event_log } = self;
         let genesis = Genesis::from_canonical(&trust.genesis.0).map_err(ConfigError::Genesis)?;
-        let trust_domain = domain_of(&trust.trust_domain).ok_or(ConfigError::Value("trust.trust_domain"))?;
-        let fmspc = fmspc.0.try_into().map_err(|_| ConfigError::Value("fmspc"))?;
+        let trust_domain = TrustDomain::from_word(&trust.trust_domain).ok_or(ConfigError::Value("trust.trust_domain"))?;
         if !LEASE_S_RANGE.contains(&trust.lease_s) {
             return Err(ConfigError::Value("trust.lease_s"));
         }
@@ -189,7 +182,7 @@ impl GuestConfig {
             app_id: trust.app_id,
             provider: trust.provider,
             trust_domain,
-            fmspc,
+            family,
             lease_s: trust.lease_s,
             config_digest: hash("freehold guest config", &[&bound.to_canonical()]),
             isolation,

@@ -14,8 +14,9 @@ use freehold_crypto::{
 };
 use freehold_emulator::{FMSPC, Platform};
 use freehold_primitives::{
-    AppId, AppPolicy, Canonical as _, EvidencePolicy, TcbStatus, TrustDomain,
-    entries::{AppEntry, CollateralEntry, CollateralKind},
+    AppId, AppPolicy, Canonical as _, DcapPolicy, EvidenceKind, EvidencePolicy, Register, TcbStatus, TdxPolicy,
+    TrustDomain,
+    entries::{AppEntry, CollateralEntry, CollateralKind, collateral_key},
 };
 use freehold_rpc::{EntryKey, VerifiedClient};
 use serde::{Deserialize, Serialize};
@@ -56,24 +57,46 @@ pub(crate) fn policy(launch: &Launch, lease_s: u64) -> AppPolicy {
     AppPolicy {
         evidence: EvidencePolicy {
             trust_domains: vec![TrustDomain::Emulated],
-            tdx_measurements: vec![launch.report.measurement()],
-            tcb_statuses: vec![TcbStatus::UpToDate],
-            tcb_evaluation_data_number_min: 0,
-            tcb_grace_s: 0,
-            advisories_denied: Vec::new(),
-            td_attributes_mask: 0,
-            td_attributes: 0,
-            xfam_mask: 0,
-            xfam: 0,
-            mr_seam_allowed: Vec::new(),
-            fmspc_allowed: Vec::new(),
-            fmspc_denied: Vec::new(),
-            platforms_denied: Vec::new(),
-            multi_package_allowed: true,
+            tdx: Some(tdx_policy(launch)),
+            ..EvidencePolicy::default()
         },
         lease_s_max: lease_s,
         boot_contexts: vec!["root".to_owned()],
     }
+}
+
+fn tdx_policy(launch: &Launch) -> TdxPolicy {
+    let report = &launch.report;
+    TdxPolicy {
+        platform: DcapPolicy {
+            tcb_statuses: vec![TcbStatus::UpToDate],
+            tcb_grace_s: 0,
+            tcb_evaluation_data_number_min: 0,
+            advisories_denied: Vec::new(),
+            advisories_allowed: None,
+            sgx_types_allowed: Vec::new(),
+            dynamic_platform_allowed: false,
+            cached_keys_allowed: false,
+            smt_allowed: false,
+        },
+        measurements: vec![report.measurement()],
+        forms_allowed: Vec::new(),
+        attributes_required: report.td_attributes,
+        attributes_allowed: report.td_attributes,
+        xfam_required: report.xfam,
+        xfam_allowed: report.xfam,
+        mr_seam_allowed: Vec::new(),
+        mr_signer_seam_allowed: Vec::new(),
+        mr_config_id: Some(report.mr_config_id),
+        mr_owner: Some(report.mr_owner),
+        mr_owner_config: Some(report.mr_owner_config),
+        service_tds_allowed: Vec::new(),
+    }
+}
+
+/// MRTD of each release that a policy accepts.
+fn releases(policy: &AppPolicy) -> Vec<Register> {
+    policy.evidence.tdx.iter().flat_map(|tdx| &tdx.measurements).map(|measurement| measurement.mrtd).collect()
 }
 
 impl Registrar {
@@ -121,8 +144,8 @@ impl Registrar {
         let data =
             IApps::updateCall { app: (*app_id.as_bytes()).into(), policy: policy.to_canonical().into() }.abi_encode();
         self.owner.execute("update the app's policy", Call { to: APPS, value_wei: 0, data }).await?;
-        let old = entry.policy.evidence.tdx_measurements.iter().map(|measurement| measurement.mrtd).collect();
-        let new = policy.evidence.tdx_measurements[0].mrtd;
+        let old = releases(&entry.policy);
+        let new = releases(policy).first().copied().unwrap_or_default();
         self.tell(HostEvent::PolicyUpdated { app_id, version: entry.version + 1, old, new });
         Ok(app_id)
     }
@@ -131,7 +154,7 @@ impl Registrar {
     pub(crate) async fn ensure_collateral(&self, platform: &Platform) -> Result<(), HostError> {
         let node = self.chain.node();
         let now = node.block("latest").await?.map_or(0, |block| block.timestamp.0);
-        if let Some(found) = node.collateral(TrustDomain::Emulated, &FMSPC).await? {
+        if let Some(found) = node.collateral(EvidenceKind::Tdx, TrustDomain::Emulated, &FMSPC).await? {
             let entry = CollateralEntry::from_canonical(&found.entry.0);
             if entry.is_ok_and(|entry| entry.expires_at > now.saturating_add(COLLATERAL_MARGIN_S)) {
                 return Ok(());
@@ -139,7 +162,7 @@ impl Registrar {
         }
         let data = ICollateral::submitCall {
             kind: CollateralKind::Dcap as u8,
-            key: [&[TrustDomain::Emulated as u8][..], &FMSPC].concat().into(),
+            key: collateral_key(TrustDomain::Emulated, &FMSPC).to_vec().into(),
             document: platform.collateral(now).into(),
         }
         .abi_encode();

@@ -269,7 +269,7 @@ impl GuestFile<'_> {
                 "chain": sockets.chain,
                 "control": sockets.control,
             },
-            "fmspc": hex::encode(FMSPC),
+            "family": FMSPC,
             "isolation": isolation.as_str(),
             "event_log": launch.event_log,
         })

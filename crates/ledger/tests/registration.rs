@@ -11,7 +11,7 @@ use freehold_crypto::slots;
 use freehold_emulator::{CollateralPlan, Condition};
 use freehold_ledger::ModuleRefusal;
 use freehold_primitives::{
-    AppId, Blob, Canonical as _, Digest, TlsKey, TrustDomain,
+    AppId, Blob, Canonical as _, Digest, EVIDENCE_BYTES_MAX, PlatformFamily, TlsKey, TrustDomain,
     entries::{DenyEntry, DenySubject, EntryKind},
 };
 use registry::{
@@ -37,7 +37,7 @@ fn refuse_quoted(registry: &mut Registry, change: impl FnOnce(&mut Draft), refus
 #[test]
 fn check_1_sizes_and_form() {
     let mut registry = Registry::new();
-    refuse(&mut registry, |draft| draft.evidence = vec![0; 16 * 1024 + 1], ModuleRefusal::RegistrationTooLong);
+    refuse(&mut registry, |draft| draft.evidence = vec![0; EVIDENCE_BYTES_MAX + 1], ModuleRefusal::RegistrationTooLong);
     let draft = registry.draft(INSTANCE);
     let signature = sign(&key(INSTANCE), &draft);
     let long = registry.register_raw(&draft, vec![1; 4 * 1024 + 1], signature.clone());
@@ -156,7 +156,7 @@ fn check_7_keyset_and_report_data() {
 #[test]
 fn check_8_evidence_verifies_under_the_collateral() {
     let mut registry = Registry::new();
-    refuse(&mut registry, |draft| draft.registration.fmspc = [1; 6], ModuleRefusal::CollateralMissing);
+    refuse(&mut registry, |draft| draft.registration.family = PlatformFamily([1; 6]), ModuleRefusal::CollateralMissing);
     refuse(
         &mut registry,
         |draft| draft.registration.trust_domain = TrustDomain::Intel,
@@ -181,7 +181,7 @@ fn check_8_evidence_verifies_under_the_collateral() {
 #[test]
 fn check_9_policy_judges() {
     let mut wanted = policy();
-    wanted.evidence.tdx_measurements[0].mrtd = other_register();
+    wanted.evidence.tdx.as_mut().unwrap().measurements[0].mrtd = other_register();
     let mut registry = Registry::with(wanted);
     let draft = registry.draft(INSTANCE);
     let refused = registry.register(&draft).unwrap_err().0.unwrap();
@@ -193,8 +193,8 @@ fn check_10_denied_subjects() {
     type Subject = fn(&Registry) -> Vec<u8>;
     let kinds: [(DenySubject, Subject); 4] = [
         (DenySubject::Platform, |_| platform_digest()),
-        (DenySubject::Fmspc, |_| freehold_emulator::FMSPC.to_vec()),
-        (DenySubject::Mrtd, |_| shown().mrtd.0.to_vec()),
+        (DenySubject::Family, |_| freehold_emulator::FMSPC.0.to_vec()),
+        (DenySubject::Measurement, |_| shown().launched().to_vec()),
         (DenySubject::Instance, |registry| registry.draft(INSTANCE).instance_id().0.to_vec()),
     ];
     for (kind, subject) in kinds {

@@ -105,7 +105,7 @@ pub struct NodeStatus {
     pub pool: u64,
 }
 
-/// Answer of `freehold_collateral(domain, fmspc)`.
+/// Answer of `freehold_collateral(kind, domain, family)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CollateralDocument {

@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use freehold_primitives::{Account, Canonical, CodecError, Digest, Genesis, Height, NetworkKey, TrustDomain};
+use freehold_primitives::{
+    Account, Canonical, CodecError, Digest, EvidenceKind, Genesis, Height, NetworkKey, PlatformFamily, TrustDomain,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json, value::RawValue};
 use thiserror::Error;
@@ -328,16 +330,18 @@ impl NodeClient {
         self.call("freehold_status", ()).await
     }
 
-    /// `freehold_collateral` of a platform family under a trust domain; null where the chain has none.
+    /// `freehold_collateral` for a kind of evidence from a platform family under a trust domain; null where the chain has
+    /// none.
     ///
     /// # Errors
     /// As [`Self::call`].
     pub async fn collateral(
         &self,
+        kind: EvidenceKind,
         domain: TrustDomain,
-        fmspc: &[u8; 6],
+        family: &PlatformFamily,
     ) -> Result<Option<CollateralDocument>, NodeError> {
-        self.call("freehold_collateral", (domain.as_str(), HexBytes(fmspc.to_vec()))).await
+        self.call("freehold_collateral", (kind.as_str(), domain.as_str(), HexBytes(family.0.to_vec()))).await
     }
 }
 

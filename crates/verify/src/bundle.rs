@@ -10,7 +10,7 @@ mod mutate;
 mod read;
 
 pub use document::{
-    AnchorSection, BodySection, CommitmentSection, DeniedSection, EntryProof, FinalitySection, HeaderSection,
+    AnchorSection, BodySection, CommitmentSection, EntryProof, FinalitySection, HeaderSection,
     KeysetSection, OptionalEntryProof, ProofDocument, QuoteSection, RegistrationSection, StateProofSection,
     SubjectSection, TlsKeySection,
 };

@@ -208,8 +208,8 @@ fn valid_now(as_of: &AsOf, options: &VerifyOptions<'_>) -> ValidNow {
 fn taint(entry: &DenyEntry) -> Taint {
     let word = match entry.subject_kind {
         DenySubject::Platform => "platform",
-        DenySubject::Fmspc => "fmspc",
-        DenySubject::Mrtd => "mrtd",
+        DenySubject::Family => "family",
+        DenySubject::Measurement => "measurement",
         DenySubject::Instance => "instance",
     };
     Taint {

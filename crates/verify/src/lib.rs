@@ -11,7 +11,7 @@ mod verdict;
 mod walk;
 
 pub use bundle::{
-    AnchorSection, BodySection, CommitmentSection, DeniedSection, DocumentError, EntryProof, FinalitySection,
+    AnchorSection, BodySection, CommitmentSection, DocumentError, EntryProof, FinalitySection,
     HEADER_FORMAT, HeaderDocument, HeaderFileError, HeaderSection, KeysetSection, LowerHex, Mutation,
     OptionalEntryProof, PROOF_BYTES_MAX, PROOF_FORMAT, ProofDocument, QuoteSection, RegistrationSection, SectionError,
     StateProofSection, SubjectSection, TlsKeySection, mutations,

@@ -87,9 +87,9 @@ async fn try_register(guest: &Guest, identity: &Identity, moment: BlockMoment) -
         keyset: identity.keyset.clone(),
         nonce_height: moment.height,
         nonce: moment.block_hash,
-        evidence_kind: EvidenceKind::TdxQuoteV4,
+        evidence_kind: EvidenceKind::Tdx,
         trust_domain: guest.settings.trust_domain,
-        fmspc: guest.settings.fmspc,
+        family: guest.settings.family,
         lease_s: guest.settings.lease_s,
     };
     let submit = RegistrationSubmit {

@@ -7,8 +7,8 @@ use alloy_primitives::Address;
 use alloy_rlp::Encodable as _;
 use freehold_crypto::slots;
 use freehold_primitives::{
-    Account, Canonical as _, Digest, Height, KeyCeremony, TrustDomain,
-    entries::{CollateralEntry, CollateralKind, EntryKind},
+    Account, Canonical as _, Digest, EvidenceKind, Height, KeyCeremony, PlatformFamily, TrustDomain,
+    entries::{CollateralEntry, CollateralKind, EntryKind, collateral_key},
 };
 use freehold_rpc::{CollateralDocument, Finality, HexBytes, KeyShare, LeafProof, NodeStatus, Proof, StatusMoment};
 use jsonrpsee::{
@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use super::{
     error::{internal, invalid_params, limit, not_found, refused},
-    params::{one, pair, three},
+    params::{one, pair, three, triple},
     server::{Rpc, method},
 };
 use crate::key_service::ShareError;
@@ -106,14 +106,14 @@ fn content(rpc: &Rpc, params: Params<'_>) -> Answer<Option<HexBytes>> {
 }
 
 fn collateral(rpc: &Rpc, params: Params<'_>) -> Answer<Option<CollateralDocument>> {
-    let (domain, fmspc) = pair::<String, HexBytes>(&params)?;
-    let domain = [TrustDomain::Emulated, TrustDomain::Intel]
-        .into_iter()
-        .find(|known| known.as_str() == domain)
-        .ok_or_else(|| invalid_params("the trust domain must be emulated or intel"))?;
-    let fmspc: [u8; 6] = fmspc.0.try_into().map_err(|_| invalid_params("an FMSPC has 6 bytes"))?;
-    let mut id = vec![CollateralKind::Dcap as u8, domain as u8];
-    id.extend_from_slice(&fmspc);
+    let (kind, domain, family) = triple::<String, String, HexBytes>(&params)?;
+    let kind = EvidenceKind::from_word(&kind).and_then(CollateralKind::of);
+    let kind = kind.ok_or_else(|| invalid_params("the kind must be tdx, sgx, snp, nitro or nvidia"))?;
+    let domain = TrustDomain::from_word(&domain);
+    let domain =
+        domain.ok_or_else(|| invalid_params("the trust domain must be emulated, intel, amd, aws or nvidia"))?;
+    let family = family.0.try_into().map_err(|_| invalid_params("a platform family has 6 bytes"))?;
+    let id = slots::collateral_id(kind, &collateral_key(domain, &PlatformFamily(family)));
     let state = rpc.chain().state(rpc.newest()).map_err(internal)?;
     let store = &rpc.chain().store;
     let entry: Option<CollateralEntry> =

@@ -1,11 +1,12 @@
 //! Reading collateral.
 
 use alloy_primitives::Bytes;
+use freehold_attestation::collateral_wanted;
 use freehold_crypto::slots;
 use freehold_evm::{ModuleContext, ModuleFailure};
 use freehold_primitives::{
-    Digest, TrustDomain,
-    entries::{CollateralEntry, CollateralKind, EntryKind},
+    Digest, Registration,
+    entries::{CollateralEntry, CollateralKind, EntryKind, collateral_key},
 };
 
 use super::super::{
@@ -13,28 +14,32 @@ use super::super::{
     refusal::ModuleRefusal,
 };
 
-/// Key of DCAP collateral: trust domain, platform family.
-pub(super) fn dcap_key(domain: TrustDomain, fmspc: &[u8; 6]) -> [u8; 7] {
-    let mut key = [domain as u8; 7];
-    key[1..].copy_from_slice(fmspc);
-    key
-}
-
 pub(super) fn kind_of(kind: u8) -> Result<CollateralKind, ModuleFailure> {
-    if kind == CollateralKind::Dcap as u8 {
-        Ok(CollateralKind::Dcap)
-    } else {
-        Err(ModuleRefusal::CollateralKind.into())
-    }
+    CollateralKind::from_tag(kind).ok_or_else(|| ModuleRefusal::CollateralKind.into())
 }
 
-/// Digest and bytes of the newest DCAP collateral of a platform family.
-pub(in super::super) fn newest_dcap(
+/// Digest and bytes of the newest collateral for a registration's evidence: of the primary, then of each GPU.
+pub(in super::super) fn newest(
     ctx: &mut ModuleContext<'_>,
-    domain: TrustDomain,
-    fmspc: &[u8; 6],
+    registration: &Registration,
+    evidence: &[u8],
+) -> Result<Vec<(Digest, Vec<u8>)>, ModuleFailure> {
+    let stated = (registration.trust_domain, registration.family);
+    let wanted = collateral_wanted(registration.evidence_kind, evidence, stated);
+    let mut found = Vec::new();
+    for (kind, domain, family) in wanted.map_err(|refusal| ModuleRefusal::EvidenceMalformed.because(refusal))? {
+        let newest = newest_of(ctx, kind, &collateral_key(domain, &family))?;
+        found.push(newest.ok_or(ModuleRefusal::CollateralMissing)?);
+    }
+    Ok(found)
+}
+
+fn newest_of(
+    ctx: &mut ModuleContext<'_>,
+    kind: CollateralKind,
+    key: &[u8],
 ) -> Result<Option<(Digest, Vec<u8>)>, ModuleFailure> {
-    let id = slots::collateral_id(CollateralKind::Dcap, &dcap_key(domain, fmspc));
+    let id = slots::collateral_id(kind, key);
     let Some(entry) = load::<CollateralEntry>(ctx, EntryKind::Collateral, &id)? else { return Ok(None) };
     Ok(Some((entry.digest, ctx.content(&entry.digest)?)))
 }

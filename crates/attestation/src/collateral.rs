@@ -1,0 +1,39 @@
+//! Collateral of every kind as the chain sees it: verified without evidence, with numbers that may not fall.
+
+use freehold_primitives::{PlatformFamily, TrustDomain, TrustRoot, UnixSeconds, entries::CollateralKind};
+
+use crate::{claims::claims_struct, refusal::Refusal, sgx, tdx};
+
+claims_struct! {
+    /// What verified collateral says about itself. Only [`read_collateral`] makes it.
+    pub struct VerifiedCollateral {
+        /// Trust domain of the root that vouches for it.
+        copy trust_domain: TrustDomain,
+        /// Platform family.
+        copy family: PlatformFamily,
+        /// Unix seconds at which its newest statement was issued.
+        copy issued_at: UnixSeconds,
+        /// Unix seconds of the earliest end of validity in the document: the first second at which it no longer counts.
+        copy expires_at: UnixSeconds,
+        --
+        /// Numbers that may not fall from one document to the next, in the order of `spec/collateral.md`.
+        whole numbers: Vec<u64>,
+    }
+}
+
+/// Verifies a collateral document at `now_unix_s`, without evidence: chains, revocation, signatures, dates, kinds.
+///
+/// # Errors
+/// Any [`Refusal`] but those of evidence and policy.
+pub fn read_collateral(
+    kind: CollateralKind,
+    document: &[u8],
+    roots: &[TrustRoot],
+    now_unix_s: UnixSeconds,
+) -> Result<VerifiedCollateral, Refusal> {
+    match kind {
+        CollateralKind::Dcap => tdx::read_collateral(document, roots, now_unix_s).map(Into::into),
+        CollateralKind::SgxDcap => sgx::read_collateral(document, roots, now_unix_s).map(Into::into),
+        CollateralKind::Snp | CollateralKind::Nvidia | CollateralKind::Nitro => Err(Refusal::CollateralKind),
+    }
+}

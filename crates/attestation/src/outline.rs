@@ -1,0 +1,96 @@
+//! What evidence *says*, before anything in it is verified: for cheap checks that come first, and for whoever needs to
+//! find the right collateral.
+
+use freehold_primitives::{
+    Digest, EvidenceKind, Measurement, PlatformFamily, TrustDomain, entries::CollateralKind,
+};
+
+use crate::{claims::claims_struct, evidence::read_bundle, refusal::Refusal, sgx::UnverifiedSgx, tdx::UnverifiedTdx};
+
+claims_struct! {
+    /// What evidence in canonical form says of itself; nothing of it is verified.
+    pub struct UnverifiedEvidence {
+        /// Platform family that it claims to be of; of the primary in a bundle.
+        copy family: PlatformFamily,
+        /// The platform that it claims to be.
+        copy platform: Digest,
+        /// SHA-256 of the bytes that are said to be signed.
+        copy signed_part_digest: Digest,
+        --
+        /// The 64 bytes that it claims to bind.
+        whole report_data: [u8; 64],
+        /// What it claims to run.
+        whole measurement: Measurement,
+        /// The root certificate that its chain ends in, DER.
+        whole root_certificate: Vec<u8>,
+    }
+}
+
+impl UnverifiedEvidence {
+    /// Reads evidence of a kind, in canonical form.
+    ///
+    /// # Errors
+    /// Refusals of class invalid.
+    pub fn read(kind: EvidenceKind, evidence: &[u8]) -> Result<Self, Refusal> {
+        match kind {
+            EvidenceKind::Tdx => UnverifiedTdx::read(evidence).map(Into::into),
+            EvidenceKind::Sgx => UnverifiedSgx::read(evidence).map(Into::into),
+            EvidenceKind::Bundle => {
+                let bundle = read_bundle(evidence)?;
+                Self::read(bundle.primary_kind, &bundle.primary.0)
+            }
+            EvidenceKind::Snp | EvidenceKind::Nitro | EvidenceKind::Nvidia => Err(Refusal::EvidenceKind),
+        }
+    }
+}
+
+/// Which collateral judges evidence: kind, trust domain and family of each document, in the order of
+/// [`Evidence::collateral`](crate::Evidence::collateral). `stated` is what the registration says of the primary.
+///
+/// # Errors
+/// Refusals of class invalid.
+pub fn collateral_wanted(
+    kind: EvidenceKind,
+    evidence: &[u8],
+    stated: (TrustDomain, PlatformFamily),
+) -> Result<Vec<(CollateralKind, TrustDomain, PlatformFamily)>, Refusal> {
+    let (domain, family) = stated;
+    if let Some(own) = CollateralKind::of(kind) {
+        return Ok(vec![(own, domain, family)]);
+    }
+    let bundle = read_bundle(evidence)?;
+    let own = CollateralKind::of(bundle.primary_kind).ok_or(Refusal::BundleFormat)?;
+    let mut wanted = vec![(own, domain, family)];
+    for gpu in &bundle.gpus {
+        let gpu = UnverifiedEvidence::read(EvidenceKind::Nvidia, &gpu.0)?;
+        let domain = if domain == TrustDomain::Emulated { domain } else { TrustDomain::Nvidia };
+        wanted.push((CollateralKind::Nvidia, domain, gpu.family));
+    }
+    Ok(wanted)
+}
+
+impl From<UnverifiedTdx> for UnverifiedEvidence {
+    fn from(outline: UnverifiedTdx) -> Self {
+        Self {
+            family: outline.family,
+            platform: outline.platform,
+            signed_part_digest: outline.signed_part_digest,
+            report_data: outline.report_data,
+            measurement: Measurement::Tdx(outline.measurement),
+            root_certificate: outline.root_certificate,
+        }
+    }
+}
+
+impl From<UnverifiedSgx> for UnverifiedEvidence {
+    fn from(outline: UnverifiedSgx) -> Self {
+        Self {
+            family: outline.family,
+            platform: outline.platform,
+            signed_part_digest: outline.signed_part_digest,
+            report_data: outline.report_data,
+            measurement: Measurement::Sgx(outline.measurement),
+            root_certificate: outline.root_certificate,
+        }
+    }
+}
