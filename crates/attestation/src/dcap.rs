@@ -95,6 +95,10 @@ pub(crate) fn verify(
             let texts: Vec<String> = error.chain().map(ToString::to_string).collect();
             fault::refusal(&texts, error.downcast_ref::<webpki::Error>())
         })?;
+    // A revocation list's own date is not looked at there.
+    if now_unix_s < verified.latest_issue_date {
+        return Err(Refusal::CollateralNotYetValid);
+    }
     // Dates end inclusively here and exclusively there in what was checked; ours end before the earliest of them.
     if now_unix_s >= verified.earliest_expiration_date {
         return Err(Refusal::CollateralExpired);

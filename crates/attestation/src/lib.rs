@@ -4,6 +4,7 @@
 mod claims;
 mod collateral;
 mod dcap;
+mod development;
 mod evidence;
 mod outline;
 mod policy;
@@ -21,8 +22,9 @@ pub use dcap::{
     CERTIFICATE_CHAIN_BYTES_MAX, COLLATERAL_BYTES_MAX, COLLATERAL_JSON_BYTES_MAX, CollateralDocument, DcapClaims,
     QUOTE_BYTES_MAX, REVOCATION_LIST_BYTES_MAX, VerifiedDcapCollateral, canonicalise,
 };
+pub use development::development_policy;
 pub use evidence::{Evidence, claims, verify};
 pub use outline::{UnverifiedEvidence, collateral_wanted};
-pub use policy::{development_policy, judge};
+pub use policy::judge;
 pub use refusal::{Refusal, RefusalClass};
 pub use roots::check_roots;

@@ -1,9 +1,7 @@
 //! What evidence *says*, before anything in it is verified: for cheap checks that come first, and for whoever needs to
 //! find the right collateral.
 
-use freehold_primitives::{
-    Digest, EvidenceKind, Measurement, PlatformFamily, TrustDomain, entries::CollateralKind,
-};
+use freehold_primitives::{Digest, EvidenceKind, Measurement, PlatformFamily, TrustDomain, entries::CollateralKind};
 
 use crate::{claims::claims_struct, evidence::read_bundle, refusal::Refusal, sgx::UnverifiedSgx, tdx::UnverifiedTdx};
 

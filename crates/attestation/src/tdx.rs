@@ -5,9 +5,7 @@
 
 mod policy;
 
-use freehold_primitives::{
-    Digest, PlatformFamily, Register, TdxForm, TdxMeasurement, TrustRoot, UnixSeconds,
-};
+use freehold_primitives::{Digest, PlatformFamily, Register, TdxForm, TdxMeasurement, TrustRoot, UnixSeconds};
 
 pub use self::policy::judge;
 pub(crate) use self::policy::within;

@@ -9,14 +9,10 @@ use freehold_crypto::{
     content_digest,
     slots::{APPS, LOG},
 };
-use freehold_primitives::{
-    Account, Canonical, CodecError, Digest, Height,
-    entries::InstanceEntry,
-};
+use freehold_primitives::{Account, Canonical, CodecError, Digest, Height, entries::InstanceEntry};
 use freehold_rpc::{Finality, HexBytes, LeafProof, NodeClient, NodeError, Proof};
 use freehold_verify::{
-    EntryKey, EntryProof, FinalityProof, HEADER_FORMAT, HeaderDocument, LowerHex, OptionalEntryProof,
-    StateProofSection,
+    EntryKey, EntryProof, FinalityProof, HEADER_FORMAT, HeaderDocument, LowerHex, OptionalEntryProof, StateProofSection,
 };
 use serde::Deserialize;
 use thiserror::Error;
@@ -103,11 +99,8 @@ async fn state_once(
         return Err(CollectError::NoEntry("instance"));
     };
     let instance = InstanceEntry::from_canonical(&content)?;
-    let mut keys = vec![
-        key,
-        EntryKey::AppVersion(instance.app_id, instance.app_version),
-        EntryKey::App(instance.app_id),
-    ];
+    let mut keys =
+        vec![key, EntryKey::AppVersion(instance.app_id, instance.app_version), EntryKey::App(instance.app_id)];
     let subjects = instance.deny_subjects();
     keys.extend(subjects.into_iter().map(|(kind, subject)| EntryKey::Deny(instance.app_id, kind, subject)));
     let anchor_key: Vec<EntryKey> = anchor.iter().map(|index| EntryKey::Anchor(instance_id, *index)).collect();

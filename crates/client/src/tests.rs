@@ -6,8 +6,7 @@ use freehold_crypto::{
 };
 use freehold_primitives::{
     Account, AppId, Canonical, Digest, EvidenceKind, G1Point, Keyset, NetworkKey, PlatformFamily, Registration,
-    SubjectBody, TlsKey,
-    TrustDomain,
+    SubjectBody, TlsKey, TrustDomain,
 };
 use proptest::prelude::*;
 use serde_json::json;

@@ -7,7 +7,8 @@ use std::{io, path::PathBuf};
 
 use freehold_crypto::{genesis_hash, hash};
 use freehold_primitives::{
-    Account, AppId, Blob, Canonical, CodecError, Digest, Genesis, NetworkKey, TrustDomain, canonical_struct,
+    Account, AppId, Blob, Canonical, CodecError, Digest, Genesis, NetworkKey, PlatformFamily, TrustDomain,
+    canonical_struct,
 };
 use freehold_rpc::{BareHex, EventLogEntry, SOCKET_PATH_BYTES_MAX};
 use freehold_verify::ChainTrust;
@@ -151,7 +152,8 @@ impl GuestConfig {
     pub(crate) fn check(self) -> Result<Settings, ConfigError> {
         let Self { trust, paths, family, isolation, event_log } = self;
         let genesis = Genesis::from_canonical(&trust.genesis.0).map_err(ConfigError::Genesis)?;
-        let trust_domain = TrustDomain::from_word(&trust.trust_domain).ok_or(ConfigError::Value("trust.trust_domain"))?;
+        let trust_domain =
+            TrustDomain::from_word(&trust.trust_domain).ok_or(ConfigError::Value("trust.trust_domain"))?;
         if !LEASE_S_RANGE.contains(&trust.lease_s) {
             return Err(ConfigError::Value("trust.lease_s"));
         }

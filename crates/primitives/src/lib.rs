@@ -18,8 +18,8 @@ pub mod entries;
 pub use codec::{Blob, Canonical, CodecError, LENGTH_MAX, Reader, VERSION, write_length};
 pub use evidence::{BUNDLE_GPUS_MAX, EvidenceBundle, EvidenceKind};
 pub use ids::{
-    Account, AppId, Digest, Ed25519Key, G1Point, Generation, Height, IdError, NetworkKey, PlatformFamily, Register, Term,
-    UnixSeconds, X25519Key,
+    Account, AppId, Digest, Ed25519Key, G1Point, Generation, Height, IdError, NetworkKey, PlatformFamily, Register,
+    Term, UnixSeconds, X25519Key,
 };
 pub use keyset::{
     EHBP_ALGO, HPKE_KEY_ID, KEYSET_TEXT_MAX, Keyset, RECEIPT_KEY_ID, SubjectBody, TLS_KEYS_MAX, TlsKey,
@@ -31,8 +31,8 @@ pub use payload::{
     PayloadBody, PayloadHead, PayloadId, TRANSACTION_BYTES_MAX, TrustDomain, TrustRoot,
 };
 pub use policy::{
-    AppPolicy, DcapPolicy, EvidencePolicy, NitroPolicy, NvidiaPolicy, POLICY_LIST_MAX, SgxPolicy, SgxRelease, SnpPolicy,
-    TcbStatus, TdxForm, TdxPolicy,
+    AppPolicy, DcapPolicy, EvidencePolicy, NitroPolicy, NvidiaPolicy, POLICY_LIST_MAX, SgxPolicy, SgxRelease,
+    SnpPolicy, TcbStatus, TdxForm, TdxPolicy,
 };
 pub use receipt::{ACI_VERSION, Event, RECEIPT_BYTES_MAX, RECEIPT_EVENTS_MAX, Receipt, Sampling};
 pub use registration::{EVIDENCE_BYTES_MAX, NONCE_AGE_S_MAX, REGISTRATION_BYTES_MAX, Registration};

@@ -104,6 +104,17 @@ impl Measurement {
     }
 }
 
+macro_rules! of_kind {
+    ($($kind:ident: $registers:ident),*) => {$(
+        impl From<$registers> for Measurement {
+            fn from(registers: $registers) -> Self {
+                Self::$kind(registers)
+            }
+        }
+    )*};
+}
+of_kind!(Tdx: TdxMeasurement, Sgx: SgxMeasurement, Snp: SnpMeasurement, Nitro: NitroMeasurement);
+
 impl Canonical for Measurement {
     fn write(&self, out: &mut Vec<u8>) {
         self.kind().write(out);

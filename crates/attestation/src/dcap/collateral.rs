@@ -4,7 +4,9 @@
 //! collateral is vouched for before any quote is judged by it. Judging repeats the checks, since time passes between.
 
 use dcap_qvl::{QeIdentity, QuoteCollateralV3, TcbInfo};
-use freehold_primitives::{Blob, Canonical as _, PlatformFamily, TrustDomain, TrustRoot, UnixSeconds, canonical_struct};
+use freehold_primitives::{
+    Blob, Canonical as _, PlatformFamily, TrustDomain, TrustRoot, UnixSeconds, canonical_struct,
+};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 use x509_cert::{

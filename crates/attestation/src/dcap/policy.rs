@@ -9,10 +9,7 @@ use crate::{policy::refuse_unless, refusal::Refusal};
 pub(crate) fn judge(claims: &DcapClaims, policy: &DcapPolicy, now_unix_s: UnixSeconds) -> Result<(), Refusal> {
     // Certificates of the Processor CA say nothing of these: such a platform has one package and no cached keys.
     let accepted = |allowed: bool, claimed: Option<bool>| allowed || claimed != Some(true);
-    refuse_unless(
-        accepted(policy.dynamic_platform_allowed, claims.dynamic_platform),
-        Refusal::PolicyDynamicPlatform,
-    )?;
+    refuse_unless(accepted(policy.dynamic_platform_allowed, claims.dynamic_platform), Refusal::PolicyDynamicPlatform)?;
     refuse_unless(accepted(policy.cached_keys_allowed, claims.cached_keys), Refusal::PolicyCachedKeys)?;
     refuse_unless(accepted(policy.smt_allowed, claims.smt), Refusal::PolicySmt)?;
     let sgx_types = &policy.sgx_types_allowed;

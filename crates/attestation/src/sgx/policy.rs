@@ -23,10 +23,7 @@ pub fn judge(claims: &SgxClaims, policy: &SgxPolicy, now_unix_s: UnixSeconds) ->
     judge_enclave(&claims.measurement, &policy.releases)?;
     refuse_unless(expected(policy.config_id.as_ref(), &claims.config_id), Refusal::PolicyEnclaveConfig)?;
     refuse_unless(claims.config_svn >= policy.config_svn_min, Refusal::PolicyConfigSvn)?;
-    refuse_unless(
-        expected(policy.isv_ext_prod_id.as_ref(), &claims.isv_ext_prod_id),
-        Refusal::PolicyExtendedProduct,
-    )?;
+    refuse_unless(expected(policy.isv_ext_prod_id.as_ref(), &claims.isv_ext_prod_id), Refusal::PolicyExtendedProduct)?;
     refuse_unless(expected(policy.isv_family_id.as_ref(), &claims.isv_family_id), Refusal::PolicyEnclaveFamily)?;
     dcap::judge(&claims.platform, &policy.platform, now_unix_s)
 }

@@ -25,7 +25,8 @@ use freehold_crypto::{
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, EvidenceServer, FMSPC, Platform, TdReport};
 use freehold_guest::{GuestConfig, GuestError, PathConfig, StopReason, TrustConfig, run};
 use freehold_primitives::{
-    Account, AppId, Blob, Canonical, Digest, Genesis, KeyCeremony, NetworkKey, Registration, TcbStatus, TrustDomain,
+    Account, AppId, Blob, Canonical, Digest, Genesis, KeyCeremony, Measurement, NetworkKey, Registration, TcbStatus,
+    TrustDomain,
     entries::{AnchorEntry, ClosedCode, GrantEntry, InstanceEntry, LogEntry},
 };
 use freehold_rpc::{BareHex, Endpoint, Health, LocalClient, RegistrationSubmit};

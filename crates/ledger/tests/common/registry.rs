@@ -10,8 +10,7 @@ use freehold_emulator::{AppImage, DEVELOPMENT_SEED, FMSPC, Platform, TdReport};
 use freehold_ledger::{ExecutedBlock, ModuleRefusal, Outcome, Status, read_entry, to_address};
 use freehold_primitives::{
     AppId, AppPolicy, Blob, Canonical, Digest, Ed25519Key, EvidenceKind, G1Point, Keyset, Measurement, Register,
-    Registration,
-    SubjectBody, TdxMeasurement, TrustDomain, TrustRoot, X25519Key,
+    Registration, SubjectBody, TdxMeasurement, TrustDomain, TrustRoot, X25519Key,
     entries::{CollateralKind, EntryKind, InstanceEntry, collateral_key as key_of},
 };
 

@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use super::{
     error::{internal, invalid_params, limit, not_found, refused},
-    params::{one, pair, three, triple},
+    params::{one, three, triple},
     server::{Rpc, method},
 };
 use crate::key_service::ShareError;

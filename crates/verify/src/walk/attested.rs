@@ -44,8 +44,8 @@ pub(super) fn quote(facts: &Facts<'_>) -> Found {
     let (genesis, _) = facts.genesis()?;
     let policy = &facts.app_version()?.policy.evidence;
     let evidence = Evidence { kind: instance.evidence_kind, bytes: &section.evidence.0, collateral: &collateral };
-    let claims = verify(&evidence, &genesis.trust_roots, policy, instance.judged_at_unix_s)
-        .map_err(LinkError::Evidence)?;
+    let claims =
+        verify(&evidence, &genesis.trust_roots, policy, instance.judged_at_unix_s).map_err(LinkError::Evidence)?;
     let keyset = need(&facts.sections.keyset, Link::Keyset)?;
     if *claims.report_data() != report_data(&keyset_digest(&keyset.keyset()), Some(&instance.nonce)) {
         return Err(LinkError::ReportData.into());

@@ -14,14 +14,14 @@ use freehold_crypto::{
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, Platform, TdReport};
 use freehold_primitives::{
     ACI_VERSION, Account, AppId, AppPolicy, Blob, BlockMoment, Canonical, Digest, Event, EvidenceKind, G1Point,
-    Genesis, KeyCeremony, Keyset, Measurement, NetworkKey, RECEIPT_KEY_ID, Receipt, Registration, Sampling, SubjectBody, TlsKey,
-    TrustDomain, TrustRoot,
+    Genesis, KeyCeremony, Keyset, Measurement, NetworkKey, RECEIPT_KEY_ID, Receipt, Registration, Sampling,
+    SubjectBody, TlsKey, TrustDomain, TrustRoot,
     entries::{AnchorEntry, AppEntry, ClosedCode, DenyEntry, DenySubject, InstanceEntry},
 };
 use freehold_verify::{
-    AnchorSection, BodySection, CommitmentSection, EntryKey, EntryProof, FinalityProof, FinalitySection,
-    HEADER_FORMAT, HeaderDocument, HeaderSection, KeysetSection, OptionalEntryProof, PROOF_FORMAT, ProofDocument,
-    QuoteSection, RegistrationSection, StateProofSection,
+    AnchorSection, BodySection, CommitmentSection, EntryKey, EntryProof, FinalityProof, FinalitySection, HEADER_FORMAT,
+    HeaderDocument, HeaderSection, KeysetSection, OptionalEntryProof, PROOF_FORMAT, ProofDocument, QuoteSection,
+    RegistrationSection, StateProofSection,
 };
 
 pub(crate) use network::Network;

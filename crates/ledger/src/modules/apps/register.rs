@@ -191,7 +191,8 @@ fn evidence_gas(kind: EvidenceKind, evidence: &[u8]) -> u64 {
         EvidenceKind::Bundle => EvidenceBundle::from_canonical(evidence).map_or(CHAIN_EVIDENCE_GAS, |bundle| {
             let gpus = u64::try_from(bundle.gpus.len()).unwrap_or(u64::MAX);
             // A bundle in a bundle is refused; it is not looked into here either.
-            let primary = if bundle.primary_kind == EvidenceKind::Bundle { EvidenceKind::Nitro } else { bundle.primary_kind };
+            let primary =
+                if bundle.primary_kind == EvidenceKind::Bundle { EvidenceKind::Nitro } else { bundle.primary_kind };
             evidence_gas(primary, &[]).saturating_add(gpus.saturating_mul(CHAIN_EVIDENCE_GAS))
         }),
     }

@@ -67,7 +67,5 @@ fn is_newer(new: &VerifiedCollateral, before: &CollateralEntry) -> bool {
     let (numbers, old) = (new.numbers(), &before.numbers);
     let mut pairs = vec![(new.issued_at(), before.issued_at)];
     pairs.extend(numbers.iter().copied().zip(old.iter().copied()));
-    numbers.len() == old.len()
-        && pairs.iter().all(|(new, old)| new >= old)
-        && pairs.iter().any(|(new, old)| new > old)
+    numbers.len() == old.len() && pairs.iter().all(|(new, old)| new >= old) && pairs.iter().any(|(new, old)| new > old)
 }
