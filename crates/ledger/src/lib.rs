@@ -22,7 +22,7 @@ pub use error::{LedgerError, StateError};
 pub use fee::next_base_fee;
 pub use freehold_evm::{AccountState, CALL_GAS_MAX, Halt, Invalid, Outcome, Status, TX_GAS_MAX, ViewError};
 pub use genesis::genesis_block;
-pub use modules::ModuleRefusal;
+pub use modules::{AttestationTerms, ModuleRefusal, attest};
 pub use read::{entry_key, read_entry, read_entry_bytes};
 pub use state::{
     ACCOUNT_VALUE_BYTES, BlockHashes, Content, MemoryTree, StateTree, VALUE_BYTES_MAX, VISIBILITY_PUBLIC, Write,

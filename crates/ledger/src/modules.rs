@@ -20,6 +20,7 @@ use alloy_sol_types::SolInterface;
 use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure};
 use freehold_primitives::{Digest, Genesis};
 
+pub use apps::{AttestationTerms, attest};
 pub use refusal::ModuleRefusal;
 
 /// Gas of any call to a module: dispatch and reading its arguments.

@@ -1,5 +1,6 @@
 //! `Apps`: the registry of apps and of their instances (`spec/apps.md`, `spec/registration.md`).
 
+mod attest;
 mod instances;
 mod owner;
 mod register;
@@ -11,6 +12,8 @@ use alloy_primitives::{Address, Bytes, FixedBytes};
 use freehold_crypto::slots;
 use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure};
 use freehold_primitives::{AppId, Digest, Genesis};
+
+pub use attest::{AttestationTerms, attest};
 
 use super::{
     Payable,

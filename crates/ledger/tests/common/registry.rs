@@ -36,9 +36,12 @@ pub(crate) fn platform() -> Platform {
     Platform::new(&DEVELOPMENT_SEED)
 }
 
+pub(crate) fn app_image() -> AppImage {
+    AppImage { executable: Digest([2; 32]), arguments: vec!["serve".to_owned()], model: None }
+}
+
 pub(crate) fn report() -> TdReport {
-    let app = AppImage { executable: Digest([2; 32]), arguments: vec!["serve".to_owned()], model: None };
-    TdReport::launch(&Digest([1; 32]), &app)
+    TdReport::launch(&Digest([1; 32]), &app_image())
 }
 
 /// A chain that trusts the emulator.

@@ -5,7 +5,7 @@
 
 use alloy_primitives::U256;
 use alloy_sol_types::SolEvent as _;
-use freehold_attestation::{Evidence, UnverifiedEvidence, VerifiedClaims, claims, judge};
+use freehold_attestation::{Evidence, UnverifiedEvidence, VerifiedClaims};
 use freehold_crypto::{content_digest, keyset_digest, recover_registration, report_data, slots, subject_digest};
 use freehold_evm::{ModuleCall, ModuleContext, ModuleFailure};
 use freehold_primitives::{
@@ -22,6 +22,7 @@ use super::{
         keys,
         refusal::ModuleRefusal,
     },
+    attest::{AttestationTerms, attest},
     instances::enlist,
 };
 use crate::state::{to_account, to_address};
@@ -131,13 +132,17 @@ impl Registrar<'_> {
         let (collateral_digests, documents): (Vec<Digest>, Vec<Vec<u8>>) = newest.into_iter().unzip();
         let documents: Vec<&[u8]> = documents.iter().map(Vec::as_slice).collect();
         let evidence = Evidence { kind: registration.evidence_kind, bytes: evidence, collateral: &documents };
-        let now = ctx.environment().parent_time_unix_s;
-        let claims = claims(&evidence, &self.genesis.trust_roots, now);
-        let claims = claims.map_err(|refusal| ModuleRefusal::Evidence.because(refusal))?;
-        let as_stated = claims.trust_domain() == registration.trust_domain && claims.family() == registration.family;
-        check(as_stated && *claims.report_data() == wanted, ModuleRefusal::Domain)?;
-        judge(&claims, &candidate.app.policy.evidence, now)
-            .map_err(|refusal| ModuleRefusal::EvidencePolicy.because(refusal))?;
+        let terms = AttestationTerms {
+            stated: (registration.trust_domain, registration.family),
+            roots: &self.genesis.trust_roots,
+            policy: &candidate.app.policy.evidence,
+            now_unix_s: ctx.environment().parent_time_unix_s,
+        };
+        let claims = attest(&evidence, &terms).map_err(|(refusal, detail)| match detail {
+            Some(detail) => refusal.because(detail),
+            None => refusal.into(),
+        })?;
+        check(*claims.report_data() == wanted, ModuleRefusal::Domain)?;
         Ok(Judged { claims, collateral_digests, keyset_digest })
     }
 
