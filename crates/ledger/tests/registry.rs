@@ -363,7 +363,7 @@ fn a_full_app_can_be_emptied_by_one_change_of_policy() {
     }
     let draft = registry.draft(INSTANCE);
     assert_refused(registry.register(&draft), ModuleRefusal::InstancesFull);
-    full.evidence.tdx_measurements[0].mrtd = other_register();
+    tdx(&mut full).measurements[0].mrtd = other_register();
     let block = registry.update(&full).unwrap();
     println!("closing 64 instances with 8 grants each costs {} gas", block.receipts[0].gas_used);
     assert!((0x40..0x80).all(|seed| !registry.is_authorized(seed)));

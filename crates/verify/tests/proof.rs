@@ -292,7 +292,7 @@ fn a_header_file_that_does_not_count_is_an_error() {
 
 #[test]
 fn denied_subjects_taint() {
-    for kind in [DenySubject::Platform, DenySubject::Fmspc, DenySubject::Mrtd, DenySubject::Instance] {
+    for kind in [DenySubject::Platform, DenySubject::Family, DenySubject::Measurement, DenySubject::Instance] {
         let made = made_with(&Plan { denied: vec![kind], closed_at: Some(44), ..Plan::default() });
         let verdict = valid(&made);
         let claims = verdict.claims().unwrap();
