@@ -5,6 +5,14 @@ use crate::{
     payload::TrustDomain,
 };
 
+mod nitro;
+mod snp;
+
+pub use self::{
+    nitro::{NitroMeasurement, NitroPolicy},
+    snp::{SnpMeasurement, SnpPolicy, SnpProduct, SnpProductPolicy, SnpSigningKey, SnpTcb},
+};
+
 /// Longest list in a policy.
 pub const POLICY_LIST_MAX: usize = 64;
 
