@@ -1,0 +1,236 @@
+//! What the chain may keep for Nitro: certificates between AWS's root and the instances, and their revocation lists
+//! (`spec/collateral.md`).
+//!
+//! A document carries its whole chain, so that collateral is never needed: it saves signature checks for documents of
+//! one region and brings revocation. AWS's regional certificates last for weeks, its zonal ones for days.
+
+use freehold_primitives::{Blob, Canonical as _, TrustDomain, TrustRoot, UnixSeconds, canonical_struct};
+use x509_cert::name::Name;
+
+use super::document::BUNDLE_MAX;
+use crate::{
+    certificate::{CERTIFICATE_BYTES_MAX, Certificate, PublicKey, Revocation, RevocationList},
+    refusal::Refusal,
+    tdx::REVOCATION_LIST_BYTES_MAX,
+};
+
+/// Most certificates in a document.
+const CERTIFICATES_MAX: usize = 3;
+/// Longest collateral document, in bytes.
+pub const NITRO_COLLATERAL_BYTES_MAX: usize =
+    CERTIFICATES_MAX * (CERTIFICATE_BYTES_MAX + REVOCATION_LIST_BYTES_MAX + 8) + 1024;
+
+canonical_struct! {
+    /// Certificates that stand directly below a root, top first.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct NitroCollateralDocument {
+        /// The certificates, DER: regional, then zonal; none says nothing.
+        pub certificates: Vec<Blob>,
+        /// For each of them the revocation list of its issuer, DER; or none at all.
+        pub revocation_lists: Vec<Blob>,
+    }
+}
+
+impl NitroCollateralDocument {
+    /// Reads a document within its bounds; verifies nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::CollateralTooLong`], [`Refusal::CollateralFormat`], [`Refusal::CollateralMissing`] where some
+    /// certificates have a revocation list and others not.
+    pub fn read(bytes: &[u8]) -> Result<Self, Refusal> {
+        if bytes.len() > NITRO_COLLATERAL_BYTES_MAX {
+            return Err(Refusal::CollateralTooLong);
+        }
+        let document = Self::from_canonical(bytes).map_err(|_| Refusal::CollateralFormat)?;
+        let long = document.certificates.len() > CERTIFICATES_MAX
+            || document.certificates.iter().any(|certificate| certificate.0.len() > CERTIFICATE_BYTES_MAX)
+            || document.revocation_lists.iter().any(|list| list.0.len() > REVOCATION_LIST_BYTES_MAX);
+        if long {
+            return Err(Refusal::CollateralTooLong);
+        }
+        let lists = document.revocation_lists.len();
+        let whole = lists == 0 || lists == document.certificates.len();
+        if whole { Ok(document) } else { Err(Refusal::CollateralMissing) }
+    }
+}
+
+/// Collateral that was verified, now or when consensus accepted it.
+pub struct VerifiedNitroCollateral {
+    trust_domain: TrustDomain,
+    root: Vec<u8>,
+    certificates: Vec<Vec<u8>>,
+    valid_from: UnixSeconds,
+    issued_at: UnixSeconds,
+    expires_at: UnixSeconds,
+    revocation: Revocation,
+    revocation_number: u64,
+}
+
+/// Where a chain has got to: the certificate that issues the next one.
+pub(super) struct Link {
+    pub(super) name: Name,
+    pub(super) key: PublicKey,
+}
+
+impl Link {
+    /// The link that a certificate offers to the next.
+    pub(super) fn of(certificate: &Certificate<'_>) -> Result<Self, Refusal> {
+        let key = certificate.public_key().filter(|key| matches!(key, PublicKey::P384(_)));
+        Ok(Self { name: certificate.subject().clone(), key: key.ok_or(Refusal::NitroCertificate)? })
+    }
+}
+
+impl VerifiedNitroCollateral {
+    /// Verifies a document at `now_unix_s`. One without certificates verifies under the first AWS or emulated root.
+    ///
+    /// # Errors
+    /// Any [`Refusal`] but those of evidence and policy.
+    pub fn verify(bytes: &[u8], roots: &[TrustRoot], now_unix_s: UnixSeconds) -> Result<Self, Refusal> {
+        let document = NitroCollateralDocument::read(bytes)?;
+        let first = match document.certificates.first() {
+            Some(first) => Some(Certificate::read(&first.0).ok_or(Refusal::CollateralChain)?),
+            None => None,
+        };
+        let mut nearest = Refusal::UnknownRoot;
+        for root in roots_of(roots) {
+            let certificate = Certificate::read(&root.certificate.0).ok_or(Refusal::RootMalformed)?;
+            if first.as_ref().is_some_and(|first| first.issuer() != certificate.subject()) {
+                continue;
+            }
+            // A vendor's other kinds of root have keys of their own kinds.
+            let Ok(link) = Link::of(&certificate) else { continue };
+            match first.as_ref().map_or(Ok(()), |first| first.check_issued_by(&link.name, &link.key)) {
+                Ok(()) => return Self::under(&document, root, Check::Everything { now_unix_s }),
+                Err(refusal) => nearest = refusal,
+            }
+        }
+        Err(nearest)
+    }
+
+    /// Reads a document that consensus accepted from [`verify`](Self::verify) earlier, under this root; checks no
+    /// signature and no list again. Only for documents that come from the chain's own state.
+    ///
+    /// # Errors
+    /// [`Refusal::CollateralFormat`], [`Refusal::CollateralChain`], [`Refusal::RootMalformed`],
+    /// [`Refusal::RevocationList`].
+    pub fn from_accepted(bytes: &[u8], root: &TrustRoot) -> Result<Self, Refusal> {
+        Self::under(&NitroCollateralDocument::read(bytes)?, root, Check::Nothing)
+    }
+
+    fn under(document: &NitroCollateralDocument, root: &TrustRoot, check: Check) -> Result<Self, Refusal> {
+        let certificate = Certificate::read(&root.certificate.0).ok_or(Refusal::RootMalformed)?;
+        if let Check::Everything { now_unix_s } = check {
+            certificate.check_issuer(document.certificates.len())?;
+            certificate.check_dates(now_unix_s)?;
+        }
+        let mut verified = Self {
+            trust_domain: root.domain,
+            root: root.certificate.0.clone(),
+            certificates: document.certificates.iter().map(|certificate| certificate.0.clone()).collect(),
+            valid_from: certificate.not_before(),
+            issued_at: 0,
+            expires_at: certificate.not_after(),
+            revocation: Revocation::Unknown,
+            revocation_number: 0,
+        };
+        let mut link = Link::of(&certificate)?;
+        for (index, der) in document.certificates.iter().enumerate() {
+            let certificate = Certificate::read(&der.0).ok_or(Refusal::CollateralChain)?;
+            if let Check::Everything { now_unix_s } = check {
+                certificate.check_issued_by(&link.name, &link.key)?;
+                // Below every one of these stand the instance's own certificate and the rest of the list.
+                certificate.check_issuer(document.certificates.len() - index)?;
+                certificate.check_dates(now_unix_s)?;
+            }
+            if let Some(list) = document.revocation_lists.get(index) {
+                verified.add(&read_list(&list.0, &link, &certificate, check)?);
+            }
+            verified.valid_from = verified.valid_from.max(certificate.not_before());
+            verified.issued_at = verified.issued_at.max(certificate.not_before());
+            verified.expires_at = verified.expires_at.min(certificate.not_after());
+            link = Link::of(&certificate)?;
+        }
+        Ok(verified)
+    }
+
+    fn add(&mut self, list: &RevocationList) {
+        self.revocation = Revocation::Checked;
+        self.valid_from = self.valid_from.max(list.issued_at);
+        self.issued_at = self.issued_at.max(list.issued_at);
+        self.expires_at = self.expires_at.min(list.expires_at);
+        self.revocation_number = self.revocation_number.max(list.number);
+    }
+
+    /// Checks that all of it is in date.
+    pub(super) fn check_dates(&self, now_unix_s: UnixSeconds) -> Result<(), Refusal> {
+        if now_unix_s < self.valid_from {
+            return Err(Refusal::CollateralNotYetValid);
+        }
+        if now_unix_s >= self.expires_at { Err(Refusal::CollateralExpired) } else { Ok(()) }
+    }
+
+    /// How many certificates of this chain, from the top, are already verified: all of ours, or none.
+    pub(super) fn covers(&self, root: &[u8], intermediates: &[Vec<u8>]) -> usize {
+        let ours = self.certificates.len();
+        let covers = self.root == root && intermediates.get(..ours) == Some(self.certificates.as_slice());
+        if covers { ours } else { 0 }
+    }
+
+    /// Trust domain of the root that vouches for it.
+    pub const fn trust_domain(&self) -> TrustDomain {
+        self.trust_domain
+    }
+
+    /// The root certificate, DER.
+    pub fn root_certificate(&self) -> &[u8] {
+        &self.root
+    }
+
+    /// Unix seconds of the newest date of issue in it: never goes back on a chain.
+    pub const fn issued_at(&self) -> UnixSeconds {
+        self.issued_at
+    }
+
+    /// Unix seconds of the earliest end of validity: the first second at which it no longer counts.
+    pub const fn expires_at(&self) -> UnixSeconds {
+        self.expires_at
+    }
+
+    /// Whether revocation lists stand in it.
+    pub const fn revocation(&self) -> Revocation {
+        self.revocation
+    }
+
+    /// Largest number of its revocation lists.
+    pub const fn revocation_number(&self) -> u64 {
+        self.revocation_number
+    }
+}
+
+/// What to check again.
+#[derive(Clone, Copy)]
+enum Check {
+    Everything { now_unix_s: UnixSeconds },
+    Nothing,
+}
+
+fn read_list(
+    der: &[u8],
+    issuer: &Link,
+    certificate: &Certificate<'_>,
+    check: Check,
+) -> Result<RevocationList, Refusal> {
+    let Check::Everything { now_unix_s } = check else { return RevocationList::read_accepted(der) };
+    let list = RevocationList::read(der, &issuer.name, &issuer.key)?;
+    list.check_dates(now_unix_s)?;
+    list.check_not_revoked(certificate)?;
+    Ok(list)
+}
+
+/// The roots that may vouch for Nitro evidence.
+pub(super) fn roots_of(roots: &[TrustRoot]) -> impl Iterator<Item = &TrustRoot> {
+    roots.iter().filter(|root| matches!(root.domain, TrustDomain::Aws | TrustDomain::Emulated))
+}
+
+/// A whole chain is root, bundle and leaf.
+const _: () = assert!(CERTIFICATES_MAX < BUNDLE_MAX, "collateral is a part of a bundle");
