@@ -91,7 +91,7 @@ impl<'a> Certificate<'a> {
     /// The subject's common name.
     pub(crate) fn common_name(&self) -> Option<String> {
         let name = self.tbs.subject().common_name().ok()??;
-        Some(name.value().to_owned())
+        Some(name.value().into_owned())
     }
 
     /// First second of validity.

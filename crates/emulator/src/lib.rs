@@ -2,14 +2,21 @@
 #![forbid(unsafe_code)]
 
 mod collateral;
+mod der;
 mod keys;
+mod nitro;
 mod platform;
 mod quote;
 mod report;
+mod rsa_key;
 mod server;
+mod snp;
+mod x509;
 
 pub use collateral::{COLLATERAL_VALID_S, CollateralPlan, Condition};
 pub use keys::DEVELOPMENT_SEED;
+pub use nitro::{NITRO_LEAF_VALID_S, NitroCollateralCondition, NitroCondition, NitroEnclave, NitroPlatform};
 pub use platform::{FMSPC, Platform, root_certificate};
 pub use report::{AppImage, Rtmr, TdReport};
 pub use server::{EvidenceServer, PROVIDER};
+pub use snp::{SNP_CLOUD, SnpCollateralCondition, SnpCondition, SnpGuest, SnpPlatform};

@@ -74,7 +74,7 @@ pub(super) fn split(der: &[u8]) -> Option<Signed<'_>> {
 pub(super) fn read_tlv(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[tag, first], rest) = bytes.split_first_chunk::<2>()?;
     let (length, rest) = match first {
-        0..0x80 => (usize::from(first), rest),
+        0..=0x7f => (usize::from(first), rest),
         0x81..=0x83 => {
             let (digits, rest) = rest.split_at_checked(usize::from(first - 0x80))?;
             let length = digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit));

@@ -24,7 +24,7 @@ canonical_struct! {
     /// Certificates that stand directly below a root, top first.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct NitroCollateralDocument {
-        /// The certificates, DER: regional, then zonal; none says nothing.
+        /// The certificates, DER: regional, then zonal.
         pub certificates: Vec<Blob>,
         /// For each of them the revocation list of its issuer, DER; or none at all.
         pub revocation_lists: Vec<Blob>,
@@ -35,8 +35,8 @@ impl NitroCollateralDocument {
     /// Reads a document within its bounds; verifies nothing.
     ///
     /// # Errors
-    /// [`Refusal::CollateralTooLong`], [`Refusal::CollateralFormat`], [`Refusal::CollateralMissing`] where some
-    /// certificates have a revocation list and others not.
+    /// [`Refusal::CollateralTooLong`], [`Refusal::CollateralFormat`], [`Refusal::CollateralMissing`] without
+    /// certificates, and where some of them have a revocation list and others not.
     pub fn read(bytes: &[u8]) -> Result<Self, Refusal> {
         if bytes.len() > NITRO_COLLATERAL_BYTES_MAX {
             return Err(Refusal::CollateralTooLong);
@@ -49,7 +49,8 @@ impl NitroCollateralDocument {
             return Err(Refusal::CollateralTooLong);
         }
         let lists = document.revocation_lists.len();
-        let whole = lists == 0 || lists == document.certificates.len();
+        let certificates = document.certificates.len();
+        let whole = certificates > 0 && (lists == 0 || lists == certificates);
         if whole { Ok(document) } else { Err(Refusal::CollateralMissing) }
     }
 }
@@ -81,25 +82,22 @@ impl Link {
 }
 
 impl VerifiedNitroCollateral {
-    /// Verifies a document at `now_unix_s`. One without certificates verifies under the first AWS or emulated root.
+    /// Verifies a document at `now_unix_s`.
     ///
     /// # Errors
     /// Any [`Refusal`] but those of evidence and policy.
     pub fn verify(bytes: &[u8], roots: &[TrustRoot], now_unix_s: UnixSeconds) -> Result<Self, Refusal> {
         let document = NitroCollateralDocument::read(bytes)?;
-        let first = match document.certificates.first() {
-            Some(first) => Some(Certificate::read(&first.0).ok_or(Refusal::CollateralChain)?),
-            None => None,
-        };
+        let first = document.certificates.first().ok_or(Refusal::CollateralMissing)?;
+        let first = Certificate::read(&first.0).ok_or(Refusal::CollateralChain)?;
         let mut nearest = Refusal::UnknownRoot;
         for root in roots_of(roots) {
             let certificate = Certificate::read(&root.certificate.0).ok_or(Refusal::RootMalformed)?;
-            if first.as_ref().is_some_and(|first| first.issuer() != certificate.subject()) {
+            if first.issuer() != certificate.subject() {
                 continue;
             }
-            // A vendor's other kinds of root have keys of their own kinds.
-            let Ok(link) = Link::of(&certificate) else { continue };
-            match first.as_ref().map_or(Ok(()), |first| first.check_issued_by(&link.name, &link.key)) {
+            let link = Link::of(&certificate)?;
+            match first.check_issued_by(&link.name, &link.key) {
                 Ok(()) => return Self::under(&document, root, Check::Everything { now_unix_s }),
                 Err(refusal) => nearest = refusal,
             }
