@@ -245,8 +245,8 @@ impl RevocationList {
         let whole = find(tbs.crl_extensions.as_ref(), DELTA_CRL).is_none();
         // An entry may name another issuer than the list's (RFC 5280 §5.3.3); then it is critical, and refused here.
         let entries = tbs.revoked_certificates.iter().flatten();
-        let plain = entries
-            .fold(Some(()), |plain, entry| plain.and(extensions_are_known(entry.crl_entry_extensions.as_ref(), &[])));
+        let plain =
+            entries.map(|entry| extensions_are_known(entry.crl_entry_extensions.as_ref(), &[])).collect::<Option<()>>();
         if !right_form || known.is_none() || plain.is_none() || !whole {
             return Err(Refusal::RevocationList);
         }

@@ -34,7 +34,10 @@ fn a_good_document_gives_all_claims() {
     assert_eq!(unverified.signed_part_digest(), claims.signed_part_digest());
     assert_eq!(unverified.root_certificate(), HOST.root_certificate());
     assert_eq!(nitro::canonicalise(&bytes), Ok(bytes.clone()));
-    assert_eq!(NitroPlatform::new(&DEVELOPMENT_SEED).evidence(&enclave(), &REPORT_DATA, NOW, NitroCondition::Good), bytes);
+    assert_eq!(
+        NitroPlatform::new(&DEVELOPMENT_SEED).evidence(&enclave(), &REPORT_DATA, NOW, NitroCondition::Good),
+        bytes
+    );
 }
 
 #[test]

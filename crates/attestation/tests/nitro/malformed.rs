@@ -146,7 +146,7 @@ proptest! {
     #[test]
     fn any_flipped_bit_is_refused(at in any::<prop::sample::Index>(), bit in 0..8) {
         let mut bytes = EVIDENCE.clone();
-        bytes[at.index(EVIDENCE.len())] ^= 1 << bit;
+        bytes[at.index(EVIDENCE.len())] ^= 1u8 << bit;
         prop_assert!(claims_of(&bytes).is_err());
     }
 

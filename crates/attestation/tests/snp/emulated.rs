@@ -5,9 +5,7 @@ use freehold_attestation::{
     snp::{self, UnverifiedSnp, VerifiedSnpCollateral, judge},
 };
 use freehold_emulator::{DEVELOPMENT_SEED, SNP_CLOUD, SnpCollateralCondition, SnpCondition, SnpGuest, SnpPlatform};
-use freehold_primitives::{
-    Digest, Register, SnpPolicy, SnpProduct, SnpSigningKey, SnpTcb, TrustDomain,
-};
+use freehold_primitives::{Digest, Register, SnpPolicy, SnpProduct, SnpSigningKey, SnpTcb, TrustDomain};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -189,8 +187,7 @@ fn each_item_of_the_policy_refuses_by_its_own_code() {
     for part in 0..4 {
         check(Some(Refusal::SnpPolicyTcb), &|policy| {
             let minimum = &mut policy.products[0].tcb_min;
-            let parts =
-                [&mut minimum.bootloader, &mut minimum.tee, &mut minimum.snp, &mut minimum.microcode];
+            let parts = [&mut minimum.bootloader, &mut minimum.tee, &mut minimum.snp, &mut minimum.microcode];
             *parts.into_iter().nth(part).unwrap() = 0xff;
         });
     }

@@ -11,11 +11,10 @@ use freehold_attestation::{
     Refusal,
     snp::{self, SnpClaims},
 };
-use freehold_emulator::{
-    AppImage, DEVELOPMENT_SEED, SnpCollateralCondition, SnpCondition, SnpGuest, SnpPlatform,
-};
+use freehold_emulator::{AppImage, DEVELOPMENT_SEED, SnpCollateralCondition, SnpCondition, SnpGuest, SnpPlatform};
 use freehold_primitives::{
-    Blob, Digest, SnpMeasurement, SnpPolicy, SnpProduct, SnpProductPolicy, SnpSigningKey, SnpTcb, TrustDomain, TrustRoot,
+    Blob, Digest, SnpMeasurement, SnpPolicy, SnpProduct, SnpProductPolicy, SnpSigningKey, SnpTcb, TrustDomain,
+    TrustRoot,
 };
 
 /// Some time in November 2026.
@@ -31,7 +30,8 @@ fn machine(product: SnpProduct) -> &'static SnpPlatform {
 }
 
 fn guest() -> SnpGuest {
-    let app = AppImage { executable: Digest([2; 32]), arguments: vec!["serve".to_owned()], model: Some(Digest([3; 32])) };
+    let app =
+        AppImage { executable: Digest([2; 32]), arguments: vec!["serve".to_owned()], model: Some(Digest([3; 32])) };
     SnpGuest::launch(&Digest([1; 32]), &app)
 }
 

@@ -178,7 +178,7 @@ proptest! {
     #[test]
     fn any_flipped_bit_is_refused(at in any::<prop::sample::Index>(), bit in 0..8) {
         let mut bytes = EVIDENCE.clone();
-        bytes[at.index(EVIDENCE.len())] ^= 1 << bit;
+        bytes[at.index(EVIDENCE.len())] ^= 1u8 << bit;
         prop_assert!(claims_of(&bytes).is_err());
     }
 
@@ -186,7 +186,7 @@ proptest! {
     fn any_flipped_bit_of_collateral_is_refused_or_changes_no_verdict(at in any::<prop::sample::Index>(), bit in 0..8) {
         let mut document = collateral(SnpProduct::Genoa, SnpSigningKey::Vcek);
         let index = at.index(document.len());
-        document[index] ^= 1 << bit;
+        document[index] ^= 1u8 << bit;
         prop_assert!(snp::claims(&EVIDENCE, &document, &emulated_roots(), NOW).is_err());
     }
 

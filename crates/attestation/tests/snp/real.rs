@@ -176,7 +176,8 @@ fn a_report_under_a_vlek_verifies_and_its_vmpl_is_refused() {
 
 #[test]
 fn a_report_of_genoa_passes_the_default_policy_but_for_revocation() {
-    let (Some(report), Some(vcek)) = (vector("trustee/az-genoa-report.bin"), vector("trustee/az-vcek-genoa.pem")) else {
+    let (Some(report), Some(vcek)) = (vector("trustee/az-genoa-report.bin"), vector("trustee/az-vcek-genoa.pem"))
+    else {
         return;
     };
     let Some(json) = azure("trustee/az-evidence-genoa.json") else { return };
