@@ -208,8 +208,6 @@ refusals! {
     SnpPolicyIdKey = 543, "the ID key is not in the policy's list";
     /// The author's key is not accepted.
     SnpPolicyAuthorKey = 544, "the author key is not in the policy's list";
-    /// The platform is not in the policy's list.
-    SnpPolicyPlatform = 545, "the platform is not in the policy's list";
     /// The document is older than the policy accepts.
     NitroPolicyAge = 565, "the attestation document is older than the policy accepts";
 }

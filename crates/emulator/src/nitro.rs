@@ -73,8 +73,8 @@ impl NitroEnclave {
         Self {
             measurement: NitroMeasurement {
                 pcr0: hash("freehold emulated pcr0\n", &[guest.as_ref(), app.digest().as_bytes()].concat()),
-                pcr1: hash("freehold emulated pcr1\n", guest.as_ref()),
-                pcr2: hash("freehold emulated pcr2\n", app.digest().as_bytes()),
+                pcr1: Some(hash("freehold emulated pcr1\n", guest.as_ref())),
+                pcr2: Some(hash("freehold emulated pcr2\n", app.digest().as_bytes())),
                 pcr3: Some(Register::ZERO),
                 pcr4: Some(hash("freehold emulated pcr4\n", b"")),
                 pcr8: Some(Register::ZERO),
@@ -263,8 +263,8 @@ fn registers(out: &mut Vec<u8>, enclave: &NitroEnclave, condition: NitroConditio
         let value = match index {
             0..=2 if condition == NitroCondition::Debug => None,
             0 => Some(shown.pcr0),
-            1 => Some(shown.pcr1),
-            2 => Some(shown.pcr2),
+            1 => shown.pcr1,
+            2 => shown.pcr2,
             3 => shown.pcr3,
             4 => shown.pcr4,
             8 => shown.pcr8,

@@ -86,3 +86,6 @@ pub(super) fn read_tlv(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (value, behind) = rest.split_at_checked(length)?;
     Some((tag, value, behind))
 }
+
+#[cfg(test)]
+mod tests;

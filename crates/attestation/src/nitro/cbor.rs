@@ -131,3 +131,6 @@ pub(super) fn write_bytes_head(out: &mut Vec<u8>, length: usize) {
 pub(super) fn digest(signed: &[u8]) -> Digest {
     Digest(Sha256::digest(signed).into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,9 +9,9 @@ use x509_cert::name::Name;
 
 use super::document::BUNDLE_MAX;
 use crate::{
+    REVOCATION_LIST_BYTES_MAX,
     certificate::{CERTIFICATE_BYTES_MAX, Certificate, PublicKey, Revocation, RevocationList},
     refusal::Refusal,
-    tdx::REVOCATION_LIST_BYTES_MAX,
 };
 
 /// Most certificates in a document.

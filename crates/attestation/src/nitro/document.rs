@@ -164,13 +164,12 @@ impl NitroDocument {
         self.pcrs.iter().find(|(at, _)| *at == index).map(|(_, value)| *value)
     }
 
-    /// The registers that a policy names. PCR0 to PCR2 are there in every document that verified.
+    /// The registers that a policy names. PCR0 to PCR2 are there in every document that was read.
     pub fn measurement(&self) -> NitroMeasurement {
-        let image = |index| self.pcr(index).unwrap_or(Register::ZERO);
         NitroMeasurement {
-            pcr0: image(0),
-            pcr1: image(1),
-            pcr2: image(2),
+            pcr0: self.pcr(0).unwrap_or(Register::ZERO),
+            pcr1: self.pcr(1),
+            pcr2: self.pcr(2),
             pcr3: self.pcr(3),
             pcr4: self.pcr(4),
             pcr8: self.pcr(8),

@@ -27,11 +27,14 @@ pub fn judge(claims: &NitroClaims, policy: &NitroPolicy, now_unix_s: UnixSeconds
 
 /// Whether the registers show this release; `None` in the release accepts any value.
 fn shows(shown: &NitroMeasurement, release: &NitroMeasurement) -> bool {
-    let pairs = [(shown.pcr3, release.pcr3), (shown.pcr4, release.pcr4), (shown.pcr8, release.pcr8)];
-    shown.pcr0 == release.pcr0
-        && shown.pcr1 == release.pcr1
-        && shown.pcr2 == release.pcr2
-        && pairs.iter().all(|(shown, wanted)| wanted.is_none() || shown == wanted)
+    let pairs = [
+        (shown.pcr1, release.pcr1),
+        (shown.pcr2, release.pcr2),
+        (shown.pcr3, release.pcr3),
+        (shown.pcr4, release.pcr4),
+        (shown.pcr8, release.pcr8),
+    ];
+    shown.pcr0 == release.pcr0 && pairs.iter().all(|(shown, wanted)| wanted.is_none() || shown == wanted)
 }
 
 /// The default policy for real enclaves, with these accepted images: no limit of age beyond the leaf's three hours, and

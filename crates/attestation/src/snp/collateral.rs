@@ -10,9 +10,9 @@ use freehold_primitives::{
 use x509_cert::name::Name;
 
 use crate::{
+    REVOCATION_LIST_BYTES_MAX,
     certificate::{CERTIFICATE_BYTES_MAX, Certificate, PublicKey, Revocation, RevocationList},
     refusal::Refusal,
-    tdx::REVOCATION_LIST_BYTES_MAX,
 };
 
 canonical_struct! {

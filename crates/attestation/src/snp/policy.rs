@@ -74,9 +74,7 @@ pub fn judge(claims: &SnpClaims, policy: &SnpPolicy, now_unix_s: UnixSeconds) ->
         Refusal::SnpPolicyPlatformInfo,
     )?;
     judge_tcb(claims, policy)?;
-    judge_image(claims, policy)?;
-    let platforms = &policy.platforms_allowed;
-    refuse_unless(platforms.is_empty() || platforms.contains(&claims.platform()), Refusal::SnpPolicyPlatform)
+    judge_image(claims, policy)
 }
 
 /// The platform: its generation, its firmware and its mitigations.
@@ -157,7 +155,6 @@ pub fn snp_default_policy(measurements: Vec<SnpMeasurement>) -> SnpPolicy {
         image_ids: Vec::new(),
         id_key_digests: Vec::new(),
         author_key_digests: Vec::new(),
-        platforms_allowed: Vec::new(),
         revocation_required: true,
     }
 }

@@ -115,8 +115,8 @@ fn each_item_of_the_policy_refuses_by_its_own_code() {
     check(Some(Refusal::PolicyMeasurement), NOW, &|policy| policy.measurements.clear());
     for edit in [
         (|measurement| measurement.pcr0 = Register([1; 48])) as fn(&mut freehold_primitives::NitroMeasurement),
-        |measurement| measurement.pcr1 = Register([1; 48]),
-        |measurement| measurement.pcr2 = Register([1; 48]),
+        |measurement| measurement.pcr1 = Some(Register([1; 48])),
+        |measurement| measurement.pcr2 = Some(Register([1; 48])),
         |measurement| measurement.pcr3 = Some(Register([1; 48])),
         |measurement| measurement.pcr4 = Some(Register([1; 48])),
         |measurement| measurement.pcr8 = Some(Register([1; 48])),
@@ -125,6 +125,7 @@ fn each_item_of_the_policy_refuses_by_its_own_code() {
     }
     check(None, NOW, &|policy| {
         let release = &mut policy.measurements[0];
+        (release.pcr1, release.pcr2) = (None, None);
         (release.pcr3, release.pcr4, release.pcr8) = (None, None, None);
     });
     check(None, NOW + 60, &|policy| policy.age_s_max = 60);

@@ -201,8 +201,6 @@ fn each_item_of_the_policy_refuses_by_its_own_code() {
     check(None, &|policy| policy.id_key_digests = vec![Register([6; 48])]);
     check(Some(Refusal::SnpPolicyAuthorKey), &|policy| policy.author_key_digests = vec![Register([6; 48])]);
     check(None, &|policy| policy.author_key_digests = vec![author]);
-    check(Some(Refusal::SnpPolicyPlatform), &|policy| policy.platforms_allowed = vec![Digest([0; 32])]);
-    check(None, &|policy| policy.platforms_allowed = vec![claims.platform()]);
     let policy = open_policy(vec![release()]);
     assert_eq!(judge(&claims, &policy, claims.expires_at()), Err(Refusal::CollateralExpired));
 }

@@ -1,17 +1,18 @@
 //! What an app accepts as AWS Nitro Enclaves evidence (`spec/policy.md`). Nothing is judged here.
 
+use super::POLICY_LIST_MAX;
 use crate::ids::Register;
 
 canonical_struct! {
-    /// One accepted enclave image. `None` accepts any value.
+    /// A Nitro enclave's registers. In a policy `None` accepts any value; in claims all that the document shows are there.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct NitroMeasurement {
         /// PCR0, the whole image.
         pub pcr0: Register,
         /// PCR1, kernel and boot ramdisk.
-        pub pcr1: Register,
+        pub pcr1: Option<Register>,
         /// PCR2, the application.
-        pub pcr2: Register,
+        pub pcr2: Option<Register>,
         /// PCR3, SHA-384 of the role of the parent instance.
         pub pcr3: Option<Register>,
         /// PCR4, SHA-384 of the id of the parent instance.
@@ -31,5 +32,12 @@ canonical_struct! {
         pub age_s_max: u64,
         /// Refuse evidence whose collateral came without revocation lists.
         pub revocation_required: bool,
+    }
+}
+
+impl NitroPolicy {
+    /// Whether every list is within [`POLICY_LIST_MAX`].
+    pub const fn is_bounded(&self) -> bool {
+        self.measurements.len() <= POLICY_LIST_MAX
     }
 }

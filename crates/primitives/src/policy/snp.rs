@@ -2,6 +2,7 @@
 //!
 //! Bits and fields are those of AMD 56860 (SEV-SNP firmware ABI), tables 4, 10 and 23. Nothing is judged here.
 
+use super::POLICY_LIST_MAX;
 use crate::ids::{Digest, Register};
 
 canonical_enum! {
@@ -29,12 +30,12 @@ canonical_enum! {
 }
 
 canonical_struct! {
-    /// One accepted launch. `None` accepts any value.
+    /// An SEV-SNP guest. In a policy `None` accepts any value; in claims all are present.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct SnpMeasurement {
-        /// Launch measurement, MEASUREMENT.
+        /// MEASUREMENT: launch digest.
         pub measurement: Register,
-        /// HOST_DATA, which the host sets at launch and the guest cannot change.
+        /// `HOST_DATA`: 32 bytes that the host gave at launch, such as the digest of a configuration.
         pub host_data: Option<Digest>,
     }
 }
@@ -114,9 +115,20 @@ canonical_struct! {
         pub id_key_digests: Vec<Register>,
         /// Accepted SHA-384 of the author's key, which must then have certified the ID key; empty accepts any, and none.
         pub author_key_digests: Vec<Register>,
-        /// Accepted platforms, by SHA-256 of the chip id (VLEK: of the cloud's id); empty accepts any.
-        pub platforms_allowed: Vec<Digest>,
         /// Refuse evidence whose collateral came without a revocation list of the root.
         pub revocation_required: bool,
+    }
+}
+
+impl SnpPolicy {
+    /// Whether every list is within [`POLICY_LIST_MAX`].
+    pub const fn is_bounded(&self) -> bool {
+        self.measurements.len() <= POLICY_LIST_MAX
+            && self.products.len() <= POLICY_LIST_MAX
+            && self.signing_keys.len() <= POLICY_LIST_MAX
+            && self.family_ids.len() <= POLICY_LIST_MAX
+            && self.image_ids.len() <= POLICY_LIST_MAX
+            && self.id_key_digests.len() <= POLICY_LIST_MAX
+            && self.author_key_digests.len() <= POLICY_LIST_MAX
     }
 }
