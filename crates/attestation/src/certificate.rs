@@ -24,8 +24,10 @@ use x509_cert::{
 use crate::refusal::Refusal;
 
 mod split;
+mod validity;
 
 use split::{Signed, read_tlv, split};
+pub(crate) use validity::Validity;
 
 /// Longest certificate, in bytes.
 pub(crate) const CERTIFICATE_BYTES_MAX: usize = 4 * 1024;

@@ -10,7 +10,7 @@ use x509_cert::name::Name;
 use super::document::BUNDLE_MAX;
 use crate::{
     REVOCATION_LIST_BYTES_MAX,
-    certificate::{CERTIFICATE_BYTES_MAX, Certificate, PublicKey, Revocation, RevocationList},
+    certificate::{CERTIFICATE_BYTES_MAX, Certificate, PublicKey, Revocation, RevocationList, Validity},
     refusal::Refusal,
 };
 
@@ -60,10 +60,7 @@ pub struct VerifiedNitroCollateral {
     trust_domain: TrustDomain,
     root: Vec<u8>,
     certificates: Vec<Vec<u8>>,
-    valid_from: UnixSeconds,
-    issued_at: UnixSeconds,
-    expires_at: UnixSeconds,
-    revocation: Revocation,
+    validity: Validity,
     revocation_number: u64,
 }
 
@@ -92,7 +89,8 @@ impl VerifiedNitroCollateral {
         let first = Certificate::read(&first.0).ok_or(Refusal::CollateralChain)?;
         let mut nearest = Refusal::UnknownRoot;
         for root in roots_of(roots) {
-            let certificate = Certificate::read(&root.certificate.0).ok_or(Refusal::RootMalformed)?;
+            // Development roots of other kinds stand beside ours; what they are is not for this verifier to say.
+            let Some(certificate) = Certificate::read(&root.certificate.0) else { continue };
             if first.issuer() != certificate.subject() {
                 continue;
             }
@@ -125,10 +123,7 @@ impl VerifiedNitroCollateral {
             trust_domain: root.domain,
             root: root.certificate.0.clone(),
             certificates: document.certificates.iter().map(|certificate| certificate.0.clone()).collect(),
-            valid_from: certificate.not_before(),
-            issued_at: 0,
-            expires_at: certificate.not_after(),
-            revocation: Revocation::Unknown,
+            validity: Validity::of(&certificate),
             revocation_number: 0,
         };
         let mut link = Link::of(&certificate)?;
@@ -141,30 +136,19 @@ impl VerifiedNitroCollateral {
                 certificate.check_dates(now_unix_s)?;
             }
             if let Some(list) = document.revocation_lists.get(index) {
-                verified.add(&read_list(&list.0, &link, &certificate, check)?);
+                let list = read_list(&list.0, &link, &certificate, check)?;
+                verified.validity.add_list(&list);
+                verified.revocation_number = verified.revocation_number.max(list.number);
             }
-            verified.valid_from = verified.valid_from.max(certificate.not_before());
-            verified.issued_at = verified.issued_at.max(certificate.not_before());
-            verified.expires_at = verified.expires_at.min(certificate.not_after());
+            verified.validity.add_certificate(&certificate);
             link = Link::of(&certificate)?;
         }
         Ok(verified)
     }
 
-    fn add(&mut self, list: &RevocationList) {
-        self.revocation = Revocation::Checked;
-        self.valid_from = self.valid_from.max(list.issued_at);
-        self.issued_at = self.issued_at.max(list.issued_at);
-        self.expires_at = self.expires_at.min(list.expires_at);
-        self.revocation_number = self.revocation_number.max(list.number);
-    }
-
     /// Checks that all of it is in date.
     pub(super) fn check_dates(&self, now_unix_s: UnixSeconds) -> Result<(), Refusal> {
-        if now_unix_s < self.valid_from {
-            return Err(Refusal::CollateralNotYetValid);
-        }
-        if now_unix_s >= self.expires_at { Err(Refusal::CollateralExpired) } else { Ok(()) }
+        self.validity.check(now_unix_s)
     }
 
     /// How many certificates of this chain, from the top, are already verified: all of ours, or none.
@@ -184,19 +168,19 @@ impl VerifiedNitroCollateral {
         &self.root
     }
 
-    /// Unix seconds of the newest date of issue in it: never goes back on a chain.
-    pub const fn issued_at(&self) -> UnixSeconds {
-        self.issued_at
+    /// Unix seconds of the newest date of issue among the lists, else among the certificates: never goes back on a chain.
+    pub fn issued_at(&self) -> UnixSeconds {
+        self.validity.issued_at()
     }
 
     /// Unix seconds of the earliest end of validity: the first second at which it no longer counts.
-    pub const fn expires_at(&self) -> UnixSeconds {
-        self.expires_at
+    pub fn expires_at(&self) -> UnixSeconds {
+        self.validity.expires_at()
     }
 
     /// Whether revocation lists stand in it.
     pub const fn revocation(&self) -> Revocation {
-        self.revocation
+        self.validity.revocation()
     }
 
     /// Largest number of its revocation lists.

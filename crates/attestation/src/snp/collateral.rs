@@ -11,7 +11,7 @@ use x509_cert::name::Name;
 
 use crate::{
     REVOCATION_LIST_BYTES_MAX,
-    certificate::{CERTIFICATE_BYTES_MAX, Certificate, PublicKey, Revocation, RevocationList},
+    certificate::{CERTIFICATE_BYTES_MAX, Certificate, PublicKey, Revocation, RevocationList, Validity},
     refusal::Refusal,
 };
 
@@ -58,10 +58,7 @@ pub struct VerifiedSnpCollateral {
     signing_key: SnpSigningKey,
     name: Name,
     key: PublicKey,
-    valid_from: UnixSeconds,
-    issued_at: UnixSeconds,
-    expires_at: UnixSeconds,
-    revocation: Revocation,
+    validity: Validity,
     revocation_number: u64,
 }
 
@@ -76,7 +73,8 @@ impl VerifiedSnpCollateral {
         let mut nearest = Refusal::UnknownRoot;
         let trusted = roots.iter().filter(|root| matches!(root.domain, TrustDomain::Amd | TrustDomain::Emulated));
         for root in trusted {
-            let certificate = Certificate::read(&root.certificate.0).ok_or(Refusal::RootMalformed)?;
+            // Development roots of other kinds stand beside ours; what they are is not for this verifier to say.
+            let Some(certificate) = Certificate::read(&root.certificate.0) else { continue };
             if certificate.subject() != intermediate.issuer() {
                 continue;
             }
@@ -143,28 +141,25 @@ impl VerifiedSnpCollateral {
         if matches!(key, PublicKey::P384(_)) {
             return Err(Refusal::CollateralChain);
         }
-        let until = root.not_after().min(intermediate.not_after());
-        let from = root.not_before().max(intermediate.not_before());
+        let mut validity = Validity::of(root);
+        validity.add_certificate(intermediate);
+        if let Some(list) = list {
+            validity.add_list(list);
+        }
         Ok(Self {
             trust_domain,
             product: document.product,
             signing_key: document.signing_key,
             name: intermediate.subject().clone(),
             key,
-            valid_from: from,
-            issued_at: list.map_or(intermediate.not_before(), |list| list.issued_at),
-            expires_at: list.map_or(until, |list| until.min(list.expires_at)),
-            revocation: if list.is_some() { Revocation::Checked } else { Revocation::Unknown },
+            validity,
             revocation_number: list.map_or(0, |list| list.number),
         })
     }
 
     /// Checks that all of it is in date.
     pub(super) fn check_dates(&self, now_unix_s: UnixSeconds) -> Result<(), Refusal> {
-        if now_unix_s < self.valid_from || (self.revocation == Revocation::Checked && now_unix_s < self.issued_at) {
-            return Err(Refusal::CollateralNotYetValid);
-        }
-        if now_unix_s >= self.expires_at { Err(Refusal::CollateralExpired) } else { Ok(()) }
+        self.validity.check(now_unix_s)
     }
 
     /// Checks that a certificate was issued by the intermediate.
@@ -193,18 +188,18 @@ impl VerifiedSnpCollateral {
     }
 
     /// Unix seconds at which the revocation list was issued, else the intermediate: never goes back on a chain.
-    pub const fn issued_at(&self) -> UnixSeconds {
-        self.issued_at
+    pub fn issued_at(&self) -> UnixSeconds {
+        self.validity.issued_at()
     }
 
     /// Unix seconds of the earliest end of validity: the first second at which it no longer counts.
-    pub const fn expires_at(&self) -> UnixSeconds {
-        self.expires_at
+    pub fn expires_at(&self) -> UnixSeconds {
+        self.validity.expires_at()
     }
 
     /// Whether a revocation list stands in it. On a chain, a document without one never follows one with it.
     pub const fn revocation(&self) -> Revocation {
-        self.revocation
+        self.validity.revocation()
     }
 
     /// Number of the revocation list; 0 without a list or where it carries none: never goes back on a chain.

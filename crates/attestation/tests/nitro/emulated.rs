@@ -94,7 +94,7 @@ fn accepted_collateral_gives_the_same_claims() {
         assert_eq!(nitro::claims_under(&bytes, known, &roots, NOW).as_ref(), Ok(&whole));
         assert_eq!(known.issued_at(), 1_794_960_000);
         assert_eq!(known.revocation_number(), 1_794_960_000 / 86_400);
-        assert_eq!(nitro::claims_under(&bytes, known, &roots, known.expires_at()), Err(Refusal::CollateralExpired));
+        assert_eq!(nitro::claims_under(&bytes, known, &roots, known.expires_at()), Err(Refusal::CertificateExpired));
     }
     // Collateral of another day has other certificates: the document is verified in full.
     let other = HOST.collateral(NOW - 86_400, NitroCollateralCondition::Good);

@@ -137,7 +137,7 @@ fn accepted_collateral_gives_the_same_claims() {
         assert_eq!(collateral.revocation_number(), 1_794_960_000 / 86_400);
         let end = collateral.expires_at();
         assert!(snp::claims_under(&bytes, collateral, end - 1).is_ok());
-        assert_eq!(snp::claims_under(&bytes, collateral, end), Err(Refusal::CollateralExpired));
+        assert_eq!(snp::claims_under(&bytes, collateral, end), Err(Refusal::RevocationListExpired));
         let begin = collateral.issued_at();
         assert_eq!(snp::claims_under(&bytes, collateral, begin - 1), Err(Refusal::CollateralNotYetValid));
     }

@@ -146,10 +146,12 @@ fn collateral_has_bounds_and_one_form() {
     let other = collateral(SnpProduct::Milan, SnpSigningKey::Vcek);
     let other = SnpCollateralDocument::from_canonical(&other).unwrap();
     assert_eq!(edit(&|document| document.revocation_list = other.revocation_list.clone()), Refusal::RevocationList);
-    // A root that is none.
+    // A root that is none vouches for nothing, and stands in nobody's way.
     let mut roots = emulated_roots();
     roots[0].certificate.0.truncate(100);
-    assert_eq!(VerifiedSnpCollateral::verify(&good, &roots, NOW).err(), Some(Refusal::RootMalformed));
+    assert!(VerifiedSnpCollateral::verify(&good, &roots, NOW).is_ok());
+    roots[1].certificate.0.truncate(100);
+    assert_eq!(VerifiedSnpCollateral::verify(&good, &roots, NOW).err(), Some(Refusal::UnknownRoot));
 }
 
 #[test]
@@ -169,6 +171,20 @@ fn certificate_tables() {
     assert_eq!(SnpCertificateTable::read(&vec![0; 64 * 1024 + 1]), Err(Refusal::EvidenceTooLong));
     let endless: Vec<u8> = [&vcek[..], &[0; 8]].concat().repeat(40);
     assert_eq!(SnpCertificateTable::read(&endless), Err(Refusal::EvidenceTruncated));
+}
+
+/// One bit of every byte; which one, the property below varies.
+#[test]
+fn every_byte_of_evidence_counts() {
+    let document = collateral(SnpProduct::Genoa, SnpSigningKey::Vcek);
+    let known = VerifiedSnpCollateral::verify(&document, &emulated_roots(), NOW).unwrap();
+    let mut bytes = EVIDENCE.clone();
+    for at in 0..bytes.len() {
+        bytes[at] ^= 1 << (at % 8);
+        assert!(snp::claims_under(&bytes, &known, NOW).is_err(), "{at:#x}");
+        bytes[at] = EVIDENCE[at];
+    }
+    assert!(snp::claims_under(&bytes, &known, NOW).is_ok());
 }
 
 proptest! {
