@@ -4,6 +4,7 @@
 mod emulated;
 mod malformed;
 mod real;
+mod spec;
 
 use std::sync::LazyLock;
 
