@@ -42,6 +42,19 @@ pub enum NitroCondition {
     IssuerForeign,
 }
 
+impl NitroCondition {
+    /// Every condition.
+    pub const ALL: &'static [Self] = &[
+        Self::Good,
+        Self::Debug,
+        Self::LeafExpired,
+        Self::ModuleForeign,
+        Self::TimestampAhead,
+        Self::UserDataShort,
+        Self::IssuerForeign,
+    ];
+}
+
 /// What is wrong with collateral.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -55,6 +68,11 @@ pub enum NitroCollateralCondition {
     ListsExpired,
     /// No revocation lists.
     ListsMissing,
+}
+
+impl NitroCollateralCondition {
+    /// Every condition.
+    pub const ALL: &'static [Self] = &[Self::Good, Self::RegionalRevoked, Self::ListsExpired, Self::ListsMissing];
 }
 
 /// An enclave as its document shows it.
@@ -185,7 +203,7 @@ impl NitroPlatform {
         out.push(0x1b);
         let ahead = if condition == NitroCondition::TimestampAhead { HOUR_S } else { 0 };
         let hours_past = if condition == NitroCondition::LeafExpired { 4 * HOUR_S } else { 0 };
-        out.extend(((now_unix_s + ahead - hours_past) * 1000).to_be_bytes());
+        out.extend(((now_unix_s + ahead).saturating_sub(hours_past) * 1000).to_be_bytes());
         text(&mut out, "pcrs");
         registers(&mut out, enclave, condition);
         text(&mut out, "certificate");
@@ -240,7 +258,7 @@ impl NitroPlatform {
 
     fn leaf(&self, now_unix_s: UnixSeconds, condition: NitroCondition) -> Vec<u8> {
         let past = if condition == NitroCondition::LeafExpired { 4 * HOUR_S } else { 0 };
-        let from = (now_unix_s - past) / HOUR_S * HOUR_S;
+        let from = now_unix_s.saturating_sub(past) / HOUR_S * HOUR_S;
         let foreign = condition == NitroCondition::ModuleForeign;
         let module = if foreign { "i-00-enc00".to_owned() } else { self.module_id() };
         let issuer = if condition == NitroCondition::IssuerForeign { 1 } else { 3 };

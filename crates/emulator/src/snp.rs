@@ -61,6 +61,25 @@ pub enum SnpCondition {
     Unsigned,
 }
 
+impl SnpCondition {
+    /// Every condition.
+    pub const ALL: &'static [Self] = &[
+        Self::Good,
+        Self::Debug,
+        Self::Migratable,
+        Self::LowerPrivilege,
+        Self::TcbOld,
+        Self::LaunchTcbOld,
+        Self::TcbOutOfOrder,
+        Self::AliasUnchecked,
+        Self::ChipForeign,
+        Self::TcbForeign,
+        Self::CpuForeign,
+        Self::EndorsementExpired,
+        Self::Unsigned,
+    ];
+}
+
 /// What is wrong with collateral.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -74,6 +93,11 @@ pub enum SnpCollateralCondition {
     ListExpired,
     /// No revocation list.
     ListMissing,
+}
+
+impl SnpCollateralCondition {
+    /// Every condition.
+    pub const ALL: &'static [Self] = &[Self::Good, Self::IntermediateRevoked, Self::ListExpired, Self::ListMissing];
 }
 
 /// An emulated machine.
