@@ -4,7 +4,7 @@ use freehold_primitives::{
     Digest, EvidenceKind, Measurement, PlatformFamily, TcbStatus, TrustDomain, UnixSeconds, entries::GpuRecord,
 };
 
-use crate::{sgx::SgxClaims, tdx::TdxClaims};
+use crate::{nitro::NitroClaims, sgx::SgxClaims, snp::SnpClaims, tdx::TdxClaims};
 
 /// Declares claims: fields that only this crate writes, and a getter for each (`copy` by value, `whole` by reference).
 macro_rules! claims_struct {
@@ -41,6 +41,10 @@ pub enum KindClaims {
     Tdx(Box<TdxClaims>),
     /// Intel SGX.
     Sgx(Box<SgxClaims>),
+    /// AMD SEV-SNP.
+    Snp(Box<SnpClaims>),
+    /// AWS Nitro.
+    Nitro(Box<NitroClaims>),
 }
 
 claims_struct! {
@@ -76,17 +80,57 @@ claims_struct! {
 impl VerifiedClaims {
     /// The claims of a TD.
     pub fn as_tdx(&self) -> Option<&TdxClaims> {
-        match &self.detail {
-            KindClaims::Tdx(claims) => Some(claims),
-            KindClaims::Sgx(_) => None,
-        }
+        if let KindClaims::Tdx(claims) = &self.detail { Some(claims) } else { None }
     }
 
     /// The claims of an enclave.
     pub fn as_sgx(&self) -> Option<&SgxClaims> {
-        match &self.detail {
-            KindClaims::Sgx(claims) => Some(claims),
-            KindClaims::Tdx(_) => None,
+        if let KindClaims::Sgx(claims) = &self.detail { Some(claims) } else { None }
+    }
+
+    /// The claims of an SEV-SNP guest.
+    pub fn as_snp(&self) -> Option<&SnpClaims> {
+        if let KindClaims::Snp(claims) = &self.detail { Some(claims) } else { None }
+    }
+
+    /// The claims of a Nitro enclave.
+    pub fn as_nitro(&self) -> Option<&NitroClaims> {
+        if let KindClaims::Nitro(claims) = &self.detail { Some(claims) } else { None }
+    }
+}
+
+impl From<SnpClaims> for VerifiedClaims {
+    fn from(claims: SnpClaims) -> Self {
+        Self {
+            kind: EvidenceKind::Snp,
+            trust_domain: claims.trust_domain(),
+            tcb_status: None,
+            platform: claims.platform(),
+            family: PlatformFamily(claims.family()),
+            expires_at: claims.expires_at(),
+            signed_part_digest: claims.signed_part_digest(),
+            report_data: claims.report().report_data(),
+            measurement: claims.measurement().into(),
+            detail: KindClaims::Snp(Box::new(claims)),
+            gpus: Vec::new(),
+        }
+    }
+}
+
+impl From<NitroClaims> for VerifiedClaims {
+    fn from(claims: NitroClaims) -> Self {
+        Self {
+            kind: EvidenceKind::Nitro,
+            trust_domain: claims.trust_domain(),
+            tcb_status: None,
+            platform: claims.platform(),
+            family: PlatformFamily(claims.family()),
+            expires_at: claims.expires_at(),
+            signed_part_digest: claims.signed_part_digest(),
+            report_data: *claims.report_data(),
+            measurement: claims.document().measurement().into(),
+            detail: KindClaims::Nitro(Box::new(claims)),
+            gpus: Vec::new(),
         }
     }
 }

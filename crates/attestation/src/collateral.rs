@@ -2,7 +2,10 @@
 
 use freehold_primitives::{PlatformFamily, TrustDomain, TrustRoot, UnixSeconds, entries::CollateralKind};
 
-use crate::{claims::claims_struct, refusal::Refusal, sgx, tdx};
+use crate::{
+    certificate::Revocation, claims::claims_struct, nitro::VerifiedNitroCollateral, refusal::Refusal, sgx,
+    snp::VerifiedSnpCollateral, tdx,
+};
 
 claims_struct! {
     /// What verified collateral says about itself. Only [`read_collateral`] makes it.
@@ -34,6 +37,37 @@ pub fn read_collateral(
     match kind {
         CollateralKind::Dcap => tdx::read_collateral(document, roots, now_unix_s).map(Into::into),
         CollateralKind::SgxDcap => sgx::read_collateral(document, roots, now_unix_s).map(Into::into),
-        CollateralKind::Snp | CollateralKind::Nvidia | CollateralKind::Nitro => Err(Refusal::CollateralKind),
+        CollateralKind::Snp => VerifiedSnpCollateral::verify(document, roots, now_unix_s).map(Into::into),
+        CollateralKind::Nitro => VerifiedNitroCollateral::verify(document, roots, now_unix_s).map(Into::into),
+        CollateralKind::Nvidia => Err(Refusal::CollateralKind),
+    }
+}
+
+/// A document without revocation lists never follows one that had them.
+fn listed(revocation: Revocation) -> u64 {
+    u64::from(revocation == Revocation::Checked)
+}
+
+impl From<VerifiedSnpCollateral> for VerifiedCollateral {
+    fn from(verified: VerifiedSnpCollateral) -> Self {
+        Self {
+            trust_domain: verified.trust_domain(),
+            family: PlatformFamily(verified.family()),
+            issued_at: verified.issued_at(),
+            expires_at: verified.expires_at(),
+            numbers: vec![listed(verified.revocation()), verified.revocation_number()],
+        }
+    }
+}
+
+impl From<VerifiedNitroCollateral> for VerifiedCollateral {
+    fn from(verified: VerifiedNitroCollateral) -> Self {
+        Self {
+            trust_domain: verified.trust_domain(),
+            family: PlatformFamily::ZERO,
+            issued_at: verified.issued_at(),
+            expires_at: verified.expires_at(),
+            numbers: vec![listed(verified.revocation()), verified.revocation_number()],
+        }
     }
 }

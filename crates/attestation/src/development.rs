@@ -5,6 +5,8 @@ use freehold_primitives::{
     TdxPolicy, TrustDomain,
 };
 
+use crate::{nitro::nitro_default_policy, snp::snp_default_policy};
+
 /// `SEPT_VE_DISABLE` alone.
 const TD_ATTRIBUTES: u64 = 1 << 28;
 /// XFAM of the emulator's TDs, as on a Sapphire Rapids server: x87, SSE, AVX, AVX-512, PKRU, AMX.
@@ -14,13 +16,14 @@ const ENCLAVE_ATTRIBUTES: u64 = 0x85;
 /// XFRM of the emulator's enclaves: x87, SSE, AVX, AVX-512.
 const XFRM: u64 = 0xe7;
 
-/// The policy for an emulated TEE with this measurement. Of SEV-SNP and Nitro it accepts none yet.
+/// The policy for an emulated TEE with this measurement. For SEV-SNP and Nitro it is their default policy for hardware.
 pub fn development_policy(measurement: impl Into<Measurement>) -> EvidencePolicy {
     let mut policy = EvidencePolicy { trust_domains: vec![TrustDomain::Emulated], ..EvidencePolicy::default() };
     match measurement.into() {
         Measurement::Tdx(registers) => policy.tdx = Some(td(registers)),
         Measurement::Sgx(enclave) => policy.sgx = Some(self::enclave(&enclave)),
-        Measurement::Snp(_) | Measurement::Nitro(_) => {}
+        Measurement::Snp(guest) => policy.snp = Some(snp_default_policy(vec![guest])),
+        Measurement::Nitro(enclave) => policy.nitro = Some(nitro_default_policy(vec![enclave])),
     }
     policy
 }

@@ -4,7 +4,7 @@ use freehold_primitives::{
     BUNDLE_GPUS_MAX, Canonical as _, EvidenceBundle, EvidenceKind, EvidencePolicy, TrustRoot, UnixSeconds,
 };
 
-use crate::{claims::VerifiedClaims, policy::judge, refusal::Refusal, sgx, tdx};
+use crate::{claims::VerifiedClaims, nitro, policy::judge, refusal::Refusal, sgx, snp, tdx};
 
 /// Evidence with the collateral that judges it.
 #[derive(Debug, Clone, Copy)]
@@ -13,7 +13,7 @@ pub struct Evidence<'a> {
     pub kind: EvidenceKind,
     /// The evidence, in its canonical form.
     pub bytes: &'a [u8],
-    /// Collateral documents: of the primary, then of each GPU.
+    /// Collateral documents: of the primary, then of each GPU. Nitro's may be empty bytes: a document carries its chain.
     pub collateral: &'a [&'a [u8]],
 }
 
@@ -50,8 +50,10 @@ pub fn claims(
     match kind {
         EvidenceKind::Tdx => tdx::claims(bytes, own()?, roots, now_unix_s).map(Into::into),
         EvidenceKind::Sgx => sgx::claims(bytes, own()?, roots, now_unix_s).map(Into::into),
+        EvidenceKind::Snp => snp::claims(bytes, own()?, roots, now_unix_s).map(Into::into),
+        EvidenceKind::Nitro => nitro::claims(bytes, own()?, roots, now_unix_s).map(Into::into),
         EvidenceKind::Bundle => bundle_claims(bytes, collateral, roots, now_unix_s),
-        EvidenceKind::Snp | EvidenceKind::Nitro | EvidenceKind::Nvidia => Err(Refusal::EvidenceKind),
+        EvidenceKind::Nvidia => Err(Refusal::EvidenceKind),
     }
 }
 

@@ -1,21 +1,26 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod certificate;
 mod claims;
 mod collateral;
 mod dcap;
 mod development;
 mod evidence;
 mod outline;
+mod p384_scalar;
 mod policy;
 mod refusal;
 mod roots;
 
+pub mod nitro;
 /// Intel SGX: quotes of version 3, their claims, and the policy over them.
 pub mod sgx;
+pub mod snp;
 /// Intel TDX: quotes of versions 4 and 5, their claims, and the policy over them.
 pub mod tdx;
 
+pub use certificate::Revocation;
 pub use claims::{KindClaims, VerifiedClaims};
 pub use collateral::{VerifiedCollateral, read_collateral};
 pub use dcap::{

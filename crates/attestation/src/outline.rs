@@ -1,9 +1,14 @@
 //! What evidence *says*, before anything in it is verified: for cheap checks that come first, and for whoever needs to
 //! find the right collateral.
 
-use freehold_primitives::{Digest, EvidenceKind, Measurement, PlatformFamily, TrustDomain, entries::CollateralKind};
+use freehold_primitives::{
+    Digest, EvidenceKind, Measurement, PlatformFamily, SnpMeasurement, TrustDomain, entries::CollateralKind,
+};
 
-use crate::{claims::claims_struct, evidence::read_bundle, refusal::Refusal, sgx::UnverifiedSgx, tdx::UnverifiedTdx};
+use crate::{
+    claims::claims_struct, evidence::read_bundle, nitro::UnverifiedNitro, refusal::Refusal, sgx::UnverifiedSgx,
+    snp::UnverifiedSnp, tdx::UnverifiedTdx,
+};
 
 claims_struct! {
     /// What evidence in canonical form says of itself; nothing of it is verified.
@@ -19,8 +24,8 @@ claims_struct! {
         whole report_data: [u8; 64],
         /// What it claims to run.
         whole measurement: Measurement,
-        /// The root certificate that its chain ends in, DER.
-        whole root_certificate: Vec<u8>,
+        /// The root certificate that its chain ends in, DER; `None` where the evidence does not carry it.
+        whole root_certificate: Option<Vec<u8>>,
     }
 }
 
@@ -37,7 +42,36 @@ impl UnverifiedEvidence {
                 let bundle = read_bundle(evidence)?;
                 Self::read(bundle.primary_kind, &bundle.primary.0)
             }
-            EvidenceKind::Snp | EvidenceKind::Nitro | EvidenceKind::Nvidia => Err(Refusal::EvidenceKind),
+            EvidenceKind::Snp => UnverifiedSnp::read(evidence).map(Into::into),
+            EvidenceKind::Nitro => Self::read_nitro(evidence),
+            EvidenceKind::Nvidia => Err(Refusal::EvidenceKind),
+        }
+    }
+
+    fn read_nitro(evidence: &[u8]) -> Result<Self, Refusal> {
+        let outline = UnverifiedNitro::read(evidence)?;
+        Ok(Self {
+            family: PlatformFamily(outline.family()),
+            platform: outline.platform(),
+            signed_part_digest: outline.signed_part_digest(),
+            report_data: outline.report_data()?,
+            measurement: outline.document().measurement().into(),
+            root_certificate: Some(outline.root_certificate().to_vec()),
+        })
+    }
+}
+
+impl From<UnverifiedSnp> for UnverifiedEvidence {
+    fn from(outline: UnverifiedSnp) -> Self {
+        let report = outline.report();
+        let measurement = SnpMeasurement { measurement: report.measurement(), host_data: Some(report.host_data()) };
+        Self {
+            family: PlatformFamily(outline.family()),
+            platform: outline.platform(),
+            signed_part_digest: outline.signed_part_digest(),
+            report_data: outline.report_data(),
+            measurement: measurement.into(),
+            root_certificate: None,
         }
     }
 }
@@ -75,7 +109,7 @@ impl From<UnverifiedTdx> for UnverifiedEvidence {
             signed_part_digest: outline.signed_part_digest,
             report_data: outline.report_data,
             measurement: Measurement::Tdx(outline.measurement),
-            root_certificate: outline.root_certificate,
+            root_certificate: Some(outline.root_certificate),
         }
     }
 }
@@ -88,7 +122,7 @@ impl From<UnverifiedSgx> for UnverifiedEvidence {
             signed_part_digest: outline.signed_part_digest,
             report_data: outline.report_data,
             measurement: Measurement::Sgx(outline.measurement),
-            root_certificate: outline.root_certificate,
+            root_certificate: Some(outline.root_certificate),
         }
     }
 }

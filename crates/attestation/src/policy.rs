@@ -5,8 +5,9 @@ use freehold_primitives::{EvidencePolicy, UnixSeconds};
 
 use crate::{
     claims::{KindClaims, VerifiedClaims},
+    nitro,
     refusal::Refusal,
-    sgx, tdx,
+    sgx, snp, tdx,
 };
 
 pub(crate) const fn refuse_unless(accepted: bool, refusal: Refusal) -> Result<(), Refusal> {
@@ -26,6 +27,10 @@ pub fn judge(claims: &VerifiedClaims, policy: &EvidencePolicy, now_unix_s: UnixS
     match &claims.detail {
         KindClaims::Tdx(claims) => tdx::judge(claims, policy.tdx.as_ref().ok_or(Refusal::PolicyKind)?, now_unix_s),
         KindClaims::Sgx(claims) => sgx::judge(claims, policy.sgx.as_ref().ok_or(Refusal::PolicyKind)?, now_unix_s),
+        KindClaims::Snp(claims) => snp::judge(claims, policy.snp.as_ref().ok_or(Refusal::PolicyKind)?, now_unix_s),
+        KindClaims::Nitro(claims) => {
+            nitro::judge(claims, policy.nitro.as_ref().ok_or(Refusal::PolicyKind)?, now_unix_s)
+        }
     }
 }
 

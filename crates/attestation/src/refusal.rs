@@ -91,6 +91,26 @@ refusals! {
     EvidenceKind = 128, "this kind of evidence cannot be judged here";
     /// The evidence is of another kind than stated.
     KindMismatch = 129, "the evidence is of another kind than stated";
+    /// Not an SEV-SNP report of version 2 to 5 with an ECDSA P-384 signature.
+    SnpReportFormat = 130, "not an SEV-SNP report of version 2 to 5 signed with ECDSA P-384";
+    /// A byte or bit of the report that is not in use is set.
+    SnpReserved = 131, "a part of the report that is not in use is set";
+    /// The report names no key that signed it, or the platform withholds the key.
+    SnpUnsigned = 132, "no key signed the report";
+    /// The VCEK or VLEK did not sign this report.
+    SnpSignature = 133, "the signature over the report is wrong";
+    /// The certificate behind the report is not a canonical VCEK or VLEK certificate of the kind that the report names.
+    SnpEndorsement = 134, "the certificate behind the report is not of a VCEK or VLEK";
+    /// Not an untagged COSE_Sign1 with ES384 in its one canonical form.
+    NitroEnvelope = 150, "not a canonical COSE_Sign1 with ES384";
+    /// The payload is not a well-formed attestation document.
+    NitroDocument = 151, "the payload is not a well-formed attestation document";
+    /// The leaf certificate did not sign this document.
+    NitroSignature = 152, "the signature over the attestation document is wrong";
+    /// A certificate in the document is malformed.
+    NitroCertificate = 153, "a certificate in the attestation document is malformed";
+    /// The document's user data is not the 64 bytes of report data.
+    NitroReportData = 154, "the document's user data is not 64 bytes";
     /// A bundle is no canonical document of a CPU TEE and one to eight GPUs.
     BundleFormat = 160, "not a canonical bundle of a CPU TEE and its GPUs";
     /// More collateral than evidence that it could judge.
@@ -117,6 +137,14 @@ refusals! {
     CollateralKind = 209, "the collateral is for another kind of TEE";
     /// A root of trust for development in a production network.
     EmulatedRoot = 210, "a production network lists a root of trust for development";
+    /// The VCEK certificate is of another chip.
+    SnpChipMismatch = 220, "the VCEK certificate is of another chip";
+    /// The VCEK or VLEK certificate is for another TCB than the report's.
+    SnpTcbMismatch = 221, "the endorsement certificate is for another TCB";
+    /// The report's CPU is not of the product that the certificate names.
+    SnpProductMismatch = 222, "the report's CPU is of another product than its certificate";
+    /// The leaf certificate is of another enclave than the document.
+    NitroModule = 240, "the leaf certificate is of another enclave";
     /// TCB info or QE identity has passed its next update.
     CollateralExpired = 301, "the collateral has expired";
     /// Collateral, or a revocation list in it, is dated in the future.
@@ -127,6 +155,8 @@ refusals! {
     CertificateExpired = 304, "a certificate has expired";
     /// A certificate is not yet valid.
     CertificateNotYetValid = 305, "a certificate is not yet valid";
+    /// The document's timestamp lies outside its leaf certificate's validity, or in the future.
+    NitroTimestamp = 306, "the document's timestamp is not within its certificate's validity";
     /// A part of the collateral is missing.
     CollateralMissing = 401, "a part of the collateral is missing";
     /// No revocation list answers for a certificate.
@@ -183,6 +213,38 @@ refusals! {
     PolicyQuoteForm = 525, "the quote's version or body is not in the policy's list";
     /// The evidence shows GPUs, and the policy accepts none.
     PolicyGpu = 526, "the policy accepts no GPUs";
+    /// The product is not in the policy's list: a whole generation is refused.
+    SnpPolicyProduct = 530, "the policy does not accept this generation of processors";
+    /// The kind of signing key is not accepted.
+    SnpPolicySigningKey = 531, "the policy does not accept this kind of endorsement key";
+    /// The report's version is too small.
+    SnpPolicyReportVersion = 532, "the report's version is below the policy's minimum";
+    /// The privilege level that asked for the report is not accepted.
+    SnpPolicyVmpl = 533, "the report comes from a lower privilege level than the policy accepts";
+    /// The guest's own policy demands too old a firmware ABI.
+    SnpPolicyGuestAbi = 534, "the guest accepts an older firmware ABI than the policy does";
+    /// The guest's own policy differs from this policy.
+    SnpPolicyGuestPolicy = 535, "the guest's policy is not accepted";
+    /// The platform information differs from the policy.
+    SnpPolicyPlatformInfo = 536, "the platform's configuration is not accepted";
+    /// Reported, committed and current TCB are not in order.
+    SnpPolicyTcbOrder = 537, "the platform reports a newer TCB than it has committed or runs";
+    /// The reported TCB is below the minimum of its product.
+    SnpPolicyTcb = 538, "the reported TCB is below the policy's minimum";
+    /// The guest was launched under a TCB below the minimum.
+    SnpPolicyLaunchTcb = 539, "the TCB at launch is below the policy's minimum";
+    /// A mitigation that the policy demands was not verified.
+    SnpPolicyMitigations = 540, "a mitigation that the policy demands is not verified";
+    /// The guest's security version is too small.
+    SnpPolicyGuestSvn = 541, "the guest's security version is below the policy's minimum";
+    /// The ID block names an image or family that is not accepted.
+    SnpPolicyImage = 542, "the family or image id is not in the policy's list";
+    /// The ID block's key is not accepted.
+    SnpPolicyIdKey = 543, "the ID key is not in the policy's list";
+    /// The author's key is not accepted.
+    SnpPolicyAuthorKey = 544, "the author key is not in the policy's list";
+    /// The document is older than the policy accepts.
+    NitroPolicyAge = 565, "the attestation document is older than the policy accepts";
     /// Attributes of the enclave differ from the policy.
     PolicySgxAttributes = 576, "the enclave's attributes are not accepted";
     /// XFRM differs from the policy.

@@ -17,9 +17,9 @@ use crate::{
 /// Seconds from issue to the next update, as Intel's: 30 days.
 pub const COLLATERAL_VALID_S: u64 = 30 * DAY_S;
 
-const DAY_S: u64 = 86_400;
+pub(crate) pub(crate) const DAY_S: u64 = 86_400;
 /// How far the issue date keeps behind the caller's clock.
-const SLACK_S: u64 = 3_600;
+pub(crate) pub(crate) const SLACK_S: u64 = 3_600;
 
 /// Which TEE collateral is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

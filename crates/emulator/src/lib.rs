@@ -4,11 +4,16 @@
 mod certificates;
 mod collateral;
 mod enclave;
+mod der;
 mod keys;
+mod nitro;
 mod platform;
 mod quote;
 mod report;
+mod rsa_key;
 mod server;
+mod snp;
+mod x509;
 
 pub use collateral::{COLLATERAL_VALID_S, CollateralPlan, Condition};
 pub use enclave::EnclaveReport;
@@ -16,4 +21,6 @@ pub use keys::DEVELOPMENT_SEED;
 pub use platform::{FMSPC, Platform, PlatformFlags, PlatformPlan, root_certificate};
 pub use quote::TdBody;
 pub use report::{AppImage, Rtmr, RtmrEvent, TdReport};
+pub use nitro::{NITRO_LEAF_VALID_S, NitroCollateralCondition, NitroCondition, NitroEnclave, NitroPlatform};
 pub use server::{EvidenceServer, PROVIDER};
+pub use snp::{SNP_CLOUD, SnpCollateralCondition, SnpCondition, SnpGuest, SnpPlatform};

@@ -32,7 +32,7 @@ pub use payload::{
 };
 pub use policy::{
     AppPolicy, DcapPolicy, EvidencePolicy, NitroPolicy, NvidiaPolicy, POLICY_LIST_MAX, SgxPolicy, SgxRelease,
-    SnpPolicy, TcbStatus, TdxForm, TdxPolicy,
+    SnpPolicy, SnpProduct, SnpProductPolicy, SnpSigningKey, SnpTcb, TcbStatus, TdxForm, TdxPolicy,
 };
 pub use receipt::{ACI_VERSION, Event, RECEIPT_BYTES_MAX, RECEIPT_EVENTS_MAX, Receipt, Sampling};
 pub use registration::{EVIDENCE_BYTES_MAX, NONCE_AGE_S_MAX, REGISTRATION_BYTES_MAX, Registration};

@@ -12,7 +12,7 @@ pub use self::{
     intel::{DcapPolicy, SgxPolicy, SgxRelease, TcbStatus, TdxForm, TdxPolicy},
     nitro::NitroPolicy,
     nvidia::NvidiaPolicy,
-    snp::SnpPolicy,
+    snp::{SnpPolicy, SnpProduct, SnpProductPolicy, SnpSigningKey, SnpTcb},
 };
 use crate::{
     ids::{Digest, PlatformFamily, UnixSeconds},

@@ -318,7 +318,7 @@ fn every_real_quote_has_a_canonical_form() {
         let outline = UnverifiedEvidence::read(kind, &quote).unwrap();
         assert_eq!(matches!(outline.measurement(), Measurement::Tdx(_)), kind == Tdx, "{file}");
         let Some(roots) = intel_roots() else { return };
-        assert_eq!(*outline.root_certificate(), roots[0].certificate.0, "{file}");
+        assert_eq!(outline.root_certificate().as_ref(), Some(&roots[0].certificate.0), "{file}");
     }
 }
 

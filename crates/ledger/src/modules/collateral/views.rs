@@ -2,7 +2,7 @@
 
 use alloy_primitives::Bytes;
 use freehold_attestation::collateral_wanted;
-use freehold_crypto::slots;
+use freehold_crypto::{content_digest, slots};
 use freehold_evm::{ModuleContext, ModuleFailure};
 use freehold_primitives::{
     Digest, Registration,
@@ -28,10 +28,21 @@ pub(in super::super) fn newest(
     let wanted = collateral_wanted(registration.evidence_kind, evidence, stated);
     let mut found = Vec::new();
     for (kind, domain, family) in wanted.map_err(|refusal| ModuleRefusal::EvidenceMalformed.because(refusal))? {
-        let newest = newest_of(ctx, kind, &collateral_key(domain, &family))?;
-        found.push(newest.ok_or(ModuleRefusal::CollateralMissing)?);
+        found.push(match newest_of(ctx, kind, &collateral_key(domain, &family))? {
+            Some(newest) => newest,
+            // A Nitro document carries its chain: without collateral it is judged by itself.
+            None if kind == CollateralKind::Nitro => nothing(ctx)?,
+            None => return Err(ModuleRefusal::CollateralMissing.into()),
+        });
     }
     Ok(found)
+}
+
+/// The empty document, kept like any other, so that an entry can name it.
+fn nothing(ctx: &mut ModuleContext<'_>) -> Result<(Digest, Vec<u8>), ModuleFailure> {
+    let digest = content_digest(&[]);
+    ctx.put(digest, Vec::new())?;
+    Ok((digest, Vec::new()))
 }
 
 fn newest_of(
