@@ -26,6 +26,9 @@ pub use payload::{
     Allocation, BlockMoment, Certificate, EXECUTED_LAG_MAX, Executed, Genesis, KeyCeremony, PAYLOAD_BYTES_MAX, Payload,
     PayloadBody, PayloadHead, PayloadId, TRANSACTION_BYTES_MAX, TrustDomain, TrustRoot,
 };
-pub use policy::{AppPolicy, EvidencePolicy, POLICY_LIST_MAX, TcbStatus, TdxMeasurement};
+pub use policy::{
+    AppPolicy, EvidencePolicy, GPU_MEASUREMENTS, GPU_VERSION_BYTES_MAX, GpuArchitecture, GpuMeasurement, GpuMode,
+    GpuReference, NvidiaPolicy, POLICY_LIST_MAX, TcbStatus, TdxMeasurement,
+};
 pub use receipt::{ACI_VERSION, Event, RECEIPT_BYTES_MAX, RECEIPT_EVENTS_MAX, Receipt, Sampling};
 pub use registration::{EVIDENCE_BYTES_MAX, EvidenceKind, NONCE_AGE_S_MAX, REGISTRATION_BYTES_MAX, Registration};

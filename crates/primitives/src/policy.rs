@@ -5,6 +5,12 @@ use crate::{
     payload::TrustDomain,
 };
 
+mod nvidia;
+
+pub use nvidia::{
+    GPU_MEASUREMENTS, GPU_VERSION_BYTES_MAX, GpuArchitecture, GpuMeasurement, GpuMode, GpuReference, NvidiaPolicy,
+};
+
 /// Longest list in a policy.
 pub const POLICY_LIST_MAX: usize = 64;
 
