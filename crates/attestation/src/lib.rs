@@ -6,6 +6,11 @@ mod policy;
 mod refusal;
 mod tdx;
 
+/// NVIDIA GPUs: measurement reports, their claims, and the policy over them.
+pub mod nvidia;
+/// NVIDIA's RIM files, from which reference values of GPUs come. Consensus never calls this.
+pub mod rim;
+
 pub use claims::VerifiedClaims;
 pub use policy::{check_roots, development_policy, judge};
 pub use refusal::{Refusal, RefusalClass};

@@ -1,7 +1,8 @@
-//! What an app accepts of GPUs (`spec/policy.md` §4): nouns only, judged by `freehold-attestation`.
+//! What an app accepts of GPUs (`spec/gpu.md` §4): nouns only, judged by `freehold-attestation`.
 //!
 //! Measurements are named by the index that NVIDIA's RIM files use, 0 to 63: one less than the index on the wire.
 
+use super::POLICY_LIST_MAX;
 use crate::ids::{Digest, Register};
 
 /// Measurement blocks of a GPU's report.
@@ -81,5 +82,33 @@ canonical_struct! {
         pub revocation_age_s_max: u64,
         /// Denied GPUs, by SHA-256 of the device identity key.
         pub platforms_denied: Vec<Digest>,
+    }
+}
+
+impl GpuReference {
+    /// Whether model and version are there and short, and indexes are in range and strictly ascending.
+    pub fn is_well_formed(&self) -> bool {
+        let text = |text: &str| (1..=GPU_VERSION_BYTES_MAX).contains(&text.len());
+        let in_range =
+            |one: &GpuMeasurement| usize::from(one.index) < GPU_MEASUREMENTS && one.values.len() <= POLICY_LIST_MAX;
+        let ascending = self.measurements.windows(2).all(|pair| pair[0].index < pair[1].index);
+        let named = text(&self.model) && text(&self.version) && !self.measurements.is_empty();
+        named && ascending && self.measurements.iter().all(in_range)
+    }
+}
+
+impl NvidiaPolicy {
+    /// Whether every list is within its bound, and every reference well-formed.
+    pub fn is_bounded(&self) -> bool {
+        let versions = [&self.driver_versions, &self.vbios_versions];
+        let references = [&self.driver_references, &self.firmware_references];
+        self.architectures.len() <= POLICY_LIST_MAX
+            && self.modes.len() <= POLICY_LIST_MAX
+            && self.platforms_denied.len() <= POLICY_LIST_MAX
+            && versions.iter().all(|list| list.len() <= POLICY_LIST_MAX)
+            && references
+                .into_iter()
+                .flatten()
+                .all(|list| list.len() <= POLICY_LIST_MAX && list.iter().all(GpuReference::is_well_formed))
     }
 }
