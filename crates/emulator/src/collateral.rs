@@ -15,9 +15,9 @@ use crate::{
 /// Seconds from issue to the next update, as Intel's: 30 days.
 pub const COLLATERAL_VALID_S: u64 = 30 * DAY_S;
 
-const DAY_S: u64 = 86_400;
+pub(crate) const DAY_S: u64 = 86_400;
 /// How far the issue date keeps behind the caller's clock.
-const SLACK_S: u64 = 3_600;
+pub(crate) const SLACK_S: u64 = 3_600;
 
 /// What the collateral says about the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -101,7 +101,7 @@ pub(crate) fn document(platform: &Platform, now_unix_s: UnixSeconds, plan: &Coll
     out
 }
 
-fn moment(unix_s: UnixSeconds) -> OffsetDateTime {
+pub(crate) fn moment(unix_s: UnixSeconds) -> OffsetDateTime {
     let unix_s = i64::try_from(unix_s).expect("block times are far below 2^63");
     OffsetDateTime::from_unix_timestamp(unix_s).expect("block times are within the years that RFC 3339 can write")
 }
