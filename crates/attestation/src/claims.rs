@@ -4,7 +4,7 @@ use freehold_primitives::{
     Digest, EvidenceKind, Measurement, PlatformFamily, TcbStatus, TrustDomain, UnixSeconds, entries::GpuRecord,
 };
 
-use crate::{nitro::NitroClaims, sgx::SgxClaims, snp::SnpClaims, tdx::TdxClaims};
+use crate::{nitro::NitroClaims, nvidia::NvidiaClaims, sgx::SgxClaims, snp::SnpClaims, tdx::TdxClaims};
 
 /// Declares claims: fields that only this crate writes, and a getter for each (`copy` by value, `whole` by reference).
 macro_rules! claims_struct {
@@ -73,11 +73,17 @@ claims_struct! {
         /// What only this kind says.
         whole detail: KindClaims,
         /// GPUs beside the CPU TEE, in the order of the evidence.
-        whole gpus: Vec<GpuRecord>,
+        whole gpus: Vec<NvidiaClaims>,
     }
 }
 
 impl VerifiedClaims {
+    /// The GPUs as entries record them.
+    pub fn gpu_records(&self) -> Vec<GpuRecord> {
+        let record = |gpu: &NvidiaClaims| GpuRecord { family: PlatformFamily(gpu.family()), platform: gpu.platform() };
+        self.gpus.iter().map(record).collect()
+    }
+
     /// The claims of a TD.
     pub fn as_tdx(&self) -> Option<&TdxClaims> {
         if let KindClaims::Tdx(claims) = &self.detail { Some(claims) } else { None }

@@ -1,10 +1,20 @@
 //! Collateral of every kind as the chain sees it: verified without evidence, with numbers that may not fall.
 
-use freehold_primitives::{PlatformFamily, TrustDomain, TrustRoot, UnixSeconds, entries::CollateralKind};
+use freehold_primitives::{
+    PlatformFamily, TrustDomain, TrustRoot, UnixSeconds,
+    entries::{CollateralKind, collateral_key},
+};
 
 use crate::{
-    certificate::Revocation, claims::claims_struct, nitro::VerifiedNitroCollateral, refusal::Refusal, sgx,
-    snp::VerifiedSnpCollateral, tdx,
+    certificate::Revocation,
+    claims::claims_struct,
+    nitro::VerifiedNitroCollateral,
+    nvidia::{self, VerifiedNvidiaCollateral},
+    outline::gpu_collateral_key,
+    refusal::Refusal,
+    sgx,
+    snp::VerifiedSnpCollateral,
+    tdx,
 };
 
 claims_struct! {
@@ -12,13 +22,13 @@ claims_struct! {
     pub struct VerifiedCollateral {
         /// Trust domain of the root that vouches for it.
         copy trust_domain: TrustDomain,
-        /// Platform family.
-        copy family: PlatformFamily,
         /// Unix seconds at which its newest statement was issued.
         copy issued_at: UnixSeconds,
         /// Unix seconds of the earliest end of validity in the document: the first second at which it no longer counts.
         copy expires_at: UnixSeconds,
         --
+        /// Key within its kind (`spec/collateral.md`).
+        whole key: Vec<u8>,
         /// Numbers that may not fall from one document to the next, in the order of `spec/collateral.md`.
         whole numbers: Vec<u64>,
     }
@@ -39,7 +49,7 @@ pub fn read_collateral(
         CollateralKind::SgxDcap => sgx::read_collateral(document, roots, now_unix_s).map(Into::into),
         CollateralKind::Snp => VerifiedSnpCollateral::verify(document, roots, now_unix_s).map(Into::into),
         CollateralKind::Nitro => VerifiedNitroCollateral::verify(document, roots, now_unix_s).map(Into::into),
-        CollateralKind::Nvidia => Err(Refusal::CollateralKind),
+        CollateralKind::Nvidia => nvidia::read_collateral(document, roots, now_unix_s).map(Into::into),
     }
 }
 
@@ -52,7 +62,7 @@ impl From<VerifiedSnpCollateral> for VerifiedCollateral {
     fn from(verified: VerifiedSnpCollateral) -> Self {
         Self {
             trust_domain: verified.trust_domain(),
-            family: PlatformFamily(verified.family()),
+            key: collateral_key(verified.trust_domain(), &PlatformFamily(verified.family())).to_vec(),
             issued_at: verified.issued_at(),
             expires_at: verified.expires_at(),
             numbers: vec![listed(verified.revocation()), verified.revocation_number()],
@@ -64,10 +74,22 @@ impl From<VerifiedNitroCollateral> for VerifiedCollateral {
     fn from(verified: VerifiedNitroCollateral) -> Self {
         Self {
             trust_domain: verified.trust_domain(),
-            family: PlatformFamily::ZERO,
+            key: collateral_key(verified.trust_domain(), &PlatformFamily::ZERO).to_vec(),
             issued_at: verified.issued_at(),
             expires_at: verified.expires_at(),
             numbers: vec![listed(verified.revocation()), verified.revocation_number()],
+        }
+    }
+}
+
+impl From<VerifiedNvidiaCollateral> for VerifiedCollateral {
+    fn from(verified: VerifiedNvidiaCollateral) -> Self {
+        Self {
+            trust_domain: verified.trust_domain(),
+            issued_at: verified.revocation_issued_at().unwrap_or(0),
+            expires_at: verified.expires_at(),
+            key: gpu_collateral_key(verified.trust_domain(), &verified.authority()),
+            numbers: verified.revocation_numbers().to_vec(),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! One entry for every kind of evidence: verify, then judge. Each kind's own module does the work.
 
 use freehold_primitives::{
-    BUNDLE_GPUS_MAX, Canonical as _, EvidenceBundle, EvidenceKind, EvidencePolicy, TrustRoot, UnixSeconds,
+    BUNDLE_GPUS_MAX, Canonical as _, EvidenceBundle, EvidenceKind, EvidencePolicy, TrustDomain, TrustRoot, UnixSeconds,
 };
 
-use crate::{claims::VerifiedClaims, nitro, policy::judge, refusal::Refusal, sgx, snp, tdx};
+use crate::{claims::VerifiedClaims, nitro, nvidia, policy::judge, refusal::Refusal, sgx, snp, tdx};
 
 /// Evidence with the collateral that judges it.
 #[derive(Debug, Clone, Copy)]
@@ -13,7 +13,8 @@ pub struct Evidence<'a> {
     pub kind: EvidenceKind,
     /// The evidence, in its canonical form.
     pub bytes: &'a [u8],
-    /// Collateral documents: of the primary, then of each GPU. Nitro's may be empty bytes: a document carries its chain.
+    /// Collateral documents: of the primary, then of each GPU. Those of Nitro and NVIDIA may be empty bytes, since their
+    /// evidence carries its chain.
     pub collateral: &'a [&'a [u8]],
 }
 
@@ -79,6 +80,17 @@ fn bundle_claims(
         return Err(Refusal::CollateralExcess);
     }
     let primary = Evidence { kind: bundle.primary_kind, bytes: &bundle.primary.0, collateral: &[document] };
-    claims(&primary, roots, now_unix_s)?;
-    Err(Refusal::EvidenceKind)
+    let mut claims = claims(&primary, roots, now_unix_s)?;
+    let nonce = nvidia::gpu_nonce(&claims.report_data);
+    for (gpu, document) in bundle.gpus.iter().zip(gpu_documents) {
+        let gpu = nvidia::claims(&gpu.0, document, roots, now_unix_s)?;
+        nvidia::check_nonce(&gpu, &nonce)?;
+        let emulated = |domain: TrustDomain| domain == TrustDomain::Emulated;
+        if emulated(gpu.trust_domain()) != emulated(claims.trust_domain) {
+            return Err(Refusal::BundleDomains);
+        }
+        claims.expires_at = claims.expires_at.min(gpu.expires_at());
+        claims.gpus.push(gpu);
+    }
+    Ok(claims)
 }

@@ -14,6 +14,10 @@ mod refusal;
 mod roots;
 
 pub mod nitro;
+/// NVIDIA GPUs: measurement reports, their claims, and the policy over them.
+pub mod nvidia;
+/// NVIDIA's RIM files, from which reference values of GPUs come. Consensus never calls this.
+pub mod rim;
 /// Intel SGX: quotes of version 3, their claims, and the policy over them.
 pub mod sgx;
 pub mod snp;

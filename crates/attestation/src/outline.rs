@@ -2,12 +2,13 @@
 //! find the right collateral.
 
 use freehold_primitives::{
-    Digest, EvidenceKind, Measurement, PlatformFamily, SnpMeasurement, TrustDomain, entries::CollateralKind,
+    Digest, EvidenceKind, Measurement, PlatformFamily, SnpMeasurement, TrustDomain,
+    entries::{CollateralKind, collateral_key},
 };
 
 use crate::{
-    claims::claims_struct, evidence::read_bundle, nitro::UnverifiedNitro, refusal::Refusal, sgx::UnverifiedSgx,
-    snp::UnverifiedSnp, tdx::UnverifiedTdx,
+    claims::claims_struct, evidence::read_bundle, nitro::UnverifiedNitro, nvidia::UnverifiedNvidia, refusal::Refusal,
+    sgx::UnverifiedSgx, snp::UnverifiedSnp, tdx::UnverifiedTdx,
 };
 
 claims_struct! {
@@ -76,8 +77,9 @@ impl From<UnverifiedSnp> for UnverifiedEvidence {
     }
 }
 
-/// Which collateral judges evidence: kind, trust domain and family of each document, in the order of
-/// [`Evidence::collateral`](crate::Evidence::collateral). `stated` is what the registration says of the primary.
+/// Which collateral judges evidence: kind and key of each document, in the order of
+/// [`Evidence::collateral`](crate::Evidence::collateral). `stated` is what the registration says of the primary; its
+/// GPUs are of the same world, emulated or hardware.
 ///
 /// # Errors
 /// Refusals of class invalid.
@@ -85,20 +87,26 @@ pub fn collateral_wanted(
     kind: EvidenceKind,
     evidence: &[u8],
     stated: (TrustDomain, PlatformFamily),
-) -> Result<Vec<(CollateralKind, TrustDomain, PlatformFamily)>, Refusal> {
+) -> Result<Vec<(CollateralKind, Vec<u8>)>, Refusal> {
     let (domain, family) = stated;
+    let key = collateral_key(domain, &family).to_vec();
     if let Some(own) = CollateralKind::of(kind) {
-        return Ok(vec![(own, domain, family)]);
+        return Ok(vec![(own, key)]);
     }
     let bundle = read_bundle(evidence)?;
     let own = CollateralKind::of(bundle.primary_kind).ok_or(Refusal::BundleFormat)?;
-    let mut wanted = vec![(own, domain, family)];
+    let mut wanted = vec![(own, key)];
     for gpu in &bundle.gpus {
-        let gpu = UnverifiedEvidence::read(EvidenceKind::Nvidia, &gpu.0)?;
+        let gpu = UnverifiedNvidia::read(&gpu.0)?;
         let domain = if domain == TrustDomain::Emulated { domain } else { TrustDomain::Nvidia };
-        wanted.push((CollateralKind::Nvidia, domain, gpu.family));
+        wanted.push((CollateralKind::Nvidia, gpu_collateral_key(domain, &gpu.authority())));
     }
     Ok(wanted)
+}
+
+/// Key of collateral for GPUs: trust domain (1 byte), SHA-256 of the provisioner's certificate.
+pub(crate) fn gpu_collateral_key(domain: TrustDomain, authority: &Digest) -> Vec<u8> {
+    [&[domain as u8][..], authority.as_bytes()].concat()
 }
 
 impl From<UnverifiedTdx> for UnverifiedEvidence {

@@ -5,7 +5,7 @@ use freehold_primitives::{EvidencePolicy, UnixSeconds};
 
 use crate::{
     claims::{KindClaims, VerifiedClaims},
-    nitro,
+    nitro, nvidia,
     refusal::Refusal,
     sgx, snp, tdx,
 };
@@ -23,7 +23,12 @@ pub fn judge(claims: &VerifiedClaims, policy: &EvidencePolicy, now_unix_s: UnixS
     refuse_unless(now_unix_s < claims.expires_at, Refusal::CollateralExpired)?;
     refuse_unless(policy.trust_domains.contains(&claims.trust_domain), Refusal::PolicyTrustDomain)?;
     judge_platform(claims, policy)?;
-    refuse_unless(claims.gpus.is_empty() || policy.nvidia.is_some(), Refusal::PolicyGpu)?;
+    let listed = |domain| policy.trust_domains.contains(&domain);
+    refuse_unless(claims.gpus.iter().all(|gpu| listed(gpu.trust_domain())), Refusal::PolicyTrustDomain)?;
+    match &policy.nvidia {
+        Some(policy) => nvidia::judge_all(&claims.gpus, policy, now_unix_s)?,
+        None => refuse_unless(claims.gpus.is_empty(), Refusal::PolicyGpu)?,
+    }
     match &claims.detail {
         KindClaims::Tdx(claims) => tdx::judge(claims, policy.tdx.as_ref().ok_or(Refusal::PolicyKind)?, now_unix_s),
         KindClaims::Sgx(claims) => sgx::judge(claims, policy.sgx.as_ref().ok_or(Refusal::PolicyKind)?, now_unix_s),

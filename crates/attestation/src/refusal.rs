@@ -101,6 +101,26 @@ refusals! {
     SnpSignature = 133, "the signature over the report is wrong";
     /// The certificate behind the report is not a canonical VCEK or VLEK certificate of the kind that the report names.
     SnpEndorsement = 134, "the certificate behind the report is not of a VCEK or VLEK";
+    /// GPU evidence is not a canonical document of a report and five certificates.
+    GpuEvidenceFormat = 140, "GPU evidence is not a canonical document of a report and five certificates";
+    /// The report is not an SPDM 1.1 request and response with 64 measurements.
+    GpuReportFormat = 141, "the GPU's report is not an SPDM 1.1 request and response with 64 measurements";
+    /// The report's opaque data is malformed, repeats a field or lacks one that is needed.
+    GpuOpaqueData = 142, "the opaque data of the GPU's report is malformed or lacks a field";
+    /// A certificate is no strict DER, or not P-384 with SHA-384.
+    GpuCertificate = 143, "a certificate is not strict DER with P-384 and SHA-384";
+    /// The leaf's key did not sign this request and response.
+    GpuReportSignature = 144, "the signature over the GPU's report is wrong";
+    /// The leaf certificate lacks its TcbInfo extension or garbles it.
+    GpuTcbInfo = 145, "the leaf certificate does not say which firmware holds its key";
+    /// A RIM file is XML outside the accepted subset, or lacks a part.
+    RimFormat = 146, "the RIM file is not in the accepted form";
+    /// The content of a RIM file is not what its signature covers.
+    RimDigest = 147, "the RIM file's content does not match its signed digest";
+    /// A RIM file's signature is wrong.
+    RimSignature = 148, "the signature of the RIM file is wrong";
+    /// Measurements in a RIM file are malformed, or those of two files overlap.
+    RimMeasurements = 149, "measurements in the RIM file are malformed";
     /// Not an untagged COSE_Sign1 with ES384 in its one canonical form.
     NitroEnvelope = 150, "not a canonical COSE_Sign1 with ES384";
     /// The payload is not a well-formed attestation document.
@@ -137,12 +157,22 @@ refusals! {
     CollateralKind = 209, "the collateral is for another kind of TEE";
     /// A root of trust for development in a production network.
     EmulatedRoot = 210, "a production network lists a root of trust for development";
+    /// A bundle mixes emulated and hardware evidence.
+    BundleDomains = 211, "a bundle mixes emulated and hardware evidence";
     /// The VCEK certificate is of another chip.
     SnpChipMismatch = 220, "the VCEK certificate is of another chip";
     /// The VCEK or VLEK certificate is for another TCB than the report's.
     SnpTcbMismatch = 221, "the endorsement certificate is for another TCB";
     /// The report's CPU is not of the product that the certificate names.
     SnpProductMismatch = 222, "the report's CPU is of another product than its certificate";
+    /// Certificate and report name different firmware.
+    GpuFirmwareIdentity = 230, "the GPU's certificate and report name different firmware";
+    /// Certificates and report disagree about the model, or it is unknown.
+    GpuModel = 231, "the GPU's certificates and report do not name one known model";
+    /// The GPU signed another nonce.
+    GpuNonce = 232, "the GPU signed another nonce";
+    /// One GPU stands twice in a bundle.
+    GpuRepeated = 233, "one GPU stands twice in the bundle";
     /// The leaf certificate is of another enclave than the document.
     NitroModule = 240, "the leaf certificate is of another enclave";
     /// TCB info or QE identity has passed its next update.
@@ -243,6 +273,24 @@ refusals! {
     SnpPolicyIdKey = 543, "the ID key is not in the policy's list";
     /// The author's key is not accepted.
     SnpPolicyAuthorKey = 544, "the author key is not in the policy's list";
+    /// GPU architecture is not accepted.
+    PolicyGpuArchitecture = 550, "the policy does not accept this GPU architecture";
+    /// GPU mode is not accepted.
+    PolicyGpuMode = 551, "the policy does not accept this GPU mode";
+    /// Driver version is not accepted.
+    PolicyDriverVersion = 552, "the policy does not accept this driver version";
+    /// VBIOS version is not accepted.
+    PolicyVbiosVersion = 553, "the policy does not accept this VBIOS version";
+    /// The policy has no reference values for this model and version, or they are malformed.
+    PolicyGpuReference = 554, "the policy has no well-formed reference values for this model and version";
+    /// A measurement differs from the reference values.
+    PolicyGpuMeasurement = 555, "a measurement of the GPU differs from its reference values";
+    /// A measurement that no reference names is not zero.
+    PolicyGpuUnreferenced = 556, "a measurement of the GPU has no reference value";
+    /// Fewer GPUs than the policy demands.
+    PolicyGpuCount = 557, "fewer GPUs than the policy demands";
+    /// No revocation list is as fresh as the policy demands.
+    PolicyRevocationAge = 558, "no revocation list is as fresh as the policy demands";
     /// The document is older than the policy accepts.
     NitroPolicyAge = 565, "the attestation document is older than the policy accepts";
     /// Attributes of the enclave differ from the policy.

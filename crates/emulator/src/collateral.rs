@@ -17,9 +17,9 @@ use crate::{
 /// Seconds from issue to the next update, as Intel's: 30 days.
 pub const COLLATERAL_VALID_S: u64 = 30 * DAY_S;
 
-pub(crate) pub(crate) const DAY_S: u64 = 86_400;
+pub(crate) const DAY_S: u64 = 86_400;
 /// How far the issue date keeps behind the caller's clock.
-pub(crate) pub(crate) const SLACK_S: u64 = 3_600;
+pub(crate) const SLACK_S: u64 = 3_600;
 
 /// Which TEE collateral is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,7 @@ pub(crate) fn document(platform: &Platform, tee: Tee, now_unix_s: UnixSeconds, p
     out
 }
 
-fn moment(unix_s: UnixSeconds) -> OffsetDateTime {
+pub(crate) fn moment(unix_s: UnixSeconds) -> OffsetDateTime {
     let unix_s = i64::try_from(unix_s).expect("block times are far below 2^63");
     OffsetDateTime::from_unix_timestamp(unix_s).expect("block times are within the years that RFC 3339 can write")
 }

@@ -154,7 +154,8 @@ impl Registrar {
     pub(crate) async fn ensure_collateral(&self, platform: &Platform) -> Result<(), HostError> {
         let node = self.chain.node();
         let now = node.block("latest").await?.map_or(0, |block| block.timestamp.0);
-        if let Some(found) = node.collateral(EvidenceKind::Tdx, TrustDomain::Emulated, &FMSPC).await? {
+        let key = collateral_key(TrustDomain::Emulated, &FMSPC);
+        if let Some(found) = node.collateral(EvidenceKind::Tdx, &key).await? {
             let entry = CollateralEntry::from_canonical(&found.entry.0);
             if entry.is_ok_and(|entry| entry.expires_at > now.saturating_add(COLLATERAL_MARGIN_S)) {
                 return Ok(());
@@ -162,7 +163,7 @@ impl Registrar {
         }
         let data = ICollateral::submitCall {
             kind: CollateralKind::Dcap as u8,
-            key: collateral_key(TrustDomain::Emulated, &FMSPC).to_vec().into(),
+            key: key.to_vec().into(),
             document: platform.collateral(now).into(),
         }
         .abi_encode();

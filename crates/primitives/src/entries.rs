@@ -277,8 +277,7 @@ canonical_struct! {
 }
 
 canonical_enum! {
-    /// Kind of collateral, part of its key. The key of every kind is the trust domain (1 byte) and the platform family (6
-    /// bytes).
+    /// Kind of collateral, part of its key.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum CollateralKind {
         /// DCAP collateral for TDX (TCB info `TDX`, QE identity `TD_QE`, both CRLs and their chains).
@@ -287,7 +286,7 @@ canonical_enum! {
         SgxDcap = 2,
         /// AMD's chain and revocation list of one product.
         Snp = 3,
-        /// NVIDIA's chain of one architecture.
+        /// NVIDIA's authorities above the devices of one provisioner.
         Nvidia = 4,
         /// AWS Nitro's chain.
         Nitro = 5,
@@ -316,7 +315,7 @@ impl CollateralKind {
     }
 }
 
-/// Key of collateral within its kind: trust domain, platform family.
+/// Key of collateral within its kind, for every kind but NVIDIA: trust domain, platform family.
 pub fn collateral_key(domain: TrustDomain, family: &PlatformFamily) -> [u8; 7] {
     let mut key = [domain as u8; 7];
     key[1..].copy_from_slice(family.as_bytes());

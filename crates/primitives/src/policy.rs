@@ -11,7 +11,9 @@ mod snp;
 pub use self::{
     intel::{DcapPolicy, SgxPolicy, SgxRelease, TcbStatus, TdxForm, TdxPolicy},
     nitro::NitroPolicy,
-    nvidia::NvidiaPolicy,
+    nvidia::{
+        GPU_MEASUREMENTS, GPU_VERSION_BYTES_MAX, GpuArchitecture, GpuMeasurement, GpuMode, GpuReference, NvidiaPolicy,
+    },
     snp::{SnpPolicy, SnpProduct, SnpProductPolicy, SnpSigningKey, SnpTcb},
 };
 use crate::{

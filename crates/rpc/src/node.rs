@@ -105,7 +105,7 @@ pub struct NodeStatus {
     pub pool: u64,
 }
 
-/// Answer of `freehold_collateral(kind, domain, family)`.
+/// Answer of `freehold_collateral(kind, key)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CollateralDocument {

@@ -10,9 +10,7 @@ use std::{
     time::Duration,
 };
 
-use freehold_primitives::{
-    Account, Canonical, CodecError, Digest, EvidenceKind, Genesis, Height, NetworkKey, PlatformFamily, TrustDomain,
-};
+use freehold_primitives::{Account, Canonical, CodecError, Digest, EvidenceKind, Genesis, Height, NetworkKey};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json, value::RawValue};
 use thiserror::Error;
@@ -330,18 +328,12 @@ impl NodeClient {
         self.call("freehold_status", ()).await
     }
 
-    /// `freehold_collateral` for a kind of evidence from a platform family under a trust domain; null where the chain has
-    /// none.
+    /// `freehold_collateral` for a kind of evidence, by its key (`spec/collateral.md`); null where the chain has none.
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn collateral(
-        &self,
-        kind: EvidenceKind,
-        domain: TrustDomain,
-        family: &PlatformFamily,
-    ) -> Result<Option<CollateralDocument>, NodeError> {
-        self.call("freehold_collateral", (kind.as_str(), domain.as_str(), HexBytes(family.0.to_vec()))).await
+    pub async fn collateral(&self, kind: EvidenceKind, key: &[u8]) -> Result<Option<CollateralDocument>, NodeError> {
+        self.call("freehold_collateral", (kind.as_str(), HexBytes(key.to_vec()))).await
     }
 }
 

@@ -6,6 +6,7 @@
 use dcap_qvl::{QeIdentity, QuoteCollateralV3, TcbInfo};
 use freehold_primitives::{
     Blob, Canonical as _, PlatformFamily, TrustDomain, TrustRoot, UnixSeconds, canonical_struct,
+    entries::collateral_key,
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{CertRevocationList, OwnedCertRevocationList};
@@ -143,7 +144,7 @@ impl From<VerifiedDcapCollateral> for VerifiedCollateral {
         let numbers = [verified.evaluation_data_number, verified.root_crl_number, verified.pck_crl_number];
         Self {
             trust_domain: verified.trust_domain,
-            family: verified.family,
+            key: collateral_key(verified.trust_domain, &verified.family).to_vec(),
             issued_at: verified.issued_at,
             expires_at: verified.expires_at,
             numbers: numbers.map(u64::from).to_vec(),

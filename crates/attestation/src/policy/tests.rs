@@ -4,9 +4,7 @@
 mod enclaves;
 mod tds;
 
-use freehold_primitives::{
-    DcapPolicy, Digest, EvidencePolicy, PlatformFamily, TcbStatus, TrustDomain, entries::GpuRecord,
-};
+use freehold_primitives::{DcapPolicy, Digest, EvidencePolicy, PlatformFamily, TcbStatus, TrustDomain};
 
 use super::judge;
 use crate::{
@@ -65,10 +63,6 @@ fn domain_and_kind() {
     check(|_, policy| policy.trust_domains.clear(), Err(Refusal::PolicyTrustDomain));
     let neither: Edit = |_, policy| (policy.tdx, policy.sgx) = (None, None);
     check(neither, Err(Refusal::PolicyKind));
-    let gpu: Edit = |claims, _| {
-        claims.gpus.push(GpuRecord { family: PlatformFamily::ZERO, platform: Digest::ZERO });
-    };
-    check(gpu, Err(Refusal::PolicyGpu));
 }
 
 #[test]

@@ -255,32 +255,6 @@ fn quote_signed_parts() {
     }
 }
 
-#[test]
-fn a_bundle_is_a_cpu_and_its_gpus() {
-    use freehold_attestation::{Evidence, claims};
-    use freehold_primitives::{Blob, Canonical as _, EvidenceBundle};
-    let form = &FORMS[0];
-    let bundle = |primary_kind, gpus: usize| EvidenceBundle {
-        primary_kind,
-        primary: Blob(form.quote.clone()),
-        gpus: vec![Blob(vec![1]); gpus],
-    };
-    let verdict = |bytes: &[u8], documents: usize| {
-        let collateral = vec![form.collateral.as_slice(); documents];
-        let evidence = Evidence { kind: EvidenceKind::Bundle, bytes, collateral: &collateral };
-        claims(&evidence, &crate::emulated_roots(), crate::NOW).map(|_| ()).unwrap_err()
-    };
-    let tdx = EvidenceKind::Tdx;
-    for bad in [bundle(tdx, 0), bundle(tdx, 9), bundle(EvidenceKind::Bundle, 1), bundle(EvidenceKind::Nvidia, 1)] {
-        assert_eq!(verdict(&bad.to_canonical(), 2), Refusal::BundleFormat);
-    }
-    let good = bundle(tdx, 1).to_canonical();
-    assert_eq!(verdict(&good[..good.len() - 1], 2), Refusal::BundleFormat);
-    assert_eq!(verdict(&good, 0), Refusal::CollateralMissing);
-    assert_eq!(verdict(&good, 1), Refusal::CollateralMissing);
-    assert_eq!(verdict(&good, 3), Refusal::CollateralExcess);
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -208,7 +208,7 @@ fn another_real_td_under_collateral_of_its_day() {
     let Some(signer) = text("tdx/automata/tcb_signing_cert.pem") else { return };
     let Some(collateral) = assembled(files, &signer, &ca_chain(&quote)) else { return };
     let read = read_collateral(CollateralKind::Dcap, &collateral, &roots, FEBRUARY_2025).unwrap();
-    assert_eq!(read.family(), PlatformFamily([0, 0x80, 0x6f, 5, 0, 0]));
+    assert_eq!(read.key()[1..], [0, 0x80, 0x6f, 5, 0, 0]);
     let verified = verdict(EvidenceKind::Tdx, &quote, &collateral, &roots, FEBRUARY_2025).unwrap();
     assert_eq!(verified.as_tdx().unwrap().form(), TdxForm::V4Td10);
     // Under the collateral of another family.
@@ -242,7 +242,7 @@ fn real_collateral_is_read_without_a_quote() {
     let read = |kind, document: &[u8], roots: &[TrustRoot], now| read_collateral(kind, document, roots, now);
     let verified = read(CollateralKind::Dcap, &document, &roots, SUMMER_2025).unwrap();
     assert_eq!(verified.trust_domain(), TrustDomain::Intel);
-    assert_eq!(verified.family(), PlatformFamily([0xb0, 0xc0, 0x6f, 0, 0, 0]));
+    assert_eq!(verified.key()[1..], [0xb0, 0xc0, 0x6f, 0, 0, 0]);
     assert_eq!(verified.issued_at(), 1_750_328_163);
     assert_eq!(verified.expires_at(), 1_752_919_235);
     assert_eq!(verified.numbers()[0], 17);
@@ -254,7 +254,7 @@ fn real_collateral_is_read_without_a_quote() {
     let Some(sgx) = collateral("sgx/dcap-qvl/sgx_quote_collateral.json") else { return };
     assert_eq!(read(CollateralKind::Dcap, &sgx, &roots, SUMMER_2025), Err(Refusal::CollateralKind));
     let verified = read(CollateralKind::SgxDcap, &sgx, &roots, SUMMER_2025).unwrap();
-    assert_eq!(verified.family(), PlatformFamily([0, 0xa0, 0x67, 0x11, 0, 0]));
+    assert_eq!(verified.key()[1..], [0, 0xa0, 0x67, 0x11, 0, 0]);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use alloy_primitives::Address;
 use alloy_rlp::Encodable as _;
 use freehold_crypto::slots;
 use freehold_primitives::{
-    Account, Canonical as _, Digest, EvidenceKind, Height, KeyCeremony, PlatformFamily, TrustDomain,
-    entries::{CollateralEntry, CollateralKind, EntryKind, collateral_key},
+    Account, Canonical as _, Digest, EvidenceKind, Height, KeyCeremony,
+    entries::{CollateralEntry, CollateralKind, EntryKind},
 };
 use freehold_rpc::{CollateralDocument, Finality, HexBytes, KeyShare, LeafProof, NodeStatus, Proof, StatusMoment};
 use jsonrpsee::{
@@ -20,11 +20,13 @@ use serde::Deserialize;
 
 use super::{
     error::{internal, invalid_params, limit, not_found, refused},
-    params::{one, three, triple},
+    params::{one, pair, three},
     server::{Rpc, method},
 };
 use crate::key_service::ShareError;
 
+/// Longest key of collateral within its kind, in bytes.
+const COLLATERAL_KEY_BYTES_MAX: usize = 33;
 /// Most slots of one proof request.
 const SLOTS_MAX: usize = 256;
 
@@ -106,14 +108,13 @@ fn content(rpc: &Rpc, params: Params<'_>) -> Answer<Option<HexBytes>> {
 }
 
 fn collateral(rpc: &Rpc, params: Params<'_>) -> Answer<Option<CollateralDocument>> {
-    let (kind, domain, family) = triple::<String, String, HexBytes>(&params)?;
+    let (kind, key) = pair::<String, HexBytes>(&params)?;
     let kind = EvidenceKind::from_word(&kind).and_then(CollateralKind::of);
     let kind = kind.ok_or_else(|| invalid_params("the kind must be tdx, sgx, snp, nitro or nvidia"))?;
-    let domain = TrustDomain::from_word(&domain);
-    let domain =
-        domain.ok_or_else(|| invalid_params("the trust domain must be emulated, intel, amd, aws or nvidia"))?;
-    let family = family.0.try_into().map_err(|_| invalid_params("a platform family has 6 bytes"))?;
-    let id = slots::collateral_id(kind, &collateral_key(domain, &PlatformFamily(family)));
+    if key.0.len() > COLLATERAL_KEY_BYTES_MAX {
+        return Err(invalid_params("no key of collateral is that long"));
+    }
+    let id = slots::collateral_id(kind, &key.0);
     let state = rpc.chain().state(rpc.newest()).map_err(internal)?;
     let store = &rpc.chain().store;
     let entry: Option<CollateralEntry> =

@@ -56,7 +56,7 @@ pub(super) fn quote(facts: &Facts<'_>) -> Found {
         (claims.tcb_status() == instance.tcb_status, "TCB status"),
         (claims.platform() == instance.platform, "platform"),
         (claims.family() == instance.family, "platform family"),
-        (*claims.gpus() == instance.gpus, "GPUs"),
+        (claims.gpu_records() == instance.gpus, "GPUs"),
     ];
     match recorded.into_iter().find(|(same, _)| !same) {
         Some((_, what)) => Err(LinkError::Claims(what).into()),

@@ -240,7 +240,7 @@ fn entry(
         tcb_status: claims.tcb_status(),
         platform: claims.platform(),
         family: claims.family(),
-        gpus: claims.gpus().clone(),
+        gpus: claims.gpu_records(),
         opened_at: before.as_ref().map_or(environment.height, |before| before.opened_at),
         renewed_at: environment.height,
         expires_at,

@@ -9,7 +9,7 @@ use freehold_crypto::{content_digest, slots};
 use freehold_evm::{ModuleContext, ModuleFailure};
 use freehold_primitives::{
     Blob, TrustRoot,
-    entries::{CollateralEntry, EntryKind, collateral_key},
+    entries::{CollateralEntry, EntryKind},
 };
 
 use super::{
@@ -31,11 +31,11 @@ pub(super) fn submit(ctx: &mut ModuleContext<'_>, roots: &[TrustRoot], args: &su
     let now = ctx.environment().parent_time_unix_s;
     let verified = read_collateral(kind, &args.document, roots, now);
     let verified = verified.map_err(|refusal| ModuleRefusal::CollateralRefused.because(refusal))?;
-    let key = collateral_key(verified.trust_domain(), &verified.family());
+    let key = verified.key().as_slice();
     if args.key.as_ref() != key {
         return Err(ModuleRefusal::CollateralKey.into());
     }
-    let id = slots::collateral_id(kind, &key);
+    let id = slots::collateral_id(kind, key);
     let before: Option<CollateralEntry> = load(ctx, EntryKind::Collateral, &id)?;
     if before.is_some_and(|before| !is_newer(&verified, &before)) {
         return Err(ModuleRefusal::CollateralOld.into());

@@ -6,7 +6,7 @@ use freehold_crypto::{content_digest, slots};
 use freehold_evm::{ModuleContext, ModuleFailure};
 use freehold_primitives::{
     Digest, Registration,
-    entries::{CollateralEntry, CollateralKind, EntryKind, collateral_key},
+    entries::{CollateralEntry, CollateralKind, EntryKind},
 };
 
 use super::super::{
@@ -27,11 +27,11 @@ pub(in super::super) fn newest(
     let stated = (registration.trust_domain, registration.family);
     let wanted = collateral_wanted(registration.evidence_kind, evidence, stated);
     let mut found = Vec::new();
-    for (kind, domain, family) in wanted.map_err(|refusal| ModuleRefusal::EvidenceMalformed.because(refusal))? {
-        found.push(match newest_of(ctx, kind, &collateral_key(domain, &family))? {
+    for (kind, key) in wanted.map_err(|refusal| ModuleRefusal::EvidenceMalformed.because(refusal))? {
+        found.push(match newest_of(ctx, kind, &key)? {
             Some(newest) => newest,
-            // A Nitro document carries its chain: without collateral it is judged by itself.
-            None if kind == CollateralKind::Nitro => nothing(ctx)?,
+            // Their evidence carries its chain: without collateral it is judged by itself, and nothing is known of revocation.
+            None if matches!(kind, CollateralKind::Nitro | CollateralKind::Nvidia) => nothing(ctx)?,
             None => return Err(ModuleRefusal::CollateralMissing.into()),
         });
     }
