@@ -169,6 +169,27 @@ fn certificate_tables() {
     assert_eq!(SnpCertificateTable::read(cut), Err(Refusal::EvidenceTruncated));
     assert_eq!(SnpCertificateTable::read(&table[..24]), Err(Refusal::EvidenceTruncated));
     assert_eq!(SnpCertificateTable::read(&vec![0; 64 * 1024 + 1]), Err(Refusal::EvidenceTooLong));
+    // Either byte order of a GUID's first fields, the list itself as a certificate, one name or one place twice.
+    let put = |entries: &[(&[u8], u32, u32)]| {
+        let rows =
+            entries.iter().map(|(guid, from, length)| [*guid, &from.to_le_bytes(), &length.to_le_bytes()].concat());
+        [rows.collect::<Vec<_>>().concat(), vec![0; 24], vec![7; 100]].concat()
+    };
+    let mut mirrored = vcek.to_vec();
+    mirrored[..4].reverse();
+    mirrored[4..6].reverse();
+    mirrored[6..8].reverse();
+    let in_other_order = put(&[(&mirrored, 48, 5)]);
+    let read = SnpCertificateTable::read(&in_other_order).unwrap();
+    assert_eq!(read.endorsement(SnpSigningKey::Vcek), Some(&[7; 5][..]));
+    for (entries, refusal) in [
+        (vec![(&vcek[..], 47, 5)], Refusal::EvidenceTruncated),
+        (vec![(&vcek[..], u32::MAX, 5)], Refusal::EvidenceTruncated),
+        (vec![(&vcek[..], 72, 5), (&mirrored[..], 80, 5)], Refusal::SnpEndorsement),
+        (vec![(&vcek[..], 72, 5), (&[9; 16][..], 76, 5)], Refusal::SnpEndorsement),
+    ] {
+        assert_eq!(SnpCertificateTable::read(&put(&entries)), Err(refusal));
+    }
     let endless: Vec<u8> = [&vcek[..], &[0; 8]].concat().repeat(40);
     assert_eq!(SnpCertificateTable::read(&endless), Err(Refusal::EvidenceTruncated));
 }
