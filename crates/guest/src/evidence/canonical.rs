@@ -4,7 +4,7 @@
 
 use freehold_attestation::{
     UnverifiedEvidence, canonicalise,
-    snp::{self, SnpCertificateTable},
+    snp::{self, SNP_REPORT_BYTES, SnpCertificateTable},
 };
 use freehold_primitives::{EvidenceKind, SnpSigningKey, TrustDomain, TrustRoot};
 
@@ -73,8 +73,12 @@ impl Wanted {
         }
         let is_of_domain = match outline.root_certificate() {
             Some(root) => self.roots.contains(root),
-            // The root comes with the collateral; the emulator's certificates say what they are.
-            None => (self.domain == TrustDomain::Emulated) == bytes.windows(MARK.len()).any(|part| part == MARK),
+            // Of SNP: the root comes with the collateral, but the emulator's certificates say what they are.
+            None => {
+                let certificate = bytes.get(SNP_REPORT_BYTES..).unwrap_or_default();
+                let is_marked = certificate.windows(MARK.len()).any(|part| part == MARK);
+                is_marked == (self.domain == TrustDomain::Emulated)
+            }
         };
         if !is_of_domain {
             return Err(EvidenceError::WrongDomain(self.domain));
