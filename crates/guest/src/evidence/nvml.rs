@@ -1,10 +1,17 @@
 //! Evidence of NVIDIA GPUs from the driver's library (NVML), behind the feature `nvml`.
 //!
 //! The library is loaded at run time, so that a build with this feature runs on machines without it. Has not run on
-//! hardware (`docs/attestation.md`). What a GPU gives is raw: the verifier's canonical form is made of it.
+//! hardware (`docs/attestation.md`). [`NvmlSource::bundle`] puts what the GPUs give beside the CPU's evidence.
 
+use freehold_attestation::{
+    Refusal,
+    nvidia::{self, gpu_nonce},
+};
+use freehold_primitives::{Blob, Canonical as _, EvidenceBundle, EvidenceKind};
 use nvml_wrapper::{Nvml, error::NvmlError};
 use thiserror::Error;
+
+use super::TakenEvidence;
 
 /// Most GPUs that are asked: those of one bundle.
 const GPUS_MAX: u32 = 8;
@@ -22,6 +29,14 @@ pub enum GpuEvidenceError {
     /// A GPU is not in confidential mode.
     #[error("GPU {0} is not in confidential mode: switch it on on the host and start the VM again")]
     NotConfidential(u32),
+    /// A GPU gave something that is no evidence.
+    #[error("GPU {index} gave no well-formed evidence (code {code}): {refusal}", code = .refusal.code())]
+    Form {
+        /// Which.
+        index: usize,
+        /// Why.
+        refusal: Refusal,
+    },
     /// A GPU gave nothing.
     #[error("GPU {index} gave no evidence: {source}")]
     Gpu {
@@ -63,6 +78,25 @@ impl NvmlSource {
             return Err(GpuEvidenceError::Count(count));
         }
         (0..count).map(|index| self.take_one(index, nonce)).collect()
+    }
+
+    /// Puts evidence of every GPU, over the nonce that follows from `report_data`, beside the CPU's evidence over it; the
+    /// CPU's alone where there is no GPU.
+    ///
+    /// # Errors
+    /// Every [`GpuEvidenceError`].
+    pub fn bundle(&self, cpu: TakenEvidence, report_data: &[u8; 64]) -> Result<TakenEvidence, GpuEvidenceError> {
+        let raw = self.take(&gpu_nonce(report_data))?;
+        if raw.is_empty() {
+            return Ok(cpu);
+        }
+        let canonical = |(index, gpu): (usize, &GpuEvidence)| {
+            let evidence = nvidia::canonicalise(&gpu.report, &gpu.certificate_chain);
+            evidence.map(Blob).map_err(|refusal| GpuEvidenceError::Form { index, refusal })
+        };
+        let gpus = raw.iter().enumerate().map(canonical).collect::<Result<_, _>>()?;
+        let bundle = EvidenceBundle { primary_kind: cpu.kind, primary: Blob(cpu.bytes), gpus };
+        Ok(TakenEvidence { kind: EvidenceKind::Bundle, bytes: bundle.to_canonical() })
     }
 
     fn take_one(&self, index: u32, nonce: &[u8; 32]) -> Result<GpuEvidence, GpuEvidenceError> {
