@@ -88,7 +88,7 @@ impl Registrar {
         if let Some(app_id) = read(&path)? {
             let entry = self.chain.entry::<AppEntry>(&EntryKey::App(app_id)).await?.entry;
             if let Some(entry) = entry {
-                return self.keep_policy(app_id, &entry, &policy, path).await;
+                return self.keep_policy(app_id, &entry, launch, path).await;
             }
             // The file is of another chain: this one has no such app.
         }
@@ -109,20 +109,21 @@ impl Registrar {
         &self,
         app_id: AppId,
         entry: &AppEntry,
-        policy: &AppPolicy,
+        launch: &Launch,
         path: PathBuf,
     ) -> Result<AppId, HostError> {
         if entry.owner != self.owner.account() || entry.closed_at.is_some() {
             return Err(HostError::ForeignApp(app_id, path));
         }
-        if entry.policy == *policy {
+        let policy = policy(launch, self.lease_s);
+        if entry.policy == policy {
             return Ok(app_id);
         }
         let data =
             IApps::updateCall { app: (*app_id.as_bytes()).into(), policy: policy.to_canonical().into() }.abi_encode();
         self.owner.execute("update the app's policy", Call { to: APPS, value_wei: 0, data }).await?;
-        let old = entry.policy.evidence.tdx_measurements.iter().map(|measurement| measurement.mrtd).collect();
-        let new = policy.evidence.tdx_measurements[0].mrtd;
+        let old = entry.policy.evidence.tdx_measurements.clone();
+        let new = launch.report.measurement();
         self.tell(HostEvent::PolicyUpdated { app_id, version: entry.version + 1, old, new });
         Ok(app_id)
     }
