@@ -73,8 +73,12 @@ impl Stack {
             }
         };
         let start = async {
-            let network = network::start(held.path(), genesis.clone(), config.rpc).await?;
-            let first = first_block(&network).await;
+            let mut network = network::start(held.path(), genesis.clone(), config.rpc).await?;
+            let rpc = network.rpc;
+            let first = tokio::select! {
+                first = first_block(rpc) => first,
+                Some(error) = network.ended() => Err(error.into()),
+            };
             Ok::<_, anyhow::Error>((network, first))
         };
         let (model, started) = tokio::join!(bring, start);
@@ -196,8 +200,8 @@ fn tell_genesis(genesis: &Genesis, origin: Origin, output: Output) {
     output.step("genesis", &format!("{made}; chain {}; {keys}", genesis.chain_id));
 }
 
-async fn first_block(network: &Network) -> Result<u64> {
-    let node = NodeClient::new(format!("http://{}", network.rpc).parse::<Endpoint>()?);
+async fn first_block(rpc: SocketAddr) -> Result<u64> {
+    let node = NodeClient::new(format!("http://{rpc}").parse::<Endpoint>()?);
     let end = tokio::time::Instant::now() + FIRST_BLOCK_WAIT;
     while tokio::time::Instant::now() < end {
         if let Ok(status) = node.status().await

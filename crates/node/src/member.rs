@@ -29,7 +29,7 @@ use crate::{
     key_service::KeyService,
     rpc::{RpcServer, ServerError},
     shared::Shared,
-    store::{BlockStore, QmdbTree, StoreIdentity},
+    store::{BlockStore, MEND, QmdbTree, StoreIdentity},
     wire::{self, Transactions},
 };
 
@@ -91,8 +91,7 @@ pub enum MemberError {
     /// The engine or a store gave up: it does so where the disk fails, or what it reads back makes no sense.
     #[error(
         "validator {index} cannot go on with what is in {folder} ({reason}). Check the free space and the rights of the \
-         folder and start again; if it is damaged, move its blocks.redb, state and consensus away: it fetches its \
-         blocks from the other validators"
+         folder and start again; if that does not help, {MEND}"
     )]
     Failed {
         /// Its index.
