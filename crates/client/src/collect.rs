@@ -209,10 +209,7 @@ pub(crate) async fn collateral(node: &NodeClient, entry: &InstanceEntry) -> Resu
 }
 
 /// A header file for an instance: how it stands on the chain now (`spec/proof-bundle.md` §6).
-///
-/// # Errors
-/// Every [`CollectError`] but [`CollectError::NoRegistration`].
-pub async fn header_file(node: &NodeClient, instance_id: Digest) -> Result<HeaderDocument, CollectError> {
+pub(crate) async fn header_file(node: &NodeClient, instance_id: Digest) -> Result<HeaderDocument, CollectError> {
     let parts = state(node, instance_id, None).await?;
     let run = finality(node, parts.section.height).await?;
     Ok(HeaderDocument {

@@ -14,7 +14,7 @@ use freehold_crypto::{
 };
 use freehold_emulator::{FMSPC, Platform};
 use freehold_primitives::{
-    AppId, AppPolicy, Canonical as _, DcapPolicy, EvidenceKind, EvidencePolicy, Register, TcbStatus, TdxPolicy,
+    AppId, AppPolicy, Canonical as _, DcapPolicy, EvidenceKind, EvidencePolicy, TcbStatus, TdxPolicy,
     TrustDomain,
     entries::{AppEntry, CollateralEntry, CollateralKind, collateral_key},
 };
@@ -94,11 +94,6 @@ fn tdx_policy(launch: &Launch) -> TdxPolicy {
     }
 }
 
-/// MRTD of each release that a policy accepts.
-fn releases(policy: &AppPolicy) -> Vec<Register> {
-    policy.evidence.tdx.iter().flat_map(|tdx| &tdx.measurements).map(|measurement| measurement.mrtd).collect()
-}
-
 impl Registrar {
     fn tell(&self, event: HostEvent) {
         let _ = self.events.send(event);
@@ -111,7 +106,7 @@ impl Registrar {
         if let Some(app_id) = read(&path)? {
             let entry = self.chain.entry::<AppEntry>(&EntryKey::App(app_id)).await?.entry;
             if let Some(entry) = entry {
-                return self.keep_policy(app_id, &entry, &policy, path).await;
+                return self.keep_policy(app_id, &entry, launch, path).await;
             }
             // The file is of another chain: this one has no such app.
         }
@@ -132,20 +127,21 @@ impl Registrar {
         &self,
         app_id: AppId,
         entry: &AppEntry,
-        policy: &AppPolicy,
+        launch: &Launch,
         path: PathBuf,
     ) -> Result<AppId, HostError> {
         if entry.owner != self.owner.account() || entry.closed_at.is_some() {
             return Err(HostError::ForeignApp(app_id, path));
         }
-        if entry.policy == *policy {
+        let policy = policy(launch, self.lease_s);
+        if entry.policy == policy {
             return Ok(app_id);
         }
         let data =
             IApps::updateCall { app: (*app_id.as_bytes()).into(), policy: policy.to_canonical().into() }.abi_encode();
         self.owner.execute("update the app's policy", Call { to: APPS, value_wei: 0, data }).await?;
-        let old = releases(&entry.policy);
-        let new = releases(policy).first().copied().unwrap_or_default();
+        let old = entry.policy.evidence.tdx.map(|tdx| tdx.measurements).unwrap_or_default();
+        let new = launch.report.measurement();
         self.tell(HostEvent::PolicyUpdated { app_id, version: entry.version + 1, old, new });
         Ok(app_id)
     }

@@ -17,7 +17,7 @@ pub use bundle::{
     SubjectSection, TlsKeySection, mutations,
 };
 pub use instance::{InstanceClaim, InstanceError, VerifiedInstance, verify_instance};
-pub use judge::{MAX_AGE_S_DEFAULT, Step, VerifyOptions, verify_bundle, verify_bundle_with};
+pub use judge::{MAX_AGE_S_DEFAULT, Step, VerifyOptions, verify_bundle, verify_bundle_with, verify_header_file};
 pub use light::{
     AccountState, ChainTrust, EntryError, EntryKey, FinalityError, FinalityProof, HEADER_BYTES_MAX, HeaderError,
     StateError, VerifiedHeader, VerifiedHeaders, verify_absent_entry, verify_account, verify_entry, verify_finality,

@@ -28,6 +28,8 @@ pub(crate) fn turn() -> MutexGuard<'static, ()> {
 /// A `freehold` process that tells when it is ready; killed when dropped.
 pub(crate) struct Running {
     child: Child,
+    /// What it told before it was ready.
+    pub(crate) told: Vec<Value>,
     /// The line that it was ready with.
     pub(crate) ready: Value,
 }
@@ -39,9 +41,14 @@ impl Running {
     }
 
     /// As [`Running::start`], or what the command said when it ended instead.
-    #[expect(clippy::zombie_processes, reason = "a panic before it is ready ends the test process")]
     pub(crate) fn try_start(arguments: &[&str]) -> Result<Self, Output> {
-        let mut child = Command::new(BINARY)
+        Self::try_start_of(Path::new(BINARY), arguments)
+    }
+
+    /// As [`Running::try_start`], of another build.
+    #[expect(clippy::zombie_processes, reason = "a panic before it is ready ends the test process")]
+    pub(crate) fn try_start_of(binary: &Path, arguments: &[&str]) -> Result<Self, Output> {
+        let mut child = Command::new(binary)
             .args(arguments)
             .arg("--json")
             .stdin(Stdio::null())
@@ -50,23 +57,23 @@ impl Running {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let mut told = String::new();
+        let mut told = Vec::new();
         loop {
             let mut line = String::new();
             if lines.read_line(&mut line).unwrap() == 0 {
                 let mut output = child.wait_with_output().unwrap();
-                output.stdout = told.into_bytes();
+                output.stdout = told.iter().map(Value::to_string).collect::<Vec<_>>().join("\n").into_bytes();
                 return Err(output);
             }
-            told.push_str(&line);
             let value: Value = serde_json::from_str(&line).unwrap();
             if value["event"] == "ready" {
                 // Whoever does not read a pipe blocks its writer.
                 thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
                 let mut errors = child.stderr.take().unwrap();
                 thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
-                return Ok(Self { child, ready: value });
+                return Ok(Self { child, told, ready: value });
             }
+            told.push(value);
         }
     }
 

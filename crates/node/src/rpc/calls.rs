@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     error::{internal, invalid_params, no_call, refused, reverted},
-    params::one_and_two,
+    params::one_two_and_more,
     server::{Rpc, method},
 };
 
@@ -66,9 +66,9 @@ fn affordable(mut request: CallRequest, state: &dyn StateTree) -> Result<CallReq
 }
 
 fn read(params: &Params<'_>) -> Answer<(CallRequest, Option<BlockId>)> {
-    let (request, id, overrides) = one_and_two::<TransactionRequest, BlockId, Value>(params)?;
-    if overrides.is_some_and(|overrides| !overrides.is_null() && overrides != json!({})) {
-        return Err(invalid_params("state overrides are not supported"));
+    let (request, id, overrides) = one_two_and_more::<TransactionRequest, BlockId, Value>(params)?;
+    if overrides.iter().any(|overrides| !overrides.is_null() && *overrides != json!({})) {
+        return Err(invalid_params("overrides of state and block are not supported"));
     }
     let to = match request.to {
         Some(TxKind::Call(address)) => Some(address),
