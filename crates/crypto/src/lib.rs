@@ -10,6 +10,7 @@ mod kdf;
 mod keys;
 mod merkle;
 mod receipt;
+mod state_cipher;
 mod state_keys;
 mod state_proof;
 mod threshold;
@@ -39,6 +40,7 @@ pub use merkle::{
 pub use receipt::{
     ReceiptError, parse_receipt, receipt_leaf, receipt_text, sign_receipt, signing_input, verify_receipt,
 };
+pub use state_cipher::{ContractCipher, SEALED_SLOT_BYTES, SealError, StateCipher, sealed_generation};
 pub use state_keys::{CallDataSecret, StateKeyOrigin, StateKeys, StateRootKey};
 pub use state_proof::{
     STATE_PROOF_BYTES_MAX, STATE_PROOF_DIGESTS_MAX, STATE_VALUE_BYTES_MAX, StateClaim, StateProof, StateProofError,

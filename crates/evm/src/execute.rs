@@ -1,6 +1,7 @@
 //! Executing the transactions of one block, and calls outside of any block.
 
 use alloy_primitives::{Address, B256, Bytes, U256};
+use freehold_primitives::Digest;
 use revm::{
     DatabaseCommit, ExecuteEvm, SystemCallEvm,
     context::{BlockEnv, CfgEnv, Context, Evm as Machine, Journal, LocalContext, TxEnv},
@@ -67,6 +68,7 @@ impl<'a> Evm<'a> {
     /// Any [`EvmError`]; after [`EvmError::Invalid`] state is as before and the machine goes on.
     pub fn transact(&mut self, tx: TxEnv, index: u32) -> Result<Outcome, EvmError> {
         self.machine.ctx.chain.tx_index = index;
+        self.machine.ctx.db_mut().tx_index = index;
         let result = self.machine.transact_one(tx);
         self.settle(result)
     }
@@ -78,6 +80,15 @@ impl<'a> Evm<'a> {
     pub fn system_call(&mut self, contract: Address, input: Bytes) -> Result<Outcome, EvmError> {
         let result = self.machine.system_call_one(contract, input);
         self.settle(result)
+    }
+
+    /// Writes an entry in the name of the chain itself, outside of gas: canonical bytes under their digest, which goes
+    /// into a slot of a module.
+    ///
+    /// # Errors
+    /// [`EvmError::View`].
+    pub fn write_entry(&mut self, module: Address, slot: U256, digest: Digest, bytes: Vec<u8>) -> Result<(), EvmError> {
+        Ok(self.machine.ctx.db_mut().write_entry(module, slot, (digest, bytes))?)
     }
 
     /// What the block changed.

@@ -2,7 +2,7 @@
 //!
 //! Sapphire's precompiles and `SUBCALL` will be answered here too.
 
-use alloy_primitives::{Address, Bytes, Log, U256};
+use alloy_primitives::{Address, Bytes, KECCAK256_EMPTY, Log, U256};
 use freehold_primitives::{BlockMoment, Digest};
 use revm::{
     Context,
@@ -14,9 +14,9 @@ use revm::{
 };
 
 use crate::{
-    module::{Journal, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet, SlotWrite},
-    overlay::Overlay,
-    view::ViewError,
+    module::{Construction, Journal, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet, SlotWrite},
+    overlay::{Overlay, mark_slot, mark_value},
+    view::{ViewError, Visibility},
 };
 
 pub(crate) type MachineContext<'a> =
@@ -163,5 +163,22 @@ impl Journal for MachineContext<'_> {
     fn moment(&mut self, height: u64) -> Result<Option<BlockMoment>, ViewError> {
         let here = self.chain.height;
         if height >= here { Ok(None) } else { self.db_mut().view().moment(height) }
+    }
+    fn construction(&mut self, contract: Address) -> Result<Construction, ViewError> {
+        let account = self.journaled_state.load_account(contract)?.data;
+        // Code stands at the address only when the constructor has returned it, and code alone can call in its name.
+        if !account.is_created_locally() || account.info.code_hash != KECCAK256_EMPTY {
+            return Ok(Construction::Ended);
+        }
+        let written = account.storage.values().any(|slot| !slot.present_value().is_zero());
+        Ok(if written { Construction::Written } else { Construction::Open })
+    }
+
+    fn visibility(&mut self, address: Address) -> Result<Visibility, ViewError> {
+        self.db_mut().account_visibility(address)
+    }
+
+    fn mark(&self, contract: Address) -> (U256, U256) {
+        (mark_slot(contract), mark_value(self.chain.height, self.chain.tx_index))
     }
 }

@@ -5,11 +5,12 @@
 use alloy_consensus::Header;
 use alloy_eips::eip2930::AccessList;
 use alloy_primitives::{Address, Bytes, TxKind, U256};
-use freehold_evm::{BlockContext, CALL_GAS_MAX, EvmError, Invalid, Outcome, TX_GAS_MAX, TxEnv, simulate};
+use freehold_evm::{BlockContext, CALL_GAS_MAX, EvmError, Invalid, Outcome, TX_GAS_MAX, TxEnv, ViewError, simulate};
 use thiserror::Error;
 
 use crate::{
     block::{Parent, block_context},
+    confidential::query_context,
     context::ChainContext,
     error::LedgerError,
     state::{StateTree, TreeView, read_account},
@@ -35,6 +36,8 @@ pub struct CallRequest {
     pub gas_price: Option<u128>,
     /// Access list.
     pub access_list: AccessList,
+    /// Fresh entropy of whoever runs the call: what a contract draws by chance in it hangs on this.
+    pub entropy: [u8; 32],
 }
 
 /// Why a call has no outcome.
@@ -47,6 +50,9 @@ pub enum CallError {
     /// It fails with any gas limit; the outcome says how.
     #[error("the call fails")]
     Fails(Box<Outcome>),
+    /// The call reads confidential storage, and this node is a follower.
+    #[error("this node holds no state keys: ask an executor for calls to confidential contracts")]
+    Follower,
     /// State could not be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -55,14 +61,16 @@ pub enum CallError {
 /// Runs a call over the newest state (`eth_call`). A revert is an outcome, not an error.
 ///
 /// # Errors
-/// [`CallError::Invalid`], [`CallError::Ledger`].
+/// [`CallError::Invalid`], [`CallError::Follower`], [`CallError::Ledger`].
 pub fn call(
     ctx: &ChainContext,
     parent: Parent<'_>,
     state: &dyn StateTree,
     request: &CallRequest,
 ) -> Result<Outcome, CallError> {
-    let view = TreeView { state, content: parent.content, hashes: parent.hashes };
+    let (keyring, sapphire) = query_context(ctx, parent, request.entropy, state)?;
+    let view = TreeView { state, content: parent.content, hashes: parent.hashes, keyring: keyring.as_ref() };
+    let block = BlockContext { sapphire, ..next_block(ctx, parent.header) };
     let gas_limit = request.gas.unwrap_or(CALL_GAS_MAX).min(CALL_GAS_MAX);
     let tx = TxEnv {
         tx_type: u8::from(!request.access_list.is_empty()),
@@ -78,8 +86,9 @@ pub fn call(
         nonce: read_account(state, &request.from).map_err(LedgerError::from)?.nonce,
         ..TxEnv::default()
     };
-    match simulate(next_block(ctx, parent.header), ctx.modules(), &view, tx) {
+    match simulate(block, ctx.modules(), &view, tx) {
         Ok(outcome) => Ok(outcome),
+        Err(EvmError::View(ViewError::KeysMissing)) => Err(CallError::Follower),
         Err(EvmError::Invalid(invalid)) => Err(CallError::Invalid(invalid)),
         Err(error) => Err(LedgerError::from(error).into()),
     }

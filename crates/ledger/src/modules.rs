@@ -12,6 +12,7 @@ mod log;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod visibility;
 
 use std::sync::Arc;
 
@@ -31,9 +32,10 @@ const CALL_WORD_GAS: u64 = 6;
 pub(crate) fn all(genesis: &Arc<Genesis>, genesis_hash: Digest) -> Vec<Arc<dyn Module>> {
     vec![
         Arc::new(apps::Apps::new(Arc::clone(genesis), genesis_hash)),
-        Arc::new(keys::Keys),
+        Arc::new(keys::Keys::new(genesis)),
         Arc::new(log::Log),
         Arc::new(collateral::Collateral::new(Arc::clone(genesis))),
+        Arc::new(visibility::VisibilityModule),
     ]
 }
 

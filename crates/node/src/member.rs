@@ -3,7 +3,7 @@
 
 use std::{
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     thread,
 };
@@ -12,6 +12,7 @@ use commonware_runtime::{Runner as _, tokio as engine_runtime};
 use freehold_consensus::{
     ConfigError, GenesisKeys, GossipReceiver, KeyError, KeySource as _, Reach, StartError, Timers, Validator,
 };
+use freehold_crypto::StateKeys;
 use freehold_primitives::{Canonical as _, Genesis};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -169,7 +170,7 @@ async fn run(
 async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result<Parts, MemberError> {
     let keys = read_keys(&config.folder)?;
     let material = GenesisKeys::new(&config.genesis, &keys.consensus)?.key_material(0)?;
-    let (shared, worker) = open(&config.folder, &config.genesis, config.clock.clone()).await?;
+    let (shared, worker) = open(&config, keys.state.clone()).await?;
     let (failed, failures) = mpsc::unbounded_channel();
     let executor = Executor::start(worker, failed).map_err(MemberError::Thread)?;
 
@@ -204,15 +205,18 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
 }
 
 /// Opens the stores and makes good what a crash left.
-async fn open(folder: &Path, genesis: &Genesis, clock: Clock) -> Result<(Arc<Shared>, Worker), MemberError> {
-    let (folder, genesis) = (folder.to_path_buf(), genesis.clone());
+async fn open(
+    config: &MemberConfig,
+    keys: Option<Arc<StateKeys>>,
+) -> Result<(Arc<Shared>, Worker), MemberError> {
+    let MemberConfig { folder, genesis, clock, .. } = config.clone();
     let opened = tokio::task::spawn_blocking(move || {
         let identity =
             StoreIdentity { chain_id: genesis.chain_id, genesis_hash: freehold_crypto::genesis_hash(&genesis) };
         let store = BlockStore::open(&folder.join("blocks.redb"), &identity).map_err(ExecutorError::from)?;
         let recovery = store.recover().map_err(ExecutorError::from)?;
         let mut tree = QmdbTree::open(&folder.join("state"), recovery.tree_operations).map_err(ExecutorError::from)?;
-        let machine = Machine::new(&genesis, store.clone()).map_err(ExecutorError::from)?;
+        let machine = Machine::new(&genesis, store.clone(), keys).map_err(ExecutorError::from)?;
         let (tip, waiting) = recover(&machine, &mut tree, &store)?;
         debug!(height = tip.height(), "stores are open");
         let chain = Chain::new(genesis, store.clone(), tree.reader(), machine.clone());

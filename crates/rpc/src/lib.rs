@@ -28,7 +28,7 @@ pub use local::{
 };
 pub use local_client::LocalClient;
 pub use node::{
-    BlockSummary, CollateralDocument, Finality, HEADERS_MAX, KeyShare, LeafProof, LogRecord, NodeStatus, Proof,
+    BlockSummary, CollateralDocument, Finality, HEADERS_MAX, KeyShare, LeafProof, LogRecord, NodeStatus, Proof, StateKeyReport,
     QuantityU64, StatusMoment, TransactionReceipt,
 };
 pub use node_client::{FeeQuote, NodeClient, NodeError};

@@ -9,6 +9,7 @@ use jsonrpsee::{
     core::RegisterMethodError,
     types::{ErrorObjectOwned, Params},
 };
+use rand::{rand_core::TryRng as _, rngs::SysRng};
 use serde_json::{Value, json};
 
 use super::{
@@ -83,8 +84,16 @@ fn read(params: &Params<'_>) -> Answer<(CallRequest, Option<BlockId>)> {
         gas: request.gas,
         gas_price: request.max_fee_per_gas.or(request.gas_price),
         access_list: request.access_list.unwrap_or_default(),
+        entropy: entropy()?,
     };
     Ok((request, id))
+}
+
+/// Fresh entropy of a call.
+fn entropy() -> Answer<[u8; 32]> {
+    let mut entropy = [0; 32];
+    SysRng.try_fill_bytes(&mut entropy).map_err(internal)?;
+    Ok(entropy)
 }
 
 fn run<T>(
@@ -96,10 +105,10 @@ fn run<T>(
     let chain = rpc.chain();
     let header = chain.store.header(height).map_err(internal)?.ok_or_else(|| internal("the header is missing"))?;
     let state = chain.state(height).map_err(internal)?;
-    let parent = Parent { header: &header, content: &chain.store, hashes: &chain.store };
-    work(chain.context(), parent, &state).map_err(|error| match error {
+    work(chain.context(), chain.parent(&header), &state).map_err(|error| match error {
         CallError::Fails(outcome) => failure(&outcome),
         CallError::Invalid(invalid) => no_call(&invalid),
+        follower @ CallError::Follower => refused(follower),
         other => internal(other),
     })
 }

@@ -3,7 +3,7 @@
 //! Codes: JSON-RPC 2.0 (−32700 to −32600), EIP-1474 (−32000 server error, −32001 not found, −32005 limit), and 3 for a
 //! revert with its data.
 
-use alloy_primitives::Bytes;
+use alloy_primitives::{Address, Bytes};
 use freehold_ledger::{Invalid, TransactionRefusal};
 use jsonrpsee::types::{ErrorObjectOwned, error::INVALID_PARAMS_CODE};
 use serde_json::json;
@@ -22,6 +22,12 @@ pub(crate) fn invalid_params(text: impl ToString) -> ErrorObjectOwned {
 /// The request is understood and refused.
 pub(crate) fn refused(text: impl ToString) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(SERVER_ERROR, text.to_string(), None::<()>)
+}
+
+/// The account's storage is confidential: it has no proofs that anyone could read.
+pub(crate) fn confidential(address: Address) -> ErrorObjectOwned {
+    let text = format!("the storage of {address} is confidential: its slots can be neither read nor proven");
+    ErrorObjectOwned::owned(SERVER_ERROR, text, Some(json!({ "reason": "confidential" })))
 }
 
 /// What was asked for is not here: not yet, or no longer.

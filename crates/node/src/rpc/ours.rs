@@ -5,12 +5,15 @@ use std::sync::Arc;
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::Address;
 use alloy_rlp::Encodable as _;
-use freehold_crypto::slots;
+use freehold_crypto::{StateKeyOrigin, slots};
+use freehold_ledger::Visibility;
 use freehold_primitives::{
     Account, Canonical as _, Digest, Height, KeyCeremony, TrustDomain,
     entries::{CollateralEntry, CollateralKind, EntryKind},
 };
-use freehold_rpc::{CollateralDocument, Finality, HexBytes, KeyShare, LeafProof, NodeStatus, Proof, StatusMoment};
+use freehold_rpc::{
+    CollateralDocument, Finality, HexBytes, KeyShare, LeafProof, NodeStatus, Proof, StateKeyReport, StatusMoment,
+};
 use jsonrpsee::{
     Extensions, RpcModule,
     core::RegisterMethodError,
@@ -19,7 +22,7 @@ use jsonrpsee::{
 use serde::Deserialize;
 
 use super::{
-    error::{internal, invalid_params, limit, not_found, refused},
+    error::{confidential, internal, invalid_params, limit, not_found, refused},
     params::{one, pair, three},
     server::{Rpc, method},
 };
@@ -79,10 +82,15 @@ fn proof(rpc: &Rpc, params: Params<'_>) -> Answer<Proof> {
     if wanted.len() > SLOTS_MAX {
         return Err(limit(format!("at most {SLOTS_MAX} slots a request")));
     }
+    let chain = rpc.chain();
+    let is_public = || chain.account_now(&address).map(|account| account.visibility == Visibility::Public);
+    if !wanted.is_empty() && !is_public().map_err(internal)? {
+        return Err(confidential(address));
+    }
     let account = Account(address.0.0);
     let mut keys = vec![slots::account_key(&account)];
     keys.extend(wanted.iter().map(|slot| slots::storage_key(&account, &slot.0.to_be_bytes())));
-    let found = rpc.chain().tree.prove_many(&keys).map_err(internal)?;
+    let found = chain.tree.prove_many(&keys).map_err(internal)?;
     let height = found.height.ok_or_else(|| not_found("nothing is executed yet"))?;
     if let Some(BlockNumberOrTag::Number(asked)) = tag
         && asked != height
@@ -143,6 +151,24 @@ fn status(rpc: &Rpc, _: Params<'_>) -> Answer<NodeStatus> {
             KeyCeremony::Distributed => "distributed".to_owned(),
         },
         pool: rpc.shared.pool().mempool.len() as u64,
+        state_keys: state_keys(rpc, rpc.newest())?,
+    })
+}
+
+fn state_keys(rpc: &Rpc, height: Height) -> Answer<StateKeyReport> {
+    let status = rpc.chain().state_key_status(height).map_err(internal)?.unwrap_or_default();
+    let done = || u16::from_be_bytes([status.cursor.0[0], status.cursor.0[1]]);
+    Ok(StateKeyReport {
+        origin: match rpc.chain().key_origin() {
+            None => "none",
+            Some(StateKeyOrigin::Development) => "development",
+            Some(StateKeyOrigin::Quorum) => "quorum",
+        }
+        .to_owned(),
+        generation: status.newest,
+        previous: status.previous,
+        // Tree keys are spread evenly, so the cursor's place says how much is done.
+        re_encrypted_percent: status.previous.map_or(100, |_| (u32::from(done()) * 100 / 0x1_0000) as u8),
     })
 }
 
