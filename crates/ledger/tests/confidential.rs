@@ -19,7 +19,7 @@ use freehold_primitives::{
 };
 use zeroize::Zeroizing;
 
-const SECRET: U256 = U256::from_limbs([0xfeed, 0xbeef, 0xcafe, 0xf00d]);
+const SECRET: U256 = U256::from_limbs([0xfeed_1234_5678_9abc, 0xbeef_1234, 0xcafe_1234, 0xf00d_cafe_1234_5678]);
 
 fn chain() -> Chain {
     Chain::new(genesis(Vec::new()))
