@@ -15,6 +15,7 @@ use crate::{
     outcome::{Changes, EvmError, Outcome},
     overlay::Overlay,
     provider::{BlockPlace, MachineContext, Provider},
+    sapphire::SapphireContext,
     view::StateView,
 };
 
@@ -24,7 +25,7 @@ pub const TX_GAS_MAX: u64 = 1 << 24;
 pub const CALL_GAS_MAX: u64 = 100_000_000;
 
 /// The block that transactions see.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct BlockContext {
     /// Chain id of EIP-155.
     pub chain_id: u64,
@@ -42,6 +43,8 @@ pub struct BlockContext {
     pub beneficiary: Address,
     /// What `PREVRANDAO` answers.
     pub prev_randao: B256,
+    /// What Sapphire's precompiles see.
+    pub sapphire: SapphireContext,
 }
 
 type Instructions<'a> = EthInstructions<EthInterpreter, MachineContext<'a>>;
@@ -114,7 +117,8 @@ pub fn simulate(
     mut tx: TxEnv,
 ) -> Result<Outcome, EvmError> {
     tx.gas_limit = tx.gas_limit.min(CALL_GAS_MAX);
-    let mut block = BlockContext { gas_limit: block.gas_limit.max(tx.gas_limit), ..block };
+    let gas_limit = block.gas_limit.max(tx.gas_limit);
+    let mut block = BlockContext { gas_limit, sapphire: block.sapphire.into_query(), ..block };
     if tx.gas_price == 0 {
         block.base_fee = 0;
     }

@@ -7,6 +7,7 @@ mod outcome;
 mod overlay;
 mod provider;
 mod recover;
+mod sapphire;
 mod view;
 
 pub use execute::{BlockContext, CALL_GAS_MAX, Evm, TX_GAS_MAX, simulate};
@@ -17,4 +18,5 @@ pub use module::{
 pub use outcome::{Changes, EvmError, Halt, Invalid, Outcome, Status};
 pub use recover::{recover_account, signed_authorizations};
 pub use revm::context::TxEnv;
+pub use sapphire::{BlockRandomness, CallDataKey, SapphireContext};
 pub use view::{AccountState, MemoryView, StateView, ViewError};

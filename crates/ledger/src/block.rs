@@ -14,7 +14,7 @@ use alloy_consensus::{
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_primitives::{Address, B256, Bloom, Bytes};
 use freehold_crypto::{body_digest, payload_digest, slots};
-use freehold_evm::{BlockContext, Changes, Evm, EvmError, Invalid, Outcome, Status};
+use freehold_evm::{BlockContext, Changes, Evm, EvmError, Invalid, Outcome, SapphireContext, Status};
 use freehold_primitives::{Canonical as _, Digest, G1Point, Height, Payload, PayloadBody};
 use thiserror::Error;
 
@@ -216,6 +216,7 @@ pub(crate) fn block_context(ctx: &ChainContext, header: &Header) -> BlockContext
         gas_limit: BLOCK_GAS_MAX,
         beneficiary: BENEFICIARY,
         prev_randao: header.mix_hash,
+        sapphire: SapphireContext::default(),
     }
 }
 

@@ -127,7 +127,7 @@ fn calls_without_sense_are_refused_and_never_panic() {
                     data: input,
                     ..TxEnv::default()
                 };
-                let outcome = simulate(block, ctx.modules(), &view, tx).unwrap();
+                let outcome = simulate(block.clone(), ctx.modules(), &view, tx).unwrap();
                 if let Some((refusal, _)) = ModuleRefusal::from_revert(&outcome.output) {
                     assert_ne!(refusal.code(), 0);
                 }
