@@ -2,19 +2,18 @@
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use revm::{
-    DatabaseCommit, ExecuteEvm, SystemCallEvm,
-    context::{BlockEnv, CfgEnv, Context, Evm as Machine, Journal, LocalContext, TxEnv},
+    DatabaseCommit,
+    context::{BlockEnv, CfgEnv, Context, Journal, LocalContext, TxEnv},
     context_interface::{ContextTr, JournalTr, block::BlobExcessGasAndPrice},
-    handler::{EthFrame, instructions::EthInstructions},
-    interpreter::interpreter::EthInterpreter,
     primitives::hardfork::SpecId,
 };
 
 use crate::{
+    machine::Machine,
     module::ModuleSet,
     outcome::{Changes, EvmError, Outcome},
     overlay::Overlay,
-    provider::{BlockPlace, MachineContext, Provider},
+    provider::BlockPlace,
     sapphire::SapphireContext,
     view::StateView,
 };
@@ -47,12 +46,9 @@ pub struct BlockContext {
     pub sapphire: SapphireContext,
 }
 
-type Instructions<'a> = EthInstructions<EthInterpreter, MachineContext<'a>>;
-type Inner<'a> = Machine<MachineContext<'a>, (), Instructions<'a>, Provider<'a>, EthFrame<EthInterpreter>>;
-
 /// Executes one block's transactions in their order, over the state of its parent.
 pub struct Evm<'a> {
-    machine: Inner<'a>,
+    machine: Machine<'a>,
 }
 
 impl<'a> Evm<'a> {
@@ -66,8 +62,10 @@ impl<'a> Evm<'a> {
     /// # Errors
     /// Any [`EvmError`]; after [`EvmError::Invalid`] state is as before and the machine goes on.
     pub fn transact(&mut self, tx: TxEnv, index: u32) -> Result<Outcome, EvmError> {
-        self.machine.ctx.chain.tx_index = index;
-        let result = self.machine.transact_one(tx);
+        let place = &mut self.machine.ctx_mut().chain;
+        place.tx_index = index;
+        place.draws = 0;
+        let result = self.machine.transact(tx);
         self.settle(result)
     }
 
@@ -76,13 +74,13 @@ impl<'a> Evm<'a> {
     /// # Errors
     /// [`EvmError::View`], [`EvmError::Environment`].
     pub fn system_call(&mut self, contract: Address, input: Bytes) -> Result<Outcome, EvmError> {
-        let result = self.machine.system_call_one(contract, input);
+        let result = self.machine.system_call(contract, input);
         self.settle(result)
     }
 
     /// What the block changed.
     pub fn finish(self) -> Changes {
-        self.machine.ctx.journaled_state.database.into_changes()
+        self.machine.into_context().journaled_state.database.into_changes()
     }
 
     fn settle<E>(&mut self, result: Result<revm::context::result::ExecutionResult, E>) -> Result<Outcome, EvmError>
@@ -90,7 +88,7 @@ impl<'a> Evm<'a> {
         E: Into<revm::context::result::EVMError<crate::ViewError>>,
     {
         let state = self.machine.finalize();
-        let database = self.machine.ctx.db_mut();
+        let database = self.machine.ctx_mut().db_mut();
         match result {
             Ok(result) => {
                 database.commit(state);
@@ -123,13 +121,14 @@ pub fn simulate(
         block.base_fee = 0;
     }
     let mut machine = machine(block, CALL_GAS_MAX, modules, view);
-    machine.ctx.cfg.disable_nonce_check = true;
-    machine.ctx.cfg.disable_eip3607 = true;
-    machine.ctx.cfg.tx_chain_id_check = false;
+    let cfg = &mut machine.ctx_mut().cfg;
+    cfg.disable_nonce_check = true;
+    cfg.disable_eip3607 = true;
+    cfg.tx_chain_id_check = false;
     Evm { machine }.transact(tx, 0)
 }
 
-fn machine<'a>(block: BlockContext, gas_max: u64, modules: &'a ModuleSet, view: &'a dyn StateView) -> Inner<'a> {
+fn machine<'a>(block: BlockContext, gas_max: u64, modules: &'a ModuleSet, view: &'a dyn StateView) -> Machine<'a> {
     let mut cfg = CfgEnv::new_with_spec(SpecId::OSAKA).with_chain_id(block.chain_id);
     cfg.tx_gas_limit_cap = Some(gas_max);
     let mut journal = Journal::new(Overlay::new(view, block.height));
@@ -154,10 +153,11 @@ fn machine<'a>(block: BlockContext, gas_max: u64, modules: &'a ModuleSet, view: 
             height: block.height,
             time_unix_s: block.time_unix_s,
             parent_time_unix_s: block.parent_time_unix_s,
-            tx_index: 0,
+            sapphire: block.sapphire,
+            ..BlockPlace::default()
         },
         local: LocalContext::default(),
         error: Ok(()),
     };
-    Machine::new(context, EthInstructions::new_mainnet_with_spec(SpecId::OSAKA), Provider::new(modules))
+    Machine::new(context, modules)
 }

@@ -8,9 +8,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_primitives::{Address, B256, Bytes, Log, LogData, U256};
 use freehold_primitives::{BlockMoment, Digest};
+use revm::context_interface::journaled_state::JournalCheckpoint;
 use thiserror::Error;
 
-use crate::view::ViewError;
+use crate::{sapphire::SubcallHandler, view::ViewError};
 
 /// Gas of keeping one byte of a document.
 pub const CONTENT_GAS_PER_BYTE: u64 = 16;
@@ -109,6 +110,10 @@ pub(crate) trait Journal {
     fn put(&mut self, digest: Digest, bytes: Vec<u8>);
     fn content(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ViewError>;
     fn moment(&mut self, height: u64) -> Result<Option<BlockMoment>, ViewError>;
+    /// Begins what can be undone by itself.
+    fn checkpoint(&mut self) -> JournalCheckpoint;
+    fn checkpoint_commit(&mut self);
+    fn checkpoint_revert(&mut self, checkpoint: JournalCheckpoint);
 }
 
 /// What a module may do during a call; every act is paid for in gas.
@@ -256,11 +261,12 @@ impl ModuleContext<'_> {
 #[error("two modules stand at {0}")]
 pub struct ModuleSetError(pub Address);
 
-/// The modules of a chain, by address.
+/// The modules of a chain, by address, and who answers subcalls for them.
 #[derive(Clone, Default)]
 pub struct ModuleSet {
     modules: BTreeMap<Address, Arc<dyn Module>>,
     addresses: Vec<Address>,
+    subcalls: Option<Arc<dyn SubcallHandler>>,
 }
 
 impl ModuleSet {
@@ -278,6 +284,16 @@ impl ModuleSet {
         }
         set.addresses = set.modules.keys().copied().collect();
         Ok(set)
+    }
+
+    /// The same set, with subcalls that the machine does not answer itself going to `handler`.
+    #[must_use]
+    pub fn with_subcalls(self, handler: Arc<dyn SubcallHandler>) -> Self {
+        Self { subcalls: Some(handler), ..self }
+    }
+
+    pub(crate) fn subcalls(&self) -> Option<&dyn SubcallHandler> {
+        self.subcalls.as_deref()
     }
 
     /// Their addresses, in order.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use alloy_primitives::Bytes;
 use alloy_sol_types::SolInterface;
-use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure};
+use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure, SubcallHandler};
 use freehold_primitives::{Digest, Genesis};
 
 pub use refusal::ModuleRefusal;
@@ -35,6 +35,11 @@ pub(crate) fn all(genesis: &Arc<Genesis>, genesis_hash: Digest) -> Vec<Arc<dyn M
         Arc::new(log::Log),
         Arc::new(collateral::Collateral::new(Arc::clone(genesis))),
     ]
+}
+
+/// Who answers the methods of `SUBCALL` that need a module's state.
+pub(crate) fn subcalls(genesis: &Arc<Genesis>, genesis_hash: Digest) -> Arc<dyn SubcallHandler> {
+    Arc::new(apps::Apps::new(Arc::clone(genesis), genesis_hash))
 }
 
 /// Whether a call may carry value.
