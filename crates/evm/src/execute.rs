@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use revm::{
-    DatabaseCommit,
+    DatabaseCommit, ExecuteEvm, SystemCallEvm,
     context::{BlockEnv, CfgEnv, Context, Journal, LocalContext, TxEnv},
     context_interface::{ContextTr, JournalTr, block::BlobExcessGasAndPrice},
     primitives::hardfork::SpecId,
@@ -62,10 +62,9 @@ impl<'a> Evm<'a> {
     /// # Errors
     /// Any [`EvmError`]; after [`EvmError::Invalid`] state is as before and the machine goes on.
     pub fn transact(&mut self, tx: TxEnv, index: u32) -> Result<Outcome, EvmError> {
-        let place = &mut self.machine.ctx_mut().chain;
-        place.tx_index = index;
-        place.draws = 0;
-        let result = self.machine.transact(tx);
+        self.machine.ctx.chain.tx_index = index;
+        self.machine.ctx.chain.draws = 0;
+        let result = self.machine.transact_one(tx);
         self.settle(result)
     }
 
@@ -74,7 +73,7 @@ impl<'a> Evm<'a> {
     /// # Errors
     /// [`EvmError::View`], [`EvmError::Environment`].
     pub fn system_call(&mut self, contract: Address, input: Bytes) -> Result<Outcome, EvmError> {
-        let result = self.machine.system_call(contract, input);
+        let result = self.machine.system_call_one(contract, input);
         self.settle(result)
     }
 
@@ -88,7 +87,7 @@ impl<'a> Evm<'a> {
         E: Into<revm::context::result::EVMError<crate::ViewError>>,
     {
         let state = self.machine.finalize();
-        let database = self.machine.ctx_mut().db_mut();
+        let database = self.machine.ctx.db_mut();
         match result {
             Ok(result) => {
                 database.commit(state);
@@ -121,10 +120,9 @@ pub fn simulate(
         block.base_fee = 0;
     }
     let mut machine = machine(block, CALL_GAS_MAX, modules, view);
-    let cfg = &mut machine.ctx_mut().cfg;
-    cfg.disable_nonce_check = true;
-    cfg.disable_eip3607 = true;
-    cfg.tx_chain_id_check = false;
+    machine.ctx.cfg.disable_nonce_check = true;
+    machine.ctx.cfg.disable_eip3607 = true;
+    machine.ctx.cfg.tx_chain_id_check = false;
     Evm { machine }.transact(tx, 0)
 }
 

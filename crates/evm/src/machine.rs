@@ -3,9 +3,9 @@
 //! A precompile sees only the gas that was sent along with its call. What the whole transaction has used, which Sapphire's
 //! `GAS_USED` tells, needs what every caller on the way kept for itself.
 
-use alloy_primitives::{Address, Bytes};
+use std::ops::{Deref, DerefMut};
+
 use revm::{
-    ExecuteEvm, SystemCallEvm,
     context::{Evm, FrameStack, TxEnv},
     context_interface::result::{EVMError, ExecutionResult},
     handler::{
@@ -15,7 +15,6 @@ use revm::{
     },
     interpreter::interpreter::EthInterpreter,
     primitives::hardfork::SpecId,
-    state::EvmState,
 };
 
 use crate::{
@@ -28,6 +27,7 @@ type Frame = EthFrame<EthInterpreter>;
 type Instructions<'a> = EthInstructions<EthInterpreter, MachineContext<'a>>;
 type Inner<'a> = Evm<MachineContext<'a>, (), Instructions<'a>, Provider<'a>, Frame>;
 
+/// Whoever runs it by a handler gives it this whole type, not what it dereferences to: only so is the gas noted.
 pub(crate) struct Machine<'a>(Inner<'a>);
 
 impl<'a> Machine<'a> {
@@ -36,29 +36,28 @@ impl<'a> Machine<'a> {
         Self(Inner::new(context, instructions, Provider::new(modules)))
     }
 
-    pub(crate) fn transact(&mut self, tx: TxEnv) -> Result<ExecutionResult, EVMError<ViewError>> {
-        self.0.ctx.tx = tx;
+    /// Executes a transaction; what it changed stays in the journal.
+    pub(crate) fn transact_one(&mut self, tx: TxEnv) -> Result<ExecutionResult, EVMError<ViewError>> {
+        self.ctx.tx = tx;
         MainnetHandler::<Self, EVMError<ViewError>, Frame>::default().run(self)
-    }
-
-    pub(crate) fn system_call(
-        &mut self,
-        contract: Address,
-        input: Bytes,
-    ) -> Result<ExecutionResult, EVMError<ViewError>> {
-        self.0.system_call_one(contract, input)
-    }
-
-    pub(crate) fn finalize(&mut self) -> EvmState {
-        self.0.finalize()
-    }
-
-    pub(crate) const fn ctx_mut(&mut self) -> &mut MachineContext<'a> {
-        &mut self.0.ctx
     }
 
     pub(crate) fn into_context(self) -> MachineContext<'a> {
         self.0.ctx
+    }
+}
+
+impl<'a> Deref for Machine<'a> {
+    type Target = Inner<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Machine<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
     }
 }
 

@@ -294,7 +294,6 @@ fn modules() -> ModuleSet {
 fn subcaller() -> MemoryView {
     let mut view = view(&[(CONTRACT, forward(CALL, SUBCALL))]);
     view.fund(CONTRACT, U256::from(1_000));
-    view.deploy(CONTRACT, forward(CALL, SUBCALL));
     view
 }
 
