@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod execute;
+mod machine;
 mod module;
 mod outcome;
 mod overlay;
@@ -18,5 +19,7 @@ pub use module::{
 pub use outcome::{Changes, EvmError, Halt, Invalid, Outcome, Status};
 pub use recover::{recover_account, signed_authorizations};
 pub use revm::context::TxEnv;
-pub use sapphire::{BlockRandomness, CallDataKey, SapphireContext};
+pub use sapphire::{
+    BlockRandomness, CallDataKey, SapphireContext, Subcall, SubcallFailure, SubcallHandler, SubcallRefusal,
+};
 pub use view::{AccountState, MemoryView, StateView, ViewError, Visibility};

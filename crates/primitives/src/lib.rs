@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod cbor;
 #[macro_use]
 mod codec;
 mod ids;
@@ -13,6 +14,7 @@ mod registration;
 /// What the system modules write and verifiers read.
 pub mod entries;
 
+pub use cbor::{CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, CborError, CborMap, CborValue};
 pub use codec::{Blob, Canonical, CodecError, LENGTH_MAX, Reader, VERSION, write_length};
 pub use ids::{
     Account, AppId, Digest, Ed25519Key, G1Point, Generation, Height, IdError, NetworkKey, Register, Term, UnixSeconds,

@@ -3,6 +3,7 @@
 mod instances;
 mod owner;
 mod register;
+mod rofl;
 mod views;
 
 use std::sync::Arc;
