@@ -2,6 +2,7 @@
 
 mod app_id;
 mod bls;
+mod call_data;
 mod certificate;
 mod ehbp;
 mod hash;
@@ -21,6 +22,10 @@ mod threshold;
 pub mod slots;
 
 pub use app_id::{app_id_from_creator_nonce, app_id_from_creator_round_index, app_id_from_name, oasis_address};
+pub use call_data::{
+    CallData, CallDataRefusal, CallFailure, CallResult, FailureForm, Leash, OpenedCall, QueryCall, QueryProof,
+    ResultError, ResultOpener, ResultSealer, SealedCall, SignedQuery, seal_call, wrap_call,
+};
 pub use certificate::{CertificateError, CertificateVerifier, chain_namespace, verify_certificate, verify_seed};
 pub use ehbp::{
     EHBP_KEYS_TYPE, EhbpError, ExportedSecret, FRAME_BYTES_MAX, FrameReader, HpkeSecret, KEY_CONFIG_BYTES,

@@ -10,6 +10,7 @@ use revm::{
 };
 
 use crate::{
+    handler::MachineTx,
     machine::Machine,
     module::ModuleSet,
     outcome::{Changes, EvmError, Outcome},
@@ -62,11 +63,11 @@ impl<'a> Evm<'a> {
     ///
     /// # Errors
     /// Any [`EvmError`]; after [`EvmError::Invalid`] state is as before and the machine goes on.
-    pub fn transact(&mut self, tx: TxEnv, index: u32) -> Result<Outcome, EvmError> {
+    pub fn transact(&mut self, tx: impl Into<MachineTx>, index: u32) -> Result<Outcome, EvmError> {
         self.machine.ctx.chain.tx_index = index;
         self.machine.ctx.db_mut().tx_index = index;
         self.machine.ctx.chain.draws = 0;
-        let result = self.machine.transact_one(tx);
+        let result = self.machine.transact_one(tx.into());
         self.settle(result)
     }
 
@@ -114,7 +115,7 @@ impl<'a> Evm<'a> {
 }
 
 /// Executes a call over the state of the newest block, of which nothing stays: nonces, chain ids and the caller's code
-/// are not checked, gas reaches to [`CALL_GAS_MAX`]. Where `tx.gas_price` is 0 the base fee is 0 too.
+/// are not checked, gas reaches to [`CALL_GAS_MAX`]. Where the price of gas is 0 the base fee is 0 too.
 ///
 /// # Errors
 /// Any [`EvmError`].
@@ -122,12 +123,13 @@ pub fn simulate(
     block: BlockContext,
     modules: &ModuleSet,
     view: &dyn StateView,
-    mut tx: TxEnv,
+    tx: impl Into<MachineTx>,
 ) -> Result<Outcome, EvmError> {
-    tx.gas_limit = tx.gas_limit.min(CALL_GAS_MAX);
-    let gas_limit = block.gas_limit.max(tx.gas_limit);
+    let mut tx = tx.into();
+    tx.env.gas_limit = tx.env.gas_limit.min(CALL_GAS_MAX);
+    let gas_limit = block.gas_limit.max(tx.env.gas_limit);
     let mut block = BlockContext { gas_limit, sapphire: block.sapphire.into_query(), ..block };
-    if tx.gas_price == 0 {
+    if tx.env.gas_price == 0 {
         block.base_fee = 0;
     }
     let mut machine = machine(block, CALL_GAS_MAX, modules, view);

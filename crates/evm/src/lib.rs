@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod execute;
+mod handler;
 mod machine;
 mod module;
 mod outcome;
@@ -12,6 +13,7 @@ mod sapphire;
 mod view;
 
 pub use execute::{BlockContext, CALL_GAS_MAX, Evm, TX_GAS_MAX, simulate};
+pub use handler::{FirstInput, MachineTx};
 pub use module::{
     CONTENT_GAS_PER_BYTE, Construction, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet,
     ModuleSetError,

@@ -6,10 +6,10 @@
 use std::ops::{Deref, DerefMut};
 
 use revm::{
-    context::{Evm, FrameStack, TxEnv},
+    context::{Evm, FrameStack},
     context_interface::result::{EVMError, ExecutionResult},
     handler::{
-        EthFrame, EvmTr, FrameInitOrResult, FrameTr, Handler as _, MainnetHandler,
+        EthFrame, EvmTr, FrameInitOrResult, FrameTr, Handler as _,
         evm::{ContextDbError, FrameInitResult},
         instructions::EthInstructions,
     },
@@ -18,12 +18,13 @@ use revm::{
 };
 
 use crate::{
+    handler::{MachineTx, OpeningHandler},
     module::ModuleSet,
     provider::{MachineContext, Provider},
     view::ViewError,
 };
 
-type Frame = EthFrame<EthInterpreter>;
+pub(crate) type Frame = EthFrame<EthInterpreter>;
 type Instructions<'a> = EthInstructions<EthInterpreter, MachineContext<'a>>;
 type Inner<'a> = Evm<MachineContext<'a>, (), Instructions<'a>, Provider<'a>, Frame>;
 
@@ -37,9 +38,10 @@ impl<'a> Machine<'a> {
     }
 
     /// Executes a transaction; what it changed stays in the journal.
-    pub(crate) fn transact_one(&mut self, tx: TxEnv) -> Result<ExecutionResult, EVMError<ViewError>> {
-        self.ctx.tx = tx;
-        MainnetHandler::<Self, EVMError<ViewError>, Frame>::default().run(self)
+    pub(crate) fn transact_one(&mut self, tx: MachineTx) -> Result<ExecutionResult, EVMError<ViewError>> {
+        let MachineTx { env, input, opening_gas } = tx;
+        self.ctx.tx = env;
+        OpeningHandler::new(input, opening_gas).run(self)
     }
 
     pub(crate) fn into_context(self) -> MachineContext<'a> {

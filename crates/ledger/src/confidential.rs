@@ -17,7 +17,7 @@ use freehold_primitives::{
     entries::{CallDataKeyEntry, EntryKind, StateKeyEntry, StateKeyStatus},
 };
 
-pub(crate) use turn::{Turn, query_context, turn};
+pub(crate) use turn::{Turn, epoch_of, query_context, turn};
 
 use crate::{
     context::ChainContext,
@@ -54,7 +54,7 @@ impl Keyring {
     }
 
     /// The newest state root key.
-    fn root(&self) -> &StateRootKey {
+    pub(crate) fn root(&self) -> &StateRootKey {
         self.newest.root()
     }
 

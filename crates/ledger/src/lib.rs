@@ -3,12 +3,14 @@
 
 mod block;
 mod call;
+mod call_data;
 mod confidential;
 mod context;
 mod error;
 mod fee;
 mod genesis;
 mod modules;
+mod query;
 mod read;
 mod state;
 mod transaction;
@@ -18,6 +20,7 @@ pub use block::{
     Skipped, check_payload, check_payload_with, execute_payload, prepare_payload,
 };
 pub use call::{CallError, CallRequest, call, estimate_gas};
+pub use call_data::OPENING_GAS;
 pub use confidential::call_data_secret;
 pub use context::{BASE_FEE_MIN, BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT};
 pub use error::{LedgerError, StateError};

@@ -51,7 +51,7 @@ impl Entries {
 }
 
 /// Epoch of a header time.
-fn epoch(ctx: &ChainContext, time_unix_s: u64) -> u64 {
+pub(crate) fn epoch_of(ctx: &ChainContext, time_unix_s: u64) -> u64 {
     time_unix_s / ctx.genesis().epoch_s.max(1)
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn turn(
     if before != Some(after) {
         entries.push(EntryKind::StateKeyStatus, &slots::STATE_KEY_STATUS_ID, &after);
     }
-    let epoch = epoch(ctx, header.timestamp);
+    let epoch = epoch_of(ctx, header.timestamp);
     let id = slots::call_data_key_id(epoch);
     let known: Option<CallDataKeyEntry> = read_entry(EntryKind::CallDataKey, &id, state, parent.content)?;
     let call_data = known.unwrap_or_else(|| CallDataKeyEntry {
@@ -156,7 +156,7 @@ pub(crate) fn query_context(
     entropy: [u8; 32],
     state: &dyn StateTree,
 ) -> Result<(Option<Keyring>, SapphireContext), LedgerError> {
-    let epoch = epoch(ctx, parent.header.timestamp);
+    let epoch = epoch_of(ctx, parent.header.timestamp);
     let id = slots::call_data_key_id(epoch);
     let entry: Option<CallDataKeyEntry> = read_entry(EntryKind::CallDataKey, &id, state, parent.content)?;
     let mut sapphire = SapphireContext { epoch, query_entropy: entropy, ..SapphireContext::default() };
