@@ -12,9 +12,9 @@ mod keys;
 mod merkle;
 mod mrae;
 mod receipt;
+mod signatures;
 mod state_cipher;
 mod state_keys;
-mod signatures;
 mod state_proof;
 mod threshold;
 
@@ -44,17 +44,15 @@ pub use merkle::{
     MERKLE_PATH_MAX, MerkleError, MerkleTree, TreeHead, empty_root, leaf_hash, root_from_path, verify_consistency,
     verify_inclusion,
 };
-pub use mrae::{
-    DEOXYS_NONCE_BYTES, DEOXYS_TAG_BYTES, Deoxys, DeoxysError, deoxys_shared_key, x25519_public,
-};
+pub use mrae::{DEOXYS_NONCE_BYTES, DEOXYS_TAG_BYTES, Deoxys, DeoxysError, deoxys_shared_key, x25519_public};
 pub use receipt::{
     ReceiptError, parse_receipt, receipt_leaf, receipt_text, sign_receipt, signing_input, verify_receipt,
 };
-pub use state_cipher::{ContractCipher, SEALED_SLOT_BYTES, SealError, StateCipher, sealed_generation};
-pub use state_keys::{CallDataSecret, StateKeyOrigin, StateKeys, StateRootKey};
 pub use signatures::{
     KeyPairBytes, SignatureAlgorithm, SignatureError, SignedMessage, key_pair_from_seed, sign_message, verify_message,
 };
+pub use state_cipher::{ContractCipher, SEALED_SLOT_BYTES, SealError, StateCipher, sealed_generation};
+pub use state_keys::{CallDataSecret, StateKeyOrigin, StateKeys, StateRootKey};
 pub use state_proof::{
     STATE_PROOF_BYTES_MAX, STATE_PROOF_DIGESTS_MAX, STATE_VALUE_BYTES_MAX, StateClaim, StateProof, StateProofError,
     verify_state,

@@ -119,9 +119,8 @@ impl<'a> QueryView<'a> {
 /// Whether code at this address keeps its storage confidential.
 pub(crate) fn is_confidential_contract(view: &dyn StateView, address: &Address) -> Result<bool, ViewError> {
     let account = view.account(address)?;
-    Ok(account.is_some_and(|account| {
-        account.visibility == Visibility::Confidential && account.code_hash != KECCAK256_EMPTY
-    }))
+    Ok(account
+        .is_some_and(|account| account.visibility == Visibility::Confidential && account.code_hash != KECCAK256_EMPTY))
 }
 
 impl StateView for QueryView<'_> {
