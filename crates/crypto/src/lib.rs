@@ -37,9 +37,7 @@ pub use merkle::{
     MERKLE_PATH_MAX, MerkleError, MerkleTree, TreeHead, empty_root, leaf_hash, root_from_path, verify_consistency,
     verify_inclusion,
 };
-pub use mrae::{
-    DEOXYS_NONCE_BYTES, DEOXYS_TAG_BYTES, Deoxys, DeoxysError, deoxys_shared_key, x25519_public,
-};
+pub use mrae::{DEOXYS_NONCE_BYTES, DEOXYS_TAG_BYTES, Deoxys, DeoxysError, deoxys_shared_key, x25519_public};
 pub use receipt::{
     ReceiptError, parse_receipt, receipt_leaf, receipt_text, sign_receipt, signing_input, verify_receipt,
 };

@@ -15,8 +15,8 @@ use crate::{
     module::{Journal, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet, SlotWrite},
     overlay::Overlay,
     sapphire::{
-        Failure, GasMeter, Refusal, SapphireContext, SapphirePrecompile, SubcallError, SubcallPlace, Surroundings,
-        run, run_subcall,
+        Failure, GasMeter, Refusal, SapphireContext, SapphirePrecompile, SubcallError, SubcallPlace, Surroundings, run,
+        run_subcall,
     },
     view::ViewError,
 };
@@ -124,11 +124,7 @@ impl<'a> Provider<'a> {
 }
 
 /// A call to any other precompile of Sapphire's.
-fn sapphire(
-    precompile: SapphirePrecompile,
-    ctx: &mut MachineContext<'_>,
-    inputs: &CallInputs,
-) -> InterpreterResult {
+fn sapphire(precompile: SapphirePrecompile, ctx: &mut MachineContext<'_>, inputs: &CallInputs) -> InterpreterResult {
     let input = inputs.input.bytes(ctx);
     let mut meter = GasMeter::new(inputs.gas_limit);
     let place = &mut ctx.chain;

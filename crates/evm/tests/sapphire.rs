@@ -171,7 +171,9 @@ fn who_calls_directly_hears_why() {
     assert_eq!(text, "input is malformed");
     let without = BlockContext { sapphire: SapphireContext::default(), ..block() };
     let outcome = simulate(without, &ModuleSet::default(), &view, tx(0, RANDOM_BYTES, draw(32))).unwrap();
-    assert!(matches!(outcome.status, Status::Halt(Halt::PrecompileErrorWithContext(text)) if text.contains("state keys")));
+    assert!(
+        matches!(outcome.status, Status::Halt(Halt::PrecompileErrorWithContext(text)) if text.contains("state keys"))
+    );
 }
 
 #[test]
@@ -344,7 +346,7 @@ fn transfer_body(to: &[u8], amount: u128, denomination: &[u8]) -> Vec<u8> {
 fn transfers_move_the_contracts_balance() {
     let (view, modules) = (subcaller(), modules());
     let to = Address::repeat_byte(0xbb);
-    let wire = [&[0], to.as_slice()].concat();
+    let wire = [&[0][..], to.as_slice()].concat();
     // As `Subcall.sol` packs it.
     let body = [&hex!("a262746f55")[..], &wire, &hex!("66616d6f756e748250"), &400_u128.to_be_bytes(), &[0x40]].concat();
     assert_eq!(body, transfer_body(&wire, 400, b""));
@@ -361,7 +363,7 @@ fn transfers_move_the_contracts_balance() {
     let refusals = [
         (transfer_body(&wire, 1, b"ROSE"), (2, "accounts")),
         (transfer_body(&wire[1..], 1, b""), (10, "core")),
-        (transfer_body(&[&[1], to.as_slice()].concat(), 1, b""), (10, "core")),
+        (transfer_body(&[&[1][..], to.as_slice()].concat(), 1, b""), (10, "core")),
         (vec![0xf6], (10, "core")),
         (vec![0xa0], (10, "core")),
         (CborValue::map([("to", CborValue::Bytes(&wire))]).to_vec(), (10, "core")),
@@ -399,12 +401,9 @@ fn consensus_says_that_there_is_none() {
     let receipt = [&hex!("a2 62 6964 1b")[..], &(1_u64 << 32).to_be_bytes(), &hex!("64 6b696e64 01")].concat();
     let bad_kind = [&receipt[..receipt.len() - 1], &[0x04]].concat();
     let pair = CborValue::map([("from", address.clone()), ("to", address.clone())]).to_vec();
-    let price = CborValue::map([
-        ("address", address),
-        ("pool", CborValue::Unsigned(1)),
-        ("shares", CborValue::Bytes(&[1])),
-    ])
-    .to_vec();
+    let price =
+        CborValue::map([("address", address), ("pool", CborValue::Unsigned(1)), ("shares", CborValue::Bytes(&[1]))])
+            .to_vec();
     let root = CborValue::map([
         ("runtime_id", CborValue::Bytes(&[0; 32])),
         ("round", CborValue::Unsigned(1)),
@@ -468,7 +467,7 @@ fn subcalls_are_plain_calls_without_value() {
 #[test]
 fn handlers_see_the_calling_contract_and_spend_its_gas() {
     let (view, modules) = (subcaller(), modules());
-    let caller = [&[0x54], CONTRACT.as_slice()].concat();
+    let caller = [&[0x54][..], CONTRACT.as_slice()].concat();
     assert_eq!(method(&view, &modules, "test.Caller", &[0xf6]), (0, caller));
     assert_eq!(method(&view, &modules, "test.TransferThenRefuse", &[0xf6]), (9, b"test".to_vec()));
     let spend = |gas: u64| {

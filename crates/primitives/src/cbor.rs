@@ -145,9 +145,7 @@ impl<'a> CborValue<'a> {
     /// [`CborError::Type`].
     pub fn amount(&self) -> Result<u128, CborError> {
         match self.bytes()? {
-            bytes if bytes.len() <= 16 => {
-                Ok(bytes.iter().fold(0, |value, byte| (value << 8) | u128::from(*byte)))
-            }
+            bytes if bytes.len() <= 16 => Ok(bytes.iter().fold(0, |value, byte| (value << 8) | u128::from(*byte))),
             _ => Err(CborError::Type),
         }
     }
