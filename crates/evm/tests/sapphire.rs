@@ -368,8 +368,8 @@ fn static_calls_change_nothing() {
     assert_eq!(decode(&run_tx(&view, &modules, tx(0, OUTER, input)).output), (25, b"core".to_vec()));
 }
 
-/// Code that calls `target` with its own call data and exactly this much gas, and gives back what came; whether the call
-/// succeeded stands in front of it.
+/// Code that calls `target` with its own call data and exactly this much gas, and gives back what came; whether the
+/// call succeeded stands in front of it.
 fn forward_gas(kind: u8, target: Address, gas: u32) -> Bytes {
     let value: &[u8] = if kind == CALL { &[0x5f] } else { &[] };
     let mut code = hex!("365f5f37 5f5f365f").to_vec();
