@@ -37,7 +37,9 @@ impl Deoxys {
     /// Seals a message: ciphertext, then the tag of 16 bytes.
     pub fn seal(&self, nonce: &[u8; DEOXYS_NONCE_BYTES], message: &[u8], associated: &[u8]) -> Vec<u8> {
         let payload = Payload { msg: message, aad: associated };
-        self.0.encrypt(nonce.into(), payload).expect("a message in memory is far below the cipher's limit of 2^60 blocks")
+        self.0
+            .encrypt(nonce.into(), payload)
+            .expect("a message in memory is far below the cipher's limit of 2^60 blocks")
     }
 
     /// Opens a sealed message.

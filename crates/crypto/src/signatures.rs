@@ -147,9 +147,7 @@ pub fn verify_message(
         A::Ed25519Oasis => ed25519::verify(public, sha512_256(&[context, message]).as_bytes(), signature),
         A::Ed25519Pure => ed25519::verify(public, message, signature),
         A::Ed25519PrehashedSha512 => ed25519::verify_prehashed(public, context, signature),
-        A::Secp256k1Oasis => {
-            ecdsa::secp256k1::verify(public, sha512_256(&[context, message]).as_bytes(), signature)
-        }
+        A::Secp256k1Oasis => ecdsa::secp256k1::verify(public, sha512_256(&[context, message]).as_bytes(), signature),
         A::Secp256k1PrehashedKeccak256 | A::Secp256k1PrehashedSha256 => {
             ecdsa::secp256k1::verify(public, context, signature)
         }

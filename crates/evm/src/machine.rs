@@ -1,7 +1,7 @@
 //! revm's machine with our context and precompiles, and one thing more: it notes the gas that callers keep.
 //!
-//! A precompile sees only the gas that was sent along with its call. What the whole transaction has used, which Sapphire's
-//! `GAS_USED` tells, needs what every caller on the way kept for itself.
+//! A precompile sees only the gas that was sent along with its call. What the whole transaction has used (Sapphire's
+//! `GAS_USED`) needs what every caller on the way kept for itself.
 
 use std::ops::{Deref, DerefMut};
 

@@ -17,8 +17,8 @@ use crate::{
     },
     overlay::{Overlay, mark_slot, mark_value},
     sapphire::{
-        Failure, GasMeter, Refusal, SapphireContext, SapphirePrecompile, SubcallError, SubcallPlace, Surroundings,
-        run, run_subcall,
+        Failure, GasMeter, Refusal, SapphireContext, SapphirePrecompile, SubcallError, SubcallPlace, Surroundings, run,
+        run_subcall,
     },
     view::{ViewError, Visibility},
 };
@@ -126,11 +126,7 @@ impl<'a> Provider<'a> {
 }
 
 /// A call to any other precompile of Sapphire's.
-fn sapphire(
-    precompile: SapphirePrecompile,
-    ctx: &mut MachineContext<'_>,
-    inputs: &CallInputs,
-) -> InterpreterResult {
+fn sapphire(precompile: SapphirePrecompile, ctx: &mut MachineContext<'_>, inputs: &CallInputs) -> InterpreterResult {
     let input = inputs.input.bytes(ctx);
     let mut meter = GasMeter::new(inputs.gas_limit);
     let place = &mut ctx.chain;

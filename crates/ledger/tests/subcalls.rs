@@ -36,7 +36,7 @@ fn forward(kind: u8, target: Address) -> Vec<u8> {
 }
 
 fn deploy(registry: &mut Registry, code: &[u8]) -> Address {
-    let init = [&[0x60, code.len() as u8], &hex!("80 60 09 5f 39 5f f3")[..], code].concat();
+    let init = [&[0x60, code.len() as u8][..], &hex!("80 60 09 5f 39 5f f3"), code].concat();
     let sender = key(9);
     let fields = Fields { data: init.into(), nonce: registry.chain.nonce(&sender), ..Fields::default() };
     let transaction = registry.chain.sign_with(&sender, fields);

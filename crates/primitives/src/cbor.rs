@@ -1,8 +1,8 @@
 //! Canonical CBOR, as Sapphire's clients and `SUBCALL` speak it (`spec/sapphire.md` §1; RFC 7049 §3.9).
 //!
-//! Read strictly: shortest lengths and integers, map keys in order (shorter first, then by bytes) and once each, nothing
-//! of indefinite length, nothing left over; depth and number of items are bounded. Only what those formats use is
-//! here: no floats, tags, negative numbers or `undefined`, and map keys are texts. It is no codec of our own formats.
+//! Read strictly: shortest lengths and integers, map keys in order (shorter first, then by bytes) and once each,
+//! nothing of indefinite length, nothing left over; depth and number of items are bounded. Only what those formats use
+//! is here: no floats, tags, negative numbers or `undefined`, and map keys are texts. It is no codec of our own formats.
 //! Invariant: `CborValue::read(b) == Ok(v)` implies `v.to_vec() == b`.
 
 use thiserror::Error;
@@ -145,9 +145,7 @@ impl<'a> CborValue<'a> {
     /// [`CborError::Type`].
     pub fn amount(&self) -> Result<u128, CborError> {
         match self.bytes()? {
-            bytes if bytes.len() <= 16 => {
-                Ok(bytes.iter().fold(0, |value, byte| (value << 8) | u128::from(*byte)))
-            }
+            bytes if bytes.len() <= 16 => Ok(bytes.iter().fold(0, |value, byte| (value << 8) | u128::from(*byte))),
             _ => Err(CborError::Type),
         }
     }

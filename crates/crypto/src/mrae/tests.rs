@@ -31,10 +31,8 @@ fn shared_key_of_sapphires_clients() {
 fn known_answers() {
     let key = Deoxys::new(&bytes("7b3af9b87736f5b47332f1b06f2eedac6b2ae9a86726e5a46322e1a05f1edd9c"));
     let nonce = bytes("7b30e59a4f04b96e23d88d42f7ac61");
-    let answers: [(&[u8], &[u8], &str); 2] = [
-        (&[], &[], "9f1b3c417b5e0787ec5a4c7b5e254499"),
-        (&[0x7b], &[0x7b], "da11fa90c3ee591ed43ec49ff54abe760e"),
-    ];
+    let answers: [(&[u8], &[u8], &str); 2] =
+        [(&[], &[], "9f1b3c417b5e0787ec5a4c7b5e254499"), (&[0x7b], &[0x7b], "da11fa90c3ee591ed43ec49ff54abe760e")];
     for (message, associated, sealed) in answers {
         assert_eq!(hex::encode(key.seal(&nonce, message, associated)), sealed);
         assert_eq!(key.open(&nonce, &hex::decode(sealed).unwrap(), associated).unwrap(), message);

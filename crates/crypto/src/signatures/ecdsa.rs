@@ -10,8 +10,8 @@ macro_rules! curve {
                 Signature, SigningKey, VerifyingKey,
                 signature::hazmat::{PrehashSigner as _, PrehashVerifier as _},
             };
-            use $point as Point;
             use zeroize::Zeroizing;
+            use $point as Point;
 
             use super::{KeyPairBytes, SignatureError};
 

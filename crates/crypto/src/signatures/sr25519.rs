@@ -35,7 +35,6 @@ pub(super) fn sign(secret: &[u8], context: &[u8], message: &[u8]) -> Result<Vec<
 pub(super) fn verify(public: &[u8], signed: &SignedMessage<'_>) -> Result<bool, SignatureError> {
     let key = PublicKey::from_bytes(public).map_err(|_| SignatureError::Public)?;
     let signature = Signature::from_bytes(signed.signature);
-    Ok(signature.is_ok_and(|signature| {
-        key.verify(signing_context(signed.context).bytes(signed.message), &signature).is_ok()
-    }))
+    Ok(signature
+        .is_ok_and(|signature| key.verify(signing_context(signed.context).bytes(signed.message), &signature).is_ok()))
 }

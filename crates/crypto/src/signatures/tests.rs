@@ -63,7 +63,8 @@ proptest! {
 
     #[test]
     fn noise_is_no_signature(
-        public in proptest::collection::vec(any::<u8>(), 0..100), noise in proptest::collection::vec(any::<u8>(), 0..120),
+        public in proptest::collection::vec(any::<u8>(), 0..100),
+        noise in proptest::collection::vec(any::<u8>(), 0..120),
     ) {
         for algorithm in SignatureAlgorithm::ALL {
             let signed = SignedMessage { context: &noise, message: &noise, signature: &noise };

@@ -52,11 +52,8 @@ pub(super) fn verify(input: &[u8], meter: &mut GasMeter) -> Result<Vec<u8>, Fail
         Curve::Secp384r1 => 37_920,
     };
     meter.charge_linear(base, word_gas(algorithm), input.len())?;
-    let signed = SignedMessage {
-        context: arguments.bytes(2)?,
-        message: arguments.bytes(3)?,
-        signature: arguments.bytes(4)?,
-    };
+    let signed =
+        SignedMessage { context: arguments.bytes(2)?, message: arguments.bytes(3)?, signature: arguments.bytes(4)? };
     let valid = verify_message(algorithm, arguments.bytes(1)?, &signed)?;
     Ok(encode_word(u64::from(valid)))
 }
@@ -72,9 +69,9 @@ enum Curve {
 const fn curve(algorithm: Algorithm) -> Curve {
     match algorithm {
         Algorithm::Ed25519Oasis | Algorithm::Ed25519Pure | Algorithm::Ed25519PrehashedSha512 => Curve::Ed25519,
-        Algorithm::Secp256k1Oasis
-        | Algorithm::Secp256k1PrehashedKeccak256
-        | Algorithm::Secp256k1PrehashedSha256 => Curve::Secp256k1,
+        Algorithm::Secp256k1Oasis | Algorithm::Secp256k1PrehashedKeccak256 | Algorithm::Secp256k1PrehashedSha256 => {
+            Curve::Secp256k1
+        }
         Algorithm::Sr25519 => Curve::Sr25519,
         Algorithm::Secp256r1PrehashedSha256 => Curve::Secp256r1,
         Algorithm::Secp384r1PrehashedSha384 => Curve::Secp384r1,

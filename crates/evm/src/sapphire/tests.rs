@@ -60,7 +60,7 @@ fn addresses_are_sapphires() {
     let places = NAMES.map(|(_, precompile)| hex::encode(precompile.address()));
     for (at, place) in places.iter().enumerate() {
         let last = if at < 10 { at + 1 } else { 0x101 + at - 10 };
-        assert_eq!(*place, format!("01{:038x}", last));
+        assert_eq!(*place, format!("01{last:038x}"));
     }
     for (_, precompile) in NAMES {
         assert_eq!(SapphirePrecompile::at(&precompile.address()), Some(precompile));
@@ -73,7 +73,7 @@ fn addresses_are_sapphires() {
         address[0] = 0;
         assert_eq!(SapphirePrecompile::at(&address.into()), None);
     }
-    let mut address: [u8; 20] = SapphirePrecompile::Sign.address().into();
+    let mut address = SapphirePrecompile::Sign.address().into_array();
     address[9] = 1;
     assert_eq!(SapphirePrecompile::at(&address.into()), None);
 }
@@ -181,12 +181,8 @@ fn without_state_keys_there_are_no_random_bytes() {
     let mut draws = 0;
     let context = SapphireContext::default();
     let mut surroundings = Surroundings { context: &context, tx_index: 0, draws: &mut draws, gas_available: PLENTY };
-    let result = run(
-        SapphirePrecompile::RandomBytes,
-        &draw_input(32, b""),
-        &mut GasMeter::new(PLENTY),
-        &mut surroundings,
-    );
+    let result =
+        run(SapphirePrecompile::RandomBytes, &draw_input(32, b""), &mut GasMeter::new(PLENTY), &mut surroundings);
     assert_eq!(result, Err(Failure::Refused(Refusal::NoRandomness)));
 }
 

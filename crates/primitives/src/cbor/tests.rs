@@ -65,7 +65,8 @@ fn keys_stand_shorter_first() {
             ]),
         ),
     ]);
-    let body = format!("a462706b5820{}64646174614201026565706f636803656e6f6e63654f{}", "09".repeat(32), "07".repeat(15));
+    let body =
+        format!("a462706b5820{}64646174614201026565706f636803656e6f6e63654f{}", "09".repeat(32), "07".repeat(15));
     let text = format!("a264626f6479{body}66666f726d617401");
     check(&text, &envelope);
 }

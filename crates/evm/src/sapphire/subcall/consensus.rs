@@ -8,16 +8,8 @@ use freehold_primitives::CborValue;
 use super::{Subcall, SubcallFailure, SubcallRefusal, read_tokens};
 use crate::module::ModuleContext;
 
-const METHODS: [&str; 8] = [
-    "Deposit",
-    "Withdraw",
-    "Delegate",
-    "Undelegate",
-    "TakeReceipt",
-    "Delegation",
-    "SharesToTokens",
-    "RoundRoot",
-];
+const METHODS: [&str; 8] =
+    ["Deposit", "Withdraw", "Delegate", "Undelegate", "TakeReceipt", "Delegation", "SharesToTokens", "RoundRoot"];
 /// Gas of any of these methods.
 const GAS: u64 = 10;
 const INVALID_ARGUMENT: SubcallRefusal = SubcallRefusal { module: "consensus_accounts", code: 1 };
