@@ -14,7 +14,10 @@ use revm::{
 };
 
 use crate::{
-    module::{Construction, Journal, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet, SlotWrite},
+    module::{
+        Construction, Journal, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet,
+        SlotWrite,
+    },
     overlay::{Overlay, mark_slot, mark_value},
     view::{ViewError, Visibility},
 };

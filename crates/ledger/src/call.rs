@@ -4,7 +4,7 @@
 
 use alloy_consensus::Header;
 use alloy_eips::eip2930::AccessList;
-use alloy_primitives::{Address, Bytes, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use freehold_evm::{BlockContext, CALL_GAS_MAX, EvmError, Invalid, Outcome, TX_GAS_MAX, TxEnv, ViewError, simulate};
 use thiserror::Error;
 
@@ -36,8 +36,8 @@ pub struct CallRequest {
     pub gas_price: Option<u128>,
     /// Access list.
     pub access_list: AccessList,
-    /// Fresh entropy of whoever runs the call: what a contract draws by chance in it hangs on this.
-    pub entropy: [u8; 32],
+    /// Fresh entropy of this call alone: what it draws at random comes from it.
+    pub entropy: B256,
 }
 
 /// Why a call has no outcome.
@@ -68,7 +68,7 @@ pub fn call(
     state: &dyn StateTree,
     request: &CallRequest,
 ) -> Result<Outcome, CallError> {
-    let (keyring, sapphire) = query_context(ctx, parent, request.entropy, state)?;
+    let (keyring, sapphire) = query_context(ctx, parent, request.entropy.0, state)?;
     let view = TreeView { state, content: parent.content, hashes: parent.hashes, keyring: keyring.as_ref() };
     let block = BlockContext { sapphire, ..next_block(ctx, parent.header) };
     let gas_limit = request.gas.unwrap_or(CALL_GAS_MAX).min(CALL_GAS_MAX);
