@@ -190,12 +190,8 @@ impl ContractCipher {
         let mut expected = Tag::default();
         expected.copy_from_slice(tag);
         let nonce = nonce(u64::from_be_bytes(height), key);
-        let opened = self.values.decrypt_inout_detached(
-            &nonce,
-            &self.associated(slot),
-            value.as_mut_slice().into(),
-            &expected,
-        );
+        let opened =
+            self.values.decrypt_inout_detached(&nonce, &self.associated(slot), value.as_mut_slice().into(), &expected);
         match opened {
             Ok(()) => Ok(value),
             Err(_) => {

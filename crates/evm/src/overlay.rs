@@ -107,7 +107,12 @@ impl<'a> Overlay<'a> {
     }
 
     /// Writes an entry in the name of the chain itself: a document, and its digest in a slot of a module.
-    pub(crate) fn write_entry(&mut self, module: Address, slot: U256, entry: (Digest, Vec<u8>)) -> Result<(), ViewError> {
+    pub(crate) fn write_entry(
+        &mut self,
+        module: Address,
+        slot: U256,
+        entry: (Digest, Vec<u8>),
+    ) -> Result<(), ViewError> {
         self.storage(module, slot)?;
         self.storage.insert((module, slot), U256::from_be_bytes(entry.0.0));
         self.content.insert(entry.0, entry.1);

@@ -6,7 +6,7 @@ use core::cell::Cell;
 
 use alloy_consensus::Header;
 use alloy_eips::eip2930::AccessList;
-use alloy_primitives::{Address, Bytes, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use freehold_crypto::CallDataRefusal;
 use freehold_evm::{
     AccountState, BlockContext, CALL_GAS_MAX, EvmError, Invalid, Outcome, SapphireContext, StateView, Status,
@@ -48,7 +48,7 @@ pub struct CallRequest {
     pub access_list: AccessList,
     /// Fresh entropy of this call alone: what a contract draws by chance in it, and the nonce of its sealed answer, hang
     /// on this.
-    pub entropy: [u8; 32],
+    pub entropy: B256,
 }
 
 /// Why a call has no outcome.
@@ -83,7 +83,7 @@ pub fn call(
     state: &dyn StateTree,
     request: &CallRequest,
 ) -> Result<Outcome, CallError> {
-    let (keyring, sapphire) = query_context(ctx, parent, request.entropy, state)?;
+    let (keyring, sapphire) = query_context(ctx, parent, request.entropy.0, state)?;
     let view = TreeView { state, content: parent.content, hashes: parent.hashes, keyring: keyring.as_ref() };
     let run = CallRun::open((ctx, parent, state), &view, sapphire, request)?;
     let outcome = run.with(request.gas.unwrap_or(CALL_GAS_MAX))?;
@@ -106,7 +106,7 @@ pub fn estimate_gas(
     state: &dyn StateTree,
     request: &CallRequest,
 ) -> Result<u64, CallError> {
-    let (keyring, sapphire) = query_context(ctx, parent, request.entropy, state)?;
+    let (keyring, sapphire) = query_context(ctx, parent, request.entropy.0, state)?;
     let view = TreeView { state, content: parent.content, hashes: parent.hashes, keyring: keyring.as_ref() };
     let run = CallRun::open((ctx, parent, state), &view, sapphire, request)?;
     let mut enough = request.gas.unwrap_or(TX_GAS_MAX).min(TX_GAS_MAX);

@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use alloy_primitives::Bytes;
+use alloy_primitives::{B256, Bytes};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use freehold_crypto::{
     CallData, CallDataRefusal, CallDataSecret, CallFailure, CallResult, DEOXYS_NONCE_BYTES, FailureForm, OpenedCall,
@@ -174,8 +174,8 @@ pub(crate) fn answer_nonce(height: u64, index: u32) -> [u8; DEOXYS_NONCE_BYTES] 
 }
 
 /// Nonce of the answer to a query: from entropy that only this query has.
-pub(crate) fn query_nonce(entropy: &[u8; 32]) -> [u8; DEOXYS_NONCE_BYTES] {
-    let digest = freehold_crypto::hash("freehold query answer nonce", &[entropy]);
+pub(crate) fn query_nonce(entropy: &B256) -> [u8; DEOXYS_NONCE_BYTES] {
+    let digest = freehold_crypto::hash("freehold query answer nonce", &[entropy.as_slice()]);
     let mut nonce = [0; DEOXYS_NONCE_BYTES];
     nonce.copy_from_slice(&digest.as_bytes()[..DEOXYS_NONCE_BYTES]);
     nonce

@@ -92,13 +92,7 @@ impl Keyring {
 
     /// Adds the write of a confidential slot, zero sealed like any value, and takes away what stands under the generation
     /// before.
-    pub(crate) fn write(
-        &self,
-        writes: &mut Writes,
-        (address, slot): (&Address, &U256),
-        value: &U256,
-        height: Height,
-    ) {
+    pub(crate) fn write(&self, writes: &mut Writes, (address, slot): (&Address, &U256), value: &U256, height: Height) {
         let (account, slot) = (to_account(address), slot.to_be_bytes());
         let contract = self.contract(&self.newest, &account);
         let key = contract.tree_key(&slot);

@@ -149,9 +149,7 @@ impl StateView for TreeView<'_> {
     fn storage(&self, address: &Address, slot: &U256, visibility: Visibility) -> Result<U256, ViewError> {
         match visibility {
             Visibility::Public => read_storage(self.state, address, slot),
-            Visibility::Confidential => {
-                self.keyring.ok_or(ViewError::KeysMissing)?.read(self.state, address, slot)
-            }
+            Visibility::Confidential => self.keyring.ok_or(ViewError::KeysMissing)?.read(self.state, address, slot),
         }
     }
 

@@ -259,7 +259,9 @@ fn commitments_and_call_data_keys_stand_in_state() {
     assert_eq!(generation.commitment, keys.get(0).unwrap().commitment());
     assert_eq!((generation.opened_at, generation.closed_at), (1, None));
     let epoch = first.header.timestamp / 600;
-    let at = |chain: &Chain, epoch| entry::<CallDataKeyEntry>(chain, EntryKind::CallDataKey, &slots::call_data_key_id(epoch));
+    let at = |chain: &Chain, epoch| {
+        entry::<CallDataKeyEntry>(chain, EntryKind::CallDataKey, &slots::call_data_key_id(epoch))
+    };
     let known = at(&chain, epoch).unwrap();
     assert_eq!((known.epoch, known.generation, known.opened_at), (epoch, 0, 1));
     let secret = call_data_secret(&chain.ctx, &keys, epoch, (&chain.state, &chain.content)).unwrap().unwrap();
@@ -332,7 +334,10 @@ fn generations_turn_while_the_chain_runs() {
         assert!(blocks < 10, "re-encryption ends");
     }
     assert_eq!((leaves_of(&chain, 0), leaves_of(&chain, 1)), (0, 400));
-    assert_eq!((read(&chain, contracts[0], 7), read(&chain, contracts[1], 7)), (U256::from(77), SECRET + U256::from(1)));
+    assert_eq!(
+        (read(&chain, contracts[0], 7), read(&chain, contracts[1], 7)),
+        (U256::from(77), SECRET + U256::from(1))
+    );
     let old: StateKeyEntry = entry(&chain, EntryKind::StateKey, &slots::state_key_id(0)).unwrap();
     let new: StateKeyEntry = entry(&chain, EntryKind::StateKey, &slots::state_key_id(1)).unwrap();
     assert!(old.closed_at.is_some_and(|closed| closed > new.opened_at) && new.closed_at.is_none());

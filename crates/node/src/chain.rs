@@ -56,11 +56,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// `keys` is `None` on a follower, which executes no block.
-    pub(crate) fn new(
-        genesis: &Genesis,
-        store: BlockStore,
-        keys: Option<Arc<StateKeys>>,
-    ) -> Result<Self, ChainError> {
+    pub(crate) fn new(genesis: &Genesis, store: BlockStore, keys: Option<Arc<StateKeys>>) -> Result<Self, ChainError> {
         Ok(Self { context: Arc::new(ChainContext::new(genesis.clone())?), store, keys })
     }
 

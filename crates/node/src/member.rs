@@ -1,12 +1,7 @@
 //! One validator, whole: stores, executor, consensus, gossip, key service and, where asked for, the JSON-RPC server; on a
 //! runtime and a thread of its own, so that several in one process share nothing but the machine.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    thread,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread};
 
 use commonware_runtime::{Runner as _, tokio as engine_runtime};
 use freehold_consensus::{
@@ -205,10 +200,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
 }
 
 /// Opens the stores and makes good what a crash left.
-async fn open(
-    config: &MemberConfig,
-    keys: Option<Arc<StateKeys>>,
-) -> Result<(Arc<Shared>, Worker), MemberError> {
+async fn open(config: &MemberConfig, keys: Option<Arc<StateKeys>>) -> Result<(Arc<Shared>, Worker), MemberError> {
     let MemberConfig { folder, genesis, clock, .. } = config.clone();
     let opened = tokio::task::spawn_blocking(move || {
         let identity =

@@ -190,8 +190,7 @@ fn new_network(folder: &Path, validators: u32) -> Genesis {
 #[tokio::test(flavor = "multi_thread")]
 async fn confidential_plaintext_is_nowhere() {
     let logs = Logs::default();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(logs.clone()).finish();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(logs.clone()).finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let genesis = new_network(folder.path(), 4);
@@ -226,7 +225,8 @@ async fn confidential_plaintext_is_nowhere() {
     // The search finds what is there: every public canary, in the tree and in the block store of every validator.
     for canary in &known {
         for place in ["state", "blocks.redb"] {
-            let found = contents.iter().filter(|(path, bytes)| path.to_string_lossy().contains(place) && holds(bytes, canary));
+            let found =
+                contents.iter().filter(|(path, bytes)| path.to_string_lossy().contains(place) && holds(bytes, canary));
             assert!(found.count() >= 4, "a public canary is found in {place} of every validator");
         }
     }

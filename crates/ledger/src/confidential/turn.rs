@@ -6,7 +6,7 @@ use alloy_primitives::U256;
 use freehold_crypto::{StateKeys, content_digest, slots};
 use freehold_evm::{BlockRandomness, Evm, SapphireContext};
 use freehold_primitives::{
-    Canonical, Digest, G1Point,
+    Canonical, Digest, G1Point, Generation,
     entries::{CallDataKeyEntry, EntryKind, StateKeyEntry, StateKeyStatus},
 };
 
@@ -103,14 +103,30 @@ pub(crate) fn turn(
     if known.is_none() {
         entries.push(EntryKind::CallDataKey, &id, &call_data);
     }
+    let commitment = if call_data.generation == status.newest {
+        Some(keyring.root().commitment())
+    } else {
+        commitment(call_data.generation, parent, state)?
+    };
     let randomness = keyring.root().block_randomness(&ctx.genesis_hash(), header.number, seed);
     let sapphire = SapphireContext {
         epoch,
         randomness: Some(BlockRandomness::new(randomness)),
-        call_data_key: Some(published(&call_data, keyring.root().commitment())),
+        call_data_key: commitment.map(|commitment| published(&call_data, commitment)),
         query_entropy: [0; 32],
     };
     Ok(Turn { keyring, moved, sapphire, entries })
+}
+
+/// What the chain commits to for a generation.
+fn commitment(
+    generation: Generation,
+    parent: Parent<'_>,
+    state: &dyn StateTree,
+) -> Result<Option<Digest>, LedgerError> {
+    let id = slots::state_key_id(generation);
+    let entry: Option<StateKeyEntry> = read_entry(EntryKind::StateKey, &id, state, parent.content)?;
+    Ok(entry.map(|entry| entry.commitment))
 }
 
 /// The status with which a block begins: generation 0 at first, the next one where it was asked for.
@@ -161,9 +177,8 @@ pub(crate) fn query_context(
     let entry: Option<CallDataKeyEntry> = read_entry(EntryKind::CallDataKey, &id, state, parent.content)?;
     let mut sapphire = SapphireContext { epoch, query_entropy: entropy, ..SapphireContext::default() };
     if let Some(entry) = entry {
-        let id = slots::state_key_id(entry.generation);
-        let generation: Option<StateKeyEntry> = read_entry(EntryKind::StateKey, &id, state, parent.content)?;
-        sapphire.call_data_key = generation.map(|generation| published(&entry, generation.commitment));
+        let commitment = commitment(entry.generation, parent, state)?;
+        sapphire.call_data_key = commitment.map(|commitment| published(&entry, commitment));
     }
     let Some(keys) = parent.keys else { return Ok((None, sapphire)) };
     let status = read_status(state, parent.content)?.unwrap_or_default();

@@ -10,8 +10,8 @@ use alloy_eips::{Encodable2718 as _, eip7702::Authorization};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use freehold_crypto::{AccountKey, ContractCipher, StateCipher, StateKeys, body_digest, payload_digest, slots};
 use freehold_ledger::{
-    CallRequest, ChainContext, ExecutedBlock, LedgerError, MemoryTree, Outcome, Parent, StateTree as _, Transaction, Visibility,
-    call, execute_payload, genesis_block, read_account, read_entry, read_storage, to_address,
+    CallRequest, ChainContext, ExecutedBlock, LedgerError, MemoryTree, Outcome, Parent, StateTree as _, Transaction,
+    Visibility, call, execute_payload, genesis_block, read_account, read_entry, read_storage, to_address,
 };
 use freehold_primitives::{
     Account, Allocation, Blob, Canonical as _, Digest, Executed, G1Point, Genesis, KeyCeremony, Payload, PayloadBody,

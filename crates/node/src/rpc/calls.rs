@@ -1,7 +1,7 @@
 //! Calls outside of any block: `eth_call`, `eth_estimateGas`, `eth_createAccessList`.
 
 use alloy_eips::{BlockId, eip2930::AccessList};
-use alloy_primitives::{Bytes, TxKind, U64, U256};
+use alloy_primitives::{B256, Bytes, TxKind, U64, U256};
 use alloy_rpc_types_eth::TransactionRequest;
 use freehold_ledger::{CallError, CallRequest, LedgerError, Outcome, Parent, StateTree, Status};
 use jsonrpsee::{
@@ -90,9 +90,9 @@ fn read(params: &Params<'_>) -> Answer<(CallRequest, Option<BlockId>)> {
 }
 
 /// Fresh entropy of a call.
-fn entropy() -> Answer<[u8; 32]> {
-    let mut entropy = [0; 32];
-    SysRng.try_fill_bytes(&mut entropy).map_err(internal)?;
+fn entropy() -> Answer<B256> {
+    let mut entropy = B256::ZERO;
+    SysRng.try_fill_bytes(&mut entropy.0).map_err(internal)?;
     Ok(entropy)
 }
 
