@@ -13,7 +13,8 @@ use revm::{
 
 use crate::{
     module::{
-        Construction, Journal, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet, SlotWrite,
+        Construction, Journal, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet,
+        SlotWrite,
     },
     overlay::{Overlay, mark_slot, mark_value},
     sapphire::{

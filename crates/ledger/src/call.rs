@@ -22,10 +22,13 @@ use crate::{
     error::LedgerError,
     query::{self, Moment, QueryView, Sender, is_confidential_contract},
     state::{StateTree, TreeView},
+    transaction::intrinsic_floor,
 };
 
 /// What an estimate adds where the call failed under the zero sender (Sapphire's figure).
 const UNPROVEN_GAS: u64 = 2_000_000;
+/// Gas by which a zero byte of call data is cheaper than another (EIP-2028).
+const ZERO_BYTE_SAVES: u64 = 12;
 /// Rounds of the search for the least gas limit: 2²⁴ has 24 bits.
 const SEARCH_ROUNDS_MAX: u32 = 24;
 
@@ -113,7 +116,7 @@ pub fn estimate_gas(
     let outcome = run.with(enough)?;
     if !outcome.is_success() {
         if run.is_zeroed() {
-            return Ok((outcome.gas_spent + UNPROVEN_GAS).min(enough));
+            return Ok(run.with_room(outcome.gas_spent + UNPROVEN_GAS).min(enough));
         }
         return Err(CallError::Fails(Box::new(run.opened.seal(outcome, &query_nonce(&request.entropy)))));
     }
@@ -135,7 +138,7 @@ pub fn estimate_gas(
         let middle = too_little + (enough - too_little) / 2;
         if succeeds(run.with(middle))? { enough = middle } else { too_little = middle }
     }
-    Ok(enough)
+    Ok(run.with_room(enough).min(TX_GAS_MAX))
 }
 
 /// Whether a call succeeded; one that could not be made with this little gas did not.
@@ -180,6 +183,15 @@ impl<'a> CallRun<'a> {
         };
         let block = BlockContext { sapphire, ..next_block(ctx, parent.header) };
         Ok(Self { ctx, block, view, request, opened, account, sender, zeroed: Cell::new(is_confidential) })
+    }
+
+    /// Clients seal a call again when they send it, and zero bytes are cheaper: room for an envelope that has none.
+    fn with_room(&self, gas: u64) -> u64 {
+        if self.opened.answer.is_none() {
+            return gas;
+        }
+        let zeros = self.request.data.iter().filter(|byte| **byte == 0).count() as u64;
+        (gas + ZERO_BYTE_SAVES * zeros).max(intrinsic_floor(4 * self.request.data.len() as u64))
     }
 
     fn is_zeroed(&self) -> bool {

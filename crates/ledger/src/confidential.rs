@@ -17,6 +17,7 @@ use freehold_primitives::{
     entries::{CallDataKeyEntry, EntryKind, StateKeyEntry, StateKeyStatus},
 };
 
+pub use turn::call_data_key;
 pub(crate) use turn::{Turn, epoch_of, query_context, turn};
 
 use crate::{

@@ -21,11 +21,13 @@ pub use block::{
 };
 pub use call::{CallError, CallRequest, call, estimate_gas};
 pub use call_data::OPENING_GAS;
-pub use confidential::call_data_secret;
+pub use confidential::{call_data_key, call_data_secret};
 pub use context::{BASE_FEE_MIN, BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT};
 pub use error::{LedgerError, StateError};
 pub use fee::next_base_fee;
-pub use freehold_evm::{AccountState, CALL_GAS_MAX, Halt, Invalid, Outcome, Status, TX_GAS_MAX, ViewError, Visibility};
+pub use freehold_evm::{
+    AccountState, CALL_GAS_MAX, CallDataKey, Halt, Invalid, Outcome, Status, TX_GAS_MAX, ViewError, Visibility,
+};
 pub use genesis::genesis_block;
 pub use modules::ModuleRefusal;
 pub use read::{entry_key, read_entry, read_entry_bytes};

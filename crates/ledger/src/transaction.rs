@@ -208,5 +208,10 @@ pub fn intrinsic_gas(transaction: &Transaction) -> u64 {
     }
     gas += 25_000 * transaction.authorization_list().map_or(0, |list| list.len() as u64);
     gas += opening_gas(CallData::read(input).is_sealed());
-    gas.max(21_000 + 10 * tokens)
+    gas.max(intrinsic_floor(tokens))
+}
+
+/// What a transaction costs at least in all, by the tokens of its call data (EIP-7623).
+pub(crate) const fn intrinsic_floor(tokens: u64) -> u64 {
+    21_000 + 10 * tokens
 }

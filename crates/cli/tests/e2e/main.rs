@@ -4,4 +4,5 @@
 mod answer;
 mod network;
 mod processes;
+mod sapphire;
 mod support;

@@ -4,7 +4,7 @@
 use alloy_consensus::Header;
 use alloy_primitives::U256;
 use freehold_crypto::{StateKeys, content_digest, slots};
-use freehold_evm::{BlockRandomness, Evm, SapphireContext};
+use freehold_evm::{BlockRandomness, CallDataKey, Evm, SapphireContext};
 use freehold_primitives::{
     Canonical, Digest, G1Point, Generation,
     entries::{CallDataKeyEntry, EntryKind, StateKeyEntry, StateKeyStatus},
@@ -172,14 +172,12 @@ pub(crate) fn query_context(
     entropy: [u8; 32],
     state: &dyn StateTree,
 ) -> Result<(Option<Keyring>, SapphireContext), LedgerError> {
-    let epoch = epoch_of(ctx, parent.header.timestamp);
-    let id = slots::call_data_key_id(epoch);
-    let entry: Option<CallDataKeyEntry> = read_entry(EntryKind::CallDataKey, &id, state, parent.content)?;
-    let mut sapphire = SapphireContext { epoch, query_entropy: entropy, ..SapphireContext::default() };
-    if let Some(entry) = entry {
-        let commitment = commitment(entry.generation, parent, state)?;
-        sapphire.call_data_key = commitment.map(|commitment| published(&entry, commitment));
-    }
+    let mut sapphire = SapphireContext {
+        epoch: epoch_of(ctx, parent.header.timestamp),
+        call_data_key: call_data_key(ctx, parent, state)?,
+        query_entropy: entropy,
+        ..SapphireContext::default()
+    };
     let Some(keys) = parent.keys else { return Ok((None, sapphire)) };
     let status = read_status(state, parent.content)?.unwrap_or_default();
     let keyring = Keyring::open(ctx, keys, &status)?;
@@ -187,4 +185,23 @@ pub(crate) fn query_context(
     let root = keyring.root().block_randomness(&ctx.genesis_hash(), parent.header.number + 1, None);
     sapphire.randomness = Some(BlockRandomness::new(root));
     Ok((Some(keyring), sapphire))
+}
+
+/// The public key that call data is encrypted to in the epoch of `parent`, as state behind it has it; `None` before
+/// block 1.
+///
+/// # Errors
+/// [`LedgerError::View`].
+pub fn call_data_key(
+    ctx: &ChainContext,
+    parent: Parent<'_>,
+    state: &dyn StateTree,
+) -> Result<Option<CallDataKey>, LedgerError> {
+    let id = slots::call_data_key_id(epoch_of(ctx, parent.header.timestamp));
+    let Some(entry) = read_entry::<CallDataKeyEntry>(EntryKind::CallDataKey, &id, state, parent.content)? else {
+        return Ok(None);
+    };
+    let id = slots::state_key_id(entry.generation);
+    let generation: Option<StateKeyEntry> = read_entry(EntryKind::StateKey, &id, state, parent.content)?;
+    Ok(generation.map(|generation| published(&entry, generation.commitment)))
 }

@@ -12,7 +12,8 @@ use freehold_primitives::{
     entries::{CollateralEntry, CollateralKind, EntryKind},
 };
 use freehold_rpc::{
-    CollateralDocument, Finality, HexBytes, KeyShare, LeafProof, NodeStatus, Proof, StateKeyReport, StatusMoment,
+    CallDataKeyReport, CollateralDocument, Finality, HexBytes, KeyShare, LeafProof, NodeStatus, Proof, StateKeyReport,
+    StatusMoment,
 };
 use jsonrpsee::{
     Extensions, RpcModule,
@@ -45,6 +46,7 @@ pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError
     method(module, "freehold_getContent", content)?;
     method(module, "freehold_collateral", collateral)?;
     method(module, "freehold_status", status)?;
+    method(module, "oasis_callDataPublicKey", call_data_key)?;
     module.register_async_method("freehold_keyShares", key_shares).map(|_| ())
 }
 
@@ -177,6 +179,22 @@ fn moment(rpc: &Rpc, height: Height) -> Answer<StatusMoment> {
     let header = store.header(height).map_err(internal)?.ok_or_else(|| internal("a header is missing"))?;
     let block_hash = store.block_hash(height).map_err(internal)?.ok_or_else(|| internal("a hash is missing"))?;
     Ok(StatusMoment { height, block_hash, time_unix_s: header.timestamp })
+}
+
+/// The key of the newest epoch, as Sapphire's clients ask for it. What stands for it is a state proof of the entry in
+/// `Keys`; the signature that Sapphire's key manager makes has no counterpart here and is zero.
+fn call_data_key(rpc: &Rpc, _: Params<'_>) -> Answer<CallDataKeyReport> {
+    let (chain, height) = (rpc.chain(), rpc.newest());
+    let header = chain.store.header(height).map_err(internal)?.ok_or_else(|| internal("the header is missing"))?;
+    let state = chain.state(height).map_err(internal)?;
+    let key = freehold_ledger::call_data_key(chain.context(), chain.parent(&header), &state).map_err(internal)?;
+    let key = key.ok_or_else(|| not_found("the first block has not made a call-data key known yet"))?;
+    Ok(CallDataKeyReport {
+        key: HexBytes(key.public_key.to_vec()),
+        checksum: HexBytes(key.checksum.to_vec()),
+        signature: HexBytes(key.signature.to_vec()),
+        epoch: key.epoch,
+    })
 }
 
 async fn key_shares(params: Params<'static>, rpc: Arc<Rpc>, _: Extensions) -> Answer<Vec<KeyShare>> {
