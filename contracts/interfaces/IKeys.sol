@@ -15,6 +15,8 @@ interface IKeys {
     );
     /// A grant was closed, with its instance.
     event GrantClosed(bytes32 indexed grant);
+    /// The next block begins this generation of the state root key.
+    event StateKeyRotation(uint32 indexed generation);
 
     /// Codes: spec/apps.md.
     error Refused(uint16 code, uint16 detail);
@@ -25,4 +27,14 @@ interface IKeys {
     function grant(bytes32 id) external view returns (bytes memory entry);
     /// Ids of an instance's grants.
     function grants(bytes32 instance) external view returns (bytes32[] memory ids);
+
+    /// The next block begins a new generation of the state root key. Development networks only, and only the first
+    /// account of the genesis; refused while values under an older generation are left.
+    function rotateStateKey() external returns (uint32 generation);
+    /// Canonical bytes of the entry that says which generations are in use and how far re-encryption is.
+    function stateKeyStatus() external view returns (bytes memory entry);
+    /// Canonical bytes of a generation's entry, with the commitment to its state root key.
+    function stateKey(uint32 generation) external view returns (bytes memory entry);
+    /// Canonical bytes of an epoch's entry, with the public key that call data is encrypted to.
+    function callDataKey(uint64 epoch) external view returns (bytes memory entry);
 }

@@ -58,7 +58,7 @@ pub const fn entry_module(kind: EntryKind) -> Account {
         | EntryKind::UsedEvidence
         | EntryKind::Account
         | EntryKind::Deny => APPS,
-        EntryKind::Grant => KEYS,
+        EntryKind::Grant | EntryKind::StateKeyStatus | EntryKind::StateKey | EntryKind::CallDataKey => KEYS,
         EntryKind::Anchor | EntryKind::Log => LOG,
         EntryKind::Collateral => COLLATERAL,
     }
@@ -83,6 +83,19 @@ pub fn anchor_id(instance: &Digest, index: u64) -> [u8; 40] {
     id[..32].copy_from_slice(instance.as_bytes());
     id[32..].copy_from_slice(&index.to_be_bytes());
     id
+}
+
+/// Id bytes of the one [`EntryKind::StateKeyStatus`] entry.
+pub const STATE_KEY_STATUS_ID: [u8; 0] = [];
+
+/// Id bytes of an [`EntryKind::StateKey`] entry: the generation.
+pub const fn state_key_id(generation: Generation) -> [u8; 4] {
+    generation.to_be_bytes()
+}
+
+/// Id bytes of an [`EntryKind::CallDataKey`] entry: the epoch.
+pub const fn call_data_key_id(epoch: u64) -> [u8; 8] {
+    epoch.to_be_bytes()
 }
 
 /// Id bytes of an [`EntryKind::Collateral`] entry: kind byte, key.

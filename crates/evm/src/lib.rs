@@ -2,19 +2,26 @@
 #![forbid(unsafe_code)]
 
 mod execute;
+mod handler;
+mod machine;
 mod module;
 mod outcome;
 mod overlay;
 mod provider;
 mod recover;
+mod sapphire;
 mod view;
 
 pub use execute::{BlockContext, CALL_GAS_MAX, Evm, TX_GAS_MAX, simulate};
+pub use handler::{FirstInput, MachineTx};
 pub use module::{
-    CONTENT_GAS_PER_BYTE, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet,
+    CONTENT_GAS_PER_BYTE, Construction, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet,
     ModuleSetError,
 };
 pub use outcome::{Changes, EvmError, Halt, Invalid, Outcome, Status};
 pub use recover::{recover_account, signed_authorizations};
 pub use revm::context::TxEnv;
-pub use view::{AccountState, MemoryView, StateView, ViewError};
+pub use sapphire::{
+    BlockRandomness, CallDataKey, SapphireContext, Subcall, SubcallFailure, SubcallHandler, SubcallRefusal,
+};
+pub use view::{AccountState, MemoryView, StateView, ViewError, Visibility};

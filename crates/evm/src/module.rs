@@ -8,9 +8,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_primitives::{Address, B256, Bytes, Log, LogData, U256};
 use freehold_primitives::{BlockMoment, Digest};
+use revm::context_interface::journaled_state::JournalCheckpoint;
 use thiserror::Error;
 
-use crate::view::ViewError;
+use crate::{
+    overlay::VISIBILITY_MODULE,
+    sapphire::SubcallHandler,
+    view::{ViewError, Visibility},
+};
 
 /// Gas of keeping one byte of a document.
 pub const CONTENT_GAS_PER_BYTE: u64 = 16;
@@ -18,6 +23,8 @@ pub const CONTENT_GAS_PER_BYTE: u64 = 16;
 const WARM_GAS: u64 = 100;
 /// Gas that a first access to a slot adds (EIP-2929).
 const COLD_SLOT_GAS: u64 = 2_100;
+/// Gas of a first access to an account (EIP-2929).
+const COLD_ACCOUNT_GAS: u64 = 2_600;
 /// Gas of filling an empty slot (EIP-2200).
 const SLOT_SET_GAS: u64 = 20_000;
 /// Gas of changing a slot (EIP-2929).
@@ -91,6 +98,17 @@ pub struct ModuleEnvironment {
     pub tx_index: u32,
 }
 
+/// Whether a contract may still choose its visibility.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Construction {
+    /// Its constructor runs, and no slot of it holds a value yet.
+    Open,
+    /// Its constructor runs, and has written storage.
+    Written,
+    /// Its constructor has ended, or it never had one.
+    Ended,
+}
+
 /// A slot as it was written.
 pub(crate) struct SlotWrite {
     pub(crate) original: U256,
@@ -109,6 +127,14 @@ pub(crate) trait Journal {
     fn put(&mut self, digest: Digest, bytes: Vec<u8>);
     fn content(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ViewError>;
     fn moment(&mut self, height: u64) -> Result<Option<BlockMoment>, ViewError>;
+    fn construction(&mut self, contract: Address) -> Result<Construction, ViewError>;
+    fn visibility(&mut self, address: Address) -> Result<Visibility, ViewError>;
+    /// Slot and value that mark a contract public until the transaction ends.
+    fn mark(&self, contract: Address) -> (U256, U256);
+    /// Begins what can be undone by itself.
+    fn checkpoint(&mut self) -> JournalCheckpoint;
+    fn checkpoint_commit(&mut self);
+    fn checkpoint_revert(&mut self, checkpoint: JournalCheckpoint);
 }
 
 /// What a module may do during a call; every act is paid for in gas.
@@ -246,6 +272,33 @@ impl ModuleContext<'_> {
         Ok(self.journal.moment(height)?)
     }
 
+    /// Whether the constructor of a contract runs.
+    ///
+    /// # Errors
+    /// [`ModuleFailure::OutOfGas`], [`ModuleFailure::View`].
+    pub fn construction(&mut self, contract: Address) -> Result<Construction, ModuleFailure> {
+        self.charge(WARM_GAS)?;
+        Ok(self.journal.construction(contract)?)
+    }
+
+    /// Visibility of an account as the block found it; one that is not there yet is confidential.
+    ///
+    /// # Errors
+    /// [`ModuleFailure::OutOfGas`], [`ModuleFailure::View`].
+    pub fn visibility(&mut self, address: Address) -> Result<Visibility, ModuleFailure> {
+        self.charge(COLD_ACCOUNT_GAS)?;
+        Ok(self.journal.visibility(address)?)
+    }
+
+    /// Marks a contract whose constructor runs: unless that is undone, it is public from now on.
+    ///
+    /// # Errors
+    /// [`ModuleFailure::StaticCall`], [`ModuleFailure::OutOfGas`], [`ModuleFailure::View`].
+    pub fn mark_public(&mut self, contract: Address) -> Result<(), ModuleFailure> {
+        let (slot, value) = self.journal.mark(contract);
+        self.sstore(VISIBILITY_MODULE, &slot.to_be_bytes(), B256::from(value))
+    }
+
     fn assert_module(&self, address: Address) {
         assert!(self.addresses.contains(&address), "a module reaches only into the storage of modules");
     }
@@ -256,11 +309,12 @@ impl ModuleContext<'_> {
 #[error("two modules stand at {0}")]
 pub struct ModuleSetError(pub Address);
 
-/// The modules of a chain, by address.
+/// The modules of a chain, by address, and who answers subcalls for them.
 #[derive(Clone, Default)]
 pub struct ModuleSet {
     modules: BTreeMap<Address, Arc<dyn Module>>,
     addresses: Vec<Address>,
+    subcalls: Option<Arc<dyn SubcallHandler>>,
 }
 
 impl ModuleSet {
@@ -278,6 +332,16 @@ impl ModuleSet {
         }
         set.addresses = set.modules.keys().copied().collect();
         Ok(set)
+    }
+
+    /// The same set, with subcalls that the machine does not answer itself going to `handler`.
+    #[must_use]
+    pub fn with_subcalls(self, handler: Arc<dyn SubcallHandler>) -> Self {
+        Self { subcalls: Some(handler), ..self }
+    }
+
+    pub(crate) fn subcalls(&self) -> Option<&dyn SubcallHandler> {
+        self.subcalls.as_deref()
     }
 
     /// Their addresses, in order.

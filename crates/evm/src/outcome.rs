@@ -96,13 +96,15 @@ impl Outcome {
     }
 }
 
-/// What a block changed, without writes that changed nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a block changed, without writes that changed nothing. It holds secrets, so it has no `Debug`.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Accounts; `None` where one ceased to exist.
     pub accounts: BTreeMap<Address, Option<AccountState>>,
-    /// Slots; zero where one ceased to exist.
+    /// Slots of public accounts; zero where one ceased to exist.
     pub storage: BTreeMap<(Address, U256), U256>,
+    /// Slots of confidential accounts, in plain: whoever keeps them seals them first.
+    pub confidential: BTreeMap<(Address, U256), U256>,
     /// New code, by keccak-256.
     pub code: BTreeMap<B256, Bytes>,
     /// New documents, by digest.

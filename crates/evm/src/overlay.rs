@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
+use freehold_crypto::slots;
 use freehold_primitives::Digest;
 use revm::{
     Database, DatabaseCommit,
@@ -16,15 +17,30 @@ use revm::{
 
 use crate::{
     outcome::Changes,
-    view::{AccountState, StateView, ViewError},
+    view::{AccountState, StateView, ViewError, Visibility},
 };
 
 /// Blocks that `BLOCKHASH` reaches back.
 const BLOCKHASH_WINDOW: u64 = 256;
+/// The module in whose storage a constructor marks its contract public.
+pub(crate) const VISIBILITY_MODULE: Address = Address::new(slots::VISIBILITY.0);
+
+/// Slot of the visibility module in which the contract at this address is marked.
+pub(crate) fn mark_slot(contract: Address) -> U256 {
+    U256::from_be_bytes(contract.into_word().0)
+}
+
+/// What marks a contract public in a transaction. A mark of any other transaction counts for nothing, so that a contract
+/// made again at the same address chooses again.
+pub(crate) fn mark_value(height: u64, tx_index: u32) -> U256 {
+    (U256::from(height) << 32) | U256::from(u64::from(tx_index) + 1)
+}
 
 pub(crate) struct Overlay<'a> {
     view: &'a dyn StateView,
     height: u64,
+    /// Index of the running transaction.
+    pub(crate) tx_index: u32,
     before: BTreeMap<Address, Option<AccountState>>,
     accounts: BTreeMap<Address, Option<AccountState>>,
     storage_before: BTreeMap<(Address, U256), U256>,
@@ -42,6 +58,7 @@ impl<'a> Overlay<'a> {
         Self {
             view,
             height,
+            tx_index: 0,
             before: BTreeMap::new(),
             accounts: BTreeMap::new(),
             storage_before: BTreeMap::new(),
@@ -89,12 +106,39 @@ impl<'a> Overlay<'a> {
         Ok(account)
     }
 
+    /// Writes an entry in the name of the chain itself: a document, and its digest in a slot of a module.
+    pub(crate) fn write_entry(
+        &mut self,
+        module: Address,
+        slot: U256,
+        entry: (Digest, Vec<u8>),
+    ) -> Result<(), ViewError> {
+        self.storage(module, slot)?;
+        self.storage.insert((module, slot), U256::from_be_bytes(entry.0.0));
+        self.content.insert(entry.0, entry.1);
+        Ok(())
+    }
+
+    /// Visibility of an account before the running transaction.
+    pub(crate) fn account_visibility(&mut self, address: Address) -> Result<Visibility, ViewError> {
+        Ok(self.account(address)?.unwrap_or_default().visibility)
+    }
+
+    /// Visibility of an account that the block has read or written; accounts that are not there yet are confidential.
+    fn visibility(&self, address: &Address) -> Visibility {
+        let account = self.accounts.get(address).or_else(|| self.before.get(address)).copied().flatten();
+        account.unwrap_or_default().visibility
+    }
+
     /// What differs from the parent's state.
     pub(crate) fn into_changes(self) -> Changes {
-        let Self { before, storage_before, accounts, storage, code, content, .. } = self;
+        let changed = self.storage.iter().filter(|(key, value)| self.storage_before.get(key) != Some(value));
+        let (storage, confidential): (BTreeMap<_, _>, BTreeMap<_, _>) = changed
+            .map(|(key, value)| (*key, *value))
+            .partition(|((address, _), _)| self.visibility(address) == Visibility::Public);
+        let Self { before, accounts, code, content, .. } = self;
         let accounts = accounts.into_iter().filter(|(address, account)| before.get(address) != Some(account)).collect();
-        let storage = storage.into_iter().filter(|(key, value)| storage_before.get(key) != Some(value)).collect();
-        Changes { accounts, storage, code, content }
+        Changes { accounts, storage, confidential, code, content }
     }
 }
 
@@ -124,7 +168,8 @@ impl Database for Overlay<'_> {
         if let Some(value) = self.storage.get(&key).or_else(|| self.storage_before.get(&key)) {
             return Ok(*value);
         }
-        let value = self.view.storage(&address, &slot)?;
+        let visibility = self.account_visibility(address)?;
+        let value = self.view.storage(&address, &slot, visibility)?;
         self.storage_before.insert(key, value);
         Ok(value)
     }
@@ -140,6 +185,8 @@ impl Database for Overlay<'_> {
 impl DatabaseCommit for Overlay<'_> {
     // The order of the map has no influence: every write lands in an ordered map under its own key.
     fn commit(&mut self, changes: AddressMap<Account>) {
+        let marks = changes.get(&VISIBILITY_MODULE).map(|module| module.storage.clone()).unwrap_or_default();
+        let mark = mark_value(self.height, self.tx_index);
         for (address, account) in changes {
             if !account.is_touched() {
                 continue;
@@ -154,7 +201,14 @@ impl DatabaseCommit for Overlay<'_> {
             if let Some(code) = info.code.as_ref().filter(is_new) {
                 self.code.insert(info.code_hash, code.original_bytes());
             }
-            let state = AccountState { nonce: info.nonce, balance: info.balance, code_hash: info.code_hash };
+            let marked = || marks.get(&mark_slot(address)).is_some_and(|slot| slot.present_value() == mark);
+            let visibility = match account.is_created() {
+                true if marked() => Visibility::Public,
+                true => Visibility::Confidential,
+                false => self.visibility(&address),
+            };
+            let state =
+                AccountState { nonce: info.nonce, balance: info.balance, code_hash: info.code_hash, visibility };
             self.accounts.insert(address, if state.is_empty() { None } else { Some(state) });
             for (slot, value) in &account.storage {
                 if value.is_changed() {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
+use freehold_crypto::SealError;
 use freehold_primitives::{BlockMoment, Digest};
 use thiserror::Error;
 
@@ -24,9 +25,43 @@ pub enum ViewError {
     /// A value in the tree does not have the form that this kind of key demands.
     #[error("a stored value has the wrong form")]
     Malformed,
+    /// A confidential slot is needed, and this node is a follower: it holds no state keys.
+    #[error("this node holds no state keys: only an executor reads confidential storage")]
+    KeysMissing,
+    /// A confidential slot does not open under this node's keys.
+    #[error("confidential storage does not open under this node's keys: {0}")]
+    Sealed(#[from] SealError),
 }
 
 impl revm::database_interface::DBErrorMarker for ViewError {}
+
+/// Who may read an account's storage. It is fixed when the contract is made (`spec/confidential-state.md` §1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Visibility {
+    /// Storage is plain and provable.
+    Public = 1,
+    /// Storage is sealed under the contract's keys; code, balance and nonce are not. Accounts without code count here
+    /// too: what code they take on by EIP-7702 writes is sealed.
+    #[default]
+    Confidential = 2,
+}
+
+impl Visibility {
+    /// The byte in the account's value.
+    pub const fn as_byte(self) -> u8 {
+        self as u8
+    }
+
+    /// The visibility of a byte, `None` where there is none.
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::Public),
+            2 => Some(Self::Confidential),
+            _ => None,
+        }
+    }
+}
 
 /// An account as the tree holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,18 +72,20 @@ pub struct AccountState {
     pub balance: U256,
     /// keccak-256 of the code; of nothing where there is none.
     pub code_hash: B256,
+    /// Who may read its storage.
+    pub visibility: Visibility,
 }
 
 impl Default for AccountState {
     fn default() -> Self {
-        Self { nonce: 0, balance: U256::ZERO, code_hash: KECCAK256_EMPTY }
+        Self { nonce: 0, balance: U256::ZERO, code_hash: KECCAK256_EMPTY, visibility: Visibility::default() }
     }
 }
 
 impl AccountState {
     /// Whether the account does not exist (EIP-161).
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.nonce == 0 && self.balance.is_zero() && self.code_hash == KECCAK256_EMPTY
     }
 }
 
@@ -66,11 +103,11 @@ pub trait StateView {
     /// Any [`ViewError`].
     fn code(&self, hash: &B256) -> Result<Bytes, ViewError>;
 
-    /// The value of a slot, zero where there is none.
+    /// The value of a slot of an account with this visibility, zero where there is none.
     ///
     /// # Errors
     /// Any [`ViewError`].
-    fn storage(&self, address: &Address, slot: &U256) -> Result<U256, ViewError>;
+    fn storage(&self, address: &Address, slot: &U256, visibility: Visibility) -> Result<U256, ViewError>;
 
     /// Height, hash and time of a block below this one, `None` where it is not known.
     ///
@@ -101,10 +138,16 @@ impl MemoryView {
         self.accounts.entry(address).or_default().balance = balance;
     }
 
-    /// Puts code at an address.
+    /// Puts code at an address, with public storage.
     pub fn deploy(&mut self, address: Address, code: Bytes) {
+        self.deploy_as(Visibility::Public, address, code);
+    }
+
+    /// Puts code at an address.
+    pub fn deploy_as(&mut self, visibility: Visibility, address: Address, code: Bytes) {
         let hash = keccak256(&code);
         let account = self.accounts.entry(address).or_default();
+        account.visibility = visibility;
         account.nonce = 1;
         account.code_hash = hash;
         self.code.insert(hash, code);
@@ -123,7 +166,8 @@ impl MemoryView {
                 None => self.accounts.remove(address),
             };
         }
-        self.storage.extend(changes.storage.iter().map(|(key, value)| (*key, *value)));
+        let slots = changes.storage.iter().chain(&changes.confidential);
+        self.storage.extend(slots.map(|(key, value)| (*key, *value)));
         self.code.extend(changes.code.iter().map(|(hash, code)| (*hash, code.clone())));
         self.content.extend(changes.content.iter().map(|(digest, bytes)| (*digest, bytes.clone())));
     }
@@ -138,7 +182,7 @@ impl StateView for MemoryView {
         self.code.get(hash).cloned().ok_or(ViewError::CodeMissing(*hash))
     }
 
-    fn storage(&self, address: &Address, slot: &U256) -> Result<U256, ViewError> {
+    fn storage(&self, address: &Address, slot: &U256, _: Visibility) -> Result<U256, ViewError> {
         Ok(self.storage.get(&(*address, *slot)).copied().unwrap_or_default())
     }
 

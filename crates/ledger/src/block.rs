@@ -13,12 +13,14 @@ use alloy_consensus::{
 };
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_primitives::{Address, B256, Bloom, Bytes};
-use freehold_crypto::{body_digest, payload_digest, slots};
-use freehold_evm::{BlockContext, Changes, Evm, EvmError, Invalid, Outcome, Status};
+use freehold_crypto::{CallData, StateKeys, body_digest, payload_digest, slots};
+use freehold_evm::{BlockContext, Changes, Evm, EvmError, Invalid, Outcome, SapphireContext, Status};
 use freehold_primitives::{Canonical as _, Digest, G1Point, Height, Payload, PayloadBody};
 use thiserror::Error;
 
 use crate::{
+    call_data::{Opened, Opener, answer_nonce},
+    confidential::{Keyring, Turn, Writes, turn},
     context::{BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT},
     error::LedgerError,
     fee::next_base_fee,
@@ -74,7 +76,7 @@ pub struct ExecutedReceipt {
     pub effective_gas_price: u128,
     /// Address of the contract that it made.
     pub contract_address: Option<Address>,
-    /// Return data or reason of a revert, for people; no part of the block.
+    /// Return data or reason of a revert, for people; no part of the block. Sealed to the caller where the call was.
     pub output: Bytes,
 }
 
@@ -151,6 +153,8 @@ pub struct Parent<'a> {
     pub content: &'a dyn Content,
     /// Earlier headers, the parent's included.
     pub hashes: &'a dyn BlockHashes,
+    /// State root keys; `None` on a follower, which executes no block and reads no confidential slot.
+    pub keys: Option<&'a StateKeys>,
 }
 
 /// A payload as consensus finalised it.
@@ -192,17 +196,23 @@ pub fn prepare_payload(
     let Ordered { payload, seed, admitted } = ordered;
     let body = read_body(ctx, parent.header, payload)?;
     let header = open_header(parent, payload, seed)?;
-    let view = TreeView { state, content: parent.content, hashes: parent.hashes };
-    let block = BlockContext { parent_time_unix_s: parent.header.timestamp, ..block_context(ctx, &header) };
+    let keys = parent.keys.ok_or(LedgerError::KeysMissing)?;
+    let Turn { keyring, moved, sapphire, entries } = turn(ctx, (parent, keys), (&header, seed), state)?;
+    let parent_time_unix_s = parent.header.timestamp;
+    let block = BlockContext { parent_time_unix_s, sapphire, ..block_context(ctx, &header) };
+    let view = TreeView { state, content: parent.content, hashes: parent.hashes, keyring: Some(&keyring) };
     let mut evm = Evm::new(block, ctx.modules(), &view);
+    entries.write(&mut evm)?;
     system_call(&mut evm, HISTORY_CONTRACT, header.parent_hash)?;
     system_call(&mut evm, PAYLOAD_ROOTS_CONTRACT, header.parent_beacon_block_root.unwrap_or_default())?;
+    let opener = Opener::new(ctx, (parent, state), header.timestamp, Some(keyring.root()));
     let mut run = Run::default();
     for (index, raw) in (0_u32..).zip(&body.transactions) {
-        run.step(&mut evm, &header, index, admit_with(ctx, &raw.0, admitted))?;
+        run.step(&mut evm, (&header, &opener), index, admit_with(ctx, &raw.0, admitted))?;
     }
     let changes = evm.finish();
-    run.finish(header, changes, state)
+    let (writes, content) = sealed_writes(changes, moved, (&keyring, header.number), state)?;
+    Ok(run.finish(header, writes, content))
 }
 
 /// The environment that a header gives the machine.
@@ -216,6 +226,7 @@ pub(crate) fn block_context(ctx: &ChainContext, header: &Header) -> BlockContext
         gas_limit: BLOCK_GAS_MAX,
         beneficiary: BENEFICIARY,
         prev_randao: header.mix_hash,
+        sapphire: SapphireContext::default(),
     }
 }
 
@@ -290,7 +301,7 @@ impl Run {
     fn step(
         &mut self,
         evm: &mut Evm<'_>,
-        header: &Header,
+        (header, opener): (&Header, &Opener<'_>),
         index: u32,
         admitted: Result<Recovered, TransactionRefusal>,
     ) -> Result<(), LedgerError> {
@@ -308,10 +319,11 @@ impl Run {
             return Ok(());
         }
         let place = u32::try_from(self.transactions.len()).expect("a payload of 2 MiB holds fewer than 2^32");
-        match evm.transact(recovered.to_tx_env(), place) {
+        let opened = Opened::new(CallData::read(recovered.transaction().input()), opener)?;
+        match evm.transact(opened.machine_tx(recovered.to_tx_env()), place) {
             Ok(outcome) => {
                 self.gas_reserved = reserved;
-                self.record(recovered, outcome, header);
+                self.record(recovered, opened.seal(outcome, &answer_nonce(header.number, place)), header);
                 Ok(())
             }
             Err(EvmError::Invalid(invalid)) => {
@@ -341,7 +353,7 @@ impl Run {
         self.transactions.push(ExecutedTransaction { hash, sender, envelope });
     }
 
-    fn finish(self, header: Header, changes: Changes, state: &dyn StateTree) -> Result<PreparedBlock, LedgerError> {
+    fn finish(self, header: Header, writes: Vec<Write>, content: Vec<Kept>) -> PreparedBlock {
         let envelopes: Vec<&Transaction> = self.transactions.iter().map(|tx| &tx.envelope).collect();
         let receipts: Vec<&ReceiptEnvelope> = self.receipts.iter().map(|receipt| &receipt.envelope).collect();
         let mut logs_bloom = Bloom::ZERO;
@@ -355,9 +367,8 @@ impl Run {
             gas_used: self.gas_used,
             ..header
         };
-        let (writes, content) = to_writes(changes, state)?;
         let Self { transactions, receipts, skipped, .. } = self;
-        Ok(PreparedBlock { header, transactions, receipts, skipped, content, writes })
+        PreparedBlock { header, transactions, receipts, skipped, content, writes }
     }
 }
 
@@ -374,9 +385,31 @@ fn typed_receipt(kind: TxType, receipt: ReceiptWithBloom<Receipt>) -> ReceiptEnv
 /// A digest and the bytes that are kept under it.
 pub(crate) type Kept = (Digest, Vec<u8>);
 
-/// Changes as sorted writes to the tree, and what is kept beside it.
-pub(crate) fn to_writes(changes: Changes, state: &dyn StateTree) -> Result<(Vec<Write>, Vec<Kept>), LedgerError> {
-    let mut writes = BTreeMap::new();
+/// Changes as sorted writes to the tree, confidential slots sealed, and what is kept beside it. `moved` are values that
+/// are re-encrypted; what a transaction wrote comes after them.
+fn sealed_writes(
+    mut changes: Changes,
+    moved: Writes,
+    (keyring, height): (&Keyring, Height),
+    state: &dyn StateTree,
+) -> Result<(Vec<Write>, Vec<Kept>), LedgerError> {
+    let mut writes = moved;
+    for ((address, slot), value) in core::mem::take(&mut changes.confidential) {
+        keyring.write(&mut writes, (&address, &slot), &value, height);
+    }
+    to_writes(changes, writes, state)
+}
+
+/// Changes of public state as sorted writes to the tree, beside those that are given, and what is kept beside the tree.
+///
+/// # Panics
+/// When the changes hold confidential slots: sealing them is the caller's.
+pub(crate) fn to_writes(
+    changes: Changes,
+    mut writes: Writes,
+    state: &dyn StateTree,
+) -> Result<(Vec<Write>, Vec<Kept>), LedgerError> {
+    assert!(changes.confidential.is_empty(), "confidential slots are sealed before they are written");
     for (address, account) in changes.accounts {
         let value = account.filter(|account| !account.is_empty()).as_ref().map(account_value);
         writes.insert(slots::account_key(&to_account(&address)), value);

@@ -1,7 +1,7 @@
 //! Why a payload cannot be executed. None of this is the fault of a transaction: one that may not stand is left out.
 
 use freehold_evm::{EvmError, ModuleSetError, ViewError};
-use freehold_primitives::{CodecError, Digest, Height};
+use freehold_primitives::{CodecError, Digest, Generation, Height};
 use thiserror::Error;
 
 /// Why the authenticated store failed.
@@ -88,6 +88,21 @@ pub enum LedgerError {
     /// A genesis for production with keys from one dealer.
     #[error("a production genesis needs keys from a distributed key generation")]
     Ceremony,
+    /// This node is a follower.
+    #[error("this node holds no state keys: it cannot execute blocks")]
+    KeysMissing,
+    /// Keys from a dealer under a production genesis.
+    #[error("a production genesis refuses state keys of a dealer")]
+    DevelopmentKeys,
+    /// A generation is in use that this node does not hold.
+    #[error("this node does not hold generation {0} of the state root key")]
+    GenerationMissing(Generation),
+    /// This node holds another key than the one whose commitment stands in state.
+    #[error(
+        "this node's state root key of generation {0} is not the one that the chain commits to: restore the key file of \
+         this network"
+    )]
+    WrongKey(Generation),
     /// The store is not empty where genesis is to be written.
     #[error("the state store is not empty")]
     NotEmpty,

@@ -4,10 +4,11 @@ use alloy_consensus::Header;
 use alloy_consensus::constants::{EMPTY_RECEIPTS, EMPTY_TRANSACTIONS};
 use alloy_eips::{eip2935::HISTORY_STORAGE_CODE, eip4788::BEACON_ROOTS_CODE};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use freehold_evm::{AccountState, Changes};
+use freehold_evm::{AccountState, Changes, Visibility};
 
 use crate::{
     block::{ExecutedBlock, empty_header, to_writes},
+    confidential::Writes,
     context::{BASE_FEE_MIN, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT},
     error::LedgerError,
     state::{StateTree, to_address},
@@ -16,7 +17,8 @@ use crate::{
 /// Code of a module's account: an invalid instruction, so that its size is not zero and no other machine runs it.
 const MODULE_CODE: Bytes = Bytes::from_static(&[0xfe]);
 
-/// Writes block 0 into an empty store: allocations, the modules' accounts, and the contracts of EIP-2935 and EIP-4788.
+/// Writes block 0 into an empty store: allocations, the modules' accounts, and the contracts of EIP-2935 and EIP-4788,
+/// all of whose storage is public.
 ///
 /// # Errors
 /// [`LedgerError::NotEmpty`], [`LedgerError::State`].
@@ -35,7 +37,7 @@ pub fn genesis_block(ctx: &ChainContext, state: &mut dyn StateTree) -> Result<Ex
     }
     deploy(&mut changes, HISTORY_CONTRACT, HISTORY_STORAGE_CODE.clone());
     deploy(&mut changes, PAYLOAD_ROOTS_CONTRACT, BEACON_ROOTS_CODE.clone());
-    let (writes, content) = to_writes(changes, state)?;
+    let (writes, content) = to_writes(changes, Writes::new(), state)?;
     let root = state.apply(0, &writes)?;
     let header = Header {
         state_root: B256::from(root.0),
@@ -56,5 +58,6 @@ fn deploy(changes: &mut Changes, address: Address, code: Bytes) {
     let account: &mut AccountState = changes.accounts.entry(address).or_default().get_or_insert_default();
     account.nonce = 1;
     account.code_hash = code_hash;
+    account.visibility = Visibility::Public;
     changes.code.insert(code_hash, code);
 }

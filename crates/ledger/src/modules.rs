@@ -12,12 +12,13 @@ mod log;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod visibility;
 
 use std::sync::Arc;
 
 use alloy_primitives::Bytes;
 use alloy_sol_types::SolInterface;
-use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure};
+use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure, SubcallHandler};
 use freehold_primitives::{Digest, Genesis};
 
 pub use apps::{AttestationTerms, attest};
@@ -32,10 +33,16 @@ const CALL_WORD_GAS: u64 = 6;
 pub(crate) fn all(genesis: &Arc<Genesis>, genesis_hash: Digest) -> Vec<Arc<dyn Module>> {
     vec![
         Arc::new(apps::Apps::new(Arc::clone(genesis), genesis_hash)),
-        Arc::new(keys::Keys),
+        Arc::new(keys::Keys::new(genesis)),
         Arc::new(log::Log),
         Arc::new(collateral::Collateral::new(Arc::clone(genesis))),
+        Arc::new(visibility::VisibilityModule),
     ]
+}
+
+/// Who answers the methods of `SUBCALL` that need a module's state.
+pub(crate) fn subcalls(genesis: &Arc<Genesis>, genesis_hash: Digest) -> Arc<dyn SubcallHandler> {
+    Arc::new(apps::Apps::new(Arc::clone(genesis), genesis_hash))
 }
 
 /// Whether a call may carry value.

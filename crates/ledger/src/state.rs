@@ -1,21 +1,19 @@
 //! The authenticated store as the ledger sees it, and what stands under its keys (`spec/block.md` §5).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use freehold_crypto::slots;
-use freehold_evm::{AccountState, StateView, ViewError};
+use freehold_evm::{AccountState, StateView, ViewError, Visibility};
 use freehold_primitives::{Account, BlockMoment, Digest, Height};
 
-use crate::error::StateError;
+use crate::{confidential::Keyring, error::StateError};
 
 /// Length of an account's value: nonce, balance, code hash, visibility.
 pub const ACCOUNT_VALUE_BYTES: usize = 8 + 32 + 32 + 1;
 /// Longest value of the tree, in bytes.
 pub const VALUE_BYTES_MAX: usize = 96;
-/// Visibility byte of accounts whose storage is plain and provable.
-pub const VISIBILITY_PUBLIC: u8 = 1;
 
 /// One write: a key of the tree, and its new value or `None` where it ceases to exist.
 pub type Write = (Digest, Option<Vec<u8>>);
@@ -40,6 +38,12 @@ pub trait StateTree {
     /// # Errors
     /// [`StateError::Store`].
     fn prove(&self, key: &Digest) -> Result<Vec<u8>, StateError>;
+
+    /// The first `limit` keys behind `after` that have values, in order, with their values.
+    ///
+    /// # Errors
+    /// [`StateError::Store`].
+    fn leaves(&self, after: &Digest, limit: usize) -> Result<Vec<(Digest, Vec<u8>)>, StateError>;
 
     /// Newest root.
     fn root(&self) -> Digest;
@@ -72,7 +76,7 @@ pub fn account_value(account: &AccountState) -> Vec<u8> {
     value.extend_from_slice(&account.nonce.to_be_bytes());
     value.extend_from_slice(&account.balance.to_be_bytes::<32>());
     value.extend_from_slice(account.code_hash.as_slice());
-    value.push(VISIBILITY_PUBLIC);
+    value.push(account.visibility.as_byte());
     value
 }
 
@@ -82,13 +86,11 @@ pub fn read_account_value(value: &[u8]) -> Option<AccountState> {
     let (nonce, rest) = value.split_first_chunk::<8>()?;
     let (balance, rest) = rest.split_first_chunk::<32>()?;
     let (code_hash, visibility) = rest.split_first_chunk::<32>()?;
-    if visibility != [VISIBILITY_PUBLIC] {
-        return None;
-    }
     Some(AccountState {
         nonce: u64::from_be_bytes(*nonce),
         balance: U256::from_be_bytes(*balance),
         code_hash: B256::from(*code_hash),
+        visibility: Visibility::from_byte(*visibility.first()?)?,
     })
 }
 
@@ -101,7 +103,8 @@ pub fn read_account(state: &dyn StateTree, address: &Address) -> Result<AccountS
     value.map_or(Ok(AccountState::default()), |value| read_account_value(&value).ok_or(ViewError::Malformed))
 }
 
-/// A slot of an account's storage, zero where there is none.
+/// A slot of a public account's storage, zero where there is none. Slots of confidential accounts stand under other keys:
+/// here they are all zero.
 ///
 /// # Errors
 /// [`ViewError::Store`], [`ViewError::Malformed`].
@@ -128,6 +131,8 @@ pub(crate) struct TreeView<'a> {
     pub(crate) state: &'a dyn StateTree,
     pub(crate) content: &'a dyn Content,
     pub(crate) hashes: &'a dyn BlockHashes,
+    /// `None` on a follower.
+    pub(crate) keyring: Option<&'a Keyring>,
 }
 
 impl StateView for TreeView<'_> {
@@ -141,8 +146,11 @@ impl StateView for TreeView<'_> {
         Ok(code.into())
     }
 
-    fn storage(&self, address: &Address, slot: &U256) -> Result<U256, ViewError> {
-        read_storage(self.state, address, slot)
+    fn storage(&self, address: &Address, slot: &U256, visibility: Visibility) -> Result<U256, ViewError> {
+        match visibility {
+            Visibility::Public => read_storage(self.state, address, slot),
+            Visibility::Confidential => self.keyring.ok_or(ViewError::KeysMissing)?.read(self.state, address, slot),
+        }
     }
 
     fn moment(&self, height: u64) -> Result<Option<BlockMoment>, ViewError> {
@@ -191,6 +199,12 @@ impl StateTree for MemoryTree {
 
     fn prove(&self, _key: &Digest) -> Result<Vec<u8>, StateError> {
         Ok(Vec::new())
+    }
+
+    fn leaves(&self, after: &Digest, limit: usize) -> Result<Vec<(Digest, Vec<u8>)>, StateError> {
+        let behind = (Bound::Excluded(after), Bound::Unbounded);
+        let leaves = self.values.range::<Digest, _>(behind).take(limit);
+        Ok(leaves.map(|(key, value)| (*key, value.clone())).collect())
     }
 
     fn root(&self) -> Digest {

@@ -113,7 +113,12 @@ fn header_is_ethereums() {
     chain.time_ms += 1_700;
     let payload = chain.payload(vec![chain.sign(&one, stranger(), 1, Bytes::new())]);
     let seed = G1Point([7; 48]);
-    let parent = Parent { header: &chain.headers[&0].clone(), content: &chain.content, hashes: &chain.headers };
+    let parent = Parent {
+        header: &chain.headers[&0].clone(),
+        content: &chain.content,
+        hashes: &chain.headers,
+        keys: chain.keys.as_ref(),
+    };
     let block = execute_payload(&chain.ctx, parent, &payload, Some(&seed), &mut chain.state).unwrap();
     let header = &block.header;
     assert_eq!(header.parent_hash, chain.headers[&0].hash_slow());

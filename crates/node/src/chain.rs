@@ -8,6 +8,7 @@ use std::sync::Arc;
 use alloy_consensus::{BlockHeader as _, Header, Transaction as _};
 use alloy_eips::{BlockNumberOrTag, Decodable2718 as _, Encodable2718 as _};
 use alloy_primitives::{Address, B256, Bytes, U256};
+use freehold_crypto::{StateKeyOrigin, StateKeys};
 use freehold_ledger::{
     AccountState, ChainContext, ExecutedBlock, ExecutedReceipt, ExecutedTransaction, LedgerError, Parent, Recovered,
     StateTree, Transaction, TransactionRefusal, ViewError, admit, check_payload, execute_payload, next_base_fee,
@@ -15,7 +16,7 @@ use freehold_ledger::{
 };
 use freehold_primitives::{
     Canonical as _, Digest, EXECUTED_LAG_MAX, G1Point, Genesis, Height, Payload, PayloadBody,
-    entries::{EntryKind, GrantEntry},
+    entries::{EntryKind, GrantEntry, StateKeyStatus},
 };
 use thiserror::Error;
 
@@ -50,11 +51,13 @@ pub enum ChainError {
 pub(crate) struct Machine {
     context: Arc<ChainContext>,
     store: BlockStore,
+    keys: Option<Arc<StateKeys>>,
 }
 
 impl Machine {
-    pub(crate) fn new(genesis: &Genesis, store: BlockStore) -> Result<Self, ChainError> {
-        Ok(Self { context: Arc::new(ChainContext::new(genesis.clone())?), store })
+    /// `keys` is `None` on a follower, which executes no block.
+    pub(crate) fn new(genesis: &Genesis, store: BlockStore, keys: Option<Arc<StateKeys>>) -> Result<Self, ChainError> {
+        Ok(Self { context: Arc::new(ChainContext::new(genesis.clone())?), store, keys })
     }
 
     pub(crate) fn genesis_block(&self, tree: &mut QmdbTree) -> Result<ExecutedBlock, ChainError> {
@@ -68,7 +71,8 @@ impl Machine {
         seed: Option<&G1Point>,
         tree: &mut QmdbTree,
     ) -> Result<ExecutedBlock, ChainError> {
-        let parent = Parent { header: parent, content: &self.store, hashes: &self.store };
+        let keys = self.keys.as_deref();
+        let parent = Parent { header: parent, content: &self.store, hashes: &self.store, keys };
         Ok(execute_payload(&self.context, parent, payload, seed, tree)?)
     }
 
@@ -98,13 +102,14 @@ impl Machine {
 pub(crate) struct Chain {
     genesis: Arc<Genesis>,
     context: Arc<ChainContext>,
+    keys: Option<Arc<StateKeys>>,
     pub(crate) store: BlockStore,
     pub(crate) tree: TreeReader,
 }
 
 impl Chain {
     pub(crate) fn new(genesis: Genesis, store: BlockStore, tree: TreeReader, machine: Machine) -> Self {
-        Self { genesis: Arc::new(genesis), context: machine.context, store, tree }
+        Self { genesis: Arc::new(genesis), context: machine.context, keys: machine.keys, store, tree }
     }
 
     pub(crate) fn genesis(&self) -> &Genesis {
@@ -113,6 +118,23 @@ impl Chain {
 
     pub(crate) fn context(&self) -> &ChainContext {
         &self.context
+    }
+
+    /// What a call over the state behind this header stands on.
+    pub(crate) fn parent<'a>(&'a self, header: &'a Header) -> Parent<'a> {
+        Parent { header, content: &self.store, hashes: &self.store, keys: self.keys.as_deref() }
+    }
+
+    /// Where this node's state keys come from; `None` on a follower.
+    pub(crate) fn key_origin(&self) -> Option<StateKeyOrigin> {
+        self.keys.as_ref().map(|keys| keys.origin())
+    }
+
+    /// Which generations of the state root key are in use, as of a height.
+    pub(crate) fn state_key_status(&self, height: Height) -> Result<Option<StateKeyStatus>, ChainError> {
+        let state = self.state(height)?;
+        let id = &freehold_crypto::slots::STATE_KEY_STATUS_ID;
+        Ok(freehold_ledger::read_entry(EntryKind::StateKeyStatus, id, &state, &self.store)?)
     }
 
     pub(crate) const fn block_gas_max(&self) -> u64 {
@@ -162,6 +184,7 @@ impl Chain {
         Ok(read_account(&self.state(height)?, address)?)
     }
 
+    /// A slot of a public account; zero for every slot of a confidential one.
     pub(crate) fn storage(&self, address: &Address, slot: &U256, height: Height) -> Result<U256, ChainError> {
         Ok(read_storage(&self.state(height)?, address, slot)?)
     }

@@ -2,7 +2,8 @@
 //!
 //! For now a trusted dealer makes the key shares when the genesis is created; a distributed key generation will fill the
 //! same files. Layout below the data directory: `genesis.bin` (canonical document) and, for each validator `i`,
-//! `validator-i/{identity.key, consensus.share, derivation.share}` (0600). Invariant: `genesis.bin` is written last, so a
+//! `validator-i/{identity.key, consensus.share, derivation.share, state.development-key}` (0600); the last is a seed of all
+//! state root keys, the same for every validator, until a quorum derives them. Invariant: `genesis.bin` is written last, so a
 //! folder with it is complete.
 
 use std::{
@@ -10,17 +11,21 @@ use std::{
     io::Write as _,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use freehold_consensus::{Dealt, IdentityKey, KeyError, KeyShare, ShareKind, VALIDATORS_MAX, trusted_dealer};
+use freehold_crypto::StateKeys;
 use freehold_primitives::{Allocation, Canonical as _, Genesis, KeyCeremony, TrustRoot};
 use rand::rand_core::CryptoRng;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 #[cfg(test)]
 mod tests;
 
 const GENESIS_FILE: &str = "genesis.bin";
+const STATE_KEY_FILE: &str = "state.development-key";
 
 /// What a new development network is made from.
 #[derive(Debug, Clone)]
@@ -46,6 +51,8 @@ pub struct ValidatorKeys {
     pub consensus: KeyShare,
     /// Its share of the derivation key.
     pub derivation: KeyShare,
+    /// State root keys; `None` on a follower.
+    pub state: Option<Arc<StateKeys>>,
 }
 
 /// Why a network's folder is not usable.
@@ -120,7 +127,9 @@ pub fn create_network(folder: &Path, network: &NewNetwork, rng: &mut impl Crypto
         trust_roots: network.trust_roots.clone(),
         allocations: network.allocations.clone(),
     };
-    write_keys(folder, &identities, &dealt)?;
+    let mut state_seed = Zeroizing::new([0; 32]);
+    rng.fill_bytes(&mut *state_seed);
+    write_keys(folder, &identities, &dealt, &state_seed)?;
     write_genesis(folder, &genesis)?;
     Ok(genesis)
 }
@@ -134,7 +143,12 @@ pub fn write_genesis(folder: &Path, genesis: &Genesis) -> Result<(), GenesisErro
     write_file(&folder.join(GENESIS_FILE), &genesis.to_canonical())
 }
 
-fn write_keys(folder: &Path, identities: &[IdentityKey], dealt: &Dealt) -> Result<(), GenesisError> {
+fn write_keys(
+    folder: &Path,
+    identities: &[IdentityKey],
+    dealt: &Dealt,
+    state_seed: &[u8; 32],
+) -> Result<(), GenesisError> {
     let shares = dealt.consensus_shares.iter().zip(&dealt.derivation_shares);
     for (index, (identity, (consensus, derivation))) in identities.iter().zip(shares).enumerate() {
         let folder = validator_folder(folder, u32::try_from(index).unwrap_or(u32::MAX));
@@ -142,6 +156,7 @@ fn write_keys(folder: &Path, identities: &[IdentityKey], dealt: &Dealt) -> Resul
         write_file(&folder.join("identity.key"), &identity.to_bytes()[..])?;
         write_file(&folder.join("consensus.share"), &consensus.to_bytes())?;
         write_file(&folder.join("derivation.share"), &derivation.to_bytes())?;
+        write_file(&folder.join(STATE_KEY_FILE), state_seed)?;
     }
     Ok(())
 }
@@ -167,10 +182,26 @@ pub fn read_keys(folder: &Path) -> Result<ValidatorKeys, GenesisError> {
         identity: IdentityKey::from_bytes(seed),
         consensus: share("consensus.share", ShareKind::Consensus)?,
         derivation: share("derivation.share", ShareKind::Derivation)?,
+        state: read_state_keys(folder)?,
     })
 }
 
-fn read_file(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, GenesisError> {
+/// A dealer's state keys; a folder without them is a follower's.
+fn read_state_keys(folder: &Path) -> Result<Option<Arc<StateKeys>>, GenesisError> {
+    let path = folder.join(STATE_KEY_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bytes = read_file(&path)?;
+    let mut seed = Zeroizing::new([0; 32]);
+    if bytes.len() != seed.len() {
+        return Err(GenesisError::Damaged { path });
+    }
+    seed.copy_from_slice(&bytes);
+    Ok(Some(Arc::new(StateKeys::development(seed))))
+}
+
+fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, GenesisError> {
     fs::read(path).map(Into::into).map_err(|source| GenesisError::File { path: path.to_path_buf(), source })
 }
 

@@ -14,6 +14,7 @@ use commonware_runtime::{Runner as _, tokio as engine_runtime};
 use freehold_consensus::{
     ConfigError, GenesisKeys, GossipReceiver, KeyError, KeySource as _, Reach, StartError, Timers, Validator,
 };
+use freehold_crypto::StateKeys;
 use freehold_primitives::{Canonical as _, Genesis};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -215,7 +216,7 @@ async fn run(
 async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result<Parts, MemberError> {
     let keys = read_keys(&config.folder)?;
     let material = GenesisKeys::new(&config.genesis, &keys.consensus)?.key_material(0)?;
-    let (shared, worker) = open(&config).await?;
+    let (shared, worker) = open(&config, keys.state.clone()).await?;
     let (failed, failures) = mpsc::unbounded_channel();
     let executor = Executor::start(worker, failed).map_err(MemberError::Thread)?;
 
@@ -250,7 +251,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
 }
 
 /// Opens the stores and makes good what a crash left.
-async fn open(config: &MemberConfig) -> Result<(Arc<Shared>, Worker), MemberError> {
+async fn open(config: &MemberConfig, keys: Option<Arc<StateKeys>>) -> Result<(Arc<Shared>, Worker), MemberError> {
     let (folder, genesis, clock) = (config.folder.clone(), config.genesis.clone(), config.clock.clone());
     let opened = tokio::task::spawn_blocking(move || {
         let identity =
@@ -258,7 +259,7 @@ async fn open(config: &MemberConfig) -> Result<(Arc<Shared>, Worker), MemberErro
         let store = BlockStore::open(&folder.join("blocks.redb"), &identity).map_err(ExecutorError::from)?;
         let recovery = store.recover().map_err(ExecutorError::from)?;
         let mut tree = QmdbTree::open(&folder.join("state"), recovery.tree_operations).map_err(ExecutorError::from)?;
-        let machine = Machine::new(&genesis, store.clone()).map_err(ExecutorError::from)?;
+        let machine = Machine::new(&genesis, store.clone(), keys).map_err(ExecutorError::from)?;
         let (tip, waiting) = recover(&machine, &mut tree, &store)?;
         debug!(height = tip.height(), "stores are open");
         let chain = Chain::new(genesis, store.clone(), tree.reader(), machine.clone());

@@ -6,7 +6,7 @@
 use crate::{
     codec::Blob,
     evidence::EvidenceKind,
-    ids::{Account, AppId, Digest, G1Point, Generation, Height, PlatformFamily, UnixSeconds},
+    ids::{Account, AppId, Digest, G1Point, Generation, Height, PlatformFamily, UnixSeconds, X25519Key},
     measurement::Measurement,
     payload::TrustDomain,
     policy::{AppPolicy, TcbStatus},
@@ -36,6 +36,12 @@ canonical_enum! {
         Collateral = 9,
         /// [`AppEntry`] in `Apps`, by (app id, version): every version of an app stays provable.
         AppVersion = 10,
+        /// [`StateKeyStatus`] in `Keys`, under an empty id: one entry, written again.
+        StateKeyStatus = 11,
+        /// [`StateKeyEntry`] in `Keys`, by generation.
+        StateKey = 12,
+        /// [`CallDataKeyEntry`] in `Keys`, by epoch.
+        CallDataKey = 13,
     }
 }
 
@@ -341,5 +347,50 @@ canonical_struct! {
         pub numbers: Vec<u64>,
         /// Height that accepted it.
         pub height: Height,
+    }
+}
+
+canonical_struct! {
+    /// Which generations of the state root key are in use, and how far re-encryption is.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct StateKeyStatus {
+        /// Generation that every write uses.
+        pub newest: Generation,
+        /// Generation before it, while values under it are left.
+        pub previous: Option<Generation>,
+        /// Tree key up to which values are re-encrypted.
+        pub cursor: Digest,
+        /// `true` when the next block begins a new generation.
+        pub requested: bool,
+    }
+}
+
+canonical_struct! {
+    /// A generation of the state root key. The key itself is known to executors alone.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct StateKeyEntry {
+        /// The generation.
+        pub generation: Generation,
+        /// Commitment to the key (`spec/confidential-state.md` §2).
+        pub commitment: Digest,
+        /// Height from which writes use it.
+        pub opened_at: Height,
+        /// Height whose block re-encrypted the last value under it; `None` while it is live.
+        pub closed_at: Option<Height>,
+    }
+}
+
+canonical_struct! {
+    /// The public key that call data of an epoch is encrypted to.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct CallDataKeyEntry {
+        /// The epoch.
+        pub epoch: u64,
+        /// Generation of the state root key that it hangs on.
+        pub generation: Generation,
+        /// The X25519 public key.
+        pub public_key: X25519Key,
+        /// Height that made it known: the first block of the epoch.
+        pub opened_at: Height,
     }
 }

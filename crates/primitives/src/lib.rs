@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod cbor;
 #[macro_use]
 mod codec;
 mod evidence;
@@ -15,6 +16,7 @@ mod registration;
 /// What the system modules write and verifiers read.
 pub mod entries;
 
+pub use cbor::{CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, CborError, CborMap, CborValue};
 pub use codec::{Blob, Canonical, CodecError, LENGTH_MAX, Reader, VERSION, write_length};
 pub use evidence::{BUNDLE_GPUS_MAX, EvidenceBundle, EvidenceKind};
 pub use ids::{

@@ -3,7 +3,7 @@
 //! Hex carries `0x`; heights and seconds are JSON numbers, and hex quantities are read too. Canonical documents travel
 //! as hex. Nothing here is verified: see the module doc of `freehold-verify`.
 
-use freehold_primitives::{Account, Digest, Height, NetworkKey, UnixSeconds};
+use freehold_primitives::{Account, Digest, Generation, Height, NetworkKey, UnixSeconds};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::hexed::{HexBytes, prefixed, prefixed_option};
@@ -52,6 +52,19 @@ pub struct Proof {
     pub proofs: Vec<LeafProof>,
     /// The account itself.
     pub account: LeafProof,
+}
+
+/// Answer of `oasis_callDataPublicKey()`, in Sapphire's form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallDataKeyReport {
+    /// X25519 public key that call data is encrypted to.
+    pub key: HexBytes,
+    /// Commitment to the state root key that it hangs on, 32 bytes.
+    pub checksum: HexBytes,
+    /// Zero: a client checks the key by a state proof (`spec/call-data.md` §5).
+    pub signature: HexBytes,
+    /// Epoch of the key.
+    pub epoch: u64,
 }
 
 /// One share of a derived key, of `freehold_keyShares(grant_id)`.
@@ -103,6 +116,23 @@ pub struct NodeStatus {
     pub key_ceremony: String,
     /// Transactions waiting in the pool.
     pub pool: u64,
+    /// Keys of confidential state.
+    pub state_keys: StateKeyReport,
+}
+
+/// Keys of confidential state in [`NodeStatus`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateKeyReport {
+    /// Where this node's keys come from: `development` (a dealer's file: they protect nothing from whoever reads it),
+    /// `quorum`, or `none` on a follower.
+    pub origin: String,
+    /// Generation that every write uses.
+    pub generation: Generation,
+    /// Generation before it, while values under it are left.
+    pub previous: Option<Generation>,
+    /// How much of the tree re-encryption has passed, 100 when nothing is left to do.
+    pub re_encrypted_percent: u8,
 }
 
 /// Answer of `freehold_collateral(kind, key)`.

@@ -21,8 +21,8 @@ use crate::{
     hexed::HexBytes,
     http_client::{HttpClient, HttpError, HttpLimits},
     node::{
-        BlockSummary, CollateralDocument, Finality, HEADERS_MAX, KeyShare, NodeStatus, Proof, QuantityU64,
-        TransactionReceipt,
+        BlockSummary, CallDataKeyReport, CollateralDocument, Finality, HEADERS_MAX, KeyShare, NodeStatus, Proof,
+        QuantityU64, TransactionReceipt,
     },
 };
 
@@ -318,6 +318,14 @@ impl NodeClient {
             return Err(NodeError::Malformed { method: "freehold_keyShares".to_owned(), reason });
         }
         Ok(shares)
+    }
+
+    /// `oasis_callDataPublicKey`: what the node says; [`VerifiedClient::call_data_key`](crate::VerifiedClient) checks it.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn call_data_key(&self) -> Result<CallDataKeyReport, NodeError> {
+        self.call("oasis_callDataPublicKey", ()).await
     }
 
     /// `freehold_status`.

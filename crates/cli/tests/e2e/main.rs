@@ -5,4 +5,5 @@ mod answer;
 mod damage;
 mod network;
 mod processes;
+mod sapphire;
 mod support;

@@ -234,6 +234,40 @@ pub(crate) fn node_clients() -> Option<PathBuf> {
     Some(folder)
 }
 
+/// Folder with Sapphire's npm clients.
+pub(crate) fn sapphire_node_clients() -> Option<PathBuf> {
+    let folder = clients_folder("npm-sapphire-1");
+    let packages = [
+        "@oasisprotocol/sapphire-paratime@2.3.0",
+        "@oasisprotocol/sapphire-ethers-v6@6.0.1",
+        "@oasisprotocol/sapphire-viem-v2@2.1.0",
+        "@wagmi/core@2",
+        "viem@2.57.20",
+        "ethers@6.17.0",
+        "typescript@5",
+    ];
+    if !folder.join("done").exists() {
+        let mut command = Command::new("npm");
+        command.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).args(packages);
+        install("Sapphire's npm clients", &mut command)?;
+        fs::write(folder.join("done"), []).unwrap();
+    }
+    Some(folder)
+}
+
+/// Python with Sapphire's PyPI client.
+pub(crate) fn sapphire_python_client() -> Option<PathBuf> {
+    let folder = clients_folder("pypi-sapphire-1");
+    let python = folder.join("bin/python");
+    if !folder.join("done").exists() {
+        install("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        let packages = ["oasis-sapphire-py==0.4.2"];
+        install("Sapphire's PyPI client", Command::new(&python).args(["-m", "pip", "install", "-q"]).args(packages))?;
+        fs::write(folder.join("done"), []).unwrap();
+    }
+    Some(python)
+}
+
 /// Python with the PyPI clients.
 pub(crate) fn python_clients() -> Option<PathBuf> {
     let folder = clients_folder("pypi-1");

@@ -7,3 +7,4 @@ sol!("../../contracts/interfaces/IApps.sol");
 sol!("../../contracts/interfaces/IKeys.sol");
 sol!("../../contracts/interfaces/ILog.sol");
 sol!("../../contracts/interfaces/ICollateral.sol");
+sol!("../../contracts/interfaces/IVisibility.sol");

@@ -4,6 +4,7 @@ mod attest;
 mod instances;
 mod owner;
 mod register;
+mod rofl;
 mod views;
 
 use std::sync::Arc;

@@ -1,13 +1,16 @@
 //! `Keys`: grants, the ledger's permission to receive a derived key (design D5).
 //!
-//! Registration grants the boot contexts of the app's policy; a grant lives and dies with its instance.
+//! Registration grants the boot contexts of the app's policy; a grant lives and dies with its instance. Beside them stand
+//! the generations of the state root key, which the chain itself writes (`crate::confidential`).
 
 mod grants;
+mod rotation;
 mod views;
 
 use alloy_primitives::{Address, Bytes};
 use freehold_crypto::slots;
 use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure};
+use freehold_primitives::{Account, Genesis, entries::EntryKind};
 
 pub(super) use grants::{close_all, close_unlisted, grant_boot_contexts};
 
@@ -18,7 +21,17 @@ use super::{
 };
 use crate::state::to_address;
 
-pub(super) struct Keys;
+pub(super) struct Keys {
+    /// Who may rotate the state root key: the first account of a development genesis.
+    rotator: Option<Account>,
+}
+
+impl Keys {
+    pub(super) fn new(genesis: &Genesis) -> Self {
+        let first = genesis.allocations.first().map(|allocation| allocation.account);
+        Self { rotator: first.filter(|_| !genesis.production) }
+    }
+}
 
 impl Module for Keys {
     fn address(&self) -> Address {
@@ -33,7 +46,27 @@ impl Module for Keys {
                 let id = grants::request(ctx, &call.caller, &args.context)?;
                 Ok(returned::<IKeys::requestCall>(&id.0.into()))
             }
-            IKeysCalls::grant(args) => Ok(returned::<IKeys::grantCall>(&views::grant(ctx, args.id)?)),
+            IKeysCalls::grant(args) => {
+                let entry = views::entry(ctx, EntryKind::Grant, args.id.as_slice())?;
+                Ok(returned::<IKeys::grantCall>(&entry))
+            }
+            IKeysCalls::rotateStateKey(_) => {
+                ctx.require_mutable()?;
+                let generation = rotation::request(ctx, &call.caller, self.rotator)?;
+                Ok(returned::<IKeys::rotateStateKeyCall>(&generation))
+            }
+            IKeysCalls::stateKeyStatus(_) => {
+                let entry = views::entry(ctx, EntryKind::StateKeyStatus, &slots::STATE_KEY_STATUS_ID)?;
+                Ok(returned::<IKeys::stateKeyStatusCall>(&entry))
+            }
+            IKeysCalls::stateKey(args) => {
+                let entry = views::entry(ctx, EntryKind::StateKey, &slots::state_key_id(args.generation))?;
+                Ok(returned::<IKeys::stateKeyCall>(&entry))
+            }
+            IKeysCalls::callDataKey(args) => {
+                let entry = views::entry(ctx, EntryKind::CallDataKey, &slots::call_data_key_id(args.epoch))?;
+                Ok(returned::<IKeys::callDataKeyCall>(&entry))
+            }
             IKeysCalls::grants(args) => Ok(returned::<IKeys::grantsCall>(&views::grants(ctx, args.instance)?)),
         }
     }

@@ -115,6 +115,11 @@ refusals! {
     /// The app's policy does not list the context.
     Context = 141, "the app's policy does not list this context";
 
+    /// Only the first account of a development genesis may rotate.
+    RotationCaller = 142, "only the first account of a development network may rotate the state key";
+    /// A rotation is asked for, or values under an older generation are left.
+    RotationRuns = 143, "a rotation is asked for already, or values under the generation before are left";
+
     /// The log does not grow.
     LogSize = 160, "a log only grows";
     /// The log belongs to a live instance, or to another app.
@@ -128,6 +133,11 @@ refusals! {
     CollateralRefused = 182, "the collateral does not verify";
     /// The document is no newer than what stands.
     CollateralOld = 183, "the collateral is no newer than what stands";
+
+    /// The caller is no contract whose constructor runs.
+    VisibilityEnded = 200, "a contract chooses its visibility in its constructor only";
+    /// The constructor has written storage.
+    VisibilityWritten = 201, "a contract chooses its visibility before it writes storage";
 }
 
 impl ModuleRefusal {

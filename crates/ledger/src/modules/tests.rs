@@ -14,6 +14,7 @@ use super::{
         ICollateral::{self, ICollateralCalls},
         IKeys::{self, IKeysCalls},
         ILog::{self, ILogCalls},
+        IVisibility::{self, IVisibilityCalls},
     },
 };
 use crate::{ChainContext, state::to_address};
@@ -51,7 +52,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 #[test]
 fn selectors_are_those_of_the_interfaces() {
     // What Solidity would compute from the text of the signature; a change here is a change of the contract.
-    let pairs: [(&str, [u8; 4]); 10] = [
+    let pairs: [(&str, [u8; 4]); 12] = [
         ("create(uint8,bytes)", IApps::createCall::SELECTOR),
         ("update(bytes21,bytes)", IApps::updateCall::SELECTOR),
         ("register(bytes,bytes,bytes)", IApps::registerCall::SELECTOR),
@@ -62,11 +63,13 @@ fn selectors_are_those_of_the_interfaces() {
         ("request(string)", IKeys::requestCall::SELECTOR),
         ("anchor(uint64,bytes32,bytes32)", ILog::anchorCall::SELECTOR),
         ("submit(uint8,bytes,bytes)", ICollateral::submitCall::SELECTOR),
+        ("makePublic()", IVisibility::makePublicCall::SELECTOR),
+        ("rotateStateKey()", IKeys::rotateStateKeyCall::SELECTOR),
     ];
     for (signature, selector) in pairs {
         assert_eq!(alloy_primitives::keccak256(signature)[..4], selector, "{signature}");
     }
-    assert_eq!((IAppsCalls::COUNT, IKeysCalls::COUNT, ILogCalls::COUNT, ICollateralCalls::COUNT), (13, 3, 3, 3));
+    assert_eq!((IAppsCalls::COUNT, IKeysCalls::COUNT, ILogCalls::COUNT, ICollateralCalls::COUNT), (13, 7, 3, 3));
     let errors = [IApps::Refused::SELECTOR, IKeys::Refused::SELECTOR, ILog::Refused::SELECTOR];
     assert!(errors.iter().all(|selector| *selector == ICollateral::Refused::SELECTOR));
     let granted = "Granted(bytes32,bytes21,bytes32,string,uint32,bytes,uint64)";
@@ -93,6 +96,7 @@ fn every_refusal_is_specified() {
         include_str!("../../../../spec/registration.md"),
         include_str!("../../../../spec/log.md"),
         include_str!("../../../../spec/entries.md"),
+        include_str!("../../../../spec/confidential-state.md"),
     ]
     .concat();
     for refusal in ModuleRefusal::ALL {
@@ -110,7 +114,9 @@ fn calls_without_sense_are_refused_and_never_panic() {
     selectors.extend(IKeysCalls::selectors());
     selectors.extend(ILogCalls::selectors());
     selectors.extend(ICollateralCalls::selectors());
-    for module in [slots::APPS, slots::KEYS, slots::LOG, slots::COLLATERAL].map(|module| to_address(&module)) {
+    selectors.extend(IVisibilityCalls::selectors());
+    let modules = [slots::APPS, slots::KEYS, slots::LOG, slots::COLLATERAL, slots::VISIBILITY];
+    for module in modules.map(|module| to_address(&module)) {
         for (seed, selector) in (0_u64..).zip(&selectors) {
             for length in [0, 1, 31, 32, 64, 96, 300] {
                 let mut words = noise(seed, length);
@@ -127,7 +133,7 @@ fn calls_without_sense_are_refused_and_never_panic() {
                     data: input,
                     ..TxEnv::default()
                 };
-                let outcome = simulate(block, ctx.modules(), &view, tx).unwrap();
+                let outcome = simulate(block.clone(), ctx.modules(), &view, tx).unwrap();
                 if let Some((refusal, _)) = ModuleRefusal::from_revert(&outcome.output) {
                     assert_ne!(refusal.code(), 0);
                 }

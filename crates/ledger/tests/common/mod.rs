@@ -1,20 +1,24 @@
 //! A chain of one test: accounts that sign, payloads that follow each other, and blocks that come out.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod machine;
+
 use std::collections::BTreeMap;
 
 use alloy_consensus::{Header, SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxLegacy};
 use alloy_eips::{Encodable2718 as _, eip7702::Authorization};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
-use freehold_crypto::{AccountKey, body_digest, payload_digest};
+use freehold_crypto::{AccountKey, ContractCipher, StateCipher, StateKeys, body_digest, payload_digest, slots};
 use freehold_ledger::{
-    CallRequest, ChainContext, ExecutedBlock, MemoryTree, Outcome, Parent, StateTree as _, Transaction, call,
-    execute_payload, genesis_block, read_account, read_storage, to_address,
+    CallRequest, ChainContext, ExecutedBlock, LedgerError, MemoryTree, Outcome, Parent, StateTree as _, Transaction,
+    Visibility, call, execute_payload, genesis_block, read_account, read_entry, read_storage, to_address,
 };
 use freehold_primitives::{
-    Account, Allocation, Blob, Canonical as _, Digest, Executed, Genesis, KeyCeremony, Payload, PayloadBody,
+    Account, Allocation, Blob, Canonical as _, Digest, Executed, G1Point, Genesis, KeyCeremony, Payload, PayloadBody,
     PayloadHead, TrustRoot,
+    entries::{EntryKind, StateKeyStatus},
 };
+use zeroize::Zeroizing;
 
 pub(crate) const CHAIN_ID: u64 = 23_293;
 pub(crate) const START_MS: u64 = 1_760_000_000_000;
@@ -64,6 +68,13 @@ pub(crate) struct Chain {
     pub(crate) headers: BTreeMap<u64, Header>,
     pub(crate) head: PayloadHead,
     pub(crate) time_ms: u64,
+    pub(crate) keys: Option<StateKeys>,
+    pub(crate) seed: Option<G1Point>,
+}
+
+/// The state keys of a chain of these tests.
+pub(crate) fn state_keys() -> StateKeys {
+    StateKeys::development(Zeroizing::new([0x5e; 32]))
 }
 
 impl Chain {
@@ -85,7 +96,8 @@ impl Chain {
         };
         let time_ms = ctx.genesis().timestamp_ms;
         let content = block.content.into_iter().collect();
-        Self { ctx, state, content, headers: BTreeMap::from([(0, block.header)]), head, time_ms }
+        let headers = BTreeMap::from([(0, block.header)]);
+        Self { ctx, state, content, headers, head, time_ms, keys: Some(state_keys()), seed: None }
     }
 
     pub(crate) fn tip(&self) -> &Header {
@@ -93,7 +105,7 @@ impl Chain {
     }
 
     pub(crate) fn parent(&self) -> Parent<'_> {
-        Parent { header: self.tip(), content: &self.content, hashes: &self.headers }
+        Parent { header: self.tip(), content: &self.content, hashes: &self.headers, keys: self.keys.as_ref() }
     }
 
     /// The payload that comes next, with these transactions.
@@ -120,14 +132,19 @@ impl Chain {
 
     /// Executes the next payload in the same second.
     pub(crate) fn block_now(&mut self, transactions: Vec<Vec<u8>>) -> ExecutedBlock {
+        self.try_block(transactions).unwrap()
+    }
+
+    /// Executes the next payload, or says why that cannot be.
+    pub(crate) fn try_block(&mut self, transactions: Vec<Vec<u8>>) -> Result<ExecutedBlock, LedgerError> {
         let payload = self.payload(transactions);
-        let parent =
-            Parent { header: self.headers.last_key_value().unwrap().1, content: &self.content, hashes: &self.headers };
-        let block = execute_payload(&self.ctx, parent, &payload, None, &mut self.state).unwrap();
+        let header = self.headers.last_key_value().unwrap().1;
+        let parent = Parent { header, content: &self.content, hashes: &self.headers, keys: self.keys.as_ref() };
+        let block = execute_payload(&self.ctx, parent, &payload, self.seed.as_ref(), &mut self.state)?;
         self.head = payload.head;
         self.content.extend(block.content.iter().cloned());
         self.headers.insert(block.header.number, block.header.clone());
-        block
+        Ok(block)
     }
 
     pub(crate) fn balance(&self, address: &Address) -> U256 {
@@ -138,8 +155,31 @@ impl Chain {
         read_account(&self.state, &address(key)).unwrap().nonce
     }
 
+    /// A slot: plain where it is public, and opened under the newest generation where it is confidential.
     pub(crate) fn storage(&self, address: &Address, slot: u64) -> U256 {
-        read_storage(&self.state, address, &U256::from(slot)).unwrap()
+        let slot = U256::from(slot);
+        if self.visibility(address) == Visibility::Public {
+            return read_storage(&self.state, address, &slot).unwrap();
+        }
+        assert_eq!(read_storage(&self.state, address, &slot).unwrap(), U256::ZERO);
+        let contract = self.contract_cipher(self.state_key_status().newest, address);
+        let (slot, key) = (slot.to_be_bytes(), contract.tree_key(&slot.to_be_bytes()));
+        let sealed = self.state.get(&key).unwrap();
+        sealed.map_or(U256::ZERO, |sealed| U256::from_be_bytes(contract.open(&key, &slot, &sealed).unwrap()))
+    }
+
+    pub(crate) fn visibility(&self, address: &Address) -> Visibility {
+        read_account(&self.state, address).unwrap().visibility
+    }
+
+    pub(crate) fn contract_cipher(&self, generation: u32, address: &Address) -> ContractCipher {
+        let root = state_keys().get(generation).unwrap();
+        StateCipher::new(root, self.ctx.genesis_hash()).contract(&account(address))
+    }
+
+    pub(crate) fn state_key_status(&self) -> StateKeyStatus {
+        let id = slots::STATE_KEY_STATUS_ID;
+        read_entry(EntryKind::StateKeyStatus, &id, &self.state, &self.content).unwrap().unwrap_or_default()
     }
 
     /// Signs a call with the account's next nonce.

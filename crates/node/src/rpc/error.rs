@@ -3,7 +3,8 @@
 //! Codes: JSON-RPC 2.0 (−32700 to −32600), EIP-1474 (−32000 server error, −32001 not found, −32005 limit), and 3 for a
 //! revert with its data.
 
-use alloy_primitives::Bytes;
+use alloy_primitives::{Address, Bytes};
+use freehold_crypto::CallDataRefusal;
 use freehold_ledger::{Invalid, TransactionRefusal};
 use jsonrpsee::types::{ErrorObjectOwned, error::INVALID_PARAMS_CODE};
 use serde_json::json;
@@ -24,6 +25,12 @@ pub(crate) fn refused(text: impl ToString) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(SERVER_ERROR, text.to_string(), None::<()>)
 }
 
+/// The account's storage is confidential: it has no proofs that anyone could read.
+pub(crate) fn confidential(address: Address) -> ErrorObjectOwned {
+    let text = format!("the storage of {address} is confidential: its slots can be neither read nor proven");
+    ErrorObjectOwned::owned(SERVER_ERROR, text, Some(json!({ "reason": "confidential" })))
+}
+
 /// What was asked for is not here: not yet, or no longer.
 pub(crate) fn not_found(text: impl ToString) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(RESOURCE_NOT_FOUND, text.to_string(), None::<()>)
@@ -37,6 +44,15 @@ pub(crate) fn limit(text: impl ToString) -> ErrorObjectOwned {
 /// The node itself failed.
 pub(crate) fn internal(text: impl ToString) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(INTERNAL_ERROR, text.to_string(), None::<()>)
+}
+
+/// Encrypted call data or a signed query is refused. Sentences are Sapphire's, because its clients compare them; the data
+/// holds the refusal's stable code (`spec/call-data.md` §6).
+pub(crate) fn refused_call_data(refusal: CallDataRefusal) -> ErrorObjectOwned {
+    let place =
+        if refusal.is_query() { "evm: invalid signed simulate call query" } else { "core: invalid call format" };
+    let data = json!({ "refusal": refusal.code() });
+    ErrorObjectOwned::owned(SERVER_ERROR, format!("{place}: {refusal}"), Some(data))
 }
 
 /// The call reverted with this data.

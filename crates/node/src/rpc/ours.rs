@@ -5,12 +5,16 @@ use std::sync::Arc;
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::Address;
 use alloy_rlp::Encodable as _;
-use freehold_crypto::slots;
+use freehold_crypto::{StateKeyOrigin, slots};
+use freehold_ledger::Visibility;
 use freehold_primitives::{
     Account, Canonical as _, Digest, EvidenceKind, Height, KeyCeremony,
     entries::{CollateralEntry, CollateralKind, EntryKind},
 };
-use freehold_rpc::{CollateralDocument, Finality, HexBytes, KeyShare, LeafProof, NodeStatus, Proof, StatusMoment};
+use freehold_rpc::{
+    CallDataKeyReport, CollateralDocument, Finality, HexBytes, KeyShare, LeafProof, NodeStatus, Proof, StateKeyReport,
+    StatusMoment,
+};
 use jsonrpsee::{
     Extensions, RpcModule,
     core::RegisterMethodError,
@@ -19,7 +23,7 @@ use jsonrpsee::{
 use serde::Deserialize;
 
 use super::{
-    error::{internal, invalid_params, limit, not_found, refused},
+    error::{confidential, internal, invalid_params, limit, not_found, refused},
     params::{one, pair, three},
     server::{Rpc, method},
 };
@@ -44,6 +48,7 @@ pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError
     method(module, "freehold_getContent", content)?;
     method(module, "freehold_collateral", collateral)?;
     method(module, "freehold_status", status)?;
+    method(module, "oasis_callDataPublicKey", call_data_key)?;
     module.register_async_method("freehold_keyShares", key_shares).map(|_| ())
 }
 
@@ -81,10 +86,15 @@ fn proof(rpc: &Rpc, params: Params<'_>) -> Answer<Proof> {
     if wanted.len() > SLOTS_MAX {
         return Err(limit(format!("at most {SLOTS_MAX} slots a request")));
     }
+    let chain = rpc.chain();
+    let is_public = || chain.account_now(&address).map(|account| account.visibility == Visibility::Public);
+    if !wanted.is_empty() && !is_public().map_err(internal)? {
+        return Err(confidential(address));
+    }
     let account = Account(address.0.0);
     let mut keys = vec![slots::account_key(&account)];
     keys.extend(wanted.iter().map(|slot| slots::storage_key(&account, &slot.0.to_be_bytes())));
-    let found = rpc.chain().tree.prove_many(&keys).map_err(internal)?;
+    let found = chain.tree.prove_many(&keys).map_err(internal)?;
     let height = found.height.ok_or_else(|| not_found("nothing is executed yet"))?;
     if let Some(BlockNumberOrTag::Number(asked)) = tag
         && asked != height
@@ -144,6 +154,24 @@ fn status(rpc: &Rpc, _: Params<'_>) -> Answer<NodeStatus> {
             KeyCeremony::Distributed => "distributed".to_owned(),
         },
         pool: rpc.shared.pool().mempool.len() as u64,
+        state_keys: state_keys(rpc, rpc.newest())?,
+    })
+}
+
+fn state_keys(rpc: &Rpc, height: Height) -> Answer<StateKeyReport> {
+    let status = rpc.chain().state_key_status(height).map_err(internal)?.unwrap_or_default();
+    let done = || u16::from_be_bytes([status.cursor.0[0], status.cursor.0[1]]);
+    Ok(StateKeyReport {
+        origin: match rpc.chain().key_origin() {
+            None => "none",
+            Some(StateKeyOrigin::Development) => "development",
+            Some(StateKeyOrigin::Quorum) => "quorum",
+        }
+        .to_owned(),
+        generation: status.newest,
+        previous: status.previous,
+        // Tree keys are spread evenly, so the cursor's place says how much is done.
+        re_encrypted_percent: status.previous.map_or(100, |_| (u32::from(done()) * 100 / 0x1_0000) as u8),
     })
 }
 
@@ -152,6 +180,22 @@ fn moment(rpc: &Rpc, height: Height) -> Answer<StatusMoment> {
     let header = store.header(height).map_err(internal)?.ok_or_else(|| internal("a header is missing"))?;
     let block_hash = store.block_hash(height).map_err(internal)?.ok_or_else(|| internal("a hash is missing"))?;
     Ok(StatusMoment { height, block_hash, time_unix_s: header.timestamp })
+}
+
+/// The key of the newest epoch, as Sapphire's clients ask for it. What stands for it is a state proof of the entry in
+/// `Keys`; the signature that Sapphire's key manager makes has no counterpart here and is zero.
+fn call_data_key(rpc: &Rpc, _: Params<'_>) -> Answer<CallDataKeyReport> {
+    let (chain, height) = (rpc.chain(), rpc.newest());
+    let header = chain.store.header(height).map_err(internal)?.ok_or_else(|| internal("the header is missing"))?;
+    let state = chain.state(height).map_err(internal)?;
+    let key = freehold_ledger::call_data_key(chain.context(), chain.parent(&header), &state).map_err(internal)?;
+    let key = key.ok_or_else(|| not_found("the first block has not made a call-data key known yet"))?;
+    Ok(CallDataKeyReport {
+        key: HexBytes(key.public_key.to_vec()),
+        checksum: HexBytes(key.checksum.to_vec()),
+        signature: HexBytes(key.signature.to_vec()),
+        epoch: key.epoch,
+    })
 }
 
 async fn key_shares(params: Params<'static>, rpc: Arc<Rpc>, _: Extensions) -> Answer<Vec<KeyShare>> {

@@ -5,6 +5,7 @@
 //! engine closed, and every later command says so; nothing reads a half-applied block.
 
 use std::{
+    ops::Bound,
     path::PathBuf,
     sync::{
         Arc,
@@ -29,6 +30,7 @@ use commonware_storage::{
 use commonware_utils::{NZU16, NZU64, NZUsize};
 use freehold_ledger::Write;
 use freehold_primitives::{Canonical as _, Digest, Height};
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{
     leaf::Leaf,
@@ -65,12 +67,17 @@ type Reply<T> = SyncSender<Result<T, TreeError>>;
 /// A value with the height at which it was read.
 pub(super) type ReadAt = (Option<Height>, Option<Vec<u8>>);
 
+/// Keys with their values.
+pub(super) type Leaves = Vec<(Digest, Vec<u8>)>;
+
 /// What the store's thread can be told.
 pub(super) enum Command {
     /// The value of a key.
     Get(Digest, Reply<ReadAt>),
     /// Proofs for keys, all under one root.
     Prove(Vec<Digest>, Reply<Proofs>),
+    /// The first leaves behind a key, in order.
+    Leaves(Digest, usize, Reply<Leaves>),
     /// Apply the writes of the block at a height.
     Apply(Height, Vec<Write>, Reply<Arc<WriteSet>>),
     /// The block store holds everything up to the tree's height: make the tree durable when it is due.
@@ -137,6 +144,9 @@ impl Engine {
                 Command::Prove(keys, reply) => {
                     reply.send(self.prove(&keys).await).ok();
                 }
+                Command::Leaves(after, limit, reply) => {
+                    reply.send(self.leaves(&after, limit).await).ok();
+                }
                 Command::Apply(height, writes, reply) => {
                     reply.send(self.apply(height, writes).await).ok();
                 }
@@ -180,6 +190,13 @@ impl Engine {
         }
         let state = self.shared.lock();
         Ok(Proofs { height: state.applied, root: state.root, proofs })
+    }
+
+    async fn leaves(&self, after: &Digest, limit: usize) -> Result<Leaves, TreeError> {
+        let behind = (Bound::Excluded(Key(after.0)), Bound::Unbounded);
+        let leaves = self.db()?.stream_range(behind).take(limit);
+        let leaves = leaves.map_ok(|(key, leaf)| (digest(&key), leaf.value().to_vec()));
+        Ok(leaves.try_collect().await?)
     }
 
     async fn apply(&mut self, height: Height, writes: Vec<Write>) -> Result<Arc<WriteSet>, TreeError> {

@@ -20,7 +20,7 @@ pub enum OldStateError {
     /// Too old, or not executed yet.
     #[error("state at height {0} is not kept: the newest {HISTORY_WINDOW} executed blocks are")]
     NotKept(Height),
-    /// Old state can neither change nor be proven.
+    /// Old state can neither change, nor be proven, nor be walked through.
     #[error("state at an older height can only be read")]
     ReadOnly,
     /// The state tree failed.
@@ -81,6 +81,10 @@ impl StateTree for OldState {
     }
 
     fn prove(&self, _: &Digest) -> Result<Vec<u8>, StateError> {
+        Err(store_error(OldStateError::ReadOnly))
+    }
+
+    fn leaves(&self, _: &Digest, _: usize) -> Result<Vec<(Digest, Vec<u8>)>, StateError> {
         Err(store_error(OldStateError::ReadOnly))
     }
 

@@ -199,6 +199,30 @@ fn refusals_leave_the_tree_as_it_was() {
 }
 
 #[test]
+fn leaves_come_in_order_behind_a_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut tree = open(directory.path(), FRESH);
+    let (mut rng, mut model) = (StdRng::seed_from_u64(29), Model::new());
+    for height in 0..10 {
+        let writes = block(&mut rng, &mut model, 2_000, 200);
+        tree.apply(height, &writes).unwrap();
+    }
+    let expected: Writes = model.iter().map(|(key, value)| (*key, Some(value.clone()))).collect();
+    let (mut found, mut after) = (Writes::new(), Digest::ZERO);
+    loop {
+        let leaves = tree.leaves(&after, 64).unwrap();
+        let Some((last, _)) = leaves.last() else { break };
+        after = *last;
+        found.extend(leaves.into_iter().map(|(key, value)| (key, Some(value))));
+    }
+    assert_eq!(found, expected);
+    // A key without a value is a place too.
+    let between = key(1_000_000);
+    let behind = model.range(between..).next().map(|(key, _)| *key);
+    assert_eq!(tree.leaves(&between, 1).unwrap().first().map(|leaf| leaf.0), behind);
+}
+
+#[test]
 fn reopening_never_runs_ahead_of_the_block_store() {
     let directory = tempfile::tempdir().unwrap();
     let mut tree = open(directory.path(), FRESH);

@@ -162,6 +162,14 @@ impl TreeReader {
         self.ask(|reply| Command::Prove(keys.to_vec(), reply))
     }
 
+    /// The first `limit` keys behind `after` that have values, in order, with their values.
+    ///
+    /// # Errors
+    /// [`TreeError::Closed`], [`TreeError::Engine`].
+    pub fn leaves(&self, after: &Digest, limit: usize) -> Result<Vec<(Digest, Vec<u8>)>, TreeError> {
+        self.ask(|reply| Command::Leaves(*after, limit, reply))
+    }
+
     /// Write set of a block; only the newest 32 applied since the store opened are kept.
     pub fn write_set(&self, height: Height) -> Option<Arc<WriteSet>> {
         let state = self.shared.lock();
@@ -258,6 +266,10 @@ impl StateTree for QmdbTree {
     fn prove(&self, key: &Digest) -> Result<Vec<u8>, StateError> {
         let mut proofs = self.reader.prove_many(std::slice::from_ref(key))?;
         Ok(proofs.proofs.pop().expect("one proof for one key"))
+    }
+
+    fn leaves(&self, after: &Digest, limit: usize) -> Result<Vec<(Digest, Vec<u8>)>, StateError> {
+        Ok(self.reader.leaves(after, limit)?)
     }
 
     fn root(&self) -> Digest {

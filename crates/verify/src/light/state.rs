@@ -34,7 +34,7 @@ pub struct AccountState {
     pub balance: [u8; 32],
     /// Keccak-256 of the code.
     pub code_hash: Digest,
-    /// Visibility byte: 0 public, 1 confidential.
+    /// Visibility byte: 1 public, 2 confidential (`spec/confidential-state.md` §1).
     pub visibility: u8,
 }
 
@@ -66,7 +66,8 @@ pub fn verify_account(
     }))
 }
 
-/// What a public storage slot holds; `None` where it is proven absent, which is zero.
+/// What a public storage slot holds; `None` where it is proven absent, which is zero. Of a confidential account it says
+/// nothing: its slots stand under other keys.
 ///
 /// # Errors
 /// Every [`StateError`].

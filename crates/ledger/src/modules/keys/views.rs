@@ -1,4 +1,4 @@
-//! Reading grants.
+//! Reading grants and generations.
 
 use alloy_primitives::{B256, Bytes};
 use freehold_evm::{ModuleContext, ModuleFailure};
@@ -9,8 +9,9 @@ use super::super::{
     refusal::ModuleRefusal,
 };
 
-pub(super) fn grant(ctx: &mut ModuleContext<'_>, id: B256) -> Result<Bytes, ModuleFailure> {
-    let bytes = load_bytes(ctx, EntryKind::Grant, id.as_slice())?.ok_or(ModuleRefusal::Unknown)?;
+/// Canonical bytes of an entry, which must exist.
+pub(super) fn entry(ctx: &mut ModuleContext<'_>, kind: EntryKind, id: &[u8]) -> Result<Bytes, ModuleFailure> {
+    let bytes = load_bytes(ctx, kind, id)?.ok_or(ModuleRefusal::Unknown)?;
     Ok(bytes.into())
 }
 

@@ -1,0 +1,139 @@
+//! Keys of confidential state (`spec/confidential-state.md` §2): the state root key of each generation and what hangs on it.
+//!
+//! Everything is derived from a state root key by HKDF-SHA256 under a domain of its own and the genesis hash, so that all
+//! executors of a chain derive the same and no two chains do. Secrets are wiped when dropped and have no `Debug`. Where the
+//! keys come from (a quorum, or a dealer in development) is not here.
+
+use std::collections::BTreeMap;
+
+use freehold_primitives::{Digest, G1Point, Generation, Height, X25519Key};
+use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroizing;
+
+use crate::{hash::hash, kdf::hkdf_sha256};
+
+const COMMITMENT_DOMAIN: &str = "freehold state key commitment";
+const DEVELOPMENT_INFO: &[u8] = b"freehold development state key\n";
+const RANDOMNESS_INFO: &[u8] = b"freehold block randomness\n";
+const CALL_DATA_INFO: &[u8] = b"freehold call data key\n";
+
+/// The state root key of one generation.
+pub struct StateRootKey {
+    generation: Generation,
+    key: Zeroizing<[u8; 32]>,
+}
+
+impl StateRootKey {
+    /// The key of a generation.
+    pub const fn new(generation: Generation, key: Zeroizing<[u8; 32]>) -> Self {
+        Self { generation, key }
+    }
+
+    /// Its generation.
+    pub const fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// What stands in state, so that an executor with another key notices before it executes.
+    pub fn commitment(&self) -> Digest {
+        hash(COMMITMENT_DOMAIN, &[&self.generation.to_be_bytes(), &*self.key])
+    }
+
+    /// The key pair that call data of an epoch is encrypted to.
+    pub fn call_data_secret(&self, genesis_hash: &Digest, epoch: u64) -> CallDataSecret {
+        let secret = self.derive(CALL_DATA_INFO, genesis_hash, &epoch.to_be_bytes());
+        CallDataSecret(StaticSecret::from(*secret))
+    }
+
+    /// Root of a block's randomness: a function of the seed of the round in which its payload was notarised. Without a
+    /// seed, which only tests do, it hangs on the height alone.
+    pub fn block_randomness(
+        &self,
+        genesis_hash: &Digest,
+        height: Height,
+        seed: Option<&G1Point>,
+    ) -> Zeroizing<[u8; 32]> {
+        let mut context = height.to_be_bytes().to_vec();
+        context.extend_from_slice(seed.map_or(&[], |seed| seed.as_bytes()));
+        self.derive(RANDOMNESS_INFO, genesis_hash, &context)
+    }
+
+    pub(crate) fn secret(&self) -> &[u8; 32] {
+        &self.key
+    }
+
+    fn derive(&self, info: &[u8], genesis_hash: &Digest, context: &[u8]) -> Zeroizing<[u8; 32]> {
+        let mut out = Zeroizing::new([0; 32]);
+        hkdf_sha256(&[], &*self.key, &[info, genesis_hash.as_bytes(), context], &mut *out);
+        out
+    }
+}
+
+/// X25519 secret of an epoch's call data.
+#[derive(Clone)]
+pub struct CallDataSecret(StaticSecret);
+
+impl CallDataSecret {
+    /// The public key that clients encrypt to.
+    pub fn public(&self) -> X25519Key {
+        X25519Key(PublicKey::from(&self.0).to_bytes())
+    }
+
+    /// The 32 secret bytes, clamped when used.
+    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes())
+    }
+}
+
+/// Where state root keys come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateKeyOrigin {
+    /// A dealer made them: whoever reads a validator's folder has them. Refused under a production genesis.
+    Development,
+    /// A quorum derived them; nobody else holds them.
+    Quorum,
+}
+
+/// The state root keys that an executor holds, by generation.
+pub struct StateKeys(Source);
+
+enum Source {
+    Development(Zeroizing<[u8; 32]>),
+    Quorum(BTreeMap<Generation, Zeroizing<[u8; 32]>>),
+}
+
+impl StateKeys {
+    /// Keys of a development network: every generation follows from the dealer's seed.
+    pub const fn development(seed: Zeroizing<[u8; 32]>) -> Self {
+        Self(Source::Development(seed))
+    }
+
+    /// Keys that a quorum derived.
+    pub fn from_quorum(keys: impl IntoIterator<Item = StateRootKey>) -> Self {
+        Self(Source::Quorum(keys.into_iter().map(|key| (key.generation, key.key)).collect()))
+    }
+
+    /// Where they come from.
+    pub const fn origin(&self) -> StateKeyOrigin {
+        match self.0 {
+            Source::Development(_) => StateKeyOrigin::Development,
+            Source::Quorum(_) => StateKeyOrigin::Quorum,
+        }
+    }
+
+    /// The key of a generation, `None` where this executor does not hold it.
+    pub fn get(&self, generation: Generation) -> Option<StateRootKey> {
+        let key = match &self.0 {
+            Source::Quorum(keys) => keys.get(&generation)?.clone(),
+            Source::Development(seed) => {
+                let mut key = Zeroizing::new([0; 32]);
+                hkdf_sha256(&[], &**seed, &[DEVELOPMENT_INFO, &generation.to_be_bytes()], &mut *key);
+                key
+            }
+        };
+        Some(StateRootKey { generation, key })
+    }
+}
+
+#[cfg(test)]
+mod tests;
