@@ -37,8 +37,7 @@ impl UnverifiedNitro {
     /// # Errors
     /// Refusals of class invalid.
     pub fn read(evidence: &[u8]) -> Result<Self, Refusal> {
-        let envelope = Envelope::read(evidence)?;
-        let document = NitroDocument::read(envelope.payload)?;
+        let Canonical { envelope, document } = read(evidence)?;
         document.report_data()?;
         Ok(Self { document, signed_part_digest: document::signed_part_digest(&envelope) })
     }
