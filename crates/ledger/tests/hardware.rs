@@ -173,7 +173,7 @@ fn the_attestation_step_refuses_a_real_td_one_second_past_its_collateral() {
     hardware.move_to(TDX_EXPIRES_AT - 1);
     assert!(hardware.attest().is_ok());
     hardware.move_to(TDX_EXPIRES_AT);
-    assert_eq!(hardware.attest(), Err((ModuleRefusal::Evidence, Some(Refusal::CollateralExpired))));
+    assert_eq!(hardware.attest(), Err((ModuleRefusal::Evidence, Some(Refusal::RevocationListExpired))));
 }
 
 #[test]

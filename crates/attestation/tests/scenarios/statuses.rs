@@ -124,7 +124,8 @@ fn tdx(td: &TdReport, body: TdBody) -> Result<VerifiedClaims, Refusal> {
 
 #[test]
 fn what_a_td_may_never_be() {
-    let cases: [(&str, fn(&mut TdReport), Refusal); 8] = [
+    type Edit = fn(&mut TdReport);
+    let cases: [(&str, Edit, Refusal); 8] = [
         ("debug", |td| td.td_attributes |= 1, Refusal::PolicyDebug),
         ("profiled", |td| td.td_attributes |= 1 << 4, Refusal::PolicyDebug),
         ("reserved bit", |td| td.td_attributes |= 1 << 1, Refusal::PolicyTdAttributes),
