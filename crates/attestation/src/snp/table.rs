@@ -19,8 +19,22 @@ const VCEK: [u8; 16] = [0x63, 0xda, 0x75, 0x8d, 0xe6, 0x64, 0x45, 0x64, 0xad, 0x
 /// `a8074bc2-a25a-483e-aae6-39c045a0b8a1`.
 const VLEK: [u8; 16] = [0xa8, 0x07, 0x4b, 0xc2, 0xa2, 0x5a, 0x48, 0x3e, 0xaa, 0xe6, 0x39, 0xc0, 0x45, 0xa0, 0xb8, 0xa1];
 
-/// Whether an entry has this name. Public tools write a GUID's first three fields in either byte order, and no GUID here is
-/// another's mirror.
+/// Every certificate stands behind the list, and no two share bytes.
+fn check_places(places: &[(usize, usize)]) -> Result<(), Refusal> {
+    let list_end = (places.len() + 1) * ENTRY_BYTES;
+    for (index, (from, to)) in places.iter().enumerate() {
+        if *from < list_end {
+            return Err(Refusal::EvidenceTruncated);
+        }
+        if places[..index].iter().any(|(other_from, other_to)| from < other_to && other_from < to) {
+            return Err(Refusal::SnpEndorsement);
+        }
+    }
+    Ok(())
+}
+
+/// Whether an entry has this name. Public tools write a GUID's first three fields in either byte order, and no GUID here
+/// is another's mirror.
 fn is_named(entry: &[u8; 16], guid: &[u8; 16]) -> bool {
     let mut mirrored = *guid;
     mirrored[..4].reverse();
@@ -40,7 +54,7 @@ impl<'a> SnpCertificateTable<'a> {
     ///
     /// # Errors
     /// [`Refusal::EvidenceTooLong`]; [`Refusal::EvidenceTruncated`] where an entry points beyond the table or into its
-    /// list, or nothing ends the list; [`Refusal::SnpEndorsement`] where two entries overlap or have one name.
+    /// list, or nothing ends the list; [`Refusal::SnpEndorsement`] where two entries overlap.
     pub fn read(bytes: &'a [u8]) -> Result<Self, Refusal> {
         if bytes.len() > SNP_TABLE_BYTES_MAX {
             return Err(Refusal::EvidenceTooLong);
@@ -49,13 +63,12 @@ impl<'a> SnpCertificateTable<'a> {
         if bytes.is_empty() {
             return Ok(Self { entries });
         }
-        let mut used: Vec<(usize, usize)> = Vec::new();
+        let mut places: Vec<(usize, usize)> = Vec::new();
         let (rows, _) = bytes.as_chunks::<ENTRY_BYTES>();
         for row in rows.iter().take(ENTRIES_MAX) {
             if row == &[0; ENTRY_BYTES] {
-                let head = (entries.len() + 1) * ENTRY_BYTES;
-                let is_in_head = used.iter().any(|(from, _)| *from < head);
-                return if is_in_head { Err(Refusal::EvidenceTruncated) } else { Ok(Self { entries }) };
+                check_places(&places)?;
+                return Ok(Self { entries });
             }
             let mut guid = [0; 16];
             guid.copy_from_slice(&row[..16]);
@@ -63,22 +76,20 @@ impl<'a> SnpCertificateTable<'a> {
             let from = word(16);
             let to = from.checked_add(word(20)).ok_or(Refusal::EvidenceTruncated)?;
             let value = bytes.get(from..to).ok_or(Refusal::EvidenceTruncated)?;
-            let overlaps = used.iter().any(|(other_from, other_to)| from < *other_to && *other_from < to);
-            if overlaps || entries.iter().any(|(known, _)| is_named(known, &guid)) {
-                return Err(Refusal::SnpEndorsement);
-            }
-            used.push((from, to));
+            places.push((from, to));
             entries.push((guid, value));
         }
         Err(Refusal::EvidenceTruncated)
     }
 
-    /// The certificate of the key that signs reports, DER.
+    /// The certificate of the key that signs reports, DER; none where two bear its name.
     pub fn endorsement(&self, key: SnpSigningKey) -> Option<&'a [u8]> {
         let guid = match key {
             SnpSigningKey::Vcek => VCEK,
             SnpSigningKey::Vlek => VLEK,
         };
-        self.entries.iter().find(|(entry, _)| is_named(entry, &guid)).map(|(_, value)| *value)
+        let mut named = self.entries.iter().filter(|(entry, _)| is_named(entry, &guid));
+        let (_, value) = named.next()?;
+        named.next().is_none().then_some(*value)
     }
 }
