@@ -6,16 +6,15 @@ use alloy_primitives::U256;
 use freehold_crypto::{StateKeys, content_digest, slots};
 use freehold_evm::{BlockRandomness, Evm, SapphireContext};
 use freehold_primitives::{
-    Canonical, Digest, G1Point, Generation,
+    Canonical, Digest, G1Point,
     entries::{CallDataKeyEntry, EntryKind, StateKeyEntry, StateKeyStatus},
 };
 
-use super::{Keyring, Writes, published, read_status};
+use super::{Keyring, Writes, call_data_key, published, read_status, state_key};
 use crate::{
     block::Parent,
     context::ChainContext,
     error::LedgerError,
-    read::read_entry,
     state::{StateTree, to_address},
 };
 
@@ -82,18 +81,16 @@ pub(crate) fn turn(
     }
     let (moved, after) = re_encrypted(&keyring, status, header.number, state)?;
     if let (Some(generation), None) = (status.previous, after.previous) {
-        let id = slots::state_key_id(generation);
-        let entry: Option<StateKeyEntry> = read_entry(EntryKind::StateKey, &id, state, parent.content)?;
+        let entry = state_key(generation, state, parent.content)?;
         let entry = entry.ok_or(LedgerError::GenerationMissing(generation))?;
         let closed = StateKeyEntry { closed_at: Some(header.number), ..entry };
-        entries.push(EntryKind::StateKey, &id, &closed);
+        entries.push(EntryKind::StateKey, &slots::state_key_id(generation), &closed);
     }
     if before != Some(after) {
         entries.push(EntryKind::StateKeyStatus, &slots::STATE_KEY_STATUS_ID, &after);
     }
     let epoch = epoch(ctx, header.timestamp);
-    let id = slots::call_data_key_id(epoch);
-    let known: Option<CallDataKeyEntry> = read_entry(EntryKind::CallDataKey, &id, state, parent.content)?;
+    let known = call_data_key(epoch, state, parent.content)?;
     let call_data = known.unwrap_or_else(|| CallDataKeyEntry {
         epoch,
         generation: status.newest,
@@ -101,12 +98,12 @@ pub(crate) fn turn(
         opened_at: header.number,
     });
     if known.is_none() {
-        entries.push(EntryKind::CallDataKey, &id, &call_data);
+        entries.push(EntryKind::CallDataKey, &slots::call_data_key_id(epoch), &call_data);
     }
     let commitment = if call_data.generation == status.newest {
         Some(keyring.root().commitment())
     } else {
-        commitment(call_data.generation, parent, state)?
+        state_key(call_data.generation, state, parent.content)?.map(|entry| entry.commitment)
     };
     let randomness = keyring.root().block_randomness(&ctx.genesis_hash(), header.number, seed);
     let sapphire = SapphireContext {
@@ -116,17 +113,6 @@ pub(crate) fn turn(
         query_entropy: [0; 32],
     };
     Ok(Turn { keyring, moved, sapphire, entries })
-}
-
-/// What the chain commits to for a generation.
-fn commitment(
-    generation: Generation,
-    parent: Parent<'_>,
-    state: &dyn StateTree,
-) -> Result<Option<Digest>, LedgerError> {
-    let id = slots::state_key_id(generation);
-    let entry: Option<StateKeyEntry> = read_entry(EntryKind::StateKey, &id, state, parent.content)?;
-    Ok(entry.map(|entry| entry.commitment))
 }
 
 /// The status with which a block begins: generation 0 at first, the next one where it was asked for.
@@ -173,12 +159,10 @@ pub(crate) fn query_context(
     state: &dyn StateTree,
 ) -> Result<(Option<Keyring>, SapphireContext), LedgerError> {
     let epoch = epoch(ctx, parent.header.timestamp);
-    let id = slots::call_data_key_id(epoch);
-    let entry: Option<CallDataKeyEntry> = read_entry(EntryKind::CallDataKey, &id, state, parent.content)?;
     let mut sapphire = SapphireContext { epoch, query_entropy: entropy, ..SapphireContext::default() };
-    if let Some(entry) = entry {
-        let commitment = commitment(entry.generation, parent, state)?;
-        sapphire.call_data_key = commitment.map(|commitment| published(&entry, commitment));
+    if let Some(known) = call_data_key(epoch, state, parent.content)? {
+        let generation = state_key(known.generation, state, parent.content)?;
+        sapphire.call_data_key = generation.map(|generation| published(&known, generation.commitment));
     }
     let Some(keys) = parent.keys else { return Ok((None, sapphire)) };
     let status = read_status(state, parent.content)?.unwrap_or_default();
