@@ -50,7 +50,7 @@ impl Entries {
 }
 
 /// Epoch of a header time.
-fn epoch(ctx: &ChainContext, time_unix_s: u64) -> u64 {
+fn epoch_of(ctx: &ChainContext, time_unix_s: u64) -> u64 {
     time_unix_s / ctx.genesis().epoch_s.max(1)
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn turn(
     if before != Some(after) {
         entries.push(EntryKind::StateKeyStatus, &slots::STATE_KEY_STATUS_ID, &after);
     }
-    let epoch = epoch(ctx, header.timestamp);
+    let epoch = epoch_of(ctx, header.timestamp);
     let known = call_data_key(epoch, state, parent.content)?;
     let call_data = known.unwrap_or_else(|| CallDataKeyEntry {
         epoch,
@@ -158,7 +158,7 @@ pub(crate) fn query_context(
     entropy: [u8; 32],
     state: &dyn StateTree,
 ) -> Result<(Option<Keyring>, SapphireContext), LedgerError> {
-    let epoch = epoch(ctx, parent.header.timestamp);
+    let epoch = epoch_of(ctx, parent.header.timestamp);
     let mut sapphire = SapphireContext { epoch, query_entropy: entropy, ..SapphireContext::default() };
     if let Some(known) = call_data_key(epoch, state, parent.content)? {
         let generation = state_key(known.generation, state, parent.content)?;
