@@ -1,4 +1,4 @@
-//! Prints the time of [`claims`] beside bare `dcap-qvl` on the same quote, alternating, and their ratio.
+//! Prints the time of [`tdx::claims`] beside bare `dcap-qvl` on the same quote, alternating, and their ratio.
 //!
 //! `cargo run --release -p freehold-attestation --example bench_verify`
 
@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use dcap_qvl::{QuoteCollateralV3, QuotePolicy, configs::RustCryptoConfig, verify::QuoteVerifier};
-use freehold_attestation::{CollateralDocument, claims, read_collateral};
+use freehold_attestation::{CollateralDocument, tdx};
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, Platform, TdReport};
 use freehold_primitives::{Blob, Canonical as _, Digest, TrustDomain, TrustRoot};
 
@@ -26,7 +26,7 @@ fn main() {
     let mut ours = Vec::new();
     let mut theirs = Vec::new();
     for _ in 0..ROUNDS {
-        ours.push(time(|| assert!(claims(&quote, &document, &roots, NOW).is_ok())));
+        ours.push(time(|| assert!(tdx::claims(&quote, &document, &roots, NOW).is_ok())));
         theirs.push(time(|| {
             let verifier = QuoteVerifier::<RustCryptoConfig>::new_with_config(root.clone());
             let policy = QuotePolicy::claims_only(NOW);
@@ -38,7 +38,7 @@ fn main() {
     println!("dcap-qvl     {:.3} ms (p10 of {ROUNDS})", theirs.as_secs_f64() * 1e3);
     println!("ratio        {:.3}", ours.as_secs_f64() / theirs.as_secs_f64());
     let mut reads: Vec<Duration> =
-        (0..ROUNDS).map(|_| time(|| assert!(read_collateral(&document, &roots, NOW).is_ok()))).collect();
+        (0..ROUNDS).map(|_| time(|| assert!(tdx::read_collateral(&document, &roots, NOW).is_ok()))).collect();
     println!("collateral   {:.3} ms (p10 of {ROUNDS})", quick(&mut reads).as_secs_f64() * 1e3);
 }
 

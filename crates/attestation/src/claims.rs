@@ -1,101 +1,178 @@
-//! What verified evidence says. Only a verifier in this crate makes [`VerifiedClaims`]; its fields are private.
+//! What verified evidence says. Only the verifiers of this crate make claims; their fields are private.
 
-use freehold_primitives::{Digest, Register, TcbStatus, TdxMeasurement, TrustDomain, UnixSeconds};
+use freehold_primitives::{
+    Digest, EvidenceKind, Measurement, PlatformFamily, TcbStatus, TrustDomain, UnixSeconds, entries::GpuRecord,
+};
 
-/// What verified evidence says about a platform and what runs on it.
+use crate::{nitro::NitroClaims, nvidia::NvidiaClaims, sgx::SgxClaims, snp::SnpClaims, tdx::TdxClaims};
+
+/// Declares claims: fields that only this crate writes, and a getter for each (`copy` by value, `whole` by reference).
+macro_rules! claims_struct {
+    ($(#[$meta:meta])* pub struct $name:ident {
+        $($(#[$copy_meta:meta])* copy $copy:ident: $copy_type:ty,)*
+        --
+        $($(#[$whole_meta:meta])* whole $whole:ident: $whole_type:ty,)*
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name {
+            $(pub(crate) $copy: $copy_type,)*
+            $(pub(crate) $whole: $whole_type,)*
+        }
+        impl $name {
+            $($(#[$copy_meta])*
+            pub const fn $copy(&self) -> $copy_type {
+                self.$copy
+            })*
+            $($(#[$whole_meta])*
+            pub const fn $whole(&self) -> &$whole_type {
+                &self.$whole
+            })*
+        }
+    };
+}
+pub(crate) use claims_struct;
+
+/// What only one kind of evidence says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifiedClaims {
-    pub(crate) trust_domain: TrustDomain,
-    pub(crate) measurement: TdxMeasurement,
-    pub(crate) tcb_status: TcbStatus,
-    pub(crate) tcb_date_unix_s: UnixSeconds,
-    pub(crate) advisories: Vec<String>,
-    pub(crate) platform: Digest,
-    pub(crate) fmspc: [u8; 6],
-    pub(crate) report_data: [u8; 64],
-    pub(crate) td_attributes: u64,
-    pub(crate) xfam: u64,
-    pub(crate) mr_seam: Register,
-    pub(crate) expires_at: UnixSeconds,
-    pub(crate) tcb_evaluation_data_number: u32,
-    pub(crate) signed_part_digest: Digest,
-    pub(crate) multi_package: bool,
+#[non_exhaustive]
+pub enum KindClaims {
+    /// Intel TDX.
+    Tdx(Box<TdxClaims>),
+    /// Intel SGX.
+    Sgx(Box<SgxClaims>),
+    /// AMD SEV-SNP.
+    Snp(Box<SnpClaims>),
+    /// AWS Nitro.
+    Nitro(Box<NitroClaims>),
+}
+
+claims_struct! {
+    /// What verified evidence says: what every kind has, and the kind's own claims.
+    pub struct VerifiedClaims {
+        /// Kind of the evidence; of a bundle, that of the primary.
+        copy kind: EvidenceKind,
+        /// Trust domain of the root under which the evidence verified.
+        copy trust_domain: TrustDomain,
+        /// TCB status, everything taken together; `None` for vendors without such statuses.
+        copy tcb_status: Option<TcbStatus>,
+        /// The platform: SHA-256 of its PPID, chip id or module id.
+        copy platform: Digest,
+        /// Platform family.
+        copy family: PlatformFamily,
+        /// Unix seconds of the earliest end of validity among everything used: the first second at which the claims no
+        /// longer count.
+        copy expires_at: UnixSeconds,
+        /// SHA-256 of exactly the bytes that were signed: the evidence's single-use identity.
+        copy signed_part_digest: Digest,
+        --
+        /// The 64 bytes that the TEE asked to be signed.
+        whole report_data: [u8; 64],
+        /// What runs in it.
+        whole measurement: Measurement,
+        /// What only this kind says.
+        whole detail: KindClaims,
+        /// GPUs beside the CPU TEE, in the order of the evidence.
+        whole gpus: Vec<NvidiaClaims>,
+    }
 }
 
 impl VerifiedClaims {
-    /// Trust domain of the root under which the evidence verified.
-    pub const fn trust_domain(&self) -> TrustDomain {
-        self.trust_domain
+    /// The GPUs as entries record them.
+    pub fn gpu_records(&self) -> Vec<GpuRecord> {
+        let record = |gpu: &NvidiaClaims| GpuRecord { family: PlatformFamily(gpu.family()), platform: gpu.platform() };
+        self.gpus.iter().map(record).collect()
     }
 
-    /// The TD's registers; every optional one is present.
-    pub const fn measurement(&self) -> &TdxMeasurement {
-        &self.measurement
+    /// The claims of a TD.
+    pub fn as_tdx(&self) -> Option<&TdxClaims> {
+        if let KindClaims::Tdx(claims) = &self.detail { Some(claims) } else { None }
     }
 
-    /// TCB status, platform, TDX module and quoting enclave taken together.
-    pub const fn tcb_status(&self) -> TcbStatus {
-        self.tcb_status
+    /// The claims of an enclave.
+    pub fn as_sgx(&self) -> Option<&SgxClaims> {
+        if let KindClaims::Sgx(claims) = &self.detail { Some(claims) } else { None }
     }
 
-    /// Unix seconds of the TCB date that the status counts from: the oldest of the matched levels.
-    pub const fn tcb_date_unix_s(&self) -> UnixSeconds {
-        self.tcb_date_unix_s
+    /// The claims of an SEV-SNP guest.
+    pub fn as_snp(&self) -> Option<&SnpClaims> {
+        if let KindClaims::Snp(claims) = &self.detail { Some(claims) } else { None }
     }
 
-    /// Advisories that the platform still carries.
-    pub fn advisories(&self) -> &[String] {
-        &self.advisories
+    /// The claims of a Nitro enclave.
+    pub fn as_nitro(&self) -> Option<&NitroClaims> {
+        if let KindClaims::Nitro(claims) = &self.detail { Some(claims) } else { None }
     }
+}
 
-    /// SHA-256 of the platform's PPID.
-    pub const fn platform(&self) -> Digest {
-        self.platform
+impl From<SnpClaims> for VerifiedClaims {
+    fn from(claims: SnpClaims) -> Self {
+        Self {
+            kind: EvidenceKind::Snp,
+            trust_domain: claims.trust_domain(),
+            tcb_status: None,
+            platform: claims.platform(),
+            family: PlatformFamily(claims.family()),
+            expires_at: claims.expires_at(),
+            signed_part_digest: claims.signed_part_digest(),
+            report_data: claims.report().report_data(),
+            measurement: claims.measurement().into(),
+            detail: KindClaims::Snp(Box::new(claims)),
+            gpus: Vec::new(),
+        }
     }
+}
 
-    /// Platform family.
-    pub const fn fmspc(&self) -> [u8; 6] {
-        self.fmspc
+impl From<NitroClaims> for VerifiedClaims {
+    fn from(claims: NitroClaims) -> Self {
+        Self {
+            kind: EvidenceKind::Nitro,
+            trust_domain: claims.trust_domain(),
+            tcb_status: None,
+            platform: claims.platform(),
+            family: PlatformFamily(claims.family()),
+            expires_at: claims.expires_at(),
+            signed_part_digest: claims.signed_part_digest(),
+            report_data: *claims.report_data(),
+            measurement: claims.document().measurement().into(),
+            detail: KindClaims::Nitro(Box::new(claims)),
+            gpus: Vec::new(),
+        }
     }
+}
 
-    /// The 64 bytes that the TD asked to be signed.
-    pub const fn report_data(&self) -> &[u8; 64] {
-        &self.report_data
+impl From<TdxClaims> for VerifiedClaims {
+    fn from(claims: TdxClaims) -> Self {
+        Self {
+            kind: EvidenceKind::Tdx,
+            trust_domain: claims.platform.trust_domain,
+            tcb_status: Some(claims.platform.tcb_status),
+            platform: claims.platform.platform,
+            family: claims.platform.family,
+            expires_at: claims.platform.expires_at,
+            signed_part_digest: claims.signed_part_digest,
+            report_data: claims.report_data,
+            measurement: Measurement::Tdx(claims.measurement.clone()),
+            detail: KindClaims::Tdx(Box::new(claims)),
+            gpus: Vec::new(),
+        }
     }
+}
 
-    /// TD attributes; bit 0 is DEBUG.
-    pub const fn td_attributes(&self) -> u64 {
-        self.td_attributes
-    }
-
-    /// XFAM, the TD's extended features.
-    pub const fn xfam(&self) -> u64 {
-        self.xfam
-    }
-
-    /// MRSEAM, measurement of the TDX module.
-    pub const fn mr_seam(&self) -> Register {
-        self.mr_seam
-    }
-
-    /// Unix seconds of the earliest end of validity among all collateral and certificates used: the first second
-    /// at which the claims no longer count.
-    pub const fn expires_at(&self) -> UnixSeconds {
-        self.expires_at
-    }
-
-    /// Smaller TCB evaluation data number of TCB info and QE identity.
-    pub const fn tcb_evaluation_data_number(&self) -> u32 {
-        self.tcb_evaluation_data_number
-    }
-
-    /// SHA-256 of header and body, the part that the attestation key signed: the evidence's single-use identity.
-    pub const fn signed_part_digest(&self) -> Digest {
-        self.signed_part_digest
-    }
-
-    /// Whether the platform is dynamic, caches keys, or runs several threads a core.
-    pub const fn is_multi_package(&self) -> bool {
-        self.multi_package
+impl From<SgxClaims> for VerifiedClaims {
+    fn from(claims: SgxClaims) -> Self {
+        Self {
+            kind: EvidenceKind::Sgx,
+            trust_domain: claims.platform.trust_domain,
+            tcb_status: Some(claims.platform.tcb_status),
+            platform: claims.platform.platform,
+            family: claims.platform.family,
+            expires_at: claims.platform.expires_at,
+            signed_part_digest: claims.signed_part_digest,
+            report_data: claims.report_data,
+            measurement: Measurement::Sgx(claims.measurement.clone()),
+            detail: KindClaims::Sgx(Box::new(claims)),
+            gpus: Vec::new(),
+        }
     }
 }

@@ -1,15 +1,45 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod certificate;
 mod claims;
+mod collateral;
+mod dcap;
+mod development;
+mod eventlog;
+mod evidence;
+mod outline;
+mod p384_scalar;
 mod policy;
 mod refusal;
-mod tdx;
+mod roots;
 
-pub use claims::VerifiedClaims;
-pub use policy::{check_roots, development_policy, judge};
-pub use refusal::{Refusal, RefusalClass};
-pub use tdx::{
-    CERTIFICATE_CHAIN_BYTES_MAX, COLLATERAL_BYTES_MAX, COLLATERAL_JSON_BYTES_MAX, CollateralDocument,
-    REVOCATION_LIST_BYTES_MAX, UnverifiedQuote, VerifiedCollateral, canonicalise, claims, read_collateral, verify_tdx,
+pub mod nitro;
+/// NVIDIA GPUs: measurement reports, their claims, and the policy over them.
+pub mod nvidia;
+/// NVIDIA's RIM files, from which reference values of GPUs come. Consensus never calls this.
+pub mod rim;
+/// Intel SGX: quotes of version 3, their claims, and the policy over them.
+pub mod sgx;
+pub mod snp;
+/// Intel TDX: quotes of versions 4 and 5, their claims, and the policy over them.
+pub mod tdx;
+
+pub use certificate::Revocation;
+pub use claims::{KindClaims, VerifiedClaims};
+pub use collateral::{VerifiedCollateral, read_collateral};
+pub use dcap::{
+    CERTIFICATE_CHAIN_BYTES_MAX, COLLATERAL_BYTES_MAX, COLLATERAL_JSON_BYTES_MAX, CollateralDocument, DcapClaims,
+    QUOTE_BYTES_MAX, REVOCATION_LIST_BYTES_MAX, VerifiedDcapCollateral, canonicalise,
 };
+pub use development::development_policy;
+pub use eventlog::{
+    AppEvent, AppFact, BootEvents, Cover, DigestRule, DstackAttestation, EVENT_LOG_BYTES_MAX, EVENTS_MAX, EventLine,
+    EventType, HashAlgorithm, KeyProvider, LogKind, LoggedEvent, Pcrs, Phase, RegisterCheck, Rtmr, Rtmrs, RuntimeLog,
+    SYSTEM_READY, TcgEvent, TcgLog, app_event_digest, extended,
+};
+pub use evidence::{Evidence, claims, verify};
+pub use outline::{UnverifiedEvidence, collateral_wanted};
+pub use policy::judge;
+pub use refusal::{Refusal, RefusalClass};
+pub use roots::check_roots;

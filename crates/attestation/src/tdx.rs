@@ -1,51 +1,64 @@
-//! Intel TDX: quotes of version 4 and DCAP collateral.
+//! Intel TDX: quotes of version 4 and 5 (TD 1.0, 1.5 and 1.5ex bodies).
 //!
-//! Two steps: [`claims`] establishes what the evidence says, by our own canonical reading of its bytes and by
-//! `dcap-qvl` (RustCrypto backend named, no policy of its own); [`judge`](crate::judge) applies our policy. Quotes of
-//! version 5, SGX and other vendors are not here yet.
+//! [`claims`] establishes what the evidence says, by our own canonical reading of its bytes and by `dcap-qvl`;
+//! [`judge`] applies our policy.
 
-mod chain;
-mod collateral;
-mod fault;
-mod json;
-mod quote;
-mod scalar;
+mod policy;
 
-use dcap_qvl::{PckCertFlag, QuoteClaims, QuotePolicy, configs::RustCryptoConfig, verify::QuoteVerifier};
-use freehold_primitives::{Digest, EvidencePolicy, Register, TcbStatus, TrustDomain, TrustRoot, UnixSeconds};
-use sha2::{Digest as _, Sha256};
+use freehold_primitives::{Digest, PlatformFamily, Register, TdxForm, TdxMeasurement, TrustRoot, UnixSeconds};
 
-pub use self::{
-    collateral::{
-        CERTIFICATE_CHAIN_BYTES_MAX, COLLATERAL_BYTES_MAX, COLLATERAL_JSON_BYTES_MAX, CollateralDocument,
-        REVOCATION_LIST_BYTES_MAX, VerifiedCollateral, read_collateral,
-    },
-    quote::{UnverifiedQuote, canonicalise},
+pub use self::policy::judge;
+pub(crate) use self::policy::within;
+pub use crate::dcap::{VerifiedDcapCollateral, canonicalise};
+use crate::{
+    claims::claims_struct,
+    dcap::{self, CanonicalQuote, DcapClaims, Form, Outline, Tee},
+    refusal::Refusal,
 };
-use crate::{claims::VerifiedClaims, policy::judge, refusal::Refusal};
 
-/// Verifies a quote and judges it: [`claims`], then [`judge`].
-///
-/// `evidence` is a quote in canonical form, `collateral` a [`CollateralDocument`], `now_unix_s` the parent block's time.
-///
-/// # Errors
-/// Any [`Refusal`].
-pub fn verify_tdx(
-    evidence: &[u8],
-    collateral: &[u8],
-    roots: &[TrustRoot],
-    policy: &EvidencePolicy,
-    now_unix_s: UnixSeconds,
-) -> Result<VerifiedClaims, Refusal> {
-    let claims = claims(evidence, collateral, roots, now_unix_s)?;
-    judge(&claims, policy, now_unix_s)?;
-    Ok(claims)
+claims_struct! {
+    /// What a verified TD says.
+    pub struct TdxClaims {
+        /// Version and body of the quote.
+        copy form: TdxForm,
+        /// TD attributes; bit 0 is DEBUG.
+        copy attributes: u64,
+        /// XFAM, the TD's extended features.
+        copy xfam: u64,
+        /// SVNs of the TDX module and its loader, as the TD was launched.
+        copy tee_tcb_svn: [u8; 16],
+        /// MRSEAM, measurement of the TDX module.
+        copy mr_seam: Register,
+        /// MRSIGNERSEAM, signer of the TDX module; zero is Intel.
+        copy mr_signer_seam: Register,
+        /// MRCONFIGID.
+        copy mr_config_id: Register,
+        /// MROWNER.
+        copy mr_owner: Register,
+        /// MROWNERCONFIG.
+        copy mr_owner_config: Register,
+        /// MRSERVICETD: hash of the service TDs bound at creation; `None` in a TD 1.0 body, which has none.
+        copy mr_service_td: Option<Register>,
+        /// Hash of the service TDs bound now; `None` but in a TD 1.5ex body.
+        copy service_td_hash: Option<Register>,
+        /// The TD's own id, kept across migration; `None` but in a TD 1.5ex body.
+        copy td_id: Option<Digest>,
+        /// SHA-256 of header and body.
+        copy signed_part_digest: Digest,
+        --
+        /// The platform.
+        whole platform: DcapClaims,
+        /// The TD's registers; every optional one is present.
+        whole measurement: TdxMeasurement,
+        /// The 64 bytes that the TD asked to be signed.
+        whole report_data: [u8; 64],
+    }
 }
 
 /// Verifies a quote under the root that its chain ends in, without any policy.
 ///
-/// A TD that can be debugged or profiled, is migratable, is bound to service TDs, sets reserved bits or leaves
-/// `SEPT_VE_DISABLE` clear is refused here already, whatever a policy says.
+/// A TD that can be debugged or profiled, is migratable, sets reserved bits or leaves `SEPT_VE_DISABLE` clear is refused
+/// here already, whatever a policy says.
 ///
 /// # Errors
 /// Any [`Refusal`]; of class policy only [`Refusal::PolicyDebug`] and [`Refusal::PolicyTdAttributes`].
@@ -54,70 +67,99 @@ pub fn claims(
     collateral: &[u8],
     roots: &[TrustRoot],
     now_unix_s: UnixSeconds,
-) -> Result<VerifiedClaims, Refusal> {
-    let quote = quote::read(evidence)?;
-    let root = root_of(&quote.chain[2], roots)?;
-    let document = CollateralDocument::read(collateral)?;
-    let verified = QuoteVerifier::<RustCryptoConfig>::new_with_config(root.certificate.0.clone())
-        .verify_with_policy(evidence, document.into_dcap(), now_unix_s, &QuotePolicy::claims_only(now_unix_s))
-        .map_err(|error| {
-            let texts: Vec<String> = error.chain().map(ToString::to_string).collect();
-            fault::refusal(&texts, error.downcast_ref::<webpki::Error>())
-        })?;
-    // Dates end inclusively here and exclusively there in what was checked; ours end before the earliest of them.
-    if now_unix_s >= verified.earliest_expiration_date {
-        return Err(Refusal::CollateralExpired);
-    }
-    to_claims(&verified, root.domain, quote.signed_part())
-}
-
-/// The root of trust for TDX evidence that is this very certificate.
-fn root_of<'a>(certificate: &[u8], roots: &'a [TrustRoot]) -> Result<&'a TrustRoot, Refusal> {
-    roots
-        .iter()
-        .filter(|root| matches!(root.domain, TrustDomain::Intel | TrustDomain::Emulated))
-        .find(|root| root.certificate.0 == certificate)
-        .ok_or(Refusal::UnknownRoot)
-}
-
-fn to_claims(verified: &QuoteClaims, domain: TrustDomain, signed_part: &[u8]) -> Result<VerifiedClaims, Refusal> {
-    let report = verified.report.as_td10().ok_or(Refusal::QuoteFormat)?;
-    let pck = &verified.platform.pck;
-    let mut tcb_date_unix_s = verified.platform.tcb_date_tag;
-    if verified.qe.tcb_level.tcb_status != dcap_qvl::TcbStatus::UpToDate {
-        let date = json::unix_seconds(&verified.qe.tcb_level.tcb_date).ok_or(Refusal::CollateralJson)?;
-        tcb_date_unix_s = tcb_date_unix_s.min(date);
-    }
-    Ok(VerifiedClaims {
-        trust_domain: domain,
-        measurement: quote::measurement(report),
-        tcb_status: status(verified.tcb.status),
-        tcb_date_unix_s,
-        advisories: verified.tcb.advisory_ids.clone(),
-        platform: Digest(Sha256::digest(&pck.ppid).into()),
-        fmspc: pck.fmspc,
-        report_data: report.report_data,
-        td_attributes: u64::from_le_bytes(report.td_attributes),
+) -> Result<TdxClaims, Refusal> {
+    let (quote, form) = read(evidence)?;
+    let verified = dcap::verify(&quote, collateral, roots, now_unix_s)?;
+    let report = verified.report.as_td10().ok_or(Refusal::KindMismatch)?;
+    let td15ex = verified.report.as_td15_ex();
+    Ok(TdxClaims {
+        form,
+        attributes: u64::from_le_bytes(report.td_attributes),
         xfam: u64::from_le_bytes(report.xfam),
+        tee_tcb_svn: report.tee_tcb_svn,
         mr_seam: Register(report.mr_seam),
-        expires_at: verified.earliest_expiration_date,
-        tcb_evaluation_data_number: verified.tcb.eval_data_number,
-        signed_part_digest: Digest(Sha256::digest(signed_part).into()),
-        multi_package: [pck.dynamic_platform, pck.cached_keys, pck.smt_enabled].contains(&PckCertFlag::True),
+        mr_signer_seam: Register(report.mr_signer_seam),
+        mr_config_id: Register(report.mr_config_id),
+        mr_owner: Register(report.mr_owner),
+        mr_owner_config: Register(report.mr_owner_config),
+        mr_service_td: verified.report.as_td15().map(|report| Register(report.mr_service_td)),
+        service_td_hash: td15ex.map(|report| Register(report.cur_service_td_hash)),
+        td_id: td15ex.map(|report| Digest(report.td_id)),
+        signed_part_digest: quote.signed_part_digest(),
+        measurement: measurement(&quote),
+        report_data: report.report_data,
+        platform: verified.platform,
     })
 }
 
-const fn status(status: dcap_qvl::TcbStatus) -> TcbStatus {
-    use dcap_qvl::TcbStatus as Dcap;
-    match status {
-        Dcap::UpToDate => TcbStatus::UpToDate,
-        Dcap::SWHardeningNeeded => TcbStatus::SwHardeningNeeded,
-        Dcap::ConfigurationNeeded => TcbStatus::ConfigurationNeeded,
-        Dcap::ConfigurationAndSWHardeningNeeded => TcbStatus::ConfigurationAndSwHardeningNeeded,
-        Dcap::OutOfDate => TcbStatus::OutOfDate,
-        Dcap::OutOfDateConfigurationNeeded => TcbStatus::OutOfDateConfigurationNeeded,
-        Dcap::Revoked => TcbStatus::Revoked,
-        Dcap::TDRelaunchAdvised => TcbStatus::TdRelaunchAdvised,
-        Dcap::TDRelaunchAdvisedConfigurationNeeded => TcbStatus::TdRelaunchAdvisedConfigurationNeeded,
+/// Verifies DCAP collateral for TDX, without a quote.
+///
+/// # Errors
+/// Any [`Refusal`] but those of evidence and policy.
+pub fn read_collateral(
+    document: &[u8],
+    roots: &[TrustRoot],
+    now_unix_s: UnixSeconds,
+) -> Result<VerifiedDcapCollateral, Refusal> {
+    dcap::read_collateral(Tee::Tdx, document, roots, now_unix_s)
+}
+
+fn read(evidence: &[u8]) -> Result<(CanonicalQuote<'_>, TdxForm), Refusal> {
+    let quote = dcap::read(evidence)?;
+    match quote.form() {
+        Form::Tdx(form) => Ok((quote, form)),
+        Form::Sgx => Err(Refusal::KindMismatch),
+    }
+}
+
+/// The registers that a quote shows, all present.
+fn measurement(quote: &CanonicalQuote<'_>) -> TdxMeasurement {
+    TdxMeasurement {
+        mrtd: quote.register(136),
+        rtmr0: Some(quote.register(328)),
+        rtmr1: Some(quote.register(376)),
+        rtmr2: Some(quote.register(424)),
+        rtmr3: Some(quote.register(472)),
+    }
+}
+
+claims_struct! {
+    /// What a quote in canonical form says of itself; nothing of it is verified.
+    pub struct UnverifiedTdx {
+        /// Version and body of the quote.
+        copy form: TdxForm,
+        /// FMSPC that it claims.
+        copy family: PlatformFamily,
+        /// SHA-256 of the PPID that it claims.
+        copy platform: Digest,
+        /// SHA-256 of header and body.
+        copy signed_part_digest: Digest,
+        --
+        /// The registers that it claims, all present.
+        whole measurement: TdxMeasurement,
+        /// The 64 bytes that it claims to bind.
+        whole report_data: [u8; 64],
+        /// The root certificate that its chain ends in, DER.
+        whole root_certificate: Vec<u8>,
+    }
+}
+
+impl UnverifiedTdx {
+    /// Reads a quote in canonical form.
+    ///
+    /// # Errors
+    /// Refusals of class invalid.
+    pub fn read(evidence: &[u8]) -> Result<Self, Refusal> {
+        let (quote, form) = read(evidence)?;
+        let Outline { family, platform } = quote.outline()?;
+        Ok(Self {
+            form,
+            family,
+            platform,
+            signed_part_digest: quote.signed_part_digest(),
+            measurement: measurement(&quote),
+            report_data: quote.field(520),
+            root_certificate: quote.chain[2].clone(),
+        })
     }
 }

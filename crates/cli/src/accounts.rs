@@ -8,8 +8,12 @@ use bip32::{DerivationPath, XPrv};
 use freehold_crypto::AccountKey;
 use freehold_primitives::Allocation;
 
-const MNEMONIC: &str = "test test test test test test test test test test test junk";
-const USERS: u32 = 20;
+/// The mnemonic that every development tool knows.
+pub(crate) const MNEMONIC: &str = "test test test test test test test test test test test junk";
+/// Accounts of users.
+pub(crate) const USERS: u32 = 20;
+/// Path of the users' accounts, without the index.
+pub(crate) const USER_PATH: &str = "m/44'/60'/0'/0";
 /// 10,000 units of 18 decimals.
 const USER_BALANCE: u128 = 10_000 * UNIT;
 const OPERATOR_BALANCE: u128 = 1_000_000 * UNIT;

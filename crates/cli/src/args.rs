@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use freehold_primitives::NetworkKey;
+use freehold_primitives::{Digest, NetworkKey};
 
 /// Private AI that you can check: a network, attested apps, and answers with proofs.
 #[derive(Debug, Parser)]
@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Show the network and the app that `up` runs.
     Status(FindArgs),
+    /// Save the network's newest final header, for `verify --header`: how an instance stands now.
+    Header(HeaderArgs),
     /// Models that `up --model` knows.
     #[command(subcommand)]
     Model(ModelCommand),
@@ -152,6 +154,21 @@ pub(crate) struct ChatArgs {
     /// Most tokens of an answer.
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub(crate) max_tokens: u32,
+    #[command(flatten)]
+    pub(crate) find: FindArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HeaderArgs {
+    /// Where the header is written.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: PathBuf,
+    /// Proof whose instance it must speak of; by default it speaks of the instance that answers now.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) proof: Option<PathBuf>,
+    /// Instance that it must speak of, as the receipt names it.
+    #[arg(long, value_name = "HEX", conflicts_with = "proof")]
+    pub(crate) instance: Option<Digest>,
     #[command(flatten)]
     pub(crate) find: FindArgs,
 }

@@ -4,6 +4,7 @@ mod ask;
 mod bench;
 mod chat;
 mod demo;
+mod header;
 mod model;
 mod node;
 mod roles;
@@ -17,6 +18,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     args::{Cli, Command},
+    faults,
     output::Output,
 };
 
@@ -32,6 +34,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Chat(args) => block_on(chat::run(args, output)),
         Command::Verify(args) => verify::run(&args, output),
         Command::Status(args) => block_on(status::run(args, output)),
+        Command::Header(args) => block_on(header::run(args, output)),
         Command::Model(command) => block_on(model::run(command, output)),
         Command::Bench(command) => block_on(bench::run(command, output)),
         Command::Node(args) => block_on(node::run(args, output)),
@@ -42,7 +45,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name(faults::OWN_THREADS).enable_all().build();
     let runtime = runtime.context("the runtime did not start")?;
     let done = runtime.block_on(work);
     // A blocked read of the terminal must not hold the end up.

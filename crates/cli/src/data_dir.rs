@@ -34,7 +34,12 @@ pub(crate) struct Held {
 impl Held {
     /// Makes the directory and takes its lock.
     pub(crate) fn take(path: &Path) -> Result<Self> {
-        let cannot = || format!("cannot use {} as data directory: choose another with --data-dir", path.display());
+        let cannot = || {
+            format!(
+                "cannot use {} as data directory: choose another with --data-dir, or free some space",
+                path.display()
+            )
+        };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(cannot)?;
         // The path is absolute from here on: guests and apps run elsewhere.
         let path = path.canonicalize().with_context(cannot)?;
@@ -58,9 +63,8 @@ impl Held {
             }
             Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
         }
-        lock.set_len(0)?;
-        lock.rewind()?;
-        writeln!(lock, "process {}", std::process::id())?;
+        let told = lock.set_len(0).and_then(|()| lock.rewind());
+        told.and_then(|()| writeln!(lock, "process {}", std::process::id())).with_context(cannot)?;
         Ok(Self { path, _lock: lock })
     }
 

@@ -6,6 +6,7 @@ mod accounts;
 mod args;
 mod commands;
 mod data_dir;
+mod faults;
 mod find;
 mod model;
 mod network;
@@ -23,6 +24,7 @@ use output::Output;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(cli.verbose);
+    faults::install();
     let output = Output::new(cli.json);
     match commands::run(cli, output) {
         Ok(code) => code,

@@ -6,7 +6,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use freehold_inference::{DEFAULT_MODEL, Progress, PullError, Stage, find_model, is_present, pull};
+use freehold_inference::{
+    CONTEXT_DEFAULT, DEFAULT_MODEL, Engine, Progress, PullError, Stage, find_model, is_present, pull,
+};
 
 use crate::{
     output::Output,
@@ -28,7 +30,8 @@ pub(crate) async fn bring(word: Option<&str>, output: Output) -> Result<Brought>
             bail!("{} is no file: name a GGUF file", path.display());
         }
         let name = path.file_stem().map_or_else(|| word.clone(), |stem| stem.to_string_lossy().into_owned());
-        return Ok(Brought { name, path });
+        let brought = Brought { name, path };
+        return usable(&brought).await.map(|()| brought);
     }
     let model = find_model(&word).ok_or_else(|| PullError::Unknown { name: word.clone() })?;
     let folder = model_folder()?;
@@ -56,6 +59,15 @@ pub(crate) async fn bring(word: Option<&str>, output: Output) -> Result<Brought>
     let how = if was_here { "is here" } else { "was downloaded" };
     output.step("model", &format!("{} {how}, sha256 {}…", model.name, &model.sha256.to_string()[..12]));
     Ok(Brought { name: model.name.to_owned(), path })
+}
+
+/// Loads a file of the user's once: the app, which loads it again, could only fail again and again.
+async fn usable(brought: &Brought) -> Result<()> {
+    let (name, path) = (brought.name.clone(), brought.path.clone());
+    let loaded = tokio::task::spawn_blocking(move || Engine::load(&path, &name, CONTEXT_DEFAULT).map(drop));
+    loaded.await.context("the loader was interrupted")?.with_context(|| {
+        format!("{} cannot be used; `freehold model list` names models that can", brought.path.display())
+    })
 }
 
 const fn word_of(stage: Stage) -> &'static str {

@@ -46,7 +46,7 @@ pub(crate) fn open_or_make(folder: &Path, wanted: Wanted) -> Result<(Genesis, Or
         }
         return Ok((genesis, Origin::Resumed));
     }
-    if !(wanted.validators == 1 || wanted.validators >= 4) {
+    if matches!(wanted.validators, 0 | 2 | 3) {
         bail!("--validators must be 1, or 4 and more: {} tolerate no more faults than 1", wanted.validators);
     }
     let new = NewNetwork {

@@ -13,8 +13,9 @@ use freehold_client::{AskTarget, Endpoints};
 use freehold_host::{AppProgram, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice};
 use freehold_inference::{default_model_folder, default_threads, environment, find_model, kernel_choice};
 use freehold_node::Network;
-use freehold_primitives::Genesis;
+use freehold_primitives::{AppId, Genesis, KeyCeremony, TdxMeasurement};
 use freehold_rpc::{Endpoint, NodeClient};
+use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -62,9 +63,7 @@ impl Stack {
     /// Starts everything in a data directory and tells the steps.
     pub(crate) async fn start(held: &Held, config: StackConfig, output: Output) -> Result<Self> {
         let (genesis, origin) = network::open_or_make(held.path(), config.wanted)?;
-        if origin == Origin::Made {
-            output.step("genesis", "made; a trusted dealer in this process dealt the key shares: for development only");
-        }
+        tell_genesis(&genesis, origin, output);
         let app = config.app;
         let wanted = app.as_ref().map(|app| app.model.clone());
         let bring = async {
@@ -74,8 +73,12 @@ impl Stack {
             }
         };
         let start = async {
-            let network = network::start(held.path(), genesis.clone(), config.rpc).await?;
-            let first = first_block(&network).await;
+            let mut network = network::start(held.path(), genesis.clone(), config.rpc).await?;
+            let rpc = network.rpc;
+            let first = tokio::select! {
+                first = first_block(rpc) => first,
+                Some(error) = network.ended() => Err(error.into()),
+            };
             Ok::<_, anyhow::Error>((network, first))
         };
         let (model, started) = tokio::join!(bring, start);
@@ -187,8 +190,18 @@ pub(crate) fn target(endpoints: &Endpoints) -> Result<AskTarget> {
     })
 }
 
-async fn first_block(network: &Network) -> Result<u64> {
-    let node = NodeClient::new(format!("http://{}", network.rpc).parse::<Endpoint>()?);
+/// Says whose network this is and who made its keys.
+fn tell_genesis(genesis: &Genesis, origin: Origin, output: Output) {
+    let made = if origin == Origin::Made { "made" } else { "resumed" };
+    let keys = match genesis.key_ceremony {
+        KeyCeremony::TrustedDealer => "a trusted dealer dealt the key shares: for development only",
+        KeyCeremony::Distributed => "the validators made the key shares together",
+    };
+    output.step("genesis", &format!("{made}; chain {}; {keys}", genesis.chain_id));
+}
+
+async fn first_block(rpc: SocketAddr) -> Result<u64> {
+    let node = NodeClient::new(format!("http://{rpc}").parse::<Endpoint>()?);
     let end = tokio::time::Instant::now() + FIRST_BLOCK_WAIT;
     while tokio::time::Instant::now() < end {
         if let Ok(status) = node.status().await
@@ -212,9 +225,7 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, output: Output) {
                 );
             }
             HostEvent::AppCreated { app_id, .. } => output.step("app", &format!("{app_id} created")),
-            HostEvent::PolicyUpdated { version, new, .. } => {
-                output.step("policy", &format!("version {version}: the programs changed, now MRTD {}…", head(&new)));
-            }
+            HostEvent::PolicyUpdated { app_id, version, old, new } => tell_policy(app_id, version, &old, &new, output),
             HostEvent::CollateralSubmitted { tx_hash } => {
                 output.step(
                     "collateral",
@@ -245,6 +256,31 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, output: Output) {
             _ => {}
         }
     }
+}
+
+/// The app's owner, which is `up` itself, admits the programs of this build: nobody else is asked, so it is shown.
+fn tell_policy(app_id: AppId, version: u32, old: &[TdxMeasurement], new: &TdxMeasurement, output: Output) {
+    let short = |measurement: &TdxMeasurement| {
+        let rtmr3 = measurement.rtmr3.map_or_else(|| "any".to_owned(), |rtmr3| format!("{}…", head(&rtmr3)));
+        format!("{}…/{rtmr3}", head(&measurement.mrtd))
+    };
+    let before: Vec<String> = old.iter().map(short).collect();
+    output.step(
+        "policy",
+        &format!(
+            "the programs or the model changed: version {version} of the app admits MRTD/RTMR3 {} instead of {}",
+            short(new),
+            before.join(", ")
+        ),
+    );
+    let registers = |measurement: &TdxMeasurement| json!({ "mrtd": measurement.mrtd, "rtmr3": measurement.rtmr3 });
+    output.object(&json!({
+        "event": "policy",
+        "app_id": app_id,
+        "version": version,
+        "old": old.iter().map(registers).collect::<Vec<_>>(),
+        "new": registers(new),
+    }));
 }
 
 fn head(bytes: &impl AsRef<[u8]>) -> String {

@@ -256,6 +256,7 @@ impl Asker {
         }
         let app = app.entry.ok_or(AskError::NoApp(instance.app_id))?;
         let collateral = crate::collect::collateral(&self.node, &instance).await?;
+        let collateral: Vec<&[u8]> = collateral.iter().map(Vec::as_slice).collect();
         Ok(verify_instance(&InstanceClaim {
             keyset: &report.keyset,
             quote: &report.quote,

@@ -9,14 +9,10 @@ use freehold_crypto::{
     content_digest,
     slots::{APPS, LOG},
 };
-use freehold_primitives::{
-    Account, Canonical, CodecError, Digest, Height,
-    entries::{DenySubject, InstanceEntry},
-};
+use freehold_primitives::{Account, Canonical, CodecError, Digest, Height, entries::InstanceEntry};
 use freehold_rpc::{Finality, HexBytes, LeafProof, NodeClient, NodeError, Proof};
 use freehold_verify::{
-    DeniedSection, EntryKey, EntryProof, FinalityProof, HEADER_FORMAT, HeaderDocument, LowerHex, OptionalEntryProof,
-    StateProofSection,
+    EntryKey, EntryProof, FinalityProof, HEADER_FORMAT, HeaderDocument, LowerHex, OptionalEntryProof, StateProofSection,
 };
 use serde::Deserialize;
 use thiserror::Error;
@@ -103,16 +99,10 @@ async fn state_once(
         return Err(CollectError::NoEntry("instance"));
     };
     let instance = InstanceEntry::from_canonical(&content)?;
-    let deny = |kind, subject: &[u8]| EntryKey::Deny(instance.app_id, kind, subject.to_vec());
-    let keys = [
-        key,
-        EntryKey::AppVersion(instance.app_id, instance.app_version),
-        EntryKey::App(instance.app_id),
-        deny(DenySubject::Platform, &instance.platform.0),
-        deny(DenySubject::Fmspc, &instance.fmspc),
-        deny(DenySubject::Mrtd, &instance.measurement.mrtd.0),
-        deny(DenySubject::Instance, &instance.instance_id.0),
-    ];
+    let mut keys =
+        vec![key, EntryKey::AppVersion(instance.app_id, instance.app_version), EntryKey::App(instance.app_id)];
+    let subjects = instance.deny_subjects();
+    keys.extend(subjects.into_iter().map(|(kind, subject)| EntryKey::Deny(instance.app_id, kind, subject)));
     let anchor_key: Vec<EntryKey> = anchor.iter().map(|index| EntryKey::Anchor(instance_id, *index)).collect();
     let (height, apps) = leaves(node, &APPS, &keys).await?;
     let mut anchors = Vec::new();
@@ -123,7 +113,8 @@ async fn state_once(
         }
         anchors = found;
     }
-    let Ok([instance_leaf, version, app, platform, fmspc, mrtd, instance_denied]) = <[Leaf; 7]>::try_from(apps) else {
+    let mut apps = apps.into_iter();
+    let (Some(instance_leaf), Some(version), Some(app)) = (apps.next(), apps.next(), apps.next()) else {
         return Ok(None);
     };
     if instance_leaf.content.as_ref() != Some(&content) {
@@ -133,12 +124,7 @@ async fn state_once(
         anchor: anchors.into_iter().next().map(|leaf| present(leaf, "anchor")).transpose()?,
         app: present(app, "app")?,
         app_version: present(version, "app version")?,
-        denied: DeniedSection {
-            fmspc: optional(fmspc),
-            instance: optional(instance_denied),
-            mrtd: optional(mrtd),
-            platform: optional(platform),
-        },
+        denied: apps.map(optional).collect(),
         height,
         instance: present(instance_leaf, "instance")?,
     };
@@ -213,17 +199,17 @@ pub(crate) async fn registration(node: &NodeClient, entry: &InstanceEntry) -> Re
         .ok_or(CollectError::NoRegistration(height))
 }
 
-/// The collateral document that judged the entry's evidence.
-pub(crate) async fn collateral(node: &NodeClient, entry: &InstanceEntry) -> Result<Vec<u8>, CollectError> {
-    let digest = entry.collateral_digest;
-    node.content(&digest).await?.ok_or(CollectError::NoContent(digest))
+/// The collateral documents that judged the entry's evidence, in its order.
+pub(crate) async fn collateral(node: &NodeClient, entry: &InstanceEntry) -> Result<Vec<Vec<u8>>, CollectError> {
+    let mut documents = Vec::with_capacity(entry.collateral_digests.len());
+    for digest in &entry.collateral_digests {
+        documents.push(node.content(digest).await?.ok_or(CollectError::NoContent(*digest))?);
+    }
+    Ok(documents)
 }
 
 /// A header file for an instance: how it stands on the chain now (`spec/proof-bundle.md` §6).
-///
-/// # Errors
-/// Every [`CollectError`] but [`CollectError::NoRegistration`].
-pub async fn header_file(node: &NodeClient, instance_id: Digest) -> Result<HeaderDocument, CollectError> {
+pub(crate) async fn header_file(node: &NodeClient, instance_id: Digest) -> Result<HeaderDocument, CollectError> {
     let parts = state(node, instance_id, None).await?;
     let run = finality(node, parts.section.height).await?;
     Ok(HeaderDocument {

@@ -46,7 +46,7 @@ pub enum EndpointsError {
     #[error("no network was started from {}: start one with `freehold up`, or name another with --data-dir", .0.display())]
     None(PathBuf),
     /// A file cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{} cannot be read or written: {source}; check the free space and the rights of the folder", path.display())]
     Io {
         /// The file.
         path: PathBuf,

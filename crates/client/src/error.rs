@@ -48,7 +48,7 @@ pub enum AskError {
         age_s: u64,
     },
     /// The app lists no model.
-    #[error("the app lists no model; name one with --model")]
+    #[error("the app lists no model: it may still be loading one, try again in a moment")]
     NoModel,
     /// The instance holds another key than the one that was verified.
     #[error("the instance changed its key between verification and request; it read nothing: try again")]

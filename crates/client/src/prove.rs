@@ -48,7 +48,10 @@ pub async fn collect_proof(
         response: answered.response,
         receipt: answered.receipt,
         keyset: KeysetSection::new(&call.registration.subject, &call.registration.keyset),
-        quote: QuoteSection { collateral: collateral.into(), evidence: call.evidence.into() },
+        quote: QuoteSection {
+            collateral: collateral.into_iter().map(Into::into).collect(),
+            evidence: call.evidence.into(),
+        },
         registration: RegistrationSection::new(&call.registration, &call.signature),
         anchor: anchored.map(|(_, path)| AnchorSection { path }),
         state_proof: parts.section,

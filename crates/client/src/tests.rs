@@ -5,8 +5,8 @@ use freehold_crypto::{
     AccountKey, Ed25519Secret, HpkeSecret, RequestOpener, ResponseSealer, keccak256, sha256, subject_digest,
 };
 use freehold_primitives::{
-    Account, AppId, Canonical, Digest, EvidenceKind, G1Point, Keyset, NetworkKey, Registration, SubjectBody, TlsKey,
-    TrustDomain,
+    Account, AppId, Canonical, Digest, EvidenceKind, G1Point, Keyset, NetworkKey, PlatformFamily, Registration,
+    SubjectBody, TlsKey, TrustDomain,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -137,9 +137,9 @@ fn registration() -> Registration {
         keyset: keyset(),
         nonce_height: 3,
         nonce: Digest([7; 32]),
-        evidence_kind: EvidenceKind::TdxQuoteV4,
+        evidence_kind: EvidenceKind::Tdx,
         trust_domain: TrustDomain::Emulated,
-        fmspc: [0xe0; 6],
+        family: PlatformFamily([0xe0; 6]),
         lease_s: 600,
     }
 }

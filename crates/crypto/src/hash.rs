@@ -4,7 +4,7 @@
 //! the statement of a quote are hashed without a domain, because ACI fixes their bytes.
 
 use freehold_primitives::{Canonical, Digest, Genesis, Keyset, PayloadHead, Register, SubjectBody, report_statement};
-use sha2::{Digest as _, Sha256, Sha384, Sha512_256};
+use sha2::{Digest as _, Sha256, Sha384, Sha512, Sha512_256};
 use tiny_keccak::{Hasher as _, Keccak};
 
 /// H(domain, parts): SHA-256 over the domain, one line feed, and the parts in order.
@@ -32,6 +32,11 @@ pub fn sha256(bytes: &[u8]) -> Digest {
 /// SHA-384 (FIPS 180-4 §6.5): the hash of TDX measurement registers.
 pub fn sha384(bytes: &[u8]) -> Register {
     Register(Sha384::digest(bytes).into())
+}
+
+/// SHA-512 (FIPS 180-4 §6.4).
+pub fn sha512(bytes: &[u8]) -> [u8; 64] {
+    Sha512::digest(bytes).into()
 }
 
 /// SHA-512/256 (FIPS 180-4 §6.7) over the concatenation of `parts`: the hash of Oasis's identifiers.

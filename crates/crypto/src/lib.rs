@@ -2,6 +2,7 @@
 
 mod app_id;
 mod bls;
+mod call_data;
 mod certificate;
 mod ehbp;
 mod hash;
@@ -9,7 +10,9 @@ mod jcs;
 mod kdf;
 mod keys;
 mod merkle;
+mod mrae;
 mod receipt;
+mod signatures;
 mod state_cipher;
 mod state_keys;
 mod state_proof;
@@ -19,6 +22,10 @@ mod threshold;
 pub mod slots;
 
 pub use app_id::{app_id_from_creator_nonce, app_id_from_creator_round_index, app_id_from_name, oasis_address};
+pub use call_data::{
+    CallData, CallDataRefusal, CallFailure, CallResult, FailureForm, Leash, OpenedCall, QueryCall, QueryProof,
+    ResultError, ResultOpener, ResultSealer, SealedCall, SignedQuery, seal_call, wrap_call,
+};
 pub use certificate::{CertificateError, CertificateVerifier, chain_namespace, verify_certificate, verify_seed};
 pub use ehbp::{
     EHBP_KEYS_TYPE, EhbpError, ExportedSecret, FRAME_BYTES_MAX, FrameReader, HpkeSecret, KEY_CONFIG_BYTES,
@@ -26,7 +33,7 @@ pub use ehbp::{
 };
 pub use hash::{
     body_digest, content_digest, genesis_hash, hash, keccak256, keyset_digest, payload_digest, report_data, sha256,
-    sha384, sha512_256, subject_digest,
+    sha384, sha512, sha512_256, subject_digest,
 };
 pub use jcs::{JCS_DEPTH_MAX, JCS_INTEGER_MAX, JcsError, parse_canonical, to_jcs};
 pub use kdf::{KeyKind, app_key, hkdf_sha256};
@@ -37,8 +44,12 @@ pub use merkle::{
     MERKLE_PATH_MAX, MerkleError, MerkleTree, TreeHead, empty_root, leaf_hash, root_from_path, verify_consistency,
     verify_inclusion,
 };
+pub use mrae::{DEOXYS_NONCE_BYTES, DEOXYS_TAG_BYTES, Deoxys, DeoxysError, deoxys_shared_key, x25519_public};
 pub use receipt::{
     ReceiptError, parse_receipt, receipt_leaf, receipt_text, sign_receipt, signing_input, verify_receipt,
+};
+pub use signatures::{
+    KeyPairBytes, SignatureAlgorithm, SignatureError, SignedMessage, key_pair_from_seed, sign_message, verify_message,
 };
 pub use state_cipher::{ContractCipher, SEALED_SLOT_BYTES, SealError, StateCipher, sealed_generation};
 pub use state_keys::{CallDataSecret, StateKeyOrigin, StateKeys, StateRootKey};

@@ -1,87 +1,108 @@
-//! One emulated machine: its certificates, and the public surface of the emulator.
-//!
-//! Certificates have fixed, long validity (2020 to 2070), because the root is a genesis parameter and quotes must not
-//! depend on the time; only collateral is dated.
+//! One emulated machine with Intel's TEEs: its certificates, quotes and collateral.
 
-use freehold_primitives::UnixSeconds;
-use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa,
-    KeyUsagePurpose, SerialNumber, date_time_ymd,
-};
+use freehold_primitives::{PlatformFamily, UnixSeconds};
 
 use crate::{
-    collateral::{self, CollateralPlan},
+    certificates::{Authority, Identity, root, unix},
+    collateral::{self, CollateralPlan, Tee},
+    enclave::EnclaveReport,
     keys::{Key, derive_bytes},
-    quote,
+    quote::{self, QuotingEnclave, TdBody},
     report::TdReport,
 };
 
 /// Platform family of emulated machines.
-pub const FMSPC: [u8; 6] = [0xe0, 0xf4, 0xee, 0x00, 0x00, 0x01];
+pub const FMSPC: PlatformFamily = PlatformFamily([0xe0, 0xf4, 0xee, 0x00, 0x00, 0x01]);
 /// CPUSVN of emulated machines.
 pub(crate) const CPU_SVN: [u8; 16] = [3, 3, 2, 2, 4, 1, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0];
 /// PCESVN of emulated machines.
 pub(crate) const PCE_SVN: u8 = 11;
-/// Serial number of the TCB signer's certificate.
-pub(crate) const SIGNER_SERIAL: [u8; 4] = [0x12, 0x00, 0x00, 0x01];
-/// Intel's SGX extension of PCK certificates.
-const SGX_EXTENSION: &[u64] = &[1, 2, 840, 113_741, 1, 13, 1];
+
+/// Configuration flags of a PCK certificate, as the Platform CA writes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PlatformFlags {
+    /// Packages may be added.
+    pub dynamic_platform: bool,
+    /// Root keys are cached by the registration service.
+    pub cached_keys: bool,
+    /// Several threads run a core.
+    pub smt: bool,
+}
+
+/// What a machine's PCK certificate says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformPlan {
+    /// Which machine of the seed: its own PPID, PCK and attestation key, under the same root and collateral.
+    pub index: u32,
+    /// Flags; `None` as in certificates of the Processor CA, which have none.
+    pub flags: Option<PlatformFlags>,
+    /// SGX type: 0 standard, 1 scalable, 2 scalable with integrity.
+    pub sgx_type: u8,
+}
+
+impl Default for PlatformPlan {
+    fn default() -> Self {
+        Self { index: 0, flags: Some(PlatformFlags::default()), sgx_type: 1 }
+    }
+}
 
 /// An emulated machine.
 pub struct Platform {
     pub(crate) authority: Authority,
     pub(crate) pck_serial: [u8; 20],
     attestation_key: Key,
-    certification: Vec<u8>,
-}
-
-/// Everything above the machine: root, PCK CA and TCB signer.
-pub(crate) struct Authority {
-    pub(crate) root: Certificate,
-    pub(crate) root_key: Key,
-    pub(crate) ca: Certificate,
-    pub(crate) ca_key: Key,
-    pub(crate) signer: Certificate,
-    pub(crate) signer_key: Key,
+    td_certification: Vec<u8>,
+    enclave_certification: Vec<u8>,
 }
 
 impl Platform {
     /// The first machine of a seed.
     pub fn new(seed: &[u8; 32]) -> Self {
-        Self::nth(seed, 0)
+        Self::with(seed, &PlatformPlan::default())
     }
 
     /// Machine `index` of a seed: its own PPID, PCK and attestation key, under the same root and collateral.
     pub fn nth(seed: &[u8; 32], index: u32) -> Self {
+        Self::with(seed, &PlatformPlan { index, ..PlatformPlan::default() })
+    }
+
+    /// A machine of a seed by plan.
+    pub fn with(seed: &[u8; 32], plan: &PlatformPlan) -> Self {
         let authority = Authority::new(seed);
-        let own = |what: &str| format!("{what} {index}");
+        let own = |what: &str| format!("{what} {}", plan.index);
         let pck_key = Key::derive(seed, &own("pck"));
         let attestation_key = Key::derive(seed, &own("attestation key"));
         let mut pck_serial = [0; 20];
         pck_serial.copy_from_slice(&derive_bytes(seed, &own("serial"), 0)[..20]);
         pck_serial[0] = 0x11;
 
-        let mut params = params("EMULATED SGX PCK Certificate", None);
-        params.serial_number = Some(SerialNumber::from(pck_serial.to_vec()));
         let ppid = &derive_bytes(seed, &own("ppid"), 0)[..16];
         let instance = &derive_bytes(seed, &own("instance"), 0)[..16];
-        let extension = sgx_extension(ppid, instance);
-        params.custom_extensions.push(CustomExtension::from_oid_content(SGX_EXTENSION, extension));
-        let pck = params
-            .signed_by(&pck_key.pair, &authority.ca, &authority.ca_key.pair)
-            .expect("fixed parameters make a certificate");
-
+        let pck = authority.pck(&pck_key, &Identity { serial: &pck_serial, ppid, instance, plan });
         let chain = [pck.pem(), authority.ca.pem(), authority.root.pem()].map(|text| unix(&text)).concat();
-        let certification = quote::certification(&pck_key, &attestation_key, &chain);
-        Self { authority, pck_serial, attestation_key, certification }
+        let certification = |enclave| quote::certification(&pck_key, &attestation_key, enclave, &chain);
+        let td_certification = certification(QuotingEnclave::Td);
+        let enclave_certification = certification(QuotingEnclave::Sgx);
+        Self { authority, pck_serial, attestation_key, td_certification, enclave_certification }
     }
 
     /// A version 4 quote over a TD's registers and 64 bytes of its choice, in canonical form.
     pub fn quote_v4(&self, report: &TdReport, report_data: &[u8; 64]) -> Vec<u8> {
-        quote::quote_v4(&self.attestation_key, &self.certification, report, report_data)
+        quote::td_v4(&self.attestation_key, &self.td_certification, &report.body(TdBody::Td10, report_data))
     }
 
-    /// Collateral under which this machine is up to date at `now_unix_s`: a canonical document (`spec/collateral.md`).
+    /// A version 5 quote over a TD's registers and 64 bytes of its choice, in canonical form.
+    pub fn quote_v5(&self, report: &TdReport, body: TdBody, report_data: &[u8; 64]) -> Vec<u8> {
+        quote::td_v5(&self.attestation_key, &self.td_certification, body, &report.body(body, report_data))
+    }
+
+    /// A version 3 quote over an SGX enclave's report and 64 bytes of its choice, in canonical form.
+    pub fn quote_v3(&self, report: &EnclaveReport, report_data: &[u8; 64]) -> Vec<u8> {
+        quote::sgx_v3(&self.attestation_key, &self.enclave_certification, &report.body(report_data))
+    }
+
+    /// Collateral for TDX under which this machine is up to date at `now_unix_s`: a canonical document
+    /// (`spec/collateral.md`).
     ///
     /// Valid for 30 days from the last midnight (UTC) at least one hour past: the same bytes for a whole day, and
     /// never dated ahead of a chain whose clock runs a little behind the caller's.
@@ -89,9 +110,14 @@ impl Platform {
         self.collateral_with(now_unix_s, &CollateralPlan::default())
     }
 
-    /// Collateral that says something else about this machine.
+    /// Collateral for TDX that says something else about this machine.
     pub fn collateral_with(&self, now_unix_s: UnixSeconds, plan: &CollateralPlan) -> Vec<u8> {
-        collateral::document(self, now_unix_s, plan)
+        collateral::document(self, Tee::Tdx, now_unix_s, plan)
+    }
+
+    /// Collateral for SGX, by plan.
+    pub fn sgx_collateral_with(&self, now_unix_s: UnixSeconds, plan: &CollateralPlan) -> Vec<u8> {
+        collateral::document(self, Tee::Sgx, now_unix_s, plan)
     }
 
     /// The root certificate, DER: the genesis's development root of trust.
@@ -103,89 +129,4 @@ impl Platform {
 /// The root certificate of a seed, DER: valid from 2020 to 2070, whatever the time.
 pub fn root_certificate(seed: &[u8; 32]) -> Vec<u8> {
     root(&Key::derive(seed, "root")).der().to_vec()
-}
-
-fn root(key: &Key) -> Certificate {
-    params("EMULATED SGX Root CA", Some(1)).self_signed(&key.pair).expect("fixed parameters make a certificate")
-}
-
-impl Authority {
-    fn new(seed: &[u8; 32]) -> Self {
-        let root_key = Key::derive(seed, "root");
-        let ca_key = Key::derive(seed, "pck ca");
-        let signer_key = Key::derive(seed, "tcb signer");
-        let root = root(&root_key);
-        let ca = params("EMULATED SGX PCK Platform CA", Some(0))
-            .signed_by(&ca_key.pair, &root, &root_key.pair)
-            .expect("fixed parameters make a certificate");
-        let mut signer_params = params("EMULATED SGX TCB Signing", None);
-        signer_params.serial_number = Some(SerialNumber::from(SIGNER_SERIAL.to_vec()));
-        let signer = signer_params
-            .signed_by(&signer_key.pair, &root, &root_key.pair)
-            .expect("fixed parameters make a certificate");
-        Self { root, root_key, ca, ca_key, signer, signer_key }
-    }
-}
-
-fn params(common_name: &str, path_length: Option<u8>) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
-    params.distinguished_name.push(DnType::OrganizationName, "EMULATED - NOT INTEL");
-    params.not_before = date_time_ymd(2020, 1, 1);
-    params.not_after = date_time_ymd(2070, 1, 1);
-    params.use_authority_key_identifier_extension = true;
-    if let Some(path_length) = path_length {
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(path_length));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    } else {
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::ContentCommitment];
-    }
-    params
-}
-
-/// PEM with line feeds alone, whatever rcgen writes on this system.
-pub(crate) fn unix(text: &str) -> String {
-    text.replace('\r', "")
-}
-
-/// Intel's SGX extension of a PCK certificate (Intel 335864, "PCK Certificate and CRL Profile" §1.3.5).
-fn sgx_extension(ppid: &[u8], instance: &[u8]) -> Vec<u8> {
-    let member = |tail: &[u8], value: Vec<u8>| sequence(&[sgx_oid(tail), value]);
-    let integer = |value: u8| tlv(0x02, &[value]);
-    let no = || tlv(0x01, &[0]);
-    let mut tcb: Vec<Vec<u8>> = (1u8..).zip(CPU_SVN).map(|(index, svn)| member(&[2, index], integer(svn))).collect();
-    tcb.push(member(&[2, 17], integer(PCE_SVN)));
-    tcb.push(member(&[2, 18], tlv(0x04, &CPU_SVN)));
-    sequence(&[
-        member(&[1], tlv(0x04, ppid)),
-        member(&[2], sequence(&tcb)),
-        member(&[3], tlv(0x04, &[0, 0])),
-        member(&[4], tlv(0x04, &FMSPC)),
-        member(&[5], tlv(0x0a, &[1])),
-        member(&[6], tlv(0x04, instance)),
-        member(&[7], sequence(&[member(&[7, 1], no()), member(&[7, 2], no()), member(&[7, 3], no())])),
-    ])
-}
-
-fn sgx_oid(tail: &[u8]) -> Vec<u8> {
-    tlv(0x06, &[&[0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01], tail].concat())
-}
-
-fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
-    tlv(0x30, &parts.concat())
-}
-
-/// DER tag, length, value; values here are below 64 KiB.
-fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(value.len()).expect("the extension is a few hundred bytes").to_be_bytes();
-    let mut out = vec![tag];
-    match length {
-        [0, low] if low < 0x80 => out.push(low),
-        [0, low] => out.extend([0x81, low]),
-        [high, low] => out.extend([0x82, high, low]),
-    }
-    out.extend(value);
-    out
 }

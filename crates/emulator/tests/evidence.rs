@@ -10,7 +10,8 @@ use std::{
 };
 
 use freehold_emulator::{
-    AppImage, DEVELOPMENT_SEED, EvidenceServer, PROVIDER, Platform, Rtmr, TdReport, root_certificate,
+    AppImage, CollateralPlan, DEVELOPMENT_SEED, EnclaveReport, EvidenceServer, PROVIDER, Platform, Rtmr, TdBody,
+    TdReport, root_certificate,
 };
 use freehold_primitives::{Canonical as _, Digest, Register};
 use sha2::{Digest as _, Sha384};
@@ -35,9 +36,10 @@ fn registers_are_as_specified() {
     let image = sha384(&[b"freehold app image\n", &app().to_canonical()]);
     assert_eq!(app().digest(), image);
     assert_eq!(measurement.mrtd, sha384(&[b"freehold emulated mrtd\n", &[1; 32]]));
-    assert_eq!(measurement.rtmr0, Some(sha384(&[b"freehold emulated rtmr0\n"])));
-    assert_eq!(measurement.rtmr1, Some(sha384(&[b"freehold emulated rtmr1\n"])));
-    assert_eq!(measurement.rtmr2, Some(sha384(&[b"freehold emulated rtmr2\n"])));
+    let extended = |line: &[u8]| Some(sha384(&[&[0; 48], sha384(&[line]).as_ref()]));
+    assert_eq!(measurement.rtmr0, extended(b"freehold emulated rtmr0\n"));
+    assert_eq!(measurement.rtmr1, extended(b"freehold emulated rtmr1\n"));
+    assert_eq!(measurement.rtmr2, extended(b"freehold emulated rtmr2\n"));
     assert_eq!(measurement.rtmr3, Some(sha384(&[&[0; 48], image.as_ref()])));
 }
 
@@ -64,12 +66,48 @@ fn what_is_started_shows_in_the_registers() {
 }
 
 #[test]
+fn extensions_replay_to_the_registers() {
+    let mut td = td();
+    td.extend(Rtmr::Rtmr3, &Register([7; 48]));
+    td.extend(Rtmr::Rtmr1, &Register([8; 48]));
+    let mut registers = [Register::ZERO; 4];
+    for event in td.events() {
+        let register = &mut registers[event.rtmr as usize];
+        *register = sha384(&[register.as_ref(), event.digest.as_ref()]);
+    }
+    let measurement = td.measurement();
+    let shown = [measurement.rtmr0, measurement.rtmr1, measurement.rtmr2, measurement.rtmr3];
+    assert_eq!(registers.map(Some), shown);
+    assert_eq!(td.events().len(), 6);
+}
+
+#[test]
+fn an_enclave_is_its_file_and_its_app() {
+    let base = EnclaveReport::launch(&Digest([1; 32]), &app());
+    assert_eq!(base.config_id[..48], app().digest().0);
+    let other_file = EnclaveReport::launch(&Digest([2; 32]), &app());
+    assert_ne!(other_file.measurement.mr_enclave, base.measurement.mr_enclave);
+    assert_eq!(other_file.measurement.mr_signer, base.measurement.mr_signer);
+    let other_app = EnclaveReport::launch(&Digest([1; 32]), &AppImage { model: Some(Digest::ZERO), ..app() });
+    assert_eq!(other_app.measurement, base.measurement);
+    assert_ne!(other_app.config_id, base.config_id);
+}
+
+#[test]
 fn a_seed_gives_the_same_bytes_again() {
     let (first, second) = (Platform::new(&DEVELOPMENT_SEED), Platform::new(&DEVELOPMENT_SEED));
     assert_eq!(first.root_certificate(), second.root_certificate());
     assert_eq!(first.root_certificate(), root_certificate(&DEVELOPMENT_SEED));
     assert_eq!(first.quote_v4(&td(), &[7; 64]), second.quote_v4(&td(), &[7; 64]));
+    for body in [TdBody::Td10, TdBody::Td15, TdBody::Td15Ex] {
+        assert_eq!(first.quote_v5(&td(), body, &[7; 64]), second.quote_v5(&td(), body, &[7; 64]));
+    }
+    let enclave = EnclaveReport::launch(&Digest([1; 32]), &app());
+    assert_eq!(first.quote_v3(&enclave, &[7; 64]), second.quote_v3(&enclave, &[7; 64]));
     assert_eq!(first.collateral(NOW), second.collateral(NOW));
+    let plan = CollateralPlan::default();
+    assert_eq!(first.sgx_collateral_with(NOW, &plan), second.sgx_collateral_with(NOW, &plan));
+    assert_ne!(first.collateral(NOW), second.sgx_collateral_with(NOW, &plan));
     assert_ne!(first.root_certificate(), root_certificate(&[0; 32]));
     assert_ne!(first.quote_v4(&td(), &[7; 64]), first.quote_v4(&td(), &[8; 64]));
 }

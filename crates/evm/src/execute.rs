@@ -4,18 +4,18 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use freehold_primitives::Digest;
 use revm::{
     DatabaseCommit, ExecuteEvm, SystemCallEvm,
-    context::{BlockEnv, CfgEnv, Context, Evm as Machine, Journal, LocalContext, TxEnv},
+    context::{BlockEnv, CfgEnv, Context, Journal, LocalContext, TxEnv},
     context_interface::{ContextTr, JournalTr, block::BlobExcessGasAndPrice},
-    handler::{EthFrame, instructions::EthInstructions},
-    interpreter::interpreter::EthInterpreter,
     primitives::hardfork::SpecId,
 };
 
 use crate::{
+    handler::MachineTx,
+    machine::Machine,
     module::ModuleSet,
     outcome::{Changes, EvmError, Outcome},
     overlay::Overlay,
-    provider::{BlockPlace, MachineContext, Provider},
+    provider::BlockPlace,
     sapphire::SapphireContext,
     view::StateView,
 };
@@ -48,12 +48,9 @@ pub struct BlockContext {
     pub sapphire: SapphireContext,
 }
 
-type Instructions<'a> = EthInstructions<EthInterpreter, MachineContext<'a>>;
-type Inner<'a> = Machine<MachineContext<'a>, (), Instructions<'a>, Provider<'a>, EthFrame<EthInterpreter>>;
-
 /// Executes one block's transactions in their order, over the state of its parent.
 pub struct Evm<'a> {
-    machine: Inner<'a>,
+    machine: Machine<'a>,
 }
 
 impl<'a> Evm<'a> {
@@ -66,10 +63,11 @@ impl<'a> Evm<'a> {
     ///
     /// # Errors
     /// Any [`EvmError`]; after [`EvmError::Invalid`] state is as before and the machine goes on.
-    pub fn transact(&mut self, tx: TxEnv, index: u32) -> Result<Outcome, EvmError> {
+    pub fn transact(&mut self, tx: impl Into<MachineTx>, index: u32) -> Result<Outcome, EvmError> {
         self.machine.ctx.chain.tx_index = index;
         self.machine.ctx.db_mut().tx_index = index;
-        let result = self.machine.transact_one(tx);
+        self.machine.ctx.chain.draws = 0;
+        let result = self.machine.transact_one(tx.into());
         self.settle(result)
     }
 
@@ -93,7 +91,7 @@ impl<'a> Evm<'a> {
 
     /// What the block changed.
     pub fn finish(self) -> Changes {
-        self.machine.ctx.journaled_state.database.into_changes()
+        self.machine.into_context().journaled_state.database.into_changes()
     }
 
     fn settle<E>(&mut self, result: Result<revm::context::result::ExecutionResult, E>) -> Result<Outcome, EvmError>
@@ -117,7 +115,7 @@ impl<'a> Evm<'a> {
 }
 
 /// Executes a call over the state of the newest block, of which nothing stays: nonces, chain ids and the caller's code
-/// are not checked, gas reaches to [`CALL_GAS_MAX`]. Where `tx.gas_price` is 0 the base fee is 0 too.
+/// are not checked, gas reaches to [`CALL_GAS_MAX`]. Where the price of gas is 0 the base fee is 0 too.
 ///
 /// # Errors
 /// Any [`EvmError`].
@@ -125,12 +123,13 @@ pub fn simulate(
     block: BlockContext,
     modules: &ModuleSet,
     view: &dyn StateView,
-    mut tx: TxEnv,
+    tx: impl Into<MachineTx>,
 ) -> Result<Outcome, EvmError> {
-    tx.gas_limit = tx.gas_limit.min(CALL_GAS_MAX);
-    let gas_limit = block.gas_limit.max(tx.gas_limit);
+    let mut tx = tx.into();
+    tx.env.gas_limit = tx.env.gas_limit.min(CALL_GAS_MAX);
+    let gas_limit = block.gas_limit.max(tx.env.gas_limit);
     let mut block = BlockContext { gas_limit, sapphire: block.sapphire.into_query(), ..block };
-    if tx.gas_price == 0 {
+    if tx.env.gas_price == 0 {
         block.base_fee = 0;
     }
     let mut machine = machine(block, CALL_GAS_MAX, modules, view);
@@ -140,7 +139,7 @@ pub fn simulate(
     Evm { machine }.transact(tx, 0)
 }
 
-fn machine<'a>(block: BlockContext, gas_max: u64, modules: &'a ModuleSet, view: &'a dyn StateView) -> Inner<'a> {
+fn machine<'a>(block: BlockContext, gas_max: u64, modules: &'a ModuleSet, view: &'a dyn StateView) -> Machine<'a> {
     let mut cfg = CfgEnv::new_with_spec(SpecId::OSAKA).with_chain_id(block.chain_id);
     cfg.tx_gas_limit_cap = Some(gas_max);
     let mut journal = Journal::new(Overlay::new(view, block.height));
@@ -165,10 +164,11 @@ fn machine<'a>(block: BlockContext, gas_max: u64, modules: &'a ModuleSet, view: 
             height: block.height,
             time_unix_s: block.time_unix_s,
             parent_time_unix_s: block.parent_time_unix_s,
-            tx_index: 0,
+            sapphire: block.sapphire,
+            ..BlockPlace::default()
         },
         local: LocalContext::default(),
         error: Ok(()),
     };
-    Machine::new(context, EthInstructions::new_mainnet_with_spec(SpecId::OSAKA), Provider::new(modules))
+    Machine::new(context, modules)
 }

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod execute;
+mod handler;
+mod machine;
 mod module;
 mod outcome;
 mod overlay;
@@ -11,6 +13,7 @@ mod sapphire;
 mod view;
 
 pub use execute::{BlockContext, CALL_GAS_MAX, Evm, TX_GAS_MAX, simulate};
+pub use handler::{FirstInput, MachineTx};
 pub use module::{
     CONTENT_GAS_PER_BYTE, Construction, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet,
     ModuleSetError,
@@ -18,5 +21,7 @@ pub use module::{
 pub use outcome::{Changes, EvmError, Halt, Invalid, Outcome, Status};
 pub use recover::{recover_account, signed_authorizations};
 pub use revm::context::TxEnv;
-pub use sapphire::{BlockRandomness, CallDataKey, SapphireContext};
+pub use sapphire::{
+    BlockRandomness, CallDataKey, SapphireContext, Subcall, SubcallFailure, SubcallHandler, SubcallRefusal,
+};
 pub use view::{AccountState, MemoryView, StateView, ViewError, Visibility};

@@ -8,10 +8,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_primitives::{Address, B256, Bytes, Log, LogData, U256};
 use freehold_primitives::{BlockMoment, Digest};
+use revm::context_interface::journaled_state::JournalCheckpoint;
 use thiserror::Error;
 
 use crate::{
     overlay::VISIBILITY_MODULE,
+    sapphire::SubcallHandler,
     view::{ViewError, Visibility},
 };
 
@@ -129,6 +131,10 @@ pub(crate) trait Journal {
     fn visibility(&mut self, address: Address) -> Result<Visibility, ViewError>;
     /// Slot and value that mark a contract public until the transaction ends.
     fn mark(&self, contract: Address) -> (U256, U256);
+    /// Begins what can be undone by itself.
+    fn checkpoint(&mut self) -> JournalCheckpoint;
+    fn checkpoint_commit(&mut self);
+    fn checkpoint_revert(&mut self, checkpoint: JournalCheckpoint);
 }
 
 /// What a module may do during a call; every act is paid for in gas.
@@ -303,11 +309,12 @@ impl ModuleContext<'_> {
 #[error("two modules stand at {0}")]
 pub struct ModuleSetError(pub Address);
 
-/// The modules of a chain, by address.
+/// The modules of a chain, by address, and who answers subcalls for them.
 #[derive(Clone, Default)]
 pub struct ModuleSet {
     modules: BTreeMap<Address, Arc<dyn Module>>,
     addresses: Vec<Address>,
+    subcalls: Option<Arc<dyn SubcallHandler>>,
 }
 
 impl ModuleSet {
@@ -325,6 +332,16 @@ impl ModuleSet {
         }
         set.addresses = set.modules.keys().copied().collect();
         Ok(set)
+    }
+
+    /// The same set, with subcalls that the machine does not answer itself going to `handler`.
+    #[must_use]
+    pub fn with_subcalls(self, handler: Arc<dyn SubcallHandler>) -> Self {
+        Self { subcalls: Some(handler), ..self }
+    }
+
+    pub(crate) fn subcalls(&self) -> Option<&dyn SubcallHandler> {
+        self.subcalls.as_deref()
     }
 
     /// Their addresses, in order.

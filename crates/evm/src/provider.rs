@@ -1,13 +1,11 @@
-//! What stands at special addresses: Ethereum's precompiles and the system modules.
-//!
-//! Sapphire's precompiles and `SUBCALL` will be answered here too.
+//! What stands at special addresses: Ethereum's precompiles, Sapphire's, and the system modules.
 
 use alloy_primitives::{Address, Bytes, KECCAK256_EMPTY, Log, U256};
 use freehold_primitives::{BlockMoment, Digest};
 use revm::{
     Context,
     context::{BlockEnv, CfgEnv, Journal as MachineJournal, TxEnv},
-    context_interface::{ContextTr, JournalTr},
+    context_interface::{ContextTr, JournalTr, LocalContextTr as _, journaled_state::JournalCheckpoint},
     handler::{EthPrecompiles, PrecompileProvider},
     interpreter::{CallInputs, CallScheme, Gas, InstructionResult, InterpreterResult},
     primitives::{AddressSet, hardfork::SpecId},
@@ -19,20 +17,29 @@ use crate::{
         SlotWrite,
     },
     overlay::{Overlay, mark_slot, mark_value},
+    sapphire::{
+        Failure, GasMeter, Refusal, SapphireContext, SapphirePrecompile, SubcallError, SubcallPlace, Surroundings, run,
+        run_subcall,
+    },
     view::{ViewError, Visibility},
 };
 
 pub(crate) type MachineContext<'a> =
     Context<BlockEnv, TxEnv, CfgEnv, Overlay<'a>, MachineJournal<Overlay<'a>>, BlockPlace>;
 
-/// What modules see of the block and the environment of the machine does not hold.
-#[derive(Debug, Clone, Copy, Default)]
+/// What modules and precompiles see of block and transaction and the environment of the machine does not hold.
+#[derive(Clone, Default)]
 pub(crate) struct BlockPlace {
     pub(crate) chain_id: u64,
     pub(crate) height: u64,
     pub(crate) time_unix_s: u64,
     pub(crate) parent_time_unix_s: u64,
     pub(crate) tx_index: u32,
+    pub(crate) sapphire: SapphireContext,
+    /// Draws of randomness in this transaction; no part of the journal, so that a revert does not take them back.
+    pub(crate) draws: u64,
+    /// Gas that callers keep for themselves while what they call runs, from the outermost on.
+    pub(crate) gas_kept: Vec<u64>,
 }
 
 pub(crate) struct Provider<'a> {
@@ -46,6 +53,7 @@ impl<'a> Provider<'a> {
         let ethereum = EthPrecompiles::new(SpecId::OSAKA);
         let mut warm = ethereum.warm_addresses().clone();
         warm.extend(modules.addresses());
+        warm.extend(SapphirePrecompile::ALL.map(SapphirePrecompile::address));
         Self { ethereum, modules, warm }
     }
 
@@ -83,6 +91,76 @@ impl<'a> Provider<'a> {
         };
         Ok(ended(instruction, output, inputs.gas_limit, gas_left))
     }
+
+    /// A call to `SUBCALL`. Under DELEGATECALL and CALLCODE it would act on another account's behalf.
+    fn subcall(&self, ctx: &mut MachineContext<'_>, inputs: &CallInputs) -> Result<InterpreterResult, ()> {
+        if !matches!(inputs.scheme, CallScheme::Call | CallScheme::StaticCall) || !inputs.call_value().is_zero() {
+            return Ok(answered(ctx, inputs.gas_limit, 0, Err(Refusal::Scheme.into())));
+        }
+        let input = inputs.input.bytes(ctx);
+        let environment = environment(ctx);
+        let place = SubcallPlace {
+            epoch: ctx.chain.sapphire.epoch,
+            call_data_key: ctx.chain.sapphire.call_data_key,
+            handler: self.modules.subcalls(),
+            caller: inputs.caller,
+        };
+        let mut context = ModuleContext {
+            journal: ctx,
+            environment,
+            module: inputs.bytecode_address,
+            addresses: self.modules.addresses(),
+            is_static: inputs.is_static,
+            gas_left: inputs.gas_limit,
+        };
+        let result = run_subcall(&input, &place, &mut context);
+        let gas_left = context.gas_left;
+        match result {
+            Ok(output) => Ok(answered(ctx, inputs.gas_limit, gas_left, Ok(output))),
+            Err(SubcallError::Failure(failure)) => Ok(answered(ctx, inputs.gas_limit, gas_left, Err(failure))),
+            Err(SubcallError::View(fault)) => {
+                ctx.db_mut().fault = Some(fault);
+                Err(())
+            }
+        }
+    }
+}
+
+/// A call to any other precompile of Sapphire's.
+fn sapphire(precompile: SapphirePrecompile, ctx: &mut MachineContext<'_>, inputs: &CallInputs) -> InterpreterResult {
+    let input = inputs.input.bytes(ctx);
+    let mut meter = GasMeter::new(inputs.gas_limit);
+    let place = &mut ctx.chain;
+    let kept = place.gas_kept.iter().fold(0, |sum: u64, gas| sum.saturating_add(*gas));
+    let mut surroundings = Surroundings {
+        context: &place.sapphire,
+        tx_index: place.tx_index,
+        draws: &mut place.draws,
+        gas_available: ctx.tx.gas_limit.saturating_sub(kept),
+    };
+    let result = run(precompile, &input, &mut meter, &mut surroundings);
+    answered(ctx, inputs.gas_limit, meter.left(), result)
+}
+
+/// The result of a precompile of Sapphire's.
+fn answered(
+    ctx: &mut MachineContext<'_>,
+    gas_limit: u64,
+    gas_left: u64,
+    result: Result<Vec<u8>, Failure>,
+) -> InterpreterResult {
+    match result {
+        Ok(output) => ended(InstructionResult::Return, output.into(), gas_limit, gas_left),
+        Err(Failure::Revert) => ended(InstructionResult::Revert, Bytes::new(), gas_limit, gas_left),
+        Err(Failure::OutOfGas) => ended(InstructionResult::PrecompileOOG, Bytes::new(), gas_limit, 0),
+        Err(Failure::Refused(refusal)) => {
+            // Only who calls a precompile directly, and not through a contract, hears why.
+            if ctx.journaled_state.depth() == 1 {
+                ctx.local.set_precompile_error_context(refusal.to_string());
+            }
+            ended(InstructionResult::PrecompileError, Bytes::new(), gas_limit, 0)
+        }
+    }
 }
 
 fn environment(ctx: &MachineContext<'_>) -> ModuleEnvironment {
@@ -113,14 +191,15 @@ impl<'a> PrecompileProvider<MachineContext<'a>> for Provider<'_> {
     }
 
     fn run(&mut self, ctx: &mut MachineContext<'a>, inputs: &CallInputs) -> Result<Option<InterpreterResult>, String> {
-        match self.modules.get(&inputs.bytecode_address) {
-            None => self.ethereum.run(ctx, inputs),
-            Some(module) => match self.call(module, ctx, inputs) {
-                Ok(result) => Ok(Some(result)),
-                // The failure itself is kept in the overlay, typed.
-                Err(()) => Err("state could not be read".to_owned()),
-            },
-        }
+        let address = &inputs.bytecode_address;
+        let result = match (self.modules.get(address), SapphirePrecompile::at(address)) {
+            (Some(module), _) => self.call(module, ctx, inputs),
+            (None, Some(SapphirePrecompile::Subcall)) => self.subcall(ctx, inputs),
+            (None, Some(precompile)) => Ok(sapphire(precompile, ctx, inputs)),
+            (None, None) => return self.ethereum.run(ctx, inputs),
+        };
+        // The failure itself is kept in the overlay, typed.
+        result.map(Some).map_err(|()| "state could not be read".to_owned())
     }
 
     fn warm_addresses(&self) -> &AddressSet {
@@ -167,6 +246,19 @@ impl Journal for MachineContext<'_> {
         let here = self.chain.height;
         if height >= here { Ok(None) } else { self.db_mut().view().moment(height) }
     }
+
+    fn checkpoint(&mut self) -> JournalCheckpoint {
+        self.journaled_state.checkpoint()
+    }
+
+    fn checkpoint_commit(&mut self) {
+        self.journaled_state.checkpoint_commit();
+    }
+
+    fn checkpoint_revert(&mut self, checkpoint: JournalCheckpoint) {
+        self.journaled_state.checkpoint_revert(checkpoint);
+    }
+
     fn construction(&mut self, contract: Address) -> Result<Construction, ViewError> {
         let account = self.journaled_state.load_account(contract)?.data;
         // Code stands at the address only when the constructor has returned it, and code alone can call in its name.

@@ -7,12 +7,16 @@ use std::{io, path::PathBuf};
 
 use freehold_crypto::{genesis_hash, hash};
 use freehold_primitives::{
-    Account, AppId, Blob, Canonical, CodecError, Digest, Genesis, NetworkKey, TrustDomain, canonical_struct,
+    Account, AppId, Blob, Canonical, CodecError, Digest, Genesis, NetworkKey, PlatformFamily, TrustDomain,
+    canonical_struct,
 };
 use freehold_rpc::{BareHex, EventLogEntry, SOCKET_PATH_BYTES_MAX};
 use freehold_verify::ChainTrust;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+#[cfg(test)]
+mod tests;
 
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
@@ -44,6 +48,13 @@ pub enum ConfigError {
     /// The genesis is malformed.
     #[error("the genesis in the guest's configuration is malformed: {0}")]
     Genesis(CodecError),
+    /// The evidence source does not give evidence of the trust domain.
+    #[error(
+        "the guest's configuration asks for evidence of `{domain}` from {1}: hardware answers through \
+         `configfs`, the emulator through `socket`",
+        domain = .0.as_str()
+    )]
+    EvidenceSource(TrustDomain, &'static str),
     /// A value is outside its range.
     #[error("`{0}` in the guest's configuration is out of range")]
     Value(&'static str),
@@ -67,6 +78,28 @@ pub struct TrustConfig {
     pub lease_s: u64,
 }
 
+/// Where the guest takes evidence from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidencePath {
+    /// The emulator's socket.
+    Socket(PathBuf),
+    /// The kernel's reports: `/sys/kernel/config/tsm/report`.
+    Configfs(PathBuf),
+}
+
+impl EvidencePath {
+    /// Whether the source behind it gives evidence of this trust domain.
+    fn check(&self, domain: TrustDomain) -> Result<(), ConfigError> {
+        match (self, domain) {
+            (Self::Socket(_), TrustDomain::Emulated) => Ok(()),
+            (Self::Socket(_), _) => Err(ConfigError::EvidenceSource(domain, "a socket")),
+            (Self::Configfs(_), TrustDomain::Intel | TrustDomain::Amd) => Ok(()),
+            (Self::Configfs(_), _) => Err(ConfigError::EvidenceSource(domain, "configfs")),
+        }
+    }
+}
+
 /// Sockets and directories, given by the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,8 +108,8 @@ pub struct PathConfig {
     pub state_dir: PathBuf,
     /// Socket that the guest serves the local API on.
     pub local_api: PathBuf,
-    /// Socket of the evidence source.
-    pub evidence: PathBuf,
+    /// The evidence source.
+    pub evidence: EvidencePath,
     /// Socket of the host's relay to a node.
     pub chain: PathBuf,
     /// Socket of the host's control channel.
@@ -92,7 +125,7 @@ pub struct GuestConfig {
     /// Sockets and directories.
     pub paths: PathConfig,
     /// Platform family whose collateral judges the evidence.
-    pub fmspc: BareHex,
+    pub family: PlatformFamily,
     /// What keeps the app's process apart, as the host says: `bubblewrap` or `none`.
     pub isolation: String,
     /// Events that extended the runtime registers; a verifier replays them.
@@ -126,18 +159,12 @@ pub(crate) struct Settings {
     pub(crate) app_id: AppId,
     pub(crate) provider: Account,
     pub(crate) trust_domain: TrustDomain,
-    pub(crate) fmspc: [u8; 6],
+    pub(crate) family: PlatformFamily,
     pub(crate) lease_s: u64,
     pub(crate) config_digest: Digest,
     pub(crate) isolation: String,
     pub(crate) event_log: Vec<EventLogEntry>,
     pub(crate) paths: PathConfig,
-}
-
-/// The trust domain of a word.
-fn domain_of(word: &str) -> Option<TrustDomain> {
-    use TrustDomain::{Amd, Aws, Emulated, Intel, Nvidia};
-    [Emulated, Intel, Amd, Aws, Nvidia].into_iter().find(|domain| domain.as_str() == word)
 }
 
 impl GuestConfig {
@@ -155,17 +182,22 @@ impl GuestConfig {
     }
 
     pub(crate) fn check(self) -> Result<Settings, ConfigError> {
-        let Self { trust, paths, fmspc, isolation, event_log } = self;
+        let Self { trust, paths, family, isolation, event_log } = self;
         let genesis = Genesis::from_canonical(&trust.genesis.0).map_err(ConfigError::Genesis)?;
-        let trust_domain = domain_of(&trust.trust_domain).ok_or(ConfigError::Value("trust.trust_domain"))?;
-        let fmspc = fmspc.0.try_into().map_err(|_| ConfigError::Value("fmspc"))?;
+        let trust_domain =
+            TrustDomain::from_word(&trust.trust_domain).ok_or(ConfigError::Value("trust.trust_domain"))?;
         if !LEASE_S_RANGE.contains(&trust.lease_s) {
             return Err(ConfigError::Value("trust.lease_s"));
         }
         if event_log.len() > EVENT_LOG_MAX {
             return Err(ConfigError::Value("event_log"));
         }
-        for socket in [&paths.local_api, &paths.evidence, &paths.chain, &paths.control] {
+        paths.evidence.check(trust_domain)?;
+        let evidence = match &paths.evidence {
+            EvidencePath::Socket(path) => Some(path),
+            EvidencePath::Configfs(_) => None,
+        };
+        for socket in [&paths.local_api, &paths.chain, &paths.control].into_iter().chain(evidence) {
             if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
                 return Err(ConfigError::Value("paths"));
             }
@@ -189,7 +221,7 @@ impl GuestConfig {
             app_id: trust.app_id,
             provider: trust.provider,
             trust_domain,
-            fmspc,
+            family,
             lease_s: trust.lease_s,
             config_digest: hash("freehold guest config", &[&bound.to_canonical()]),
             isolation,

@@ -14,8 +14,9 @@ use freehold_crypto::{
 };
 use freehold_emulator::{FMSPC, Platform};
 use freehold_primitives::{
-    AppId, AppPolicy, Canonical as _, EvidencePolicy, TcbStatus, TrustDomain,
-    entries::{AppEntry, CollateralEntry, CollateralKind},
+    AppId, AppPolicy, Canonical as _, DcapPolicy, EvidenceKind, EvidencePolicy, TcbStatus, TdxPolicy,
+    TrustDomain,
+    entries::{AppEntry, CollateralEntry, CollateralKind, collateral_key},
 };
 use freehold_rpc::{EntryKey, VerifiedClient};
 use serde::{Deserialize, Serialize};
@@ -56,23 +57,40 @@ pub(crate) fn policy(launch: &Launch, lease_s: u64) -> AppPolicy {
     AppPolicy {
         evidence: EvidencePolicy {
             trust_domains: vec![TrustDomain::Emulated],
-            tdx_measurements: vec![launch.report.measurement()],
-            tcb_statuses: vec![TcbStatus::UpToDate],
-            tcb_evaluation_data_number_min: 0,
-            tcb_grace_s: 0,
-            advisories_denied: Vec::new(),
-            td_attributes_mask: 0,
-            td_attributes: 0,
-            xfam_mask: 0,
-            xfam: 0,
-            mr_seam_allowed: Vec::new(),
-            fmspc_allowed: Vec::new(),
-            fmspc_denied: Vec::new(),
-            platforms_denied: Vec::new(),
-            multi_package_allowed: true,
+            tdx: Some(tdx_policy(launch)),
+            ..EvidencePolicy::default()
         },
         lease_s_max: lease_s,
         boot_contexts: vec!["root".to_owned()],
+    }
+}
+
+fn tdx_policy(launch: &Launch) -> TdxPolicy {
+    let report = &launch.report;
+    TdxPolicy {
+        platform: DcapPolicy {
+            tcb_statuses: vec![TcbStatus::UpToDate],
+            tcb_grace_s: 0,
+            tcb_evaluation_data_number_min: 0,
+            advisories_denied: Vec::new(),
+            advisories_allowed: None,
+            sgx_types_allowed: Vec::new(),
+            dynamic_platform_allowed: false,
+            cached_keys_allowed: false,
+            smt_allowed: false,
+        },
+        measurements: vec![report.measurement()],
+        forms_allowed: Vec::new(),
+        attributes_required: report.td_attributes,
+        attributes_allowed: report.td_attributes,
+        xfam_required: report.xfam,
+        xfam_allowed: report.xfam,
+        mr_seam_allowed: Vec::new(),
+        mr_signer_seam_allowed: Vec::new(),
+        mr_config_id: Some(report.mr_config_id),
+        mr_owner: Some(report.mr_owner),
+        mr_owner_config: Some(report.mr_owner_config),
+        service_tds_allowed: Vec::new(),
     }
 }
 
@@ -88,7 +106,7 @@ impl Registrar {
         if let Some(app_id) = read(&path)? {
             let entry = self.chain.entry::<AppEntry>(&EntryKey::App(app_id)).await?.entry;
             if let Some(entry) = entry {
-                return self.keep_policy(app_id, &entry, &policy, path).await;
+                return self.keep_policy(app_id, &entry, launch, path).await;
             }
             // The file is of another chain: this one has no such app.
         }
@@ -109,20 +127,21 @@ impl Registrar {
         &self,
         app_id: AppId,
         entry: &AppEntry,
-        policy: &AppPolicy,
+        launch: &Launch,
         path: PathBuf,
     ) -> Result<AppId, HostError> {
         if entry.owner != self.owner.account() || entry.closed_at.is_some() {
             return Err(HostError::ForeignApp(app_id, path));
         }
-        if entry.policy == *policy {
+        let policy = policy(launch, self.lease_s);
+        if entry.policy == policy {
             return Ok(app_id);
         }
         let data =
             IApps::updateCall { app: (*app_id.as_bytes()).into(), policy: policy.to_canonical().into() }.abi_encode();
         self.owner.execute("update the app's policy", Call { to: APPS, value_wei: 0, data }).await?;
-        let old = entry.policy.evidence.tdx_measurements.iter().map(|measurement| measurement.mrtd).collect();
-        let new = policy.evidence.tdx_measurements[0].mrtd;
+        let old = entry.policy.evidence.tdx.map(|tdx| tdx.measurements).unwrap_or_default();
+        let new = launch.report.measurement();
         self.tell(HostEvent::PolicyUpdated { app_id, version: entry.version + 1, old, new });
         Ok(app_id)
     }
@@ -131,7 +150,8 @@ impl Registrar {
     pub(crate) async fn ensure_collateral(&self, platform: &Platform) -> Result<(), HostError> {
         let node = self.chain.node();
         let now = node.block("latest").await?.map_or(0, |block| block.timestamp.0);
-        if let Some(found) = node.collateral(TrustDomain::Emulated, &FMSPC).await? {
+        let key = collateral_key(TrustDomain::Emulated, &FMSPC);
+        if let Some(found) = node.collateral(EvidenceKind::Tdx, &key).await? {
             let entry = CollateralEntry::from_canonical(&found.entry.0);
             if entry.is_ok_and(|entry| entry.expires_at > now.saturating_add(COLLATERAL_MARGIN_S)) {
                 return Ok(());
@@ -139,7 +159,7 @@ impl Registrar {
         }
         let data = ICollateral::submitCall {
             kind: CollateralKind::Dcap as u8,
-            key: [&[TrustDomain::Emulated as u8][..], &FMSPC].concat().into(),
+            key: key.to_vec().into(),
             document: platform.collateral(now).into(),
         }
         .abi_encode();

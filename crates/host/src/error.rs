@@ -51,7 +51,7 @@ pub enum HostError {
         source: io::Error,
     },
     /// A file, directory or process failed.
-    #[error("{what} ({path}): {source}", path = .path.display())]
+    #[error("{what} ({path}): {source}; check the free space and the rights", path = .path.display())]
     System {
         /// What was tried.
         what: &'static str,

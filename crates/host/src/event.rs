@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use freehold_primitives::{AppId, Digest, Register};
+use freehold_primitives::{AppId, Digest, TdxMeasurement};
 
 use crate::sandbox::Isolation;
 
@@ -36,10 +36,10 @@ pub enum HostEvent {
         app_id: AppId,
         /// Its new version.
         version: u32,
-        /// MRTDs that it accepted before.
-        old: Vec<Register>,
-        /// MRTD that it accepts now.
-        new: Register,
+        /// Measurements that it accepted before.
+        old: Vec<TdxMeasurement>,
+        /// Measurement that it accepts now.
+        new: TdxMeasurement,
     },
     /// Collateral was brought to the chain.
     CollateralSubmitted {

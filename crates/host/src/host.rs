@@ -265,11 +265,11 @@ impl GuestFile<'_> {
             "paths": {
                 "state_dir": state_dir,
                 "local_api": sockets.app_dir.join("local.sock"),
-                "evidence": sockets.evidence,
+                "evidence": {"socket": sockets.evidence},
                 "chain": sockets.chain,
                 "control": sockets.control,
             },
-            "fmspc": hex::encode(FMSPC),
+            "family": FMSPC,
             "isolation": isolation.as_str(),
             "event_log": launch.event_log,
         })

@@ -13,12 +13,13 @@ use alloy_consensus::{
 };
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_primitives::{Address, B256, Bloom, Bytes};
-use freehold_crypto::{StateKeys, body_digest, payload_digest, slots};
+use freehold_crypto::{CallData, StateKeys, body_digest, payload_digest, slots};
 use freehold_evm::{BlockContext, Changes, Evm, EvmError, Invalid, Outcome, SapphireContext, Status};
 use freehold_primitives::{Canonical as _, Digest, G1Point, Height, Payload, PayloadBody};
 use thiserror::Error;
 
 use crate::{
+    call_data::{Opened, Opener, answer_nonce},
     confidential::{Keyring, Turn, Writes, turn},
     context::{BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT},
     error::LedgerError,
@@ -75,7 +76,7 @@ pub struct ExecutedReceipt {
     pub effective_gas_price: u128,
     /// Address of the contract that it made.
     pub contract_address: Option<Address>,
-    /// Return data or reason of a revert, for people; no part of the block.
+    /// Return data or reason of a revert, for people; no part of the block. Sealed to the caller where the call was.
     pub output: Bytes,
 }
 
@@ -204,9 +205,10 @@ pub fn prepare_payload(
     entries.write(&mut evm)?;
     system_call(&mut evm, HISTORY_CONTRACT, header.parent_hash)?;
     system_call(&mut evm, PAYLOAD_ROOTS_CONTRACT, header.parent_beacon_block_root.unwrap_or_default())?;
+    let opener = Opener::new(ctx, (parent, state), header.timestamp, Some(keyring.root()));
     let mut run = Run::default();
     for (index, raw) in (0_u32..).zip(&body.transactions) {
-        run.step(&mut evm, &header, index, admit_with(ctx, &raw.0, admitted))?;
+        run.step(&mut evm, (&header, &opener), index, admit_with(ctx, &raw.0, admitted))?;
     }
     let changes = evm.finish();
     let (writes, content) = sealed_writes(changes, moved, (&keyring, header.number), state)?;
@@ -299,7 +301,7 @@ impl Run {
     fn step(
         &mut self,
         evm: &mut Evm<'_>,
-        header: &Header,
+        (header, opener): (&Header, &Opener<'_>),
         index: u32,
         admitted: Result<Recovered, TransactionRefusal>,
     ) -> Result<(), LedgerError> {
@@ -317,10 +319,11 @@ impl Run {
             return Ok(());
         }
         let place = u32::try_from(self.transactions.len()).expect("a payload of 2 MiB holds fewer than 2^32");
-        match evm.transact(recovered.to_tx_env(), place) {
+        let opened = Opened::new(CallData::read(recovered.transaction().input()), opener)?;
+        match evm.transact(opened.machine_tx(recovered.to_tx_env()), place) {
             Ok(outcome) => {
                 self.gas_reserved = reserved;
-                self.record(recovered, outcome, header);
+                self.record(recovered, opened.seal(outcome, &answer_nonce(header.number, place)), header);
                 Ok(())
             }
             Err(EvmError::Invalid(invalid)) => {

@@ -2,20 +2,33 @@
 //!
 //! A call runs as if it stood in the next block, at the time of the newest one, which is also the `now` of modules.
 
+use core::cell::Cell;
+
 use alloy_consensus::Header;
 use alloy_eips::eip2930::AccessList;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
-use freehold_evm::{BlockContext, CALL_GAS_MAX, EvmError, Invalid, Outcome, TX_GAS_MAX, TxEnv, ViewError, simulate};
+use freehold_crypto::CallDataRefusal;
+use freehold_evm::{
+    AccountState, BlockContext, CALL_GAS_MAX, EvmError, Invalid, Outcome, SapphireContext, StateView, Status,
+    TX_GAS_MAX, TxEnv, ViewError, simulate,
+};
 use thiserror::Error;
 
 use crate::{
     block::{Parent, block_context},
+    call_data::{Opened, Opener, query_nonce},
     confidential::query_context,
     context::ChainContext,
     error::LedgerError,
-    state::{StateTree, TreeView, read_account},
+    query::{self, Moment, QueryView, Sender, is_confidential_contract},
+    state::{StateTree, TreeView},
+    transaction::intrinsic_floor,
 };
 
+/// What an estimate adds where the call failed under the zero sender (Sapphire's figure).
+const UNPROVEN_GAS: u64 = 2_000_000;
+/// Gas by which a zero byte of call data is cheaper than another (EIP-2028).
+const ZERO_BYTE_SAVES: u64 = 12;
 /// Rounds of the search for the least gas limit: 2²⁴ has 24 bits.
 const SEARCH_ROUNDS_MAX: u32 = 24;
 
@@ -36,7 +49,8 @@ pub struct CallRequest {
     pub gas_price: Option<u128>,
     /// Access list.
     pub access_list: AccessList,
-    /// Fresh entropy of this call alone: what it draws at random comes from it.
+    /// Fresh entropy of this call alone: what a contract draws by chance in it, and the nonce of its sealed answer, hang
+    /// on this.
     pub entropy: B256,
 }
 
@@ -53,15 +67,19 @@ pub enum CallError {
     /// The call reads confidential storage, and this node is a follower.
     #[error("this node holds no state keys: ask an executor for calls to confidential contracts")]
     Follower,
+    /// Its encrypted call data, or its signature, is refused.
+    #[error("the call data is refused: {0}")]
+    CallData(#[from] CallDataRefusal),
     /// State could not be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
 
-/// Runs a call over the newest state (`eth_call`). A revert is an outcome, not an error.
+/// Runs a call over the newest state (`eth_call`). A revert is an outcome, not an error. Of an encrypted call the output
+/// is the sealed answer; where the client asked for sealed failures, that is so in a failure too.
 ///
 /// # Errors
-/// [`CallError::Invalid`], [`CallError::Follower`], [`CallError::Ledger`].
+/// [`CallError::Invalid`], [`CallError::Follower`], [`CallError::CallData`], [`CallError::Ledger`].
 pub fn call(
     ctx: &ChainContext,
     parent: Parent<'_>,
@@ -70,31 +88,18 @@ pub fn call(
 ) -> Result<Outcome, CallError> {
     let (keyring, sapphire) = query_context(ctx, parent, request.entropy.0, state)?;
     let view = TreeView { state, content: parent.content, hashes: parent.hashes, keyring: keyring.as_ref() };
-    let block = BlockContext { sapphire, ..next_block(ctx, parent.header) };
-    let gas_limit = request.gas.unwrap_or(CALL_GAS_MAX).min(CALL_GAS_MAX);
-    let tx = TxEnv {
-        tx_type: u8::from(!request.access_list.is_empty()),
-        caller: request.from,
-        gas_limit,
-        gas_price: request.gas_price.unwrap_or_default(),
-        kind: request.to.map_or(TxKind::Create, TxKind::Call),
-        value: request.value,
-        data: request.data.clone(),
-        access_list: request.access_list.clone(),
-        chain_id: Some(ctx.chain_id()),
-        // Not checked, but what a call makes is named after it.
-        nonce: read_account(state, &request.from).map_err(LedgerError::from)?.nonce,
-        ..TxEnv::default()
-    };
-    match simulate(block, ctx.modules(), &view, tx) {
-        Ok(outcome) => Ok(outcome),
-        Err(EvmError::View(ViewError::KeysMissing)) => Err(CallError::Follower),
-        Err(EvmError::Invalid(invalid)) => Err(CallError::Invalid(invalid)),
-        Err(error) => Err(LedgerError::from(error).into()),
-    }
+    let run = CallRun::open((ctx, parent, state), &view, sapphire, request)?;
+    let outcome = run.with(request.gas.unwrap_or(CALL_GAS_MAX))?;
+    // Whoever asks for sealed failures is answered alike in both cases.
+    let is_told = outcome.is_success() || run.opened.seals_failures();
+    let sealed = run.opened.seal(outcome, &query_nonce(&request.entropy));
+    Ok(if is_told { Outcome { status: Status::Success, ..sealed } } else { sealed })
 }
 
 /// The least gas limit with which a call succeeds (`eth_estimateGas`), at most a transaction's.
+///
+/// A call that fails only because the sender that it names is not believed is estimated at what it spent and
+/// [`UNPROVEN_GAS`] more, as on Sapphire: the signed transaction has its sender.
 ///
 /// # Errors
 /// Any [`CallError`].
@@ -104,17 +109,22 @@ pub fn estimate_gas(
     state: &dyn StateTree,
     request: &CallRequest,
 ) -> Result<u64, CallError> {
-    let with = |gas: u64| call(ctx, parent, state, &CallRequest { gas: Some(gas), ..request.clone() });
+    let (keyring, sapphire) = query_context(ctx, parent, request.entropy.0, state)?;
+    let view = TreeView { state, content: parent.content, hashes: parent.hashes, keyring: keyring.as_ref() };
+    let run = CallRun::open((ctx, parent, state), &view, sapphire, request)?;
     let mut enough = request.gas.unwrap_or(TX_GAS_MAX).min(TX_GAS_MAX);
-    let outcome = with(enough)?;
+    let outcome = run.with(enough)?;
     if !outcome.is_success() {
-        return Err(CallError::Fails(Box::new(outcome)));
+        if run.is_zeroed() {
+            return Ok(run.with_room(outcome.gas_spent + UNPROVEN_GAS).min(enough));
+        }
+        return Err(CallError::Fails(Box::new(run.opened.seal(outcome, &query_nonce(&request.entropy)))));
     }
     let mut too_little = outcome.gas_used.saturating_sub(1);
     // Most calls run with what they spend before refunds; one that forwards all but 1/64 of its gas needs more.
     for guess in [outcome.gas_spent, (outcome.gas_spent + 2_300) * 64 / 63] {
         if guess > too_little && guess < enough {
-            if succeeds(with(guess))? {
+            if succeeds(run.with(guess))? {
                 enough = guess;
                 break;
             }
@@ -126,9 +136,9 @@ pub fn estimate_gas(
             break;
         }
         let middle = too_little + (enough - too_little) / 2;
-        if succeeds(with(middle))? { enough = middle } else { too_little = middle }
+        if succeeds(run.with(middle))? { enough = middle } else { too_little = middle }
     }
-    Ok(enough)
+    Ok(run.with_room(enough).min(TX_GAS_MAX))
 }
 
 /// Whether a call succeeded; one that could not be made with this little gas did not.
@@ -137,6 +147,92 @@ fn succeeds(result: Result<Outcome, CallError>) -> Result<bool, CallError> {
         Ok(outcome) => Ok(outcome.is_success()),
         Err(CallError::Invalid(_)) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// A call whose data is open, to be run with one gas limit or many.
+struct CallRun<'a> {
+    ctx: &'a ChainContext,
+    block: BlockContext,
+    view: &'a dyn StateView,
+    request: &'a CallRequest,
+    opened: Opened,
+    /// The state of the account that the request names.
+    account: AccountState,
+    sender: Sender,
+    /// Whether the zero sender stands in for the one that the request names.
+    zeroed: Cell<bool>,
+}
+
+impl<'a> CallRun<'a> {
+    fn open(
+        (ctx, parent, state): (&'a ChainContext, Parent<'_>, &dyn StateTree),
+        view: &'a dyn StateView,
+        sapphire: SapphireContext,
+        request: &'a CallRequest,
+    ) -> Result<Self, CallError> {
+        let account = view.account(&request.from).map_err(LedgerError::from)?.unwrap_or_default();
+        let moment =
+            Moment { chain_id: ctx.chain_id(), newest: parent.header, hashes: parent.hashes, nonce: account.nonce };
+        let opener = Opener::new(ctx, (parent, state), parent.header.timestamp, None);
+        let (opened, sender) = query::open(request, &opener, moment)?;
+        let is_claimed = sender == Sender::Claimed && !request.from.is_zero();
+        let is_confidential = match &request.to {
+            Some(to) if is_claimed => is_confidential_contract(view, to).map_err(LedgerError::from)?,
+            _ => false,
+        };
+        let block = BlockContext { sapphire, ..next_block(ctx, parent.header) };
+        Ok(Self { ctx, block, view, request, opened, account, sender, zeroed: Cell::new(is_confidential) })
+    }
+
+    /// Clients seal a call again when they send it, and zero bytes are cheaper: room for an envelope that has none.
+    fn with_room(&self, gas: u64) -> u64 {
+        if self.opened.answer.is_none() {
+            return gas;
+        }
+        let zeros = self.request.data.iter().filter(|byte| **byte == 0).count() as u64;
+        (gas + ZERO_BYTE_SAVES * zeros).max(intrinsic_floor(4 * self.request.data.len() as u64))
+    }
+
+    fn is_zeroed(&self) -> bool {
+        self.zeroed.get()
+    }
+
+    fn with(&self, gas: u64) -> Result<Outcome, CallError> {
+        let view = QueryView::new(self.view, self.is_zeroed().then_some(self.account.balance));
+        let result = self.simulate(&view, gas);
+        if self.sender == Sender::Signed || self.request.from.is_zero() || self.is_zeroed() || !view.is_confidential() {
+            return result;
+        }
+        // It reached confidential state under a name that nobody proved: once more, from its beginning.
+        self.zeroed.set(true);
+        self.with(gas)
+    }
+
+    fn simulate(&self, view: &QueryView<'_>, gas: u64) -> Result<Outcome, CallError> {
+        let request = self.request;
+        let priced = self.sender == Sender::Claimed;
+        let tx = TxEnv {
+            tx_type: u8::from(!request.access_list.is_empty()),
+            caller: if self.is_zeroed() { Address::ZERO } else { request.from },
+            gas_limit: gas.min(CALL_GAS_MAX),
+            // A signed query names a price, but nobody pays for it.
+            gas_price: request.gas_price.filter(|_| priced).unwrap_or_default(),
+            kind: request.to.map_or(TxKind::Create, TxKind::Call),
+            value: request.value,
+            data: request.data.clone(),
+            access_list: request.access_list.clone(),
+            chain_id: Some(self.ctx.chain_id()),
+            // Not checked, but what a call makes is named after it.
+            nonce: self.account.nonce,
+            ..TxEnv::default()
+        };
+        match simulate(self.block.clone(), self.ctx.modules(), view, self.opened.machine_tx(tx)) {
+            Ok(outcome) => Ok(outcome),
+            Err(EvmError::View(ViewError::KeysMissing)) => Err(CallError::Follower),
+            Err(EvmError::Invalid(invalid)) => Err(CallError::Invalid(invalid)),
+            Err(error) => Err(LedgerError::from(error).into()),
+        }
     }
 }
 

@@ -17,7 +17,8 @@ use freehold_primitives::{
     entries::{CallDataKeyEntry, EntryKind, StateKeyEntry, StateKeyStatus},
 };
 
-pub(crate) use turn::{Turn, query_context, turn};
+pub use turn::call_data_key;
+pub(crate) use turn::{Turn, epoch_of, query_context, turn};
 
 use crate::{
     context::ChainContext,
@@ -54,7 +55,7 @@ impl Keyring {
     }
 
     /// The newest state root key.
-    fn root(&self) -> &StateRootKey {
+    pub(crate) fn root(&self) -> &StateRootKey {
         self.newest.root()
     }
 
@@ -62,7 +63,8 @@ impl Keyring {
     fn check(&self, state: &dyn StateTree, content: &dyn Content) -> Result<(), LedgerError> {
         for cipher in [Some(&self.newest), self.previous.as_ref()].into_iter().flatten() {
             let generation = cipher.root().generation();
-            let entry = state_key(generation, state, content)?;
+            let id = slots::state_key_id(generation);
+            let entry: Option<StateKeyEntry> = read_entry(EntryKind::StateKey, &id, state, content)?;
             if entry.is_some_and(|entry| entry.commitment != cipher.root().commitment()) {
                 return Err(LedgerError::WrongKey(generation));
             }
@@ -102,27 +104,9 @@ impl Keyring {
     }
 }
 
-/// Which generations are in use; `None` before block 1.
-fn read_status(state: &dyn StateTree, content: &dyn Content) -> Result<Option<StateKeyStatus>, ViewError> {
-    read_entry(EntryKind::StateKeyStatus, &slots::STATE_KEY_STATUS_ID, state, content)
-}
-
-/// What state holds about a generation.
-fn state_key(
-    generation: Generation,
-    state: &dyn StateTree,
-    content: &dyn Content,
-) -> Result<Option<StateKeyEntry>, ViewError> {
-    read_entry(EntryKind::StateKey, &slots::state_key_id(generation), state, content)
-}
-
-/// What state holds about an epoch.
-fn call_data_key(
-    epoch: u64,
-    state: &dyn StateTree,
-    content: &dyn Content,
-) -> Result<Option<CallDataKeyEntry>, ViewError> {
-    read_entry(EntryKind::CallDataKey, &slots::call_data_key_id(epoch), state, content)
+/// Which generations are in use; the default before block 1.
+pub(crate) fn read_status(state: &dyn StateTree, content: &dyn Content) -> Result<Option<StateKeyStatus>, LedgerError> {
+    Ok(read_entry(EntryKind::StateKeyStatus, &slots::STATE_KEY_STATUS_ID, state, content)?)
 }
 
 /// The call-data key of an epoch as state holds it, for [`freehold_evm::SapphireContext`].
@@ -148,6 +132,8 @@ pub fn call_data_secret(
     epoch: u64,
     (state, content): (&dyn StateTree, &dyn Content),
 ) -> Result<Option<CallDataSecret>, ViewError> {
-    let root = call_data_key(epoch, state, content)?.and_then(|entry| keys.get(entry.generation));
+    let id = slots::call_data_key_id(epoch);
+    let entry: Option<CallDataKeyEntry> = read_entry(EntryKind::CallDataKey, &id, state, content)?;
+    let root = entry.and_then(|entry| keys.get(entry.generation));
     Ok(root.map(|root| root.call_data_secret(&ctx.genesis_hash(), epoch)))
 }

@@ -39,7 +39,8 @@ impl ChainContext {
         }
         let genesis_hash = freehold_crypto::genesis_hash(&genesis);
         let genesis = Arc::new(genesis);
-        let modules = ModuleSet::new(modules::all(&genesis, genesis_hash))?;
+        let modules = ModuleSet::new(modules::all(&genesis, genesis_hash))?
+            .with_subcalls(modules::subcalls(&genesis, genesis_hash));
         Ok(Self { genesis, genesis_hash, modules })
     }
 

@@ -18,9 +18,10 @@ use std::sync::Arc;
 
 use alloy_primitives::Bytes;
 use alloy_sol_types::SolInterface;
-use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure};
+use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure, SubcallHandler};
 use freehold_primitives::{Digest, Genesis};
 
+pub use apps::{AttestationTerms, attest};
 pub use refusal::ModuleRefusal;
 
 /// Gas of any call to a module: dispatch and reading its arguments.
@@ -37,6 +38,11 @@ pub(crate) fn all(genesis: &Arc<Genesis>, genesis_hash: Digest) -> Vec<Arc<dyn M
         Arc::new(collateral::Collateral::new(Arc::clone(genesis))),
         Arc::new(visibility::VisibilityModule),
     ]
+}
+
+/// Who answers the methods of `SUBCALL` that need a module's state.
+pub(crate) fn subcalls(genesis: &Arc<Genesis>, genesis_hash: Digest) -> Arc<dyn SubcallHandler> {
+    Arc::new(apps::Apps::new(Arc::clone(genesis), genesis_hash))
 }
 
 /// Whether a call may carry value.

@@ -6,11 +6,15 @@
 use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844, TxType};
 use alloy_eips::{Decodable2718 as _, Encodable2718 as _, Typed2718 as _};
 use alloy_primitives::{Address, B256, Bytes, keccak256};
+use freehold_crypto::CallData;
 use freehold_evm::{TX_GAS_MAX, TxEnv, recover_account};
 use freehold_primitives::TRANSACTION_BYTES_MAX;
 use thiserror::Error;
 
-use crate::context::{BASE_FEE_MIN, ChainContext};
+use crate::{
+    call_data::opening_gas,
+    context::{BASE_FEE_MIN, ChainContext},
+};
 
 /// A signed transaction. Type 3 never occurs: it is refused when read.
 pub type Transaction = EthereumTxEnvelope<TxEip4844>;
@@ -188,7 +192,8 @@ fn decode(raw: &[u8]) -> Result<Transaction, TransactionRefusal> {
     Ok(transaction)
 }
 
-/// What a transaction costs before its first instruction, and at least in all (EIP-2028, 2930, 3860, 7623, 7702).
+/// What a transaction costs before its first instruction, and at least in all (EIP-2028, 2930, 3860, 7623, 7702, and
+/// [`OPENING_GAS`](crate::OPENING_GAS) where its call data is encrypted).
 pub fn intrinsic_gas(transaction: &Transaction) -> u64 {
     let input: &Bytes = transaction.input();
     let zeros = input.iter().filter(|byte| **byte == 0).count() as u64;
@@ -202,5 +207,11 @@ pub fn intrinsic_gas(transaction: &Transaction) -> u64 {
         gas += 2_400 * list.len() as u64 + 1_900 * slots;
     }
     gas += 25_000 * transaction.authorization_list().map_or(0, |list| list.len() as u64);
-    gas.max(21_000 + 10 * tokens)
+    gas += opening_gas(CallData::read(input).is_sealed());
+    gas.max(intrinsic_floor(tokens))
+}
+
+/// What a transaction costs at least in all, by the tokens of its call data (EIP-7623).
+pub(crate) const fn intrinsic_floor(tokens: u64) -> u64 {
+    21_000 + 10 * tokens
 }

@@ -31,7 +31,7 @@ fn collateral_never_goes_back() {
     registry.submit(document.clone()).unwrap();
     let id = slots::collateral_id(freehold_primitives::entries::CollateralKind::Dcap, &collateral_key());
     let entry: CollateralEntry = registry.entry(EntryKind::Collateral, &id).unwrap();
-    assert_eq!((entry.digest, entry.evaluation_data_number), (content_digest(&document), 22));
+    assert_eq!((entry.digest, entry.numbers[0]), (content_digest(&document), 22));
 }
 
 #[test]
@@ -47,6 +47,6 @@ fn collateral_of_elsewhere_is_refused() {
     let collateral = module(slots::COLLATERAL);
     let call = ICollateral::submitCall { kind: 1, key: vec![1; 7].into(), document: document.clone() };
     assert_refused(registry.send(3, collateral, call, 0), ModuleRefusal::CollateralKey);
-    let call = ICollateral::submitCall { kind: 2, key: collateral_key().into(), document };
+    let call = ICollateral::submitCall { kind: 9, key: collateral_key().into(), document };
     assert_refused(registry.send(3, collateral, call, 0), ModuleRefusal::CollateralKind);
 }

@@ -6,13 +6,13 @@ mod common;
 mod registry;
 
 use common::{CHAIN_ID, key};
-use freehold_attestation::Refusal;
+use freehold_attestation::{Refusal, development_policy};
 use freehold_crypto::slots;
-use freehold_emulator::{CollateralPlan, Condition};
+use freehold_emulator::{CollateralPlan, Condition, EnclaveReport, TdBody};
 use freehold_ledger::ModuleRefusal;
 use freehold_primitives::{
-    AppId, Blob, Canonical as _, Digest, TlsKey, TrustDomain,
-    entries::{DenyEntry, DenySubject, EntryKind},
+    AppId, Blob, Canonical as _, Digest, EVIDENCE_BYTES_MAX, EvidenceKind, PlatformFamily, TlsKey, TrustDomain,
+    entries::{CollateralKind, DenyEntry, DenySubject, EntryKind},
 };
 use registry::{
     Draft, IApps, INSTANCE, OWNER, PROVIDER, Registry, assert_refused, other_register, platform, policy, shown, sign,
@@ -37,7 +37,7 @@ fn refuse_quoted(registry: &mut Registry, change: impl FnOnce(&mut Draft), refus
 #[test]
 fn check_1_sizes_and_form() {
     let mut registry = Registry::new();
-    refuse(&mut registry, |draft| draft.evidence = vec![0; 16 * 1024 + 1], ModuleRefusal::RegistrationTooLong);
+    refuse(&mut registry, |draft| draft.evidence = vec![0; EVIDENCE_BYTES_MAX + 1], ModuleRefusal::RegistrationTooLong);
     let draft = registry.draft(INSTANCE);
     let signature = sign(&key(INSTANCE), &draft);
     let long = registry.register_raw(&draft, vec![1; 4 * 1024 + 1], signature.clone());
@@ -156,7 +156,7 @@ fn check_7_keyset_and_report_data() {
 #[test]
 fn check_8_evidence_verifies_under_the_collateral() {
     let mut registry = Registry::new();
-    refuse(&mut registry, |draft| draft.registration.fmspc = [1; 6], ModuleRefusal::CollateralMissing);
+    refuse(&mut registry, |draft| draft.registration.family = PlatformFamily([1; 6]), ModuleRefusal::CollateralMissing);
     refuse(
         &mut registry,
         |draft| draft.registration.trust_domain = TrustDomain::Intel,
@@ -178,10 +178,67 @@ fn check_8_evidence_verifies_under_the_collateral() {
     assert_eq!(refused, (ModuleRefusal::Evidence, Some(Refusal::TcbRevoked)));
 }
 
+/// `report_data` that a draft's evidence must hold.
+fn bound(draft: &Draft) -> [u8; 64] {
+    let digest = freehold_crypto::keyset_digest(&draft.registration.keyset);
+    freehold_crypto::report_data(&digest, Some(&draft.registration.nonce))
+}
+
+#[test]
+fn every_form_of_intels_quotes_registers() {
+    for body in [TdBody::Td10, TdBody::Td15, TdBody::Td15Ex] {
+        let mut registry = Registry::new();
+        let mut draft = registry.draft(INSTANCE);
+        draft.evidence = platform().quote_v5(&registry::report(), body, &bound(&draft));
+        registry.register(&draft).unwrap();
+        assert_eq!(registry.instance(&draft.instance_id()).measurement, shown(), "{body:?}");
+        assert!(registry.is_authorized(INSTANCE));
+    }
+    let enclave = EnclaveReport::launch(&Digest([1; 32]), &registry::app_image());
+    let mut wanted = policy();
+    wanted.evidence = development_policy(enclave.measurement.clone());
+    let mut registry = Registry::with(wanted);
+    let mut draft = registry.draft(INSTANCE);
+    // A TD is no enclave, whatever the registration calls it.
+    assert_eq!(
+        registry.register(&draft).unwrap_err().0.unwrap(),
+        (ModuleRefusal::EvidencePolicy, Some(Refusal::PolicyKind))
+    );
+    draft.registration.evidence_kind = EvidenceKind::Sgx;
+    assert_eq!(
+        registry.register(&draft).unwrap_err().0.unwrap(),
+        (ModuleRefusal::EvidenceMalformed, Some(Refusal::KindMismatch))
+    );
+    draft.evidence = platform().quote_v3(&enclave, &bound(&draft));
+    assert_refused(registry.register(&draft), ModuleRefusal::CollateralMissing);
+    let now = registry.chain.time_ms / 1000;
+    let collateral = platform().sgx_collateral_with(now, &CollateralPlan::default());
+    assert_refused(registry.submit(collateral.clone()), ModuleRefusal::CollateralRefused);
+    registry.submit_of(CollateralKind::SgxDcap, registry::collateral_key(), collateral).unwrap();
+    let mut draft = registry.renewal(&draft);
+    draft.evidence = platform().quote_v3(&enclave, &bound(&draft));
+    registry.register(&draft).unwrap();
+    let entry = registry.instance(&draft.instance_id());
+    assert_eq!((entry.evidence_kind, entry.measurement), (EvidenceKind::Sgx, enclave.measurement.clone().into()));
+    // An enclave is denied by its MRENCLAVE, of 32 bytes.
+    registry.deny(DenySubject::Measurement as u8, &enclave.measurement.mr_enclave.0).unwrap();
+    assert!(!registry.is_authorized(INSTANCE));
+}
+
+#[test]
+fn a_gpu_alone_or_a_kind_without_a_verifier_does_not_register() {
+    let mut registry = Registry::new();
+    for kind in [EvidenceKind::Nvidia, EvidenceKind::Bundle] {
+        let mut draft = registry.draft(INSTANCE);
+        draft.registration.evidence_kind = kind;
+        assert_refused(registry.register(&draft), ModuleRefusal::EvidenceMalformed);
+    }
+}
+
 #[test]
 fn check_9_policy_judges() {
     let mut wanted = policy();
-    wanted.evidence.tdx_measurements[0].mrtd = other_register();
+    wanted.evidence.tdx.as_mut().unwrap().measurements[0].mrtd = other_register();
     let mut registry = Registry::with(wanted);
     let draft = registry.draft(INSTANCE);
     let refused = registry.register(&draft).unwrap_err().0.unwrap();
@@ -193,8 +250,8 @@ fn check_10_denied_subjects() {
     type Subject = fn(&Registry) -> Vec<u8>;
     let kinds: [(DenySubject, Subject); 4] = [
         (DenySubject::Platform, |_| platform_digest()),
-        (DenySubject::Fmspc, |_| freehold_emulator::FMSPC.to_vec()),
-        (DenySubject::Mrtd, |_| shown().mrtd.0.to_vec()),
+        (DenySubject::Family, |_| freehold_emulator::FMSPC.0.to_vec()),
+        (DenySubject::Measurement, |_| shown().launched().to_vec()),
         (DenySubject::Instance, |registry| registry.draft(INSTANCE).instance_id().0.to_vec()),
     ];
     for (kind, subject) in kinds {

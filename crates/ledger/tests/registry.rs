@@ -11,12 +11,12 @@ use common::{address, key};
 use freehold_crypto::{content_digest, slots};
 use freehold_ledger::{ModuleRefusal, Status};
 use freehold_primitives::{
-    Canonical as _, TcbStatus, TrustDomain,
+    AppPolicy, Canonical as _, PlatformFamily, TcbStatus, TdxPolicy, TrustDomain,
     entries::{AccountEntry, AppEntry, ClosedCode, DenySubject, EntryKind, GrantEntry, UsedEvidenceEntry},
 };
 use registry::{
     Draft, IApps, ICollateral, IKeys, INSTANCE, OWNER, PROVIDER, Registry, assert_refused, collateral_key, module,
-    other_register, policy, shown,
+    other_register, policy, registers, shown,
 };
 
 fn app_of(registry: &Registry) -> AppEntry {
@@ -79,12 +79,13 @@ fn policies_are_bounded() {
         change(&mut policy);
         assert_refused(registry.update(&policy), ModuleRefusal::Policy);
     };
-    refuse(&|policy| policy.evidence.fmspc_denied = vec![[0; 6]; 65]);
+    refuse(&|policy| policy.evidence.families_denied = vec![PlatformFamily([0; 6]); 65]);
+    refuse(&|policy| tdx(policy).measurements = vec![registers(); 65]);
     refuse(&|policy| policy.boot_contexts = vec!["a b".to_owned()]);
     refuse(&|policy| policy.boot_contexts = vec![String::new()]);
     refuse(&|policy| policy.boot_contexts = vec!["root".to_owned(); 2]);
     refuse(&|policy| policy.boot_contexts = (0..9).map(|i| format!("c{i}")).collect());
-    refuse(&|policy| policy.evidence.advisories_denied = vec!["x".repeat(17_000)]);
+    refuse(&|policy| tdx(policy).platform.advisories_denied = vec!["x".repeat(17_000)]);
     let update = IApps::updateCall { app: registry.app.as_bytes().into(), policy: vec![2].into() };
     assert_refused(registry.apps(OWNER, update), ModuleRefusal::Policy);
 }
@@ -100,10 +101,10 @@ fn instance_is_registered_with_everything_that_follows() {
     let now = registry.chain.tip().timestamp - 1;
     assert_eq!((entry.expires_at, entry.judged_at_unix_s), (now + 300, now));
     assert_eq!((entry.opened_at, entry.renewed_at, entry.closed_at), (block.header.number, block.header.number, None));
-    assert_eq!((entry.trust_domain, entry.tcb_status), (TrustDomain::Emulated, TcbStatus::UpToDate));
+    assert_eq!((entry.trust_domain, entry.tcb_status), (TrustDomain::Emulated, Some(TcbStatus::UpToDate)));
     assert_eq!(entry.measurement, shown());
     assert_eq!(registry.chain.content[&entry.evidence_digest], draft.evidence);
-    assert!(registry.chain.content.contains_key(&entry.collateral_digest));
+    assert!(registry.chain.content.contains_key(&entry.collateral_digests[0]));
     assert_eq!(registry.chain.balance(&address(&key(INSTANCE))), U256::from(5_000));
     let account: AccountEntry = registry.entry(EntryKind::Account, key(INSTANCE).account().as_bytes()).unwrap();
     assert_eq!(account.instance_id, id);
@@ -144,9 +145,13 @@ fn views_answer_with_entries() {
     let call = ICollateral::documentCall { kind: 1, key: collateral_key().into() };
     let outcome = registry.view(module(slots::COLLATERAL), call);
     let document = ICollateral::documentCall::abi_decode_returns(&outcome.output).unwrap();
-    assert_eq!(content_digest(&document), registry.instance(&id).collateral_digest);
+    assert_eq!(content_digest(&document), registry.instance(&id).collateral_digests[0]);
     let outcome = registry.chain.call(address(&key(9)), apps, hex_call());
     assert_eq!(ModuleRefusal::from_revert(&outcome.output).unwrap().0, ModuleRefusal::Call);
+}
+
+fn tdx(policy: &mut AppPolicy) -> &mut TdxPolicy {
+    policy.evidence.tdx.as_mut().unwrap()
 }
 
 fn hex_call() -> Bytes {
@@ -193,17 +198,17 @@ fn what_ends_an_instance_counts_in_the_next_call() {
             registry.apps(PROVIDER, IApps::deregisterCall { instance: draft.instance_id().0.into() }).unwrap();
         }),
         (ClosedCode::Denied, |registry, _| {
-            registry.deny(DenySubject::Mrtd as u8, &shown().mrtd.0).unwrap();
+            registry.deny(DenySubject::Measurement as u8, shown().launched()).unwrap();
         }),
         (ClosedCode::Policy, |registry, _| {
             let mut policy = policy();
-            policy.evidence.tdx_measurements[0].mrtd = other_register();
+            tdx(&mut policy).measurements[0].mrtd = other_register();
             registry.update(&policy).unwrap();
         }),
         // Not in the entry, but in the evidence that is kept.
         (ClosedCode::Policy, |registry, _| {
             let mut policy = policy();
-            policy.evidence.tcb_evaluation_data_number_min = 1_000;
+            tdx(&mut policy).platform.tcb_evaluation_data_number_min = 1_000;
             registry.update(&policy).unwrap();
         }),
         (ClosedCode::AppClosed, |registry, _| {
@@ -237,7 +242,7 @@ fn a_change_of_policy_keeps_whom_it_accepts() {
     let draft = registry.draft(INSTANCE);
     registry.register(&draft).unwrap();
     let mut wider = policy();
-    wider.evidence.tcb_statuses.push(TcbStatus::SwHardeningNeeded);
+    tdx(&mut wider).platform.tcb_statuses.push(TcbStatus::SwHardeningNeeded);
     registry.update(&wider).unwrap();
     assert!(registry.is_authorized(INSTANCE));
 }
@@ -358,7 +363,7 @@ fn a_full_app_can_be_emptied_by_one_change_of_policy() {
     }
     let draft = registry.draft(INSTANCE);
     assert_refused(registry.register(&draft), ModuleRefusal::InstancesFull);
-    full.evidence.tdx_measurements[0].mrtd = other_register();
+    tdx(&mut full).measurements[0].mrtd = other_register();
     let block = registry.update(&full).unwrap();
     println!("closing 64 instances with 8 grants each costs {} gas", block.receipts[0].gas_used);
     assert!((0x40..0x80).all(|seed| !registry.is_authorized(seed)));
@@ -373,7 +378,7 @@ fn a_registry_replayed_is_the_same() {
         let mut registry = Registry::new();
         let draft = registry.draft(INSTANCE);
         registry.register(&draft).unwrap();
-        registry.deny(DenySubject::Mrtd as u8, &shown().mrtd.0).unwrap();
+        registry.deny(DenySubject::Measurement as u8, shown().launched()).unwrap();
         (registry.chain.tip().hash_slow(), registry.chain.root())
     };
     assert_eq!(run(), run());

@@ -17,7 +17,7 @@ use crate::{
     chain::{ChainError, Machine},
     mempool::AccountState,
     shared::{Shared, Tip},
-    store::{BlockStore, BlockStoreError, Durable, PayloadRow, QmdbTree, TreeError},
+    store::{BlockStore, BlockStoreError, Durable, MEND, PayloadRow, QmdbTree, TreeError},
 };
 
 /// Certificates that came before their payloads and are kept to be offered again.
@@ -47,7 +47,7 @@ pub enum ExecutorError {
     #[error(transparent)]
     Chain(#[from] ChainError),
     /// The block store lacks what it should hold.
-    #[error("the block store lacks height {0}: remove this validator's folder, it will catch up from its peers")]
+    #[error("the block store lacks height {0}: {MEND}")]
     Missing(Height),
 }
 

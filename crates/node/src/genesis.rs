@@ -14,7 +14,7 @@ use std::{
     sync::Arc,
 };
 
-use freehold_consensus::{Dealt, IdentityKey, KeyError, KeyShare, ShareKind, trusted_dealer};
+use freehold_consensus::{Dealt, IdentityKey, KeyError, KeyShare, ShareKind, VALIDATORS_MAX, trusted_dealer};
 use freehold_crypto::StateKeys;
 use freehold_primitives::{Allocation, Canonical as _, Genesis, KeyCeremony, TrustRoot};
 use rand::rand_core::CryptoRng;
@@ -60,7 +60,7 @@ pub struct ValidatorKeys {
 #[non_exhaustive]
 pub enum GenesisError {
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path} cannot be read or written: {source}; check the free space and the rights of the folder")]
     File {
         /// The file.
         path: PathBuf,
@@ -106,6 +106,10 @@ pub fn read_genesis(folder: &Path) -> Result<Option<Genesis>, GenesisError> {
 /// # Errors
 /// Any [`GenesisError`] but [`GenesisError::Chain`].
 pub fn create_network(folder: &Path, network: &NewNetwork, rng: &mut impl CryptoRng) -> Result<Genesis, GenesisError> {
+    let count = network.validators as usize;
+    if !(count == 1 || (4..=VALIDATORS_MAX).contains(&count)) {
+        return Err(KeyError::Count(count).into());
+    }
     let mut identities: Vec<IdentityKey> = (0..network.validators).map(|_| IdentityKey::generate(rng)).collect();
     identities.sort_by_key(IdentityKey::public);
     let validators: Vec<_> = identities.iter().map(IdentityKey::public).collect();

@@ -1,7 +1,14 @@
 //! One validator, whole: stores, executor, consensus, gossip, key service and, where asked for, the JSON-RPC server; on a
 //! runtime and a thread of its own, so that several in one process share nothing but the machine.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread};
+use std::{
+    any::Any,
+    net::{SocketAddr, TcpListener},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::Arc,
+    thread,
+};
 
 use commonware_runtime::{Runner as _, tokio as engine_runtime};
 use freehold_consensus::{
@@ -23,7 +30,7 @@ use crate::{
     key_service::KeyService,
     rpc::{RpcServer, ServerError},
     shared::Shared,
-    store::{BlockStore, QmdbTree, StoreIdentity},
+    store::{BlockStore, MEND, QmdbTree, StoreIdentity},
     wire::{self, Transactions},
 };
 
@@ -69,9 +76,32 @@ pub enum MemberError {
     /// The JSON-RPC server did not start.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// Its address for other validators is taken, or not this machine's.
+    #[error("validator {index} cannot listen on {address}: {source}; stop what holds it, or choose another address")]
+    Listen {
+        /// Its index.
+        index: u32,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A thread could not be started.
     #[error("a thread could not be started")]
     Thread(#[source] std::io::Error),
+    /// The engine or a store gave up: it does so where the disk fails, or what it reads back makes no sense.
+    #[error(
+        "validator {index} cannot go on with what is in {folder} ({reason}). Check the free space and the rights of the \
+         folder and start again; if that does not help, {MEND}"
+    )]
+    Failed {
+        /// Its index.
+        index: u32,
+        /// Its folder.
+        folder: PathBuf,
+        /// What the engine said.
+        reason: String,
+    },
     /// It ended by itself.
     #[error("validator {index} ended: {reason}")]
     Ended {
@@ -87,7 +117,7 @@ pub struct Member {
     /// Where it serves JSON-RPC.
     pub rpc: Option<SocketAddr>,
     stop: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
+    thread: Option<thread::JoinHandle<Option<MemberError>>>,
 }
 
 impl Member {
@@ -97,21 +127,39 @@ impl Member {
     /// # Errors
     /// Any [`MemberError`].
     pub async fn start(config: MemberConfig, ended: mpsc::UnboundedSender<MemberError>) -> Result<Self, MemberError> {
+        let (index, folder) = (config.index, config.folder.clone());
+        // The engine panics where it cannot listen, so that is tried first.
+        if let Some(address) = config.addresses.get(index as usize).copied() {
+            TcpListener::bind(address).map_err(|source| MemberError::Listen { index, address, source })?;
+        }
         let (ready_tx, ready) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
-        let index = config.index;
         let settings = engine_runtime::Config::new()
             .with_worker_threads(WORKERS)
             .with_tcp_nodelay(Some(true))
-            .with_storage_directory(config.folder.join("consensus"));
+            .with_storage_directory(folder.join("consensus"));
+        let failed = ended.clone();
         let run = move || {
-            engine_runtime::Runner::new(settings).start(|context| run(context, config, ready_tx, stopped, ended));
+            // The engine panics where its storage fails; the network goes down in order then, with a sentence.
+            let engine = AssertUnwindSafe(|| {
+                engine_runtime::Runner::new(settings).start(|context| run(context, config, ready_tx, stopped, ended));
+            });
+            catch_unwind(engine).err().map(|panic| {
+                let reason = message(&*panic);
+                let _gone = failed.send(MemberError::Failed { index, folder: folder.clone(), reason: reason.clone() });
+                MemberError::Failed { index, folder, reason }
+            })
         };
         let thread =
             thread::Builder::new().name(format!("validator-{index}")).spawn(run).map_err(MemberError::Thread)?;
-        let died = || MemberError::Ended { index, reason: "it stopped before it was ready".to_owned() };
-        let rpc = ready.await.unwrap_or_else(|_| Err(died()))?;
-        Ok(Self { rpc, stop: Some(stop), thread: Some(thread) })
+        match ready.await {
+            Ok(started) => Ok(Self { rpc: started?, stop: Some(stop), thread: Some(thread) }),
+            Err(_) => {
+                let failed = tokio::task::spawn_blocking(move || thread.join()).await;
+                let failed = failed.ok().and_then(Result::ok).flatten();
+                Err(failed.unwrap_or_else(|| MemberError::Ended { index, reason: "before it was ready".to_owned() }))
+            }
+        }
     }
 
     /// Stops it: stores are flushed, and its thread has ended when this returns.
@@ -150,7 +198,10 @@ async fn run(
     let error = tokio::select! {
         _ = stopped => None,
         why = parts.consensus.ended() => Some(MemberError::Ended { index, reason: why.to_string() }),
-        Some(error) = parts.failures.recv() => Some(MemberError::Executor(error)),
+        failed = parts.failures.recv() => Some(failed.map_or_else(
+            || MemberError::Ended { index, reason: "its executor stopped".to_owned() },
+            MemberError::Executor,
+        )),
     };
     if let Some(server) = parts.server.take() {
         server.stop().await;
@@ -201,7 +252,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
 
 /// Opens the stores and makes good what a crash left.
 async fn open(config: &MemberConfig, keys: Option<Arc<StateKeys>>) -> Result<(Arc<Shared>, Worker), MemberError> {
-    let MemberConfig { folder, genesis, clock, .. } = config.clone();
+    let (folder, genesis, clock) = (config.folder.clone(), config.genesis.clone(), config.clock.clone());
     let opened = tokio::task::spawn_blocking(move || {
         let identity =
             StoreIdentity { chain_id: genesis.chain_id, genesis_hash: freehold_crypto::genesis_hash(&genesis) };
@@ -216,8 +267,19 @@ async fn open(config: &MemberConfig, keys: Option<Arc<StateKeys>>) -> Result<(Ar
         let worker = Worker::new(Arc::clone(&shared), machine, tree, store).with_waiting(waiting);
         Ok::<_, ExecutorError>((shared, worker))
     });
-    let died = || MemberError::Ended { index: 0, reason: "opening the stores panicked".to_owned() };
-    opened.await.map_err(|_| died())?.map_err(MemberError::from)
+    // The stores panic on some damage.
+    let failed = |error: tokio::task::JoinError| MemberError::Failed {
+        index: config.index,
+        folder: config.folder.clone(),
+        reason: error.try_into_panic().map_or_else(|_| "interrupted".to_owned(), |panic| message(&*panic)),
+    };
+    opened.await.map_err(failed)?.map_err(MemberError::from)
+}
+
+/// What a panic says.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".to_owned())
 }
 
 /// Takes transactions that other validators heard of.

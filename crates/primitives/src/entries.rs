@@ -5,9 +5,11 @@
 
 use crate::{
     codec::Blob,
-    ids::{Account, AppId, Digest, G1Point, Generation, Height, UnixSeconds, X25519Key},
+    evidence::EvidenceKind,
+    ids::{Account, AppId, Digest, G1Point, Generation, Height, PlatformFamily, UnixSeconds, X25519Key},
+    measurement::Measurement,
     payload::TrustDomain,
-    policy::{AppPolicy, TcbStatus, TdxMeasurement},
+    policy::{AppPolicy, TcbStatus},
 };
 
 canonical_enum! {
@@ -105,24 +107,28 @@ canonical_struct! {
         pub keyset_not_after: UnixSeconds,
         /// Digest of the newest evidence, whose bytes are kept content-addressed.
         pub evidence_digest: Digest,
-        /// Digest of the collateral document that judged it, kept content-addressed.
-        pub collateral_digest: Digest,
+        /// Digests of the collateral documents that judged it, kept content-addressed: of the primary, then of each GPU.
+        pub collateral_digests: Vec<Digest>,
         /// Height and hash of the block whose hash was the nonce of the newest evidence.
         pub nonce_height: Height,
         /// Hash of that block.
         pub nonce: Digest,
         /// Header time of the parent of the block that registered it: the verifier's `now`.
         pub judged_at_unix_s: UnixSeconds,
+        /// Kind of the newest evidence.
+        pub evidence_kind: EvidenceKind,
         /// Trust domain of the root under which the evidence verified.
         pub trust_domain: TrustDomain,
-        /// Registers that the evidence showed.
-        pub measurement: TdxMeasurement,
-        /// TCB status that it had.
-        pub tcb_status: TcbStatus,
-        /// SHA-256 of the platform's PPID.
+        /// What the evidence showed.
+        pub measurement: Measurement,
+        /// TCB status that it had; `None` for vendors without such statuses.
+        pub tcb_status: Option<TcbStatus>,
+        /// The platform: SHA-256 of its PPID, chip id or module id.
         pub platform: Digest,
         /// Platform family.
-        pub fmspc: [u8; 6],
+        pub family: PlatformFamily,
+        /// GPUs beside the CPU TEE, in the order of the evidence.
+        pub gpus: Vec<GpuRecord>,
         /// Height of the first registration.
         pub opened_at: Height,
         /// Height of the newest renewal (the first registration counts).
@@ -133,6 +139,35 @@ canonical_struct! {
         pub closed_at: Option<Height>,
         /// Why it was closed.
         pub closed_code: Option<ClosedCode>,
+    }
+}
+
+canonical_struct! {
+    /// A GPU whose evidence verified beside an instance's own.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct GpuRecord {
+        /// Family: its architecture.
+        pub family: PlatformFamily,
+        /// The device.
+        pub platform: Digest,
+    }
+}
+
+impl InstanceEntry {
+    /// What a deny entry can name of an instance, in the order of proofs: platform, family, measurement, instance, then
+    /// platform and family of each GPU.
+    pub fn deny_subjects(&self) -> Vec<(DenySubject, Vec<u8>)> {
+        let mut subjects = vec![
+            (DenySubject::Platform, self.platform.0.to_vec()),
+            (DenySubject::Family, self.family.0.to_vec()),
+            (DenySubject::Measurement, self.measurement.launched().to_vec()),
+            (DenySubject::Instance, self.instance_id.0.to_vec()),
+        ];
+        for gpu in &self.gpus {
+            subjects.push((DenySubject::Platform, gpu.platform.0.to_vec()));
+            subjects.push((DenySubject::Family, gpu.family.0.to_vec()));
+        }
+        subjects
     }
 }
 
@@ -158,14 +193,14 @@ canonical_struct! {
 
 canonical_enum! {
     /// What a deny entry names.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
     pub enum DenySubject {
-        /// A platform, by SHA-256 of its PPID (32 bytes).
+        /// A platform, as entries name it (32 bytes).
         Platform = 1,
         /// A platform family (6 bytes).
-        Fmspc = 2,
-        /// A measurement, by MRTD (48 bytes).
-        Mrtd = 3,
+        Family = 2,
+        /// A measurement: MRTD, SNP launch digest or PCR0 (48 bytes), or MRENCLAVE (32 bytes).
+        Measurement = 3,
         /// An instance, by id (32 bytes).
         Instance = 4,
     }
@@ -249,12 +284,48 @@ canonical_struct! {
 
 canonical_enum! {
     /// Kind of collateral, part of its key.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum CollateralKind {
-        /// DCAP collateral of one platform family (TCB info, QE identity, both CRLs and their chains), by
-        /// (trust domain, FMSPC).
+        /// DCAP collateral for TDX (TCB info `TDX`, QE identity `TD_QE`, both CRLs and their chains).
         Dcap = 1,
+        /// DCAP collateral for SGX (TCB info `SGX`, QE identity `QE`, both CRLs and their chains).
+        SgxDcap = 2,
+        /// AMD's chain and revocation list of one product.
+        Snp = 3,
+        /// NVIDIA's authorities above the devices of one provisioner.
+        Nvidia = 4,
+        /// AWS Nitro's chain.
+        Nitro = 5,
     }
+}
+
+impl CollateralKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Dcap, Self::SgxDcap, Self::Snp, Self::Nvidia, Self::Nitro];
+
+    /// The kind that judges this kind of evidence; `None` for a bundle, whose parts have their own.
+    pub const fn of(kind: EvidenceKind) -> Option<Self> {
+        match kind {
+            EvidenceKind::Tdx => Some(Self::Dcap),
+            EvidenceKind::Sgx => Some(Self::SgxDcap),
+            EvidenceKind::Snp => Some(Self::Snp),
+            EvidenceKind::Nvidia => Some(Self::Nvidia),
+            EvidenceKind::Nitro => Some(Self::Nitro),
+            EvidenceKind::Bundle => None,
+        }
+    }
+
+    /// The kind with this tag.
+    pub fn from_tag(tag: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == tag)
+    }
+}
+
+/// Key of collateral within its kind, for every kind but NVIDIA: trust domain, platform family.
+pub fn collateral_key(domain: TrustDomain, family: &PlatformFamily) -> [u8; 7] {
+    let mut key = [domain as u8; 7];
+    key[1..].copy_from_slice(family.as_bytes());
+    key
 }
 
 canonical_struct! {
@@ -267,12 +338,13 @@ canonical_struct! {
         pub key: Blob,
         /// Digest of the document, kept content-addressed.
         pub digest: Digest,
-        /// Issue time of the TCB info.
+        /// Issue time of the newest statement in it.
         pub issued_at: UnixSeconds,
         /// Earliest end of validity in the document.
         pub expires_at: UnixSeconds,
-        /// TCB evaluation data number.
-        pub evaluation_data_number: u32,
+        /// Numbers that may not fall, by kind (`spec/collateral.md`); for DCAP the TCB evaluation data number and the numbers of
+        /// the root's and the PCK CA's revocation lists.
+        pub numbers: Vec<u64>,
         /// Height that accepted it.
         pub height: Height,
     }

@@ -122,9 +122,15 @@ byte_id!(
     48
 );
 byte_id!(
-    /// A 48-byte TDX measurement register (MRTD, RTMR0–3, MRSEAM), a SHA-384 value.
+    /// A 48-byte measurement register, a SHA-384 value: MRTD, RTMR0–3, MRSEAM, an SNP launch digest, a PCR.
     Register,
     48
+);
+byte_id!(
+    /// Family of a platform, as the vendor's certificates show it (`spec/evidence.md` §1): Intel's FMSPC; AMD product and
+    /// kind of key; zeros for AWS; NVIDIA architecture.
+    PlatformFamily,
+    6
 );
 byte_id!(
     /// An Ed25519 public key.

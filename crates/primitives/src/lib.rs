@@ -1,10 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod cbor;
 #[macro_use]
 mod codec;
+mod evidence;
 mod ids;
 mod keyset;
+mod measurement;
 mod payload;
 mod policy;
 mod receipt;
@@ -13,19 +16,26 @@ mod registration;
 /// What the system modules write and verifiers read.
 pub mod entries;
 
+pub use cbor::{CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, CborError, CborMap, CborValue};
 pub use codec::{Blob, Canonical, CodecError, LENGTH_MAX, Reader, VERSION, write_length};
+pub use evidence::{BUNDLE_GPUS_MAX, EvidenceBundle, EvidenceKind};
 pub use ids::{
-    Account, AppId, Digest, Ed25519Key, G1Point, Generation, Height, IdError, NetworkKey, Register, Term, UnixSeconds,
-    X25519Key,
+    Account, AppId, Digest, Ed25519Key, G1Point, Generation, Height, IdError, NetworkKey, PlatformFamily, Register,
+    Term, UnixSeconds, X25519Key,
 };
 pub use keyset::{
     EHBP_ALGO, HPKE_KEY_ID, KEYSET_TEXT_MAX, Keyset, RECEIPT_KEY_ID, SubjectBody, TLS_KEYS_MAX, TlsKey,
     report_statement,
 };
+pub use measurement::{Measurement, NitroMeasurement, SgxMeasurement, SnpMeasurement, TdxMeasurement};
 pub use payload::{
     Allocation, BlockMoment, Certificate, EXECUTED_LAG_MAX, Executed, Genesis, KeyCeremony, PAYLOAD_BYTES_MAX, Payload,
     PayloadBody, PayloadHead, PayloadId, TRANSACTION_BYTES_MAX, TrustDomain, TrustRoot,
 };
-pub use policy::{AppPolicy, EvidencePolicy, POLICY_LIST_MAX, TcbStatus, TdxMeasurement};
+pub use policy::{
+    AppPolicy, DcapPolicy, EvidencePolicy, GPU_MEASUREMENTS, GPU_VERSION_BYTES_MAX, GpuArchitecture, GpuMeasurement,
+    GpuMode, GpuReference, NitroPolicy, NvidiaPolicy, POLICY_LIST_MAX, SgxPolicy, SgxRelease, SnpPolicy, SnpProduct,
+    SnpProductPolicy, SnpSigningKey, SnpTcb, TcbStatus, TdxForm, TdxPolicy,
+};
 pub use receipt::{ACI_VERSION, Event, RECEIPT_BYTES_MAX, RECEIPT_EVENTS_MAX, Receipt, Sampling};
-pub use registration::{EVIDENCE_BYTES_MAX, EvidenceKind, NONCE_AGE_S_MAX, REGISTRATION_BYTES_MAX, Registration};
+pub use registration::{EVIDENCE_BYTES_MAX, NONCE_AGE_S_MAX, REGISTRATION_BYTES_MAX, Registration};

@@ -162,6 +162,14 @@ canonical_enum! {
 }
 
 impl TrustDomain {
+    /// Every domain.
+    pub const ALL: [Self; 5] = [Self::Emulated, Self::Intel, Self::Amd, Self::Aws, Self::Nvidia];
+
+    /// The domain of a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|domain| domain.as_str() == word)
+    }
+
     /// The word used in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {

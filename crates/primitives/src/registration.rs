@@ -1,26 +1,19 @@
 //! What an instance asks the chain to record (design D7, `spec/registration.md`).
 
 use crate::{
-    ids::{Digest, Height},
+    evidence::EvidenceKind,
+    ids::{Digest, Height, PlatformFamily},
     keyset::{Keyset, SubjectBody},
     payload::TrustDomain,
 };
 
 /// Largest registration document, in bytes.
 pub const REGISTRATION_BYTES_MAX: usize = 4 * 1024;
-/// Largest evidence, in bytes: a quote with its certificate chain is about 5 KiB.
-pub const EVIDENCE_BYTES_MAX: usize = 16 * 1024;
+/// Largest evidence of any kind, in bytes: a quote with its certificate chain is about 5 KiB, a GPU's evidence about 9. Each
+/// kind has a narrower bound of its own (`spec/evidence.md`).
+pub const EVIDENCE_BYTES_MAX: usize = 96 * 1024;
 /// A nonce block may be this many seconds older than the block that registers.
 pub const NONCE_AGE_S_MAX: u64 = 600;
-
-canonical_enum! {
-    /// Kind of evidence.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-    pub enum EvidenceKind {
-        /// Intel TDX quote, version 4.
-        TdxQuoteV4 = 1,
-    }
-}
 
 canonical_struct! {
     /// A registration or a renewal; the instance's account signs the document and the SHA-256 of the evidence.
@@ -38,8 +31,8 @@ canonical_struct! {
         pub evidence_kind: EvidenceKind,
         /// Trust domain whose root and collateral judge the evidence.
         pub trust_domain: TrustDomain,
-        /// Platform family that names the collateral.
-        pub fmspc: [u8; 6],
+        /// Platform family that names the collateral; of the primary in a bundle.
+        pub family: PlatformFamily,
         /// Lease asked for, in seconds.
         pub lease_s: u64,
     }

@@ -28,8 +28,8 @@ pub use local::{
 };
 pub use local_client::LocalClient;
 pub use node::{
-    BlockSummary, CollateralDocument, Finality, HEADERS_MAX, KeyShare, LeafProof, LogRecord, NodeStatus, Proof,
-    QuantityU64, StateKeyReport, StatusMoment, TransactionReceipt,
+    BlockSummary, CallDataKeyReport, CollateralDocument, Finality, HEADERS_MAX, KeyShare, LeafProof, LogRecord,
+    NodeStatus, Proof, QuantityU64, StateKeyReport, StatusMoment, TransactionReceipt,
 };
 pub use node_client::{FeeQuote, NodeClient, NodeError};
 pub use transaction::CallTransaction;

@@ -54,6 +54,19 @@ pub struct Proof {
     pub account: LeafProof,
 }
 
+/// Answer of `oasis_callDataPublicKey()`, in Sapphire's form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallDataKeyReport {
+    /// X25519 public key that call data is encrypted to.
+    pub key: HexBytes,
+    /// Commitment to the state root key that it hangs on, 32 bytes.
+    pub checksum: HexBytes,
+    /// Zero: a client checks the key by a state proof (`spec/call-data.md` §5).
+    pub signature: HexBytes,
+    /// Epoch of the key.
+    pub epoch: u64,
+}
+
 /// One share of a derived key, of `freehold_keyShares(grant_id)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -122,7 +135,7 @@ pub struct StateKeyReport {
     pub re_encrypted_percent: u8,
 }
 
-/// Answer of `freehold_collateral(domain, fmspc)`.
+/// Answer of `freehold_collateral(kind, key)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CollateralDocument {

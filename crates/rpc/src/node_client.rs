@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use freehold_primitives::{Account, Canonical, CodecError, Digest, Genesis, Height, NetworkKey, TrustDomain};
+use freehold_primitives::{Account, Canonical, CodecError, Digest, EvidenceKind, Genesis, Height, NetworkKey};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json, value::RawValue};
 use thiserror::Error;
@@ -21,8 +21,8 @@ use crate::{
     hexed::HexBytes,
     http_client::{HttpClient, HttpError, HttpLimits},
     node::{
-        BlockSummary, CollateralDocument, Finality, HEADERS_MAX, KeyShare, NodeStatus, Proof, QuantityU64,
-        TransactionReceipt,
+        BlockSummary, CallDataKeyReport, CollateralDocument, Finality, HEADERS_MAX, KeyShare, NodeStatus, Proof,
+        QuantityU64, TransactionReceipt,
     },
 };
 
@@ -320,6 +320,14 @@ impl NodeClient {
         Ok(shares)
     }
 
+    /// `oasis_callDataPublicKey`: what the node says; [`VerifiedClient::call_data_key`](crate::VerifiedClient) checks it.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn call_data_key(&self) -> Result<CallDataKeyReport, NodeError> {
+        self.call("oasis_callDataPublicKey", ()).await
+    }
+
     /// `freehold_status`.
     ///
     /// # Errors
@@ -328,16 +336,12 @@ impl NodeClient {
         self.call("freehold_status", ()).await
     }
 
-    /// `freehold_collateral` of a platform family under a trust domain; null where the chain has none.
+    /// `freehold_collateral` for a kind of evidence, by its key (`spec/collateral.md`); null where the chain has none.
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn collateral(
-        &self,
-        domain: TrustDomain,
-        fmspc: &[u8; 6],
-    ) -> Result<Option<CollateralDocument>, NodeError> {
-        self.call("freehold_collateral", (domain.as_str(), HexBytes(fmspc.to_vec()))).await
+    pub async fn collateral(&self, kind: EvidenceKind, key: &[u8]) -> Result<Option<CollateralDocument>, NodeError> {
+        self.call("freehold_collateral", (kind.as_str(), HexBytes(key.to_vec()))).await
     }
 }
 

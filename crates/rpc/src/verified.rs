@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use freehold_primitives::{Canonical, Height};
+use freehold_primitives::{Canonical, Height, entries::CallDataKeyEntry};
 use freehold_verify::{
     ChainTrust, EntryError, EntryKey, FinalityError, FinalityProof, VerifiedHeader, VerifiedHeaders,
     verify_absent_entry, verify_entry,
@@ -43,6 +43,9 @@ pub enum VerifiedError {
     /// No certificate covered the height in time.
     #[error("no certificate covered height {0} in time")]
     NotFinal(Height),
+    /// The key that the node names for call data is not the chain's.
+    #[error("the call-data key that the node names is not the chain's")]
+    NoCallDataKey,
     /// Content that a proven slot names is not to be had.
     #[error("the node has not the content of an entry that its state names")]
     NoContent,
@@ -117,6 +120,17 @@ impl VerifiedClient {
             }
             sleep(POLL).await;
         }
+    }
+
+    /// The public key that call data is encrypted to, of the epoch that the node names, proven under the network key.
+    ///
+    /// # Errors
+    /// Every [`VerifiedError`]; [`VerifiedError::NoCallDataKey`] where the node's key is not the chain's.
+    pub async fn call_data_key(&self) -> Result<CallDataKeyEntry, VerifiedError> {
+        let said = self.node.call_data_key().await?;
+        let checked: Checked<CallDataKeyEntry> = self.entry(&EntryKey::CallDataKey(said.epoch)).await?;
+        let entry = checked.entry.ok_or(VerifiedError::NoCallDataKey)?;
+        if said.key.0 == entry.public_key.as_bytes() { Ok(entry) } else { Err(VerifiedError::NoCallDataKey) }
     }
 
     /// Reads one entry at the newest executed height and waits for the certificate over it.

@@ -10,9 +10,9 @@ mod mutate;
 mod read;
 
 pub use document::{
-    AnchorSection, BodySection, CommitmentSection, DeniedSection, EntryProof, FinalitySection, HeaderSection,
-    KeysetSection, OptionalEntryProof, ProofDocument, QuoteSection, RegistrationSection, StateProofSection,
-    SubjectSection, TlsKeySection,
+    AnchorSection, BodySection, CommitmentSection, EntryProof, FinalitySection, HeaderSection, KeysetSection,
+    OptionalEntryProof, ProofDocument, QuoteSection, RegistrationSection, StateProofSection, SubjectSection,
+    TlsKeySection,
 };
 pub use header_file::{HEADER_FORMAT, HeaderDocument, HeaderFileError};
 pub use hexed::LowerHex;

@@ -3,7 +3,7 @@
 //! The same rules as the links `keyset`, `quote` and `registration` of a proof, with a nonce of the caller's instead of a
 //! block's hash, and the app's policy as it is now. Whether the header is recent is the caller's to judge.
 
-use freehold_attestation::{Refusal, verify_tdx};
+use freehold_attestation::{Evidence, Refusal, verify};
 use freehold_crypto::{content_digest, keyset_digest, report_data};
 use freehold_primitives::{
     AppId, Digest, Ed25519Key, Genesis, Keyset, TrustDomain, UnixSeconds, X25519Key,
@@ -22,8 +22,8 @@ pub struct InstanceClaim<'a> {
     pub quote: &'a [u8],
     /// The caller's nonce.
     pub nonce: &'a Digest,
-    /// The collateral document that the entry names.
-    pub collateral: &'a [u8],
+    /// The collateral documents that the entry names, in its order.
+    pub collateral: &'a [&'a [u8]],
     /// The genesis whose hash the header's certificate covers.
     pub genesis: &'a Genesis,
     /// The header under which both entries were proven.
@@ -139,13 +139,14 @@ pub fn verify_instance(claim: &InstanceClaim<'_>) -> Result<VerifiedInstance, In
     if header.time_unix_s() > ends {
         return Err(InstanceError::Expired(ends));
     }
-    if content_digest(claim.collateral) != instance.collateral_digest {
+    let collateral = claim.collateral.iter().map(|document| content_digest(document));
+    if !collateral.eq(instance.collateral_digests.iter().copied()) {
         return Err(InstanceError::OtherCollateral);
     }
     let roots = &claim.genesis.trust_roots;
     let policy = &app.policy.evidence;
-    let claims = verify_tdx(claim.quote, claim.collateral, roots, policy, header.time_unix_s())
-        .map_err(InstanceError::Evidence)?;
+    let evidence = Evidence { kind: instance.evidence_kind, bytes: claim.quote, collateral: claim.collateral };
+    let claims = verify(&evidence, roots, policy, header.time_unix_s()).map_err(InstanceError::Evidence)?;
     if *claims.report_data() != report_data(&keyset_digest, Some(claim.nonce)) {
         return Err(InstanceError::ReportData);
     }

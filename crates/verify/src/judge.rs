@@ -1,7 +1,7 @@
 //! From a file to a verdict: read, walk every link, then say what follows.
 
 use freehold_primitives::{
-    BlockMoment, NetworkKey, UnixSeconds,
+    BlockMoment, Digest, NetworkKey, UnixSeconds,
     entries::{DenyEntry, DenySubject},
 };
 
@@ -99,6 +99,14 @@ pub fn verify_bundle_with(
     Ok(Verdict::new(options.network_key, links, claims, objections))
 }
 
+/// Checks a header file by itself: what it says of the instance stands under a certificate of the network key.
+///
+/// # Errors
+/// [`HeaderFileError`] when it does not count.
+pub fn verify_header_file(text: &str, trust: &ChainTrust, instance: &Digest) -> Result<AsOfHeader, HeaderFileError> {
+    Ok(header(&AsOf::from_text(text, trust, instance)?.moment))
+}
+
 fn objections(claims: &Claims, options: &VerifyOptions<'_>) -> Vec<Objection> {
     let emulated = claims.trust_domain == freehold_primitives::TrustDomain::Emulated;
     [
@@ -147,7 +155,7 @@ struct ProvenAnchor {
 
 struct Proven {
     chain_id: u64,
-    genesis_hash: freehold_primitives::Digest,
+    genesis_hash: Digest,
     not_before: BlockMoment,
     anchor: Option<ProvenAnchor>,
     as_of: AsOf,
@@ -208,8 +216,8 @@ fn valid_now(as_of: &AsOf, options: &VerifyOptions<'_>) -> ValidNow {
 fn taint(entry: &DenyEntry) -> Taint {
     let word = match entry.subject_kind {
         DenySubject::Platform => "platform",
-        DenySubject::Fmspc => "fmspc",
-        DenySubject::Mrtd => "mrtd",
+        DenySubject::Family => "family",
+        DenySubject::Measurement => "measurement",
         DenySubject::Instance => "instance",
     };
     Taint {

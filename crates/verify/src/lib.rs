@@ -11,13 +11,13 @@ mod verdict;
 mod walk;
 
 pub use bundle::{
-    AnchorSection, BodySection, CommitmentSection, DeniedSection, DocumentError, EntryProof, FinalitySection,
-    HEADER_FORMAT, HeaderDocument, HeaderFileError, HeaderSection, KeysetSection, LowerHex, Mutation,
-    OptionalEntryProof, PROOF_BYTES_MAX, PROOF_FORMAT, ProofDocument, QuoteSection, RegistrationSection, SectionError,
-    StateProofSection, SubjectSection, TlsKeySection, mutations,
+    AnchorSection, BodySection, CommitmentSection, DocumentError, EntryProof, FinalitySection, HEADER_FORMAT,
+    HeaderDocument, HeaderFileError, HeaderSection, KeysetSection, LowerHex, Mutation, OptionalEntryProof,
+    PROOF_BYTES_MAX, PROOF_FORMAT, ProofDocument, QuoteSection, RegistrationSection, SectionError, StateProofSection,
+    SubjectSection, TlsKeySection, mutations,
 };
 pub use instance::{InstanceClaim, InstanceError, VerifiedInstance, verify_instance};
-pub use judge::{MAX_AGE_S_DEFAULT, Step, VerifyOptions, verify_bundle, verify_bundle_with};
+pub use judge::{MAX_AGE_S_DEFAULT, Step, VerifyOptions, verify_bundle, verify_bundle_with, verify_header_file};
 pub use light::{
     AccountState, ChainTrust, EntryError, EntryKey, FinalityError, FinalityProof, HEADER_BYTES_MAX, HeaderError,
     StateError, VerifiedHeader, VerifiedHeaders, verify_absent_entry, verify_account, verify_entry, verify_finality,

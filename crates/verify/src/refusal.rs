@@ -2,7 +2,7 @@
 
 use freehold_attestation::Refusal;
 use freehold_crypto::{KeyError, ReceiptError};
-use freehold_primitives::{CodecError, Height};
+use freehold_primitives::{CodecError, Height, entries::DenySubject};
 use thiserror::Error;
 
 use crate::{
@@ -22,14 +22,8 @@ pub enum EntryName {
     AppVersion,
     /// The anchor.
     Anchor,
-    /// The deny entry against the platform.
-    DeniedPlatform,
-    /// The deny entry against the platform family.
-    DeniedFmspc,
-    /// The deny entry against the measurement.
-    DeniedMrtd,
-    /// The deny entry against the instance.
-    DeniedInstance,
+    /// The deny entry against a subject of this kind.
+    Denied(DenySubject),
 }
 
 impl EntryName {
@@ -39,10 +33,10 @@ impl EntryName {
             Self::App => "app",
             Self::AppVersion => "app version",
             Self::Anchor => "anchor",
-            Self::DeniedPlatform => "denied platform",
-            Self::DeniedFmspc => "denied family",
-            Self::DeniedMrtd => "denied measurement",
-            Self::DeniedInstance => "denied instance",
+            Self::Denied(DenySubject::Platform) => "denied platform",
+            Self::Denied(DenySubject::Family) => "denied family",
+            Self::Denied(DenySubject::Measurement) => "denied measurement",
+            Self::Denied(DenySubject::Instance) => "denied instance",
         }
     }
 }
@@ -176,6 +170,15 @@ pub enum LinkError {
     #[error("the {0} entry belongs to another app, instance or version")]
     ForeignEntry(EntryName),
 
+    /// Not one proof for each subject that a deny entry could name.
+    #[error("{found} proofs about denied subjects, where the instance has {expected}")]
+    DeniedCount {
+        /// Proofs given.
+        found: usize,
+        /// Subjects of the instance.
+        expected: usize,
+    },
+
     /// A run of headers does not hold.
     #[error("the {run} headers: {source}")]
     Headers {
@@ -252,6 +255,7 @@ impl LinkError {
             Self::Entry { .. } => 801,
             Self::ForeignEntry(_) => 802,
             Self::StateHeight { .. } => 803,
+            Self::DeniedCount { .. } => 804,
             Self::Headers { .. } => 901,
             Self::NotExecuted(_) => 902,
             Self::OtherBlock => 903,

@@ -38,7 +38,7 @@ pub struct Taint {
     pub since_height: Height,
     /// `compromised`, `extracted_key`, `withdrawn_release` or `other`.
     pub reason: &'static str,
-    /// What is denied: `platform:`, `fmspc:`, `mrtd:` or `instance:`, and its bytes in hex.
+    /// What is denied: `platform:`, `family:`, `measurement:` or `instance:`, and its bytes in hex.
     pub subject: String,
 }
 

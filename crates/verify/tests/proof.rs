@@ -119,7 +119,7 @@ fn every_hex_digit_of_the_certified_documents_counts() {
         ("/commitment/receipt", Link::Commitment),
         ("/finality/state", Link::Finality),
         ("/state_proof/instance/proof", Link::StateProof),
-        ("/state_proof/denied/mrtd/proof", Link::StateProof),
+        ("/state_proof/denied/2/proof", Link::StateProof),
         ("/registration/signature", Link::Registration),
         ("/receipt/signature", Link::Receipt),
         ("/header/receipt/0", Link::Header),
@@ -292,7 +292,7 @@ fn a_header_file_that_does_not_count_is_an_error() {
 
 #[test]
 fn denied_subjects_taint() {
-    for kind in [DenySubject::Platform, DenySubject::Fmspc, DenySubject::Mrtd, DenySubject::Instance] {
+    for kind in [DenySubject::Platform, DenySubject::Family, DenySubject::Measurement, DenySubject::Instance] {
         let made = made_with(&Plan { denied: vec![kind], closed_at: Some(44), ..Plan::default() });
         let verdict = valid(&made);
         let claims = verdict.claims().unwrap();
@@ -343,13 +343,13 @@ fn a_live_instance_is_judged_by_the_same_rules() {
     let header = *verify_finality(&trust, &proof).unwrap().first();
     let app = AppEntry::from_canonical(&document.state_proof.app.content.0).unwrap();
     let keyset = document.keyset.keyset();
-    let (quote, collateral) = (&document.quote.evidence.0, &document.quote.collateral.0);
+    let (quote, collateral) = (&document.quote.evidence.0, [document.quote.collateral[0].0.as_slice()]);
     let nonce = document.registration.nonce;
     let claim = InstanceClaim {
         keyset: &keyset,
         quote,
         nonce: &nonce,
-        collateral,
+        collateral: &collateral,
         genesis: &genesis,
         header: &header,
         instance: &made.instance,
@@ -360,9 +360,10 @@ fn a_live_instance_is_judged_by_the_same_rules() {
 
     let other = InstanceClaim { nonce: &Digest::ZERO, ..claim };
     assert_eq!(verify_instance(&other), Err(InstanceError::ReportData));
-    let other = InstanceClaim { collateral: quote, ..claim };
-    assert_ne!(content_digest(quote), made.instance.collateral_digest);
-    assert_eq!(verify_instance(&other), Err(InstanceError::OtherCollateral));
+    for other in [&[quote.as_slice()][..], &[], &[collateral[0], collateral[0]]] {
+        let other = InstanceClaim { collateral: other, ..claim };
+        assert_eq!(verify_instance(&other), Err(InstanceError::OtherCollateral));
+    }
     let mut keys = keyset.clone();
     keys.hpke_key.0[0] ^= 1;
     assert_eq!(verify_instance(&InstanceClaim { keyset: &keys, ..claim }), Err(InstanceError::OtherKeyset));
@@ -374,7 +375,7 @@ fn a_live_instance_is_judged_by_the_same_rules() {
     let expired = Err(InstanceError::Expired(entry.expires_at));
     assert_eq!(verify_instance(&InstanceClaim { instance: &entry, ..claim }), expired);
     let mut policy = app.clone();
-    policy.policy.evidence.tdx_measurements.clear();
+    policy.policy.evidence.tdx.as_mut().unwrap().measurements.clear();
     let refused = verify_instance(&InstanceClaim { app: &policy, ..claim });
     assert!(matches!(refused, Err(InstanceError::Evidence(_))));
     policy.closed_at = Some(9);

@@ -1,50 +1,50 @@
 //! Each rule of a policy on its own: claims that satisfy it, one change, the refusal it must give.
 #![allow(clippy::unwrap_used)]
 
-use freehold_primitives::{Digest, EvidencePolicy, Register, TcbStatus, TdxMeasurement, TrustDomain};
+mod enclaves;
+mod tds;
 
-use super::{development_policy, judge};
-use crate::{claims::VerifiedClaims, refusal::Refusal};
+use freehold_primitives::{DcapPolicy, Digest, EvidencePolicy, PlatformFamily, TcbStatus, TrustDomain};
+
+use super::judge;
+use crate::{
+    claims::VerifiedClaims,
+    dcap::{self, DcapClaims},
+    refusal::Refusal,
+};
 
 const NOW: u64 = 1_795_000_000;
 
-fn measurement() -> TdxMeasurement {
-    let register = |byte: u8| Some(Register([byte; 48]));
-    TdxMeasurement {
-        mrtd: Register([9; 48]),
-        rtmr0: register(10),
-        rtmr1: register(11),
-        rtmr2: register(12),
-        rtmr3: register(13),
-    }
-}
-
-fn claims() -> VerifiedClaims {
-    VerifiedClaims {
+fn platform() -> DcapClaims {
+    DcapClaims {
         trust_domain: TrustDomain::Emulated,
-        measurement: measurement(),
         tcb_status: TcbStatus::UpToDate,
         tcb_date_unix_s: NOW - 1_000,
-        advisories: vec!["INTEL-SA-01036".to_owned()],
         platform: Digest([3; 32]),
-        fmspc: [1; 6],
-        report_data: [0; 64],
-        td_attributes: 1 << 28,
-        xfam: 0x602e7,
-        mr_seam: Register([4; 48]),
-        expires_at: NOW + 1,
+        family: PlatformFamily([1; 6]),
+        sgx_type: 1,
+        platform_instance_id: None,
+        dynamic_platform: Some(false),
+        cached_keys: Some(false),
+        smt: Some(false),
+        cpu_svn: [1; 16],
+        pce_svn: 11,
+        quoting_enclave_svn: 4,
         tcb_evaluation_data_number: 20,
-        signed_part_digest: Digest([5; 32]),
-        multi_package: false,
+        root_crl_number: 1,
+        pck_crl_number: 1,
+        expires_at: NOW + 1,
+        advisories: vec!["INTEL-SA-01036".to_owned()],
     }
 }
 
 type Edit = fn(&mut VerifiedClaims, &mut EvidencePolicy);
 
 fn check(edit: Edit, expected: Result<(), Refusal>) {
-    let (mut claims, mut policy) = (claims(), development_policy(measurement()));
-    edit(&mut claims, &mut policy);
-    assert_eq!(judge(&claims, &policy, NOW), expected);
+    for (mut claims, mut policy) in [tds::accepted(), enclaves::accepted()] {
+        edit(&mut claims, &mut policy);
+        assert_eq!(judge(&claims, &policy, NOW), expected, "{:?}", claims.kind());
+    }
 }
 
 #[test]
@@ -58,100 +58,119 @@ fn claims_outlive_nothing() {
 }
 
 #[test]
-fn domain_and_attributes() {
+fn domain_and_kind() {
     check(|claims, _| claims.trust_domain = TrustDomain::Intel, Err(Refusal::PolicyTrustDomain));
     check(|_, policy| policy.trust_domains.clear(), Err(Refusal::PolicyTrustDomain));
-    let debug: Edit = |claims, policy| {
-        claims.td_attributes |= 1;
-        policy.td_attributes_mask = 0;
-    };
-    check(debug, Err(Refusal::PolicyDebug));
-    check(|claims, _| claims.td_attributes |= 1 << 63, Err(Refusal::PolicyTdAttributes));
-    check(|claims, _| claims.td_attributes = 0, Err(Refusal::PolicyTdAttributes));
-    let masked: Edit = |claims, policy| {
-        claims.td_attributes |= 1 << 63;
-        policy.td_attributes_mask = u64::MAX >> 1;
-    };
-    check(masked, Ok(()));
-    check(|claims, _| claims.xfam |= 1 << 8, Err(Refusal::PolicyXfam));
-    // Bits of the value outside the mask say nothing.
-    let value: Edit = |_, policy| {
-        policy.xfam_mask = 0;
-        policy.xfam = u64::MAX;
-    };
-    check(value, Ok(()));
-}
-
-#[test]
-fn each_register_counts_unless_left_open() {
-    check(|_, policy| policy.tdx_measurements.clear(), Err(Refusal::PolicyMeasurement));
-    let edits: [Edit; 5] = [
-        |claims, _| claims.measurement.mrtd.0[0] ^= 1,
-        |claims, _| claims.measurement.rtmr0.as_mut().unwrap().0[0] ^= 1,
-        |claims, _| claims.measurement.rtmr1.as_mut().unwrap().0[0] ^= 1,
-        |claims, _| claims.measurement.rtmr2.as_mut().unwrap().0[0] ^= 1,
-        |claims, _| claims.measurement.rtmr3.as_mut().unwrap().0[0] ^= 1,
-    ];
-    for edit in edits {
-        check(edit, Err(Refusal::PolicyMeasurement));
-    }
-    let open: Edit = |claims, policy| {
-        claims.measurement.rtmr3.as_mut().unwrap().0[0] ^= 1;
-        policy.tdx_measurements[0].rtmr3 = None;
-    };
-    check(open, Ok(()));
-    let second: Edit = |claims, policy| {
-        claims.measurement.mrtd.0[0] ^= 1;
-        policy.tdx_measurements.push(claims.measurement.clone());
-    };
-    check(second, Ok(()));
+    let neither: Edit = |_, policy| (policy.tdx, policy.sgx) = (None, None);
+    check(neither, Err(Refusal::PolicyKind));
 }
 
 #[test]
 fn platform_lists() {
-    check(|_, policy| policy.mr_seam_allowed.push(Register([8; 48])), Err(Refusal::PolicySeamModule));
-    check(|claims, policy| policy.mr_seam_allowed.push(claims.mr_seam), Ok(()));
-    check(|_, policy| policy.fmspc_allowed.push([2; 6]), Err(Refusal::PolicyFamilyNotAllowed));
-    check(|claims, policy| policy.fmspc_allowed.push(claims.fmspc), Ok(()));
-    check(|claims, policy| policy.fmspc_denied.push(claims.fmspc), Err(Refusal::PolicyFamilyDenied));
+    check(|_, policy| policy.families_allowed.push(PlatformFamily([2; 6])), Err(Refusal::PolicyFamilyNotAllowed));
+    check(|claims, policy| policy.families_allowed.push(claims.family), Ok(()));
+    check(|claims, policy| policy.families_denied.push(claims.family), Err(Refusal::PolicyFamilyDenied));
+    check(|_, policy| policy.platforms_allowed.push(Digest([4; 32])), Err(Refusal::PolicyPlatformNotAllowed));
+    check(|claims, policy| policy.platforms_allowed.push(claims.platform), Ok(()));
     check(|claims, policy| policy.platforms_denied.push(claims.platform), Err(Refusal::PolicyPlatformDenied));
-    check(|claims, _| claims.multi_package = true, Err(Refusal::PolicyMultiPackage));
-    let allowed: Edit = |claims, policy| {
-        claims.multi_package = true;
-        policy.multi_package_allowed = true;
-    };
-    check(allowed, Ok(()));
+}
+
+type PlatformEdit = fn(&mut DcapClaims, &mut DcapPolicy);
+
+/// Judges the platform alone, which TDs and enclaves share.
+fn check_platform(edit: PlatformEdit, expected: Result<(), Refusal>) {
+    let (mut claims, mut policy) = (platform(), tds::accepted().1.tdx.unwrap().platform);
+    edit(&mut claims, &mut policy);
+    assert_eq!(dcap::judge(&claims, &policy, NOW), expected);
+}
+
+#[test]
+fn packages_keys_and_threads_are_told_apart() {
+    check_platform(|_, _| (), Ok(()));
+    let flags: [(PlatformEdit, PlatformEdit, Refusal); 3] = [
+        (
+            |claims, _| claims.dynamic_platform = Some(true),
+            |_, policy| policy.dynamic_platform_allowed = true,
+            Refusal::PolicyDynamicPlatform,
+        ),
+        (
+            |claims, _| claims.cached_keys = Some(true),
+            |_, policy| policy.cached_keys_allowed = true,
+            Refusal::PolicyCachedKeys,
+        ),
+        (|claims, _| claims.smt = Some(true), |_, policy| policy.smt_allowed = true, Refusal::PolicySmt),
+    ];
+    for (claim, allow, refusal) in flags {
+        check_platform(claim, Err(refusal));
+        let (mut claims, mut policy) = (platform(), tds::accepted().1.tdx.unwrap().platform);
+        claim(&mut claims, &mut policy);
+        allow(&mut claims, &mut policy);
+        assert_eq!(dcap::judge(&claims, &policy, NOW), Ok(()));
+    }
+    // A certificate of the Processor CA says nothing of them.
+    check_platform(|claims, _| (claims.dynamic_platform, claims.cached_keys, claims.smt) = (None, None, None), Ok(()));
+    check_platform(|_, policy| policy.sgx_types_allowed = vec![0, 2], Err(Refusal::PolicySgxType));
+    check_platform(|_, policy| policy.sgx_types_allowed = vec![0, 1], Ok(()));
 }
 
 #[test]
 fn status_number_and_advisories() {
-    check(|_, policy| policy.tcb_evaluation_data_number_min = 21, Err(Refusal::PolicyEvaluationNumber));
-    check(|claims, _| claims.tcb_status = TcbStatus::OutOfDate, Err(Refusal::PolicyTcbStatus));
-    check(|_, policy| policy.advisories_denied.push("INTEL-SA-01036".to_owned()), Err(Refusal::PolicyAdvisory));
-    check(|_, policy| policy.advisories_denied.push("INTEL-SA-01037".to_owned()), Ok(()));
-    let grace: Edit = |claims, policy| {
+    check_platform(|_, policy| policy.tcb_evaluation_data_number_min = 21, Err(Refusal::PolicyEvaluationNumber));
+    check_platform(|claims, _| claims.tcb_status = TcbStatus::OutOfDate, Err(Refusal::PolicyTcbStatus));
+    let denied: PlatformEdit = |_, policy| policy.advisories_denied.push("INTEL-SA-01036".to_owned());
+    check_platform(denied, Err(Refusal::PolicyAdvisory));
+    check_platform(|_, policy| policy.advisories_denied.push("INTEL-SA-01037".to_owned()), Ok(()));
+    check_platform(|_, policy| policy.advisories_allowed = Some(Vec::new()), Err(Refusal::PolicyAdvisoryNotAllowed));
+    check_platform(|_, policy| policy.advisories_allowed = Some(vec!["INTEL-SA-01036".to_owned()]), Ok(()));
+    let none: PlatformEdit = |claims, policy| {
+        claims.advisories.clear();
+        policy.advisories_allowed = Some(Vec::new());
+    };
+    check_platform(none, Ok(()));
+}
+
+#[test]
+fn grace_is_time_to_patch_and_nothing_else() {
+    let grace: PlatformEdit = |claims, policy| {
         claims.tcb_status = TcbStatus::OutOfDate;
         policy.tcb_grace_s = 1_000;
     };
-    check(grace, Ok(()));
-    let grace_over: Edit = |claims, policy| {
+    check_platform(grace, Ok(()));
+    let grace_over: PlatformEdit = |claims, policy| {
         claims.tcb_status = TcbStatus::OutOfDate;
         policy.tcb_grace_s = 999;
     };
-    check(grace_over, Err(Refusal::PolicyTcbStatus));
-    let endless: Edit = |claims, policy| {
-        claims.tcb_status = TcbStatus::OutOfDate;
+    check_platform(grace_over, Err(Refusal::PolicyTcbStatus));
+    let endless: PlatformEdit = |claims, policy| {
+        claims.tcb_status = TcbStatus::TdRelaunchAdvised;
         policy.tcb_grace_s = u64::MAX;
     };
-    check(endless, Ok(()));
+    check_platform(endless, Ok(()));
+    // A missing configuration is not what time is given for.
+    let configuration: PlatformEdit = |claims, policy| {
+        claims.tcb_status = TcbStatus::OutOfDateConfigurationNeeded;
+        policy.tcb_grace_s = u64::MAX;
+    };
+    check_platform(configuration, Err(Refusal::PolicyTcbStatus));
+    let both: PlatformEdit = |claims, policy| {
+        claims.tcb_status = TcbStatus::OutOfDateConfigurationNeeded;
+        policy.tcb_statuses.push(TcbStatus::ConfigurationNeeded);
+        policy.tcb_grace_s = u64::MAX;
+    };
+    check_platform(both, Ok(()));
+    let hardening: PlatformEdit = |claims, policy| {
+        claims.tcb_status = TcbStatus::SwHardeningNeeded;
+        policy.tcb_grace_s = u64::MAX;
+    };
+    check_platform(hardening, Err(Refusal::PolicyTcbStatus));
 }
 
 #[test]
 fn revoked_is_refused_whatever_the_policy_says() {
-    let revoked: Edit = |claims, policy| {
+    let revoked: PlatformEdit = |claims, policy| {
         claims.tcb_status = TcbStatus::Revoked;
         policy.tcb_statuses.push(TcbStatus::Revoked);
         policy.tcb_grace_s = u64::MAX;
     };
-    check(revoked, Err(Refusal::PolicyTcbStatus));
+    check_platform(revoked, Err(Refusal::PolicyTcbStatus));
 }

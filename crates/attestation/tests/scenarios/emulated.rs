@@ -1,63 +1,91 @@
-//! Emulated machines in every condition: each gives the code that real machines in it would give.
+//! Emulated machines seen from outside: claims, time, collateral, roots.
 
 use freehold_attestation::{
-    Refusal, RefusalClass, UnverifiedQuote, canonicalise, check_roots, claims, development_policy, judge,
-    read_collateral, verify_tdx,
+    Evidence, Refusal, RefusalClass, UnverifiedEvidence, canonicalise, check_roots, development_policy, judge,
+    read_collateral,
 };
 use freehold_emulator::{
-    COLLATERAL_VALID_S, CollateralPlan, Condition, DEVELOPMENT_SEED, FMSPC, Platform, Rtmr, root_certificate,
+    COLLATERAL_VALID_S, CollateralPlan, Condition, DEVELOPMENT_SEED, FMSPC, Platform, Rtmr, TdReport, root_certificate,
 };
 use freehold_primitives::{
-    Blob, Digest, EvidencePolicy, Genesis, KeyCeremony, Register, TcbStatus, TrustDomain, TrustRoot,
+    Blob, DcapPolicy, Digest, EvidenceKind, EvidencePolicy, Genesis, KeyCeremony, Measurement, PlatformFamily,
+    Register, TcbStatus, TdxForm, TrustDomain, TrustRoot, entries::CollateralKind,
 };
 
-use crate::{NOW, PLATFORM, REPORT_DATA, app, emulated_roots, td, verify};
+use crate::{FORMS, NOW, PLATFORM, REPORT_DATA, app, claims_at, emulated_roots, enclave, td, verify};
 
-#[test]
-fn a_good_quote_gives_all_claims() {
-    let quote = PLATFORM.quote_v4(&td(), &REPORT_DATA);
-    let verified = verify(&td(), &PLATFORM.collateral(NOW), NOW).unwrap();
-    assert_eq!(verified.trust_domain(), TrustDomain::Emulated);
-    assert_eq!(verified.measurement(), &td().measurement());
-    assert_eq!(verified.tcb_status(), TcbStatus::UpToDate);
-    assert_eq!(verified.report_data(), &REPORT_DATA);
-    assert_eq!(verified.fmspc(), FMSPC);
-    assert_eq!(verified.td_attributes(), td().td_attributes);
-    assert_eq!(verified.xfam(), td().xfam);
-    assert_eq!(verified.tcb_evaluation_data_number(), 20);
-    assert!(verified.advisories().is_empty());
-    assert!(!verified.is_multi_package());
-    assert!(verified.expires_at() > NOW && verified.expires_at() <= NOW + COLLATERAL_VALID_S);
+fn claims(quote: &[u8], collateral: &[u8], now: u64) -> Result<freehold_attestation::VerifiedClaims, Refusal> {
+    claims_at(EvidenceKind::Tdx, quote, collateral, now)
+}
 
-    let outline = UnverifiedQuote::read(&quote).unwrap();
-    assert_eq!(outline.measurement(), verified.measurement());
-    assert_eq!(outline.report_data(), verified.report_data());
-    assert_eq!(outline.fmspc(), verified.fmspc());
-    assert_eq!(outline.signed_part_digest(), verified.signed_part_digest());
-    assert_eq!(outline.root_certificate(), PLATFORM.root_certificate());
-    assert_eq!(canonicalise(&quote).unwrap(), quote);
+fn read(document: &[u8], now: u64) -> Result<freehold_attestation::VerifiedCollateral, Refusal> {
+    read_collateral(CollateralKind::Dcap, document, &emulated_roots(), now)
 }
 
 #[test]
-fn each_condition_has_its_refusal() {
-    let cases = [
-        (Condition::SwHardeningNeeded, Refusal::PolicyTcbStatus),
-        (Condition::ConfigurationNeeded, Refusal::PolicyTcbStatus),
-        (Condition::OutOfDate, Refusal::PolicyTcbStatus),
-        (Condition::TcbRevoked, Refusal::TcbRevoked),
-        (Condition::TcbUnknown, Refusal::TcbUnknown),
-        (Condition::PckRevoked, Refusal::CertificateRevoked),
-        (Condition::QuotingEnclaveForeign, Refusal::QuotingEnclave),
-        (Condition::QuotingEnclaveOutOfDate, Refusal::PolicyTcbStatus),
-        (Condition::ModuleOutOfDate, Refusal::PolicyTcbStatus),
-        (Condition::ModuleUnknown, Refusal::TdxModule),
-        (Condition::SignerRevoked, Refusal::CertificateRevoked),
-    ];
-    for (condition, refusal) in cases {
-        let plan = CollateralPlan { condition, ..CollateralPlan::default() };
-        let collateral = PLATFORM.collateral_with(NOW, &plan);
-        assert_eq!(verify(&td(), &collateral, NOW), Err(refusal), "{condition:?}");
+fn a_good_quote_gives_all_claims() {
+    for form in FORMS.iter() {
+        let name = form.name;
+        let verified = form.claims(&form.quote).unwrap();
+        assert_eq!(judge(&verified, &form.policy, NOW), Ok(()), "{name}");
+        assert_eq!((verified.kind(), verified.trust_domain()), (form.kind, TrustDomain::Emulated), "{name}");
+        assert_eq!(verified.tcb_status(), Some(TcbStatus::UpToDate), "{name}");
+        assert_eq!(verified.report_data(), &REPORT_DATA, "{name}");
+        assert_eq!(verified.family(), FMSPC, "{name}");
+        assert!(verified.expires_at() > NOW && verified.expires_at() <= NOW + COLLATERAL_VALID_S, "{name}");
+        assert!(verified.gpus().is_empty());
+        let signed = sha256(&form.quote[..form.signed]);
+        assert_eq!(verified.signed_part_digest(), signed, "{name}");
+
+        let outline = UnverifiedEvidence::read(form.kind, &form.quote).unwrap();
+        assert_eq!(outline.measurement(), verified.measurement(), "{name}");
+        assert_eq!(outline.report_data(), verified.report_data(), "{name}");
+        assert_eq!((outline.family(), outline.platform()), (verified.family(), verified.platform()), "{name}");
+        assert_eq!(outline.signed_part_digest(), verified.signed_part_digest(), "{name}");
+        assert_eq!(*outline.root_certificate(), Some(PLATFORM.root_certificate()), "{name}");
+        assert_eq!(canonicalise(&form.quote).unwrap(), form.quote, "{name}");
     }
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    use sha2::Digest as _;
+    Digest(sha2::Sha256::digest(bytes).into())
+}
+
+#[test]
+fn a_tds_own_claims() {
+    let forms = [TdxForm::V4Td10, TdxForm::V5Td10, TdxForm::V5Td15, TdxForm::V5Td15Ex];
+    let tds = FORMS.iter().filter(|form| form.kind == EvidenceKind::Tdx);
+    for (form, wanted) in tds.zip(forms) {
+        let verified = form.claims(&form.quote).unwrap();
+        assert_eq!(*verified.measurement(), Measurement::Tdx(td().measurement()));
+        let claims = verified.as_tdx().unwrap();
+        assert!(verified.as_sgx().is_none());
+        assert_eq!(claims.form(), wanted);
+        assert_eq!((claims.attributes(), claims.xfam()), (td().td_attributes, td().xfam));
+        assert_eq!((claims.mr_seam(), claims.mr_signer_seam()), (td().mr_seam, Register::ZERO));
+        assert_eq!(claims.mr_service_td().is_some(), matches!(wanted, TdxForm::V5Td15 | TdxForm::V5Td15Ex));
+        assert_eq!(claims.service_td_hash().is_some(), wanted == TdxForm::V5Td15Ex);
+        assert_eq!(claims.td_id().is_some(), wanted == TdxForm::V5Td15Ex);
+        let platform = claims.platform();
+        assert_eq!(platform.tcb_evaluation_data_number(), 20);
+        assert!(platform.advisories().is_empty());
+        assert_eq!(
+            (platform.smt(), platform.cached_keys(), platform.dynamic_platform()),
+            (Some(false), Some(false), Some(false))
+        );
+    }
+}
+
+#[test]
+fn an_enclaves_own_claims() {
+    let form = FORMS.last().unwrap();
+    let verified = form.claims(&form.quote).unwrap();
+    assert_eq!(*verified.measurement(), Measurement::Sgx(enclave().measurement));
+    let claims = verified.as_sgx().unwrap();
+    assert!(verified.as_tdx().is_none());
+    assert_eq!((claims.attributes(), claims.xfrm(), claims.misc_select()), (0x85, 0xe7, 0));
+    assert_eq!(claims.config_id()[..48], app().digest().0);
 }
 
 #[test]
@@ -65,17 +93,18 @@ fn a_policy_may_accept_less_than_up_to_date_but_not_an_advisory() {
     let plan = CollateralPlan { condition: Condition::OutOfDate, ..CollateralPlan::default() };
     let collateral = PLATFORM.collateral_with(NOW, &plan);
     let quote = PLATFORM.quote_v4(&td(), &REPORT_DATA);
-    let verified = claims(&quote, &collateral, &emulated_roots(), NOW).unwrap();
-    assert_eq!(verified.tcb_status(), TcbStatus::OutOfDate);
-    assert_eq!(verified.advisories(), ["EMULATED-SA-00001"]);
+    let verified = claims(&quote, &collateral, NOW).unwrap();
+    assert_eq!(verified.tcb_status(), Some(TcbStatus::OutOfDate));
+    assert_eq!(*verified.as_tdx().unwrap().platform().advisories(), ["EMULATED-SA-00001"]);
     let mut policy = development_policy(td().measurement());
-    policy.tcb_statuses.push(TcbStatus::OutOfDate);
+    platform(&mut policy).tcb_statuses.push(TcbStatus::OutOfDate);
     assert_eq!(judge(&verified, &policy, NOW), Ok(()));
-    policy.advisories_denied.push("EMULATED-SA-00001".to_owned());
+    platform(&mut policy).advisories_denied.push("EMULATED-SA-00001".to_owned());
     assert_eq!(judge(&verified, &policy, NOW), Err(Refusal::PolicyAdvisory));
 
     // The level's own date, 2025-08-13, counts for grace; of a late quoting enclave, that one's.
     let grace = |policy: &mut EvidencePolicy, seconds| {
+        let policy = platform(policy);
         policy.tcb_statuses = vec![TcbStatus::UpToDate];
         policy.advisories_denied.clear();
         policy.tcb_grace_s = seconds;
@@ -85,8 +114,12 @@ fn a_policy_may_accept_less_than_up_to_date_but_not_an_advisory() {
     assert_eq!(judge(&verified, &policy, NOW), Ok(()));
     assert_eq!(judge(&verified, &policy, NOW + 1), Err(Refusal::PolicyTcbStatus));
     let plan = CollateralPlan { condition: Condition::QuotingEnclaveOutOfDate, ..CollateralPlan::default() };
-    let late = claims(&quote, &PLATFORM.collateral_with(NOW, &plan), &emulated_roots(), NOW).unwrap();
+    let late = claims(&quote, &PLATFORM.collateral_with(NOW, &plan), NOW).unwrap();
     assert_eq!(judge(&late, &policy, NOW), Err(Refusal::PolicyTcbStatus));
+}
+
+fn platform(policy: &mut EvidencePolicy) -> &mut DcapPolicy {
+    &mut policy.tdx.as_mut().unwrap().platform
 }
 
 #[test]
@@ -103,7 +136,7 @@ fn attributes_that_are_never_accepted() {
         let mut td = td();
         td.td_attributes ^= bit;
         let quote = PLATFORM.quote_v4(&td, &REPORT_DATA);
-        let verdict = claims(&quote, &PLATFORM.collateral(NOW), &emulated_roots(), NOW);
+        let verdict = claims(&quote, &PLATFORM.collateral(NOW), NOW);
         assert_eq!(verdict, Err(refusal), "bit {bit:#x}");
     }
 }
@@ -111,12 +144,12 @@ fn attributes_that_are_never_accepted() {
 #[test]
 fn attributes_and_features_that_a_policy_decides() {
     let collateral = PLATFORM.collateral(NOW);
-    let judged = |edit: fn(&mut freehold_emulator::TdReport)| {
+    let judged = |edit: fn(&mut TdReport)| {
         let mut td = td();
         edit(&mut td);
         let quote = PLATFORM.quote_v4(&td, &REPORT_DATA);
         let policy = development_policy(crate::td().measurement());
-        verify_tdx(&quote, &collateral, &emulated_roots(), &policy, NOW).map(|_| ())
+        claims(&quote, &collateral, NOW).and_then(|claims| judge(&claims, &policy, NOW))
     };
     assert_eq!(judged(|_| ()), Ok(()));
     assert_eq!(judged(|td| td.td_attributes |= 1 << 63), Err(Refusal::PolicyTdAttributes));
@@ -129,14 +162,14 @@ fn attributes_and_features_that_a_policy_decides() {
 #[test]
 fn collateral_has_its_time() {
     let collateral = PLATFORM.collateral(NOW);
-    let expires_at = read_collateral(&collateral, &emulated_roots(), NOW).unwrap().expires_at();
-    let issued_at = read_collateral(&collateral, &emulated_roots(), NOW).unwrap().issued_at();
+    let expires_at = read(&collateral, NOW).unwrap().expires_at();
+    let issued_at = read(&collateral, NOW).unwrap().issued_at();
     assert!(verify(&td(), &collateral, expires_at - 1).is_ok());
     assert!(verify(&td(), &collateral, issued_at).is_ok());
     let late = verify(&td(), &collateral, expires_at).unwrap_err();
     assert_eq!(late.class(), RefusalClass::Expired);
     assert_eq!(verify(&td(), &collateral, issued_at - 1).unwrap_err().class(), RefusalClass::Expired);
-    assert_eq!(read_collateral(&collateral, &emulated_roots(), expires_at).unwrap_err().class(), late.class());
+    assert_eq!(read(&collateral, expires_at).unwrap_err().class(), late.class());
     // A network resumed years later cuts new collateral from its own time; quotes need no new certificates.
     for now in [1_900_000_000, 2_500_000_000, 3_100_000_000] {
         assert!(verify(&td(), &PLATFORM.collateral(now), now).is_ok(), "{now}");
@@ -152,31 +185,37 @@ fn collateral_is_the_same_all_day_and_monotone() {
     assert_eq!(at(3_600), at(86_400));
     assert_eq!(at(3_600), at(86_400 + 3_599));
     assert_ne!(at(3_600), at(86_400 + 3_600));
-    let read = |bytes: &[u8], now| read_collateral(bytes, &emulated_roots(), now).unwrap();
-    let (today, tomorrow) = (read(&at(3_600), NOW), read(&at(90_000), midnight + 90_000));
+    let (today, tomorrow) = (read(&at(3_600), NOW).unwrap(), read(&at(90_000), midnight + 90_000).unwrap());
     assert!(today.issued_at() < tomorrow.issued_at());
-    assert!(today.root_crl_number() < tomorrow.root_crl_number());
-    assert!(today.pck_crl_number() < tomorrow.pck_crl_number());
+    assert_eq!(today.numbers()[0], tomorrow.numbers()[0]);
+    assert!(today.numbers()[1] < tomorrow.numbers()[1], "the root's list");
+    assert!(today.numbers()[2] < tomorrow.numbers()[2], "the PCK CA's list");
     assert!(today.expires_at() < tomorrow.expires_at());
 }
 
 #[test]
 fn collateral_is_read_without_a_quote() {
-    let plan = CollateralPlan { tcb_evaluation_data_number: 33, fmspc: [0xe0, 1, 2, 3, 4, 5], ..Default::default() };
+    let family = PlatformFamily([0xe0, 1, 2, 3, 4, 5]);
+    let plan = CollateralPlan { tcb_evaluation_data_number: 33, family, ..Default::default() };
     let document = PLATFORM.collateral_with(NOW, &plan);
-    let verified = read_collateral(&document, &emulated_roots(), NOW).unwrap();
+    let verified = read(&document, NOW).unwrap();
     assert_eq!(verified.trust_domain(), TrustDomain::Emulated);
-    assert_eq!(verified.fmspc(), plan.fmspc);
-    assert_eq!(verified.evaluation_data_number(), 33);
+    assert_eq!((verified.key()[1..].to_vec(), verified.numbers()[0]), (family.0.to_vec(), 33));
     assert_eq!(verified.issued_at() % 86_400, 0);
     assert_eq!(verified.expires_at(), verified.issued_at() + COLLATERAL_VALID_S);
     // Of another family than the quote's.
     assert_eq!(verify(&td(), &document, NOW), Err(Refusal::PlatformFamily));
     // A revoked signer is noticed without a quote, a revoked platform only with one.
     let of = |condition| PLATFORM.collateral_with(NOW, &CollateralPlan { condition, ..Default::default() });
-    let read = |document: &[u8]| read_collateral(document, &emulated_roots(), NOW).map(|_| ());
+    let read = |document: &[u8]| read(document, NOW).map(|_| ());
     assert_eq!(read(&of(Condition::SignerRevoked)), Err(Refusal::CertificateRevoked));
+    assert_eq!(read(&of(Condition::CaRevoked)), Err(Refusal::CertificateRevoked));
+    assert_eq!(read(&of(Condition::ListsExpired)), Err(Refusal::RevocationListExpired));
     assert_eq!(read(&of(Condition::PckRevoked)), Ok(()));
+    // Collateral for enclaves counts in a kind of its own.
+    let sgx = PLATFORM.sgx_collateral_with(NOW, &plan);
+    let verified = read_collateral(CollateralKind::SgxDcap, &sgx, &emulated_roots(), NOW).unwrap();
+    assert_eq!((verified.key()[1..].to_vec(), verified.numbers()[0]), (family.0.to_vec(), 33));
 }
 
 #[test]
@@ -185,11 +224,15 @@ fn another_seeds_machine_is_no_machine_of_ours() {
     let quote = other.quote_v4(&td(), &REPORT_DATA);
     let other_roots = [TrustRoot { domain: TrustDomain::Emulated, certificate: Blob(other.root_certificate()) }];
     let today = PLATFORM.collateral(NOW);
-    assert_eq!(claims(&quote, &today, &emulated_roots(), NOW), Err(Refusal::UnknownRoot));
-    assert_eq!(read_collateral(&today, &other_roots, NOW), Err(Refusal::UnknownRoot));
+    let claims = |collateral: &[u8], roots: &[TrustRoot]| {
+        let evidence = Evidence { kind: EvidenceKind::Tdx, bytes: &quote, collateral: &[collateral] };
+        freehold_attestation::claims(&evidence, roots, NOW).map(|_| ())
+    };
+    assert_eq!(claims(&today, &emulated_roots()), Err(Refusal::UnknownRoot));
+    assert_eq!(read_collateral(CollateralKind::Dcap, &today, &other_roots, NOW), Err(Refusal::UnknownRoot));
     // Its quote with our collateral: the collateral was not issued under its root.
-    assert_eq!(claims(&quote, &today, &other_roots, NOW), Err(Refusal::RevocationList));
-    assert!(claims(&quote, &other.collateral(NOW), &other_roots, NOW).is_ok());
+    assert_eq!(claims(&today, &other_roots), Err(Refusal::RevocationList));
+    assert_eq!(claims(&other.collateral(NOW), &other_roots), Ok(()));
 }
 
 #[test]
@@ -197,7 +240,7 @@ fn machines_of_one_seed_share_a_root_and_nothing_else() {
     let second = Platform::nth(&DEVELOPMENT_SEED, 1);
     assert_eq!(second.root_certificate(), root_certificate(&DEVELOPMENT_SEED));
     let quote = second.quote_v4(&td(), &REPORT_DATA);
-    let verified = claims(&quote, &PLATFORM.collateral(NOW), &emulated_roots(), NOW).unwrap();
+    let verified = claims(&quote, &PLATFORM.collateral(NOW), NOW).unwrap();
     let first = verify(&td(), &PLATFORM.collateral(NOW), NOW).unwrap();
     assert_ne!(verified.platform(), first.platform());
     let mut policy = development_policy(td().measurement());
@@ -207,7 +250,7 @@ fn machines_of_one_seed_share_a_root_and_nothing_else() {
     // A list that revokes the first machine leaves the second alone.
     let plan = CollateralPlan { condition: Condition::PckRevoked, ..CollateralPlan::default() };
     let revoking = PLATFORM.collateral_with(NOW, &plan);
-    assert!(claims(&quote, &revoking, &emulated_roots(), NOW).is_ok());
+    assert!(claims(&quote, &revoking, NOW).is_ok());
 }
 
 #[test]
@@ -229,7 +272,9 @@ fn roots_are_checked_before_a_network_opens() {
 fn a_root_counts_only_for_its_own_domain() {
     let quote = PLATFORM.quote_v4(&td(), &REPORT_DATA);
     let roots = [TrustRoot { domain: TrustDomain::Amd, certificate: Blob(PLATFORM.root_certificate()) }];
-    assert_eq!(claims(&quote, &PLATFORM.collateral(NOW), &roots, NOW), Err(Refusal::UnknownRoot));
+    let collateral = PLATFORM.collateral(NOW);
+    let evidence = Evidence { kind: EvidenceKind::Tdx, bytes: &quote, collateral: &[&collateral] };
+    assert_eq!(freehold_attestation::claims(&evidence, &roots, NOW), Err(Refusal::UnknownRoot));
 }
 
 pub(crate) fn genesis(production: bool, trust_roots: Vec<TrustRoot>) -> Genesis {

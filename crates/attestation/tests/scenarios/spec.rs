@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use freehold_attestation::{Refusal, RefusalClass, claims, development_policy, read_collateral, verify_tdx};
-use freehold_emulator::{CollateralPlan, Condition, DEVELOPMENT_SEED, FMSPC};
-use freehold_primitives::Canonical as _;
+use freehold_attestation::{Refusal, RefusalClass, judge, read_collateral};
+use freehold_emulator::{CollateralPlan, Condition, DEVELOPMENT_SEED};
+use freehold_primitives::{Canonical as _, entries::CollateralKind};
 use serde_json::{Value, json};
 
-use crate::{NOW, PLATFORM, REPORT_DATA, emulated_roots, td};
+use crate::{FORMS, Form, NOW, PLATFORM, emulated_roots, td};
 
 fn spec(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../spec").join(path)
@@ -43,14 +43,57 @@ fn every_refusal_stands_in_the_specification() {
     assert_eq!(Refusal::from_code(0), None);
 }
 
-/// One case: the quote with `remove` bytes at `at` replaced by `insert`.
-fn splice(name: &str, at: usize, remove: usize, insert: &[u8]) -> Value {
-    let mut quote = PLATFORM.quote_v4(&td(), &REPORT_DATA);
+/// One case: the quote of a form with `remove` bytes at `at` replaced by `insert`.
+fn splice(form: &Form, name: &str, at: usize, remove: usize, insert: &[u8]) -> Value {
+    let mut quote = form.quote.clone();
     quote.splice(at..at + remove, insert.iter().copied());
-    let verdict = claims(&quote, &PLATFORM.collateral(NOW), &emulated_roots(), NOW);
     json!({
         "name": name, "at": at, "remove": remove, "insert": hex::encode(insert),
-        "code": verdict.map_or_else(Refusal::code, |_| 0),
+        "code": form.claims(&quote).map_or_else(Refusal::code, |_| 0),
+    })
+}
+
+fn cases(form: &Form) -> Value {
+    let end = form.quote.len();
+    let case = |name: &str, at: usize, remove: usize, insert: &[u8]| splice(form, name, at, remove, insert);
+    json!([
+        case("quote_unchanged", 0, 0, &[]),
+        case("quote_empty", 0, end, &[]),
+        case("quote_truncated_header", 47, end - 47, &[]),
+        case("quote_truncated_body", form.signed - 1, end - form.signed + 1, &[]),
+        case("quote_truncated_signature", form.key_at(), end - form.key_at(), &[]),
+        case("quote_truncated_chain", end - 1, 1, &[]),
+        case("quote_trailing_zero", end, 0, &[0]),
+        case("quote_version_unknown", 0, 2, &[6, 0]),
+        case("quote_tee_unknown", 4, 4, &[1, 0, 0, 0]),
+        case("quote_vendor_unknown", 12, 1, &[0]),
+        case("quote_inner_type_4", form.inner_at(), 2, &[4, 0]),
+        case("quote_body_changed", form.body_at + 136, 1, &[form.quote[form.body_at + 136] ^ 1]),
+        case("quote_report_data_changed", form.report_data_at, 1, &[0]),
+        case("quote_attestation_key_changed", form.key_at(), 1, &[form.quote[form.key_at()] ^ 1]),
+        case("quote_chain_without_nul", end - 1, 1, b"\n"),
+    ])
+}
+
+fn document_of(form: &Form) -> Value {
+    let verified = form.claims(&form.quote).unwrap();
+    assert_eq!(judge(&verified, &form.policy, NOW), Ok(()));
+    json!({
+        "name": form.name,
+        "kind": form.kind.as_str(),
+        "evidence": hex::encode(&form.quote),
+        "collateral": form.kind.as_str(),
+        "policy": hex::encode(form.policy.to_canonical()),
+        "claims": {
+            "trust_domain": verified.trust_domain().as_str(),
+            "measurement": hex::encode(verified.measurement().to_canonical()),
+            "platform": verified.platform(),
+            "family": verified.family(),
+            "report_data": hex::encode(verified.report_data()),
+            "signed_part_digest": verified.signed_part_digest(),
+            "expires_at": verified.expires_at(),
+        },
+        "cases": cases(form),
     })
 }
 
@@ -64,60 +107,26 @@ fn condition(name: &str, condition: Condition) -> Value {
 }
 
 fn document() -> Value {
-    let quote = PLATFORM.quote_v4(&td(), &REPORT_DATA);
     let collateral = PLATFORM.collateral(NOW);
-    let policy = development_policy(td().measurement());
-    let verified = verify_tdx(&quote, &collateral, &emulated_roots(), &policy, NOW).unwrap();
-    let read = read_collateral(&collateral, &emulated_roots(), NOW).unwrap();
-    let end = quote.len();
-    let measurement = verified.measurement();
+    let read = read_collateral(CollateralKind::Dcap, &collateral, &emulated_roots(), NOW).unwrap();
     json!({
-        "format": "freehold.attestation-vectors/1",
+        "format": "freehold.attestation-vectors/2",
         "seed": hex::encode(DEVELOPMENT_SEED),
         "now_unix_s": NOW,
         "root_certificate": hex::encode(PLATFORM.root_certificate()),
-        "collateral": hex::encode(&collateral),
+        "collateral": {
+            "tdx": hex::encode(&collateral),
+            "sgx": hex::encode(&FORMS.last().unwrap().collateral),
+        },
         "collateral_issued_at": read.issued_at(),
         "collateral_expires_at": read.expires_at(),
-        "policy": hex::encode(policy.to_canonical()),
-        "evidence": hex::encode(&quote),
-        "claims": {
-            "trust_domain": verified.trust_domain().as_str(),
-            "mrtd": measurement.mrtd,
-            "rtmr0": measurement.rtmr0,
-            "rtmr1": measurement.rtmr1,
-            "rtmr2": measurement.rtmr2,
-            "rtmr3": measurement.rtmr3,
-            "platform": verified.platform(),
-            "fmspc": hex::encode(FMSPC),
-            "report_data": hex::encode(verified.report_data()),
-            "signed_part_digest": verified.signed_part_digest(),
-            "expires_at": verified.expires_at(),
-            "tcb_evaluation_data_number": verified.tcb_evaluation_data_number(),
-        },
-        "evidence_cases": [
-            splice("quote_unchanged", 0, 0, &[]),
-            splice("quote_empty", 0, end, &[]),
-            splice("quote_truncated_header", 47, end - 47, &[]),
-            splice("quote_truncated_body", 631, end - 631, &[]),
-            splice("quote_truncated_signature", 700, end - 700, &[]),
-            splice("quote_truncated_chain", end - 1, 1, &[]),
-            splice("quote_trailing_zero", end, 0, &[0]),
-            splice("quote_version_5", 0, 2, &[5, 0]),
-            splice("quote_tee_sgx", 4, 4, &[0; 4]),
-            splice("quote_vendor_unknown", 12, 1, &[0]),
-            splice("quote_outer_type_7", 764, 2, &[7, 0]),
-            splice("quote_inner_type_4", 1252, 2, &[4, 0]),
-            splice("quote_mrtd_changed", 48 + 136, 1, &[0]),
-            splice("quote_report_data_changed", 48 + 520, 1, &[0]),
-            splice("quote_attestation_key_changed", 700, 1, &[0]),
-            splice("quote_chain_without_nul", end - 1, 1, b"\n"),
-        ],
+        "forms": FORMS.iter().map(document_of).collect::<Vec<_>>(),
         "collateral_cases": [
             condition("platform_out_of_date", Condition::OutOfDate),
             condition("platform_tcb_revoked", Condition::TcbRevoked),
             condition("platform_tcb_unknown", Condition::TcbUnknown),
             condition("pck_revoked", Condition::PckRevoked),
+            condition("pck_ca_revoked", Condition::CaRevoked),
             condition("signer_revoked", Condition::SignerRevoked),
             condition("quoting_enclave_foreign", Condition::QuotingEnclaveForeign),
             condition("module_out_of_date", Condition::ModuleOutOfDate),
@@ -137,9 +146,11 @@ fn emulated_vectors_are_what_the_code_gives() {
     }
     let recorded: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!(recorded, document());
-    let codes = |list: &str| -> Vec<u64> {
-        recorded[list].as_array().unwrap().iter().map(|case| case["code"].as_u64().unwrap()).collect()
+    let codes = |list: &Value| -> Vec<u64> {
+        list.as_array().unwrap().iter().map(|case| case["code"].as_u64().unwrap()).collect()
     };
-    assert_eq!(codes("evidence_cases").iter().filter(|code| **code == 0).count(), 1, "only the unchanged quote");
-    assert!(!codes("collateral_cases").contains(&0));
+    for form in recorded["forms"].as_array().unwrap() {
+        assert_eq!(codes(&form["cases"]).iter().filter(|code| **code == 0).count(), 1, "only the unchanged quote");
+    }
+    assert!(!codes(&recorded["collateral_cases"]).contains(&0));
 }

@@ -63,7 +63,7 @@ fn conclude(answer: &Answer, save: Option<&Path>, output: Output) -> Result<Exit
 
 /// Writes a proof: readable by its owner only, since it holds what was asked and answered.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
-    let cannot = || format!("cannot write {}", path.display());
+    let cannot = || format!("cannot write {}: check the path and the free space", path.display());
     // A file that is there keeps its mode when it is opened again; so it goes first.
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(cannot),

@@ -121,8 +121,7 @@ async fn question(stack: &Stack, args: &DemoArgs, output: Output) -> Result<Answ
 /// Changes every leaf of the proof in turn, each in its own copy; each copy must be refused by the link that covers it.
 fn forge(proof: &str, network_key: NetworkKey, output: Output) -> Result<()> {
     let options = VerifyOptions::new(network_key, Clock::system().now_s());
-    let mut refused: BTreeMap<&'static str, u32> = BTreeMap::new();
-    let mut copies = 0_u32;
+    let mut refused: Vec<(&'static str, Vec<String>)> = Vec::new();
     for mutation in mutations(proof).map_err(|error| anyhow!("the proof does not read back: {error}"))? {
         let verdict = verify_bundle(&mutation.text, &options)?;
         let by = mutation.link.map_or("format", |link| link.as_str());
@@ -130,14 +129,37 @@ fn forge(proof: &str, network_key: NetworkKey, output: Output) -> Result<()> {
         if verdict.is_valid() || !caught {
             bail!("a copy changed at {} was not refused by {by}", mutation.pointer);
         }
-        *refused.entry(by).or_default() += 1;
-        copies += 1;
+        output.object(&json!({ "event": "forged", "changed": mutation.pointer, "refused_by": by }));
+        match refused.iter_mut().find(|(link, _)| *link == by) {
+            Some((_, places)) => places.push(mutation.pointer),
+            None => refused.push((by, vec![mutation.pointer])),
+        }
     }
+    let copies: usize = refused.iter().map(|(_, places)| places.len()).sum();
     if copies == 0 {
         bail!("the proof has no leaf to change");
     }
-    let by: Vec<String> = refused.iter().map(|(link, count)| format!("{link} {count}")).collect();
-    output.step("forgery", &format!("{copies} copies, each with one leaf changed: all refused ({})", by.join(", ")));
-    output.object(&json!({ "event": "forgery", "copies": copies, "refused_by": refused }));
+    output.step("forgery", &format!("{copies} copies, each with one leaf changed or left out: all refused"));
+    for (by, places) in &refused {
+        output.text(&format!("  by {by:<12} {:>3}: {}", places.len(), shortened(places, by)));
+    }
+    let counts: BTreeMap<&str, usize> = refused.iter().map(|(by, places)| (*by, places.len())).collect();
+    output.object(&json!({ "event": "forgery", "copies": copies, "refused_by": counts }));
     Ok(())
+}
+
+/// The places inside their section, as far as a line of a terminal takes them.
+fn shortened(places: &[String], section: &str) -> String {
+    let mut line = String::new();
+    for (shown, place) in places.iter().enumerate() {
+        let place = place.trim_start_matches('/');
+        let place = place.strip_prefix(section).map_or(place, |rest| rest.trim_start_matches('/'));
+        if line.len() + place.len() > 70 {
+            line.push_str(&format!("and {} more", places.len() - shown));
+            break;
+        }
+        line.push_str(place);
+        line.push(' ');
+    }
+    line
 }

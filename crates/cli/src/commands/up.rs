@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 use crate::{
+    accounts,
     args::UpArgs,
     data_dir::{self, Held},
     network::Wanted,
@@ -57,5 +58,11 @@ fn tell_ready(stack: &Stack, held: &Held, output: Output) {
         output.text(&format!("  api          {api}\n  app          {app_id}"));
     }
     output.text(&format!("  network key  {}\n  data         {}", endpoints.network_key, held.path().display()));
+    output.text(&format!(
+        "  accounts     {} of 10,000 units each, from the public mnemonic (it protects nothing)\n               \"{}\" at {}/i",
+        accounts::USERS,
+        accounts::MNEMONIC,
+        accounts::USER_PATH
+    ));
     output.text("\nAsk in another terminal:  freehold ask \"What is a freehold?\"   Ctrl-C stops.");
 }

@@ -56,7 +56,7 @@ fn trusted_key(args: &VerifyArgs) -> Result<NetworkKey> {
 
 /// Reads a file up to the largest proof and a byte: what is longer is refused by the verifier as too long. Bytes that are
 /// no UTF-8 can be no proof either, and become replacement characters that no proof holds.
-fn read_bounded(path: &Path) -> Result<String> {
+pub(crate) fn read_bounded(path: &Path) -> Result<String> {
     let cannot = || format!("cannot read {}", path.display());
     let file = File::open(path).with_context(cannot)?;
     let mut bytes = Vec::new();

@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::support::{Running, beside, passes, python_clients, run, said, turn, until};
+use crate::support::{BINARY, Running, beside, passes, python_clients, run, said, turn, until};
 
 /// Whether the default model is here or can be fetched; says so loudly when not.
 fn model_is_here() -> bool {
@@ -46,6 +46,20 @@ fn an_answer_is_proven_and_no_changed_copy_is() {
         passes(Command::new(python).arg(beside("openai_ehbp.py")).arg(network.text("api")));
     }
 
+    // A newer header of the proof's instance, checked under the network key.
+    let header = folder.path().join("header.json");
+    let (header, proven) = (header.to_str().unwrap(), proof.to_str().unwrap());
+    let (rpc, foreign) = (network.text("rpc"), key.replace('a', "b"));
+    let saved = run(&["header", "--save", header, "--proof", proven, "--rpc", &rpc, "--network-key", &key]);
+    assert!(saved.status.success(), "{}", said(&saved));
+    let refused = run(&["header", "--save", header, "--proof", proven, "--rpc", &rpc, "--network-key", &foreign]);
+    assert!(said(&refused).contains("check --network-key"), "{}", said(&refused));
+    let elsewhere = folder.path().join("now.json");
+    let now = run(&["header", "--save", elsewhere.to_str().unwrap(), "--data-dir", data]);
+    assert!(now.status.success(), "{}", said(&now));
+    let found = status(&network, &key);
+    assert_eq!(found["instance"]["verified"], true, "{found}");
+
     // A killed guest is replaced by a successor, which answers.
     let guest =
         Command::new("pgrep").args(["-P", &network.pid().to_string(), "-f", "guest --config"]).output().unwrap();
@@ -62,7 +76,73 @@ fn an_answer_is_proven_and_no_changed_copy_is() {
         assert_eq!(found["trust_domain"], "emulated");
         assert_eq!(found["anchored"], true);
     }
+    let of = |header: &[&str]| verdict(&[&[proof.to_str().unwrap(), "--network-key", &key], header].concat()).1;
+    let (old, new) = (of(&[]), of(&["--header", header]));
+    assert!(new["as_of"]["height"].as_u64() > old["as_of"]["height"].as_u64(), "{old} {new}");
+    assert_eq!((new["valid_now"].as_str(), new["verdict"].as_str()), (Some("yes"), Some("valid")));
+    let foreign = run(&["verify", again.to_str().unwrap(), "--network-key", &key, "--header", header]);
+    assert_eq!(foreign.status.code(), Some(2), "{}", said(&foreign));
     refuses(&proof, &key);
+}
+
+/// Status of a network that only its addresses and its key name.
+fn status(network: &Running, key: &str) -> Value {
+    let (rpc, api) = (network.text("rpc"), network.text("api"));
+    let output = run(&["status", "--rpc", &rpc, "--api", &api, "--network-key", key, "--json"]);
+    assert!(output.status.success(), "{}", said(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_rebuild_updates_the_policy_and_shows_it() {
+    let _turn = turn();
+    if !model_is_here() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("net");
+    let data = data.to_str().unwrap();
+    let up = [
+        ["up", "--data-dir", data, "--rpc", "127.0.0.1:0", "--api", "127.0.0.1:0"].as_slice(),
+        &["--validators", "1", "--threads", "1"],
+    ]
+    .concat();
+    let first = Running::start(&up);
+    assert!(first.told.iter().any(|told| told["text"].as_str().is_some_and(|text| text.contains("trusted dealer"))));
+    assert!(!first.told.iter().any(|told| told["event"] == "policy"));
+    let app = first.text("app_id");
+    first.interrupt();
+
+    // Another build: the same program with a byte behind it.
+    let other = folder.path().join("freehold");
+    std::fs::copy(BINARY, &other).unwrap();
+    let mut file = std::fs::File::options().append(true).open(&other).unwrap();
+    std::io::Write::write_all(&mut file, b"\n").unwrap();
+    drop(file);
+    let second = Running::try_start_of(&other, &up).unwrap();
+    assert_eq!(second.text("app_id"), app);
+    let policy = second.told.iter().find(|told| told["event"] == "policy").expect("the new policy is shown");
+    assert_eq!(policy["version"], 2, "{policy}");
+    assert_eq!(policy["new"]["mrtd"].as_str().unwrap().len(), 96);
+    assert_ne!(policy["new"]["mrtd"], policy["old"][0]["mrtd"]);
+    assert!(second.told.iter().any(|told| told["text"].as_str().is_some_and(|text| text.contains("trusted dealer"))));
+    second.interrupt();
+}
+
+#[test]
+fn a_wrong_model_file_is_refused_at_once() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("net");
+    let model = folder.path().join("wrong.gguf");
+    let up = ["up", "--validators", "1", "--data-dir", data.to_str().unwrap(), "--rpc", "127.0.0.1:0"];
+    for bytes in [Vec::new(), b"GGUF".to_vec(), vec![0x5a; 10_000]] {
+        std::fs::write(&model, bytes).unwrap();
+        let refused = run(&[&up[..], &["--api", "127.0.0.1:0", "--model", model.to_str().unwrap()]].concat());
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(said(&refused).contains("wrong.gguf cannot be used"), "{}", said(&refused));
+        assert_eq!(said(&refused).trim_end().lines().count(), 1, "{}", said(&refused));
+    }
 }
 
 fn ask(data: &str, proof: &Path, more: &[&str]) -> std::process::Output {

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 mod answer;
+mod damage;
 mod network;
 mod processes;
+mod sapphire;
 mod support;

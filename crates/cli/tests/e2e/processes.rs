@@ -1,6 +1,8 @@
 //! Four validators as four processes: agreement, kills, and coming back.
 
-use crate::support::{Running, free_address, run, turn, until};
+use std::{net::TcpListener, process::Output};
+
+use crate::support::{Running, free_address, run, said, turn, until};
 
 struct Net {
     folder: tempfile::TempDir,
@@ -16,10 +18,15 @@ impl Net {
     }
 
     fn start(&self, index: usize) -> Running {
+        self.try_start(index).unwrap()
+    }
+
+    fn try_start(&self, index: usize) -> Result<Running, Output> {
         let folder = self.folder.path().join(format!("validator-{index}"));
         let (folder, peers) = (folder.to_str().unwrap(), self.addresses.join(","));
         let listen = &self.addresses[index];
-        Running::start(&["node", "--data-dir", folder, "--listen", listen, "--peers", &peers, "--rpc", "127.0.0.1:0"])
+        let node = ["node", "--data-dir", folder, "--listen", listen, "--peers", &peers, "--rpc", "127.0.0.1:0"];
+        Running::try_start(&node)
     }
 }
 
@@ -39,6 +46,14 @@ fn four_processes_agree_and_survive_kills() {
     let height = last.height();
     last.kill();
     nodes[0].reach(height + 3);
+
+    // Its address is taken meanwhile: one sentence, and no panic of the engine.
+    let taken = TcpListener::bind(&net.addresses[3]).unwrap();
+    let refused = net.try_start(3).err().expect("a taken address is refused");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("cannot listen on"), "{}", said(&refused));
+    assert_eq!(said(&refused).trim_end().lines().count(), 1, "{}", said(&refused));
+    drop(taken);
     let back = net.start(3);
     back.reach(height + 3);
     assert_eq!(back.block_hash(height + 3), nodes[0].block_hash(height + 3));

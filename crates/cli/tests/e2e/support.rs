@@ -28,6 +28,8 @@ pub(crate) fn turn() -> MutexGuard<'static, ()> {
 /// A `freehold` process that tells when it is ready; killed when dropped.
 pub(crate) struct Running {
     child: Child,
+    /// What it told before it was ready.
+    pub(crate) told: Vec<Value>,
     /// The line that it was ready with.
     pub(crate) ready: Value,
 }
@@ -39,9 +41,14 @@ impl Running {
     }
 
     /// As [`Running::start`], or what the command said when it ended instead.
-    #[expect(clippy::zombie_processes, reason = "a panic before it is ready ends the test process")]
     pub(crate) fn try_start(arguments: &[&str]) -> Result<Self, Output> {
-        let mut child = Command::new(BINARY)
+        Self::try_start_of(Path::new(BINARY), arguments)
+    }
+
+    /// As [`Running::try_start`], of another build.
+    #[expect(clippy::zombie_processes, reason = "a panic before it is ready ends the test process")]
+    pub(crate) fn try_start_of(binary: &Path, arguments: &[&str]) -> Result<Self, Output> {
+        let mut child = Command::new(binary)
             .args(arguments)
             .arg("--json")
             .stdin(Stdio::null())
@@ -50,23 +57,23 @@ impl Running {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let mut told = String::new();
+        let mut told = Vec::new();
         loop {
             let mut line = String::new();
             if lines.read_line(&mut line).unwrap() == 0 {
                 let mut output = child.wait_with_output().unwrap();
-                output.stdout = told.into_bytes();
+                output.stdout = told.iter().map(Value::to_string).collect::<Vec<_>>().join("\n").into_bytes();
                 return Err(output);
             }
-            told.push_str(&line);
             let value: Value = serde_json::from_str(&line).unwrap();
             if value["event"] == "ready" {
                 // Whoever does not read a pipe blocks its writer.
                 thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
                 let mut errors = child.stderr.take().unwrap();
                 thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
-                return Ok(Self { child, ready: value });
+                return Ok(Self { child, told, ready: value });
             }
+            told.push(value);
         }
     }
 
@@ -225,6 +232,40 @@ pub(crate) fn node_clients() -> Option<PathBuf> {
         fs::write(folder.join("done"), []).unwrap();
     }
     Some(folder)
+}
+
+/// Folder with Sapphire's npm clients.
+pub(crate) fn sapphire_node_clients() -> Option<PathBuf> {
+    let folder = clients_folder("npm-sapphire-1");
+    let packages = [
+        "@oasisprotocol/sapphire-paratime@2.3.0",
+        "@oasisprotocol/sapphire-ethers-v6@6.0.1",
+        "@oasisprotocol/sapphire-viem-v2@2.1.0",
+        "@wagmi/core@2",
+        "viem@2.57.20",
+        "ethers@6.17.0",
+        "typescript@5",
+    ];
+    if !folder.join("done").exists() {
+        let mut command = Command::new("npm");
+        command.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).args(packages);
+        install("Sapphire's npm clients", &mut command)?;
+        fs::write(folder.join("done"), []).unwrap();
+    }
+    Some(folder)
+}
+
+/// Python with Sapphire's PyPI client.
+pub(crate) fn sapphire_python_client() -> Option<PathBuf> {
+    let folder = clients_folder("pypi-sapphire-1");
+    let python = folder.join("bin/python");
+    if !folder.join("done").exists() {
+        install("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        let packages = ["oasis-sapphire-py==0.4.2"];
+        install("Sapphire's PyPI client", Command::new(&python).args(["-m", "pip", "install", "-q"]).args(packages))?;
+        fs::write(folder.join("done"), []).unwrap();
+    }
+    Some(python)
 }
 
 /// Python with the PyPI clients.

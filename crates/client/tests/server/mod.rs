@@ -313,7 +313,7 @@ impl World {
             "freehold_getContent" => {
                 let digest: Digest = params[0].as_str().unwrap().parse().unwrap();
                 let (_, tree) = self.state();
-                let content = match digest == self.instance.entry.collateral_digest {
+                let content = match digest == self.instance.entry.collateral_digests[0] {
                     true => Some(self.instance.collateral.as_slice()),
                     false => tree.content(&digest),
                 };

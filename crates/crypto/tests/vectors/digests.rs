@@ -137,7 +137,7 @@ fn slot_vectors() {
                 entry(EntryKind::Instance, instance.as_bytes()),
                 entry(EntryKind::UsedEvidence, Digest([14; 32]).as_bytes()),
                 entry(EntryKind::Account, account.as_bytes()),
-                entry(EntryKind::Deny, &deny_id(&app, DenySubject::Fmspc, &[15; 6])),
+                entry(EntryKind::Deny, &deny_id(&app, DenySubject::Family, &[15; 6])),
                 entry(EntryKind::Grant, grant.as_bytes()),
                 entry(EntryKind::Anchor, &anchor_id(&instance, 6)),
                 entry(EntryKind::Log, instance.as_bytes()),

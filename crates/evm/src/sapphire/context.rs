@@ -6,6 +6,8 @@
 use freehold_crypto::hkdf_sha256;
 use zeroize::Zeroizing;
 
+/// Separates draws of one root from anything else that could hang on it.
+const DRAW_INFO: &[u8] = b"freehold sapphire random bytes";
 /// Separates a query's randomness from that of transactions.
 const QUERY_INFO: &[u8] = b"freehold sapphire query randomness";
 
@@ -38,6 +40,12 @@ impl BlockRandomness {
     /// The randomness that hangs on this root: 32 secret bytes that only executors of this block know.
     pub const fn new(root: Zeroizing<[u8; 32]>) -> Self {
         Self(root)
+    }
+
+    /// Fills `out`: HKDF-SHA256 of the root over transaction, draw and personalisation. At most 8,160 bytes.
+    pub(super) fn draw(&self, tx_index: u32, draw: u64, personalisation: &[u8], out: &mut [u8]) {
+        let info = [DRAW_INFO, &tx_index.to_be_bytes(), &draw.to_be_bytes(), personalisation];
+        hkdf_sha256(&[], &*self.0, &info, out);
     }
 
     /// A root for one query, from which nothing follows about what a transaction would draw.

@@ -23,9 +23,10 @@ use freehold_crypto::{
     report_data, slots::grant_id,
 };
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, EvidenceServer, FMSPC, Platform, TdReport};
-use freehold_guest::{GuestConfig, GuestError, PathConfig, StopReason, TrustConfig, run};
+use freehold_guest::{EvidencePath, GuestConfig, GuestError, PathConfig, StopReason, TrustConfig, run};
 use freehold_primitives::{
-    Account, AppId, Blob, Canonical, Digest, Genesis, KeyCeremony, NetworkKey, Registration, TcbStatus, TrustDomain,
+    Account, AppId, Blob, Canonical, Digest, Genesis, KeyCeremony, Measurement, NetworkKey, Registration, TcbStatus,
+    TrustDomain, TrustRoot,
     entries::{AnchorEntry, ClosedCode, GrantEntry, InstanceEntry, LogEntry},
 };
 use freehold_rpc::{BareHex, Endpoint, Health, LocalClient, RegistrationSubmit};
@@ -117,7 +118,10 @@ impl FakeChain {
             consensus_polynomial: Blob(network.key().0.to_vec()),
             derivation_polynomial: vec![master().public()],
             key_ceremony: KeyCeremony::TrustedDealer,
-            trust_roots: Vec::new(),
+            trust_roots: vec![TrustRoot {
+                domain: TrustDomain::Emulated,
+                certificate: Blob(Platform::new(&DEVELOPMENT_SEED).root_certificate()),
+            }],
             allocations: Vec::new(),
         };
         let mut tree = TestTree::default();
@@ -370,15 +374,17 @@ async fn register(State(chain): State<FakeChain>, Json(submit): Json<Registratio
         keyset_digest: if inner.misbehaviour.foreign_keys { Digest([1; 32]) } else { digest },
         keyset_not_after: registration.keyset.not_after,
         evidence_digest: content_digest(&submit.evidence.0),
-        collateral_digest: Digest([2; 32]),
+        collateral_digests: vec![Digest([2; 32])],
         nonce_height: registration.nonce_height,
         nonce: registration.nonce,
         judged_at_unix_s: now_s(),
+        evidence_kind: registration.evidence_kind,
         trust_domain: TrustDomain::Emulated,
-        measurement: td().measurement(),
-        tcb_status: TcbStatus::UpToDate,
+        measurement: Measurement::Tdx(td().measurement()),
+        tcb_status: Some(TcbStatus::UpToDate),
         platform: Digest([3; 32]),
-        fmspc: FMSPC,
+        family: FMSPC,
+        gpus: Vec::new(),
         opened_at,
         renewed_at: height,
         expires_at: now_s() + lease_s,
@@ -453,11 +459,11 @@ impl FakeHost {
             paths: PathConfig {
                 state_dir: self.state_dir(),
                 local_api: path("local.sock"),
-                evidence: path("evidence.sock"),
+                evidence: EvidencePath::Socket(path("evidence.sock")),
                 chain: path("chain.sock"),
                 control: path("control.sock"),
             },
-            fmspc: BareHex(FMSPC.to_vec()),
+            family: FMSPC,
             isolation: "none".to_owned(),
             event_log: Vec::new(),
         }

@@ -4,17 +4,18 @@
 use alloy_consensus::Header;
 use alloy_primitives::U256;
 use freehold_crypto::{StateKeys, content_digest, slots};
-use freehold_evm::{BlockRandomness, Evm, SapphireContext};
+use freehold_evm::{BlockRandomness, CallDataKey, Evm, SapphireContext};
 use freehold_primitives::{
-    Canonical, Digest, G1Point,
+    Canonical, Digest, G1Point, Generation,
     entries::{CallDataKeyEntry, EntryKind, StateKeyEntry, StateKeyStatus},
 };
 
-use super::{Keyring, Writes, call_data_key, published, read_status, state_key};
+use super::{Keyring, Writes, published, read_status};
 use crate::{
     block::Parent,
     context::ChainContext,
     error::LedgerError,
+    read::read_entry,
     state::{StateTree, to_address},
 };
 
@@ -50,7 +51,7 @@ impl Entries {
 }
 
 /// Epoch of a header time.
-fn epoch_of(ctx: &ChainContext, time_unix_s: u64) -> u64 {
+pub(crate) fn epoch_of(ctx: &ChainContext, time_unix_s: u64) -> u64 {
     time_unix_s / ctx.genesis().epoch_s.max(1)
 }
 
@@ -81,16 +82,18 @@ pub(crate) fn turn(
     }
     let (moved, after) = re_encrypted(&keyring, status, header.number, state)?;
     if let (Some(generation), None) = (status.previous, after.previous) {
-        let entry = state_key(generation, state, parent.content)?;
+        let id = slots::state_key_id(generation);
+        let entry: Option<StateKeyEntry> = read_entry(EntryKind::StateKey, &id, state, parent.content)?;
         let entry = entry.ok_or(LedgerError::GenerationMissing(generation))?;
         let closed = StateKeyEntry { closed_at: Some(header.number), ..entry };
-        entries.push(EntryKind::StateKey, &slots::state_key_id(generation), &closed);
+        entries.push(EntryKind::StateKey, &id, &closed);
     }
     if before != Some(after) {
         entries.push(EntryKind::StateKeyStatus, &slots::STATE_KEY_STATUS_ID, &after);
     }
     let epoch = epoch_of(ctx, header.timestamp);
-    let known = call_data_key(epoch, state, parent.content)?;
+    let id = slots::call_data_key_id(epoch);
+    let known: Option<CallDataKeyEntry> = read_entry(EntryKind::CallDataKey, &id, state, parent.content)?;
     let call_data = known.unwrap_or_else(|| CallDataKeyEntry {
         epoch,
         generation: status.newest,
@@ -98,12 +101,12 @@ pub(crate) fn turn(
         opened_at: header.number,
     });
     if known.is_none() {
-        entries.push(EntryKind::CallDataKey, &slots::call_data_key_id(epoch), &call_data);
+        entries.push(EntryKind::CallDataKey, &id, &call_data);
     }
     let commitment = if call_data.generation == status.newest {
         Some(keyring.root().commitment())
     } else {
-        state_key(call_data.generation, state, parent.content)?.map(|entry| entry.commitment)
+        commitment(call_data.generation, parent, state)?
     };
     let randomness = keyring.root().block_randomness(&ctx.genesis_hash(), header.number, seed);
     let sapphire = SapphireContext {
@@ -113,6 +116,17 @@ pub(crate) fn turn(
         query_entropy: [0; 32],
     };
     Ok(Turn { keyring, moved, sapphire, entries })
+}
+
+/// What the chain commits to for a generation.
+fn commitment(
+    generation: Generation,
+    parent: Parent<'_>,
+    state: &dyn StateTree,
+) -> Result<Option<Digest>, LedgerError> {
+    let id = slots::state_key_id(generation);
+    let entry: Option<StateKeyEntry> = read_entry(EntryKind::StateKey, &id, state, parent.content)?;
+    Ok(entry.map(|entry| entry.commitment))
 }
 
 /// The status with which a block begins: generation 0 at first, the next one where it was asked for.
@@ -158,12 +172,12 @@ pub(crate) fn query_context(
     entropy: [u8; 32],
     state: &dyn StateTree,
 ) -> Result<(Option<Keyring>, SapphireContext), LedgerError> {
-    let epoch = epoch_of(ctx, parent.header.timestamp);
-    let mut sapphire = SapphireContext { epoch, query_entropy: entropy, ..SapphireContext::default() };
-    if let Some(known) = call_data_key(epoch, state, parent.content)? {
-        let generation = state_key(known.generation, state, parent.content)?;
-        sapphire.call_data_key = generation.map(|generation| published(&known, generation.commitment));
-    }
+    let mut sapphire = SapphireContext {
+        epoch: epoch_of(ctx, parent.header.timestamp),
+        call_data_key: call_data_key(ctx, parent, state)?,
+        query_entropy: entropy,
+        ..SapphireContext::default()
+    };
     let Some(keys) = parent.keys else { return Ok((None, sapphire)) };
     let status = read_status(state, parent.content)?.unwrap_or_default();
     let keyring = Keyring::open(ctx, keys, &status)?;
@@ -171,4 +185,23 @@ pub(crate) fn query_context(
     let root = keyring.root().block_randomness(&ctx.genesis_hash(), parent.header.number + 1, None);
     sapphire.randomness = Some(BlockRandomness::new(root));
     Ok((Some(keyring), sapphire))
+}
+
+/// The public key that call data is encrypted to in the epoch of `parent`, as state behind it has it; `None` before
+/// block 1.
+///
+/// # Errors
+/// [`LedgerError::View`].
+pub fn call_data_key(
+    ctx: &ChainContext,
+    parent: Parent<'_>,
+    state: &dyn StateTree,
+) -> Result<Option<CallDataKey>, LedgerError> {
+    let id = slots::call_data_key_id(epoch_of(ctx, parent.header.timestamp));
+    let Some(entry) = read_entry::<CallDataKeyEntry>(EntryKind::CallDataKey, &id, state, parent.content)? else {
+        return Ok(None);
+    };
+    let id = slots::state_key_id(entry.generation);
+    let generation: Option<StateKeyEntry> = read_entry(EntryKind::StateKey, &id, state, parent.content)?;
+    Ok(generation.map(|generation| published(&entry, generation.commitment)))
 }

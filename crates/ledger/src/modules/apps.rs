@@ -1,8 +1,10 @@
 //! `Apps`: the registry of apps and of their instances (`spec/apps.md`, `spec/registration.md`).
 
+mod attest;
 mod instances;
 mod owner;
 mod register;
+mod rofl;
 mod views;
 
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use alloy_primitives::{Address, Bytes, FixedBytes};
 use freehold_crypto::slots;
 use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure};
 use freehold_primitives::{AppId, Digest, Genesis};
+
+pub use attest::{AttestationTerms, attest};
 
 use super::{
     Payable,

@@ -10,7 +10,7 @@ use freehold_crypto::slots;
 use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure};
 use freehold_primitives::Genesis;
 
-pub(super) use views::newest_dcap;
+pub(super) use views::newest;
 
 use super::{
     Payable,

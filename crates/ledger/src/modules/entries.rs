@@ -1,6 +1,6 @@
 //! Access to entries: canonical bytes kept by digest, the digest in one slot of the entry's module (`spec/entries.md`).
 //!
-//! Beside entries stand indexes, which no verifier reads: lists of ids, and list numbers of collateral.
+//! Beside entries stand indexes, which no verifier reads: lists of ids.
 
 use alloy_primitives::{Address, B256};
 use freehold_crypto::{content_digest, keccak256, slots};
@@ -20,8 +20,6 @@ pub(super) enum IndexKind {
     Instances = 0x80,
     /// In `Keys`, by instance id: ids of grants.
     Grants = 0x81,
-    /// In `Collateral`, by kind and key: numbers of both revocation lists.
-    ListNumbers = 0x82,
 }
 
 impl IndexKind {
@@ -29,7 +27,6 @@ impl IndexKind {
         match self {
             Self::Instances => slots::APPS,
             Self::Grants => slots::KEYS,
-            Self::ListNumbers => slots::COLLATERAL,
         }
     }
 
@@ -85,21 +82,6 @@ pub(super) fn store_ids(
 ) -> Result<(), ModuleFailure> {
     store_at(ctx, to_address(&kind.module()), &kind.slot(id), ids)?;
     Ok(())
-}
-
-/// A plain value of an index.
-pub(super) fn load_word(ctx: &mut ModuleContext<'_>, kind: IndexKind, id: &[u8]) -> Result<B256, ModuleFailure> {
-    ctx.sload(to_address(&kind.module()), &kind.slot(id))
-}
-
-/// Writes a plain value of an index.
-pub(super) fn store_word(
-    ctx: &mut ModuleContext<'_>,
-    kind: IndexKind,
-    id: &[u8],
-    word: B256,
-) -> Result<(), ModuleFailure> {
-    ctx.sstore(to_address(&kind.module()), &kind.slot(id), word)
 }
 
 fn load_at<T: Canonical>(

@@ -9,9 +9,9 @@ use freehold_crypto::{AccountKey, keyset_digest, registration_digest, report_dat
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, FMSPC, Platform, TdReport};
 use freehold_ledger::{ExecutedBlock, ModuleRefusal, Outcome, Status, read_entry, to_address};
 use freehold_primitives::{
-    AppId, AppPolicy, Blob, Canonical, Digest, Ed25519Key, EvidenceKind, G1Point, Keyset, Register, Registration,
-    SubjectBody, TrustDomain, TrustRoot, X25519Key,
-    entries::{EntryKind, InstanceEntry},
+    AppId, AppPolicy, Blob, Canonical, Digest, Ed25519Key, EvidenceKind, G1Point, Keyset, Measurement, Register,
+    Registration, SubjectBody, TdxMeasurement, TrustDomain, TrustRoot, X25519Key,
+    entries::{CollateralKind, EntryKind, InstanceEntry, collateral_key as key_of},
 };
 
 use crate::common::{Chain, Fields, address, genesis, key};
@@ -36,9 +36,12 @@ pub(crate) fn platform() -> Platform {
     Platform::new(&DEVELOPMENT_SEED)
 }
 
+pub(crate) fn app_image() -> AppImage {
+    AppImage { executable: Digest([2; 32]), arguments: vec!["serve".to_owned()], model: None }
+}
+
 pub(crate) fn report() -> TdReport {
-    let app = AppImage { executable: Digest([2; 32]), arguments: vec!["serve".to_owned()], model: None };
-    TdReport::launch(&Digest([1; 32]), &app)
+    TdReport::launch(&Digest([1; 32]), &app_image())
 }
 
 /// A chain that trusts the emulator.
@@ -48,17 +51,22 @@ pub(crate) fn emulated_chain() -> Chain {
 }
 
 /// The registers that the emulated TD shows.
-pub(crate) fn shown() -> freehold_primitives::TdxMeasurement {
+pub(crate) fn registers() -> TdxMeasurement {
     let quote = platform().quote_v4(&report(), &[0; 64]);
-    freehold_attestation::UnverifiedQuote::read(&quote).unwrap().measurement().clone()
+    freehold_attestation::tdx::UnverifiedTdx::read(&quote).unwrap().measurement().clone()
+}
+
+/// The same, as entries record them.
+pub(crate) fn shown() -> Measurement {
+    Measurement::Tdx(registers())
 }
 
 pub(crate) fn policy() -> AppPolicy {
-    AppPolicy { evidence: development_policy(shown()), lease_s_max: 500, boot_contexts: vec!["root".to_owned()] }
+    AppPolicy { evidence: development_policy(registers()), lease_s_max: 500, boot_contexts: vec!["root".to_owned()] }
 }
 
 pub(crate) fn collateral_key() -> Vec<u8> {
-    [&[TrustDomain::Emulated as u8][..], &FMSPC].concat()
+    key_of(TrustDomain::Emulated, &FMSPC).to_vec()
 }
 
 /// A registration before it is signed, with everything that may be wrong about it.
@@ -109,7 +117,17 @@ impl Registry {
     }
 
     pub(crate) fn submit(&mut self, document: Vec<u8>) -> Result<ExecutedBlock, Refused> {
-        let call = ICollateral::submitCall { kind: 1, key: collateral_key().into(), document: document.into() };
+        self.submit_of(CollateralKind::Dcap, collateral_key(), document)
+    }
+
+    /// Submits collateral of any kind under a key.
+    pub(crate) fn submit_of(
+        &mut self,
+        kind: CollateralKind,
+        key: Vec<u8>,
+        document: Vec<u8>,
+    ) -> Result<ExecutedBlock, Refused> {
+        let call = ICollateral::submitCall { kind: kind as u8, key: key.into(), document: document.into() };
         self.send(3, module(slots::COLLATERAL), call, 0)
     }
 
@@ -170,9 +188,9 @@ impl Registry {
             keyset,
             nonce_height: tip.number,
             nonce: Digest(tip.hash_slow().0),
-            evidence_kind: EvidenceKind::TdxQuoteV4,
+            evidence_kind: EvidenceKind::Tdx,
             trust_domain: TrustDomain::Emulated,
-            fmspc: FMSPC,
+            family: FMSPC,
             lease_s: 300,
         };
         Draft { registration, evidence: Vec::new(), signer: seed, sender: PROVIDER, value: 0 }.quoted()

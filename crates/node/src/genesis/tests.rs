@@ -53,3 +53,14 @@ fn two_and_three_validators_are_refused() {
         ));
     }
 }
+
+#[test]
+fn a_number_of_validators_that_does_not_serve_is_refused_before_keys_are_made() {
+    for validators in [0, 2, 3, 65, u32::MAX] {
+        let folder = tempfile::tempdir().unwrap();
+        let wanted = NewNetwork { validators, ..network() };
+        let refused = create_network(folder.path(), &wanted, &mut StdRng::seed_from_u64(1)).unwrap_err();
+        assert!(matches!(refused, GenesisError::Keys(KeyError::Count(count)) if count == validators as usize));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

@@ -3,6 +3,7 @@
 use alloy_eips::{BlockId, eip2930::AccessList};
 use alloy_primitives::{B256, Bytes, TxKind, U64, U256};
 use alloy_rpc_types_eth::TransactionRequest;
+use freehold_crypto::{CallDataRefusal, SignedQuery};
 use freehold_ledger::{CallError, CallRequest, LedgerError, Outcome, Parent, StateTree, Status};
 use jsonrpsee::{
     RpcModule,
@@ -13,8 +14,8 @@ use rand::{rand_core::TryRng as _, rngs::SysRng};
 use serde_json::{Value, json};
 
 use super::{
-    error::{internal, invalid_params, no_call, refused, reverted},
-    params::one_and_two,
+    error::{internal, invalid_params, no_call, refused, refused_call_data, reverted},
+    params::one_two_and_more,
     server::{Rpc, method},
 };
 
@@ -33,9 +34,7 @@ pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError
 
 fn call(rpc: &Rpc, params: Params<'_>) -> Answer<Bytes> {
     let (request, id) = read(&params)?;
-    let outcome =
-        run(rpc, id, |ctx, parent, state| freehold_ledger::call(ctx, parent, state, &affordable(request, state)?))?;
-    output(outcome)
+    output(run(rpc, (request, id), freehold_ledger::call)?)
 }
 
 fn estimate(rpc: &Rpc, params: Params<'_>) -> Answer<U64> {
@@ -49,8 +48,7 @@ fn access_list(rpc: &Rpc, params: Params<'_>) -> Answer<Value> {
 }
 
 fn estimated(rpc: &Rpc, params: &Params<'_>) -> Answer<u64> {
-    let (request, id) = read(params)?;
-    run(rpc, id, |ctx, parent, state| freehold_ledger::estimate_gas(ctx, parent, state, &affordable(request, state)?))
+    run(rpc, read(params)?, freehold_ledger::estimate_gas)
 }
 
 /// Where a price is named but no gas limit, the limit is what the caller can pay: otherwise an account with little would
@@ -67,9 +65,9 @@ fn affordable(mut request: CallRequest, state: &dyn StateTree) -> Result<CallReq
 }
 
 fn read(params: &Params<'_>) -> Answer<(CallRequest, Option<BlockId>)> {
-    let (request, id, overrides) = one_and_two::<TransactionRequest, BlockId, Value>(params)?;
-    if overrides.is_some_and(|overrides| !overrides.is_null() && overrides != json!({})) {
-        return Err(invalid_params("state overrides are not supported"));
+    let (request, id, overrides) = one_two_and_more::<TransactionRequest, BlockId, Value>(params)?;
+    if overrides.iter().any(|overrides| !overrides.is_null() && *overrides != json!({})) {
+        return Err(invalid_params("overrides of state and block are not supported"));
     }
     let to = match request.to {
         Some(TxKind::Call(address)) => Some(address),
@@ -98,16 +96,24 @@ fn entropy() -> Answer<B256> {
 
 fn run<T>(
     rpc: &Rpc,
-    id: Option<BlockId>,
-    work: impl FnOnce(&freehold_ledger::ChainContext, Parent<'_>, &dyn StateTree) -> Result<T, CallError>,
+    (request, id): (CallRequest, Option<BlockId>),
+    work: fn(&freehold_ledger::ChainContext, Parent<'_>, &dyn StateTree, &CallRequest) -> Result<T, CallError>,
 ) -> Answer<T> {
+    let newest = rpc.newest();
     let height = rpc.existing(id)?;
+    if height < newest && SignedQuery::read(&request.data).is_some() {
+        // A leash is judged at the block that is asked for: an old one would bring an old query back to life.
+        return Err(refused_call_data(CallDataRefusal::OldBlock));
+    }
     let chain = rpc.chain();
     let header = chain.store.header(height).map_err(internal)?.ok_or_else(|| internal("the header is missing"))?;
     let state = chain.state(height).map_err(internal)?;
-    work(chain.context(), chain.parent(&header), &state).map_err(|error| match error {
+    let done =
+        affordable(request, &state).and_then(|request| work(chain.context(), chain.parent(&header), &state, &request));
+    done.map_err(|error| match error {
         CallError::Fails(outcome) => failure(&outcome),
         CallError::Invalid(invalid) => no_call(&invalid),
+        CallError::CallData(refusal) => refused_call_data(refusal),
         follower @ CallError::Follower => refused(follower),
         other => internal(other),
     })

@@ -4,6 +4,7 @@
 //! revert with its data.
 
 use alloy_primitives::{Address, Bytes};
+use freehold_crypto::CallDataRefusal;
 use freehold_ledger::{Invalid, TransactionRefusal};
 use jsonrpsee::types::{ErrorObjectOwned, error::INVALID_PARAMS_CODE};
 use serde_json::json;
@@ -43,6 +44,15 @@ pub(crate) fn limit(text: impl ToString) -> ErrorObjectOwned {
 /// The node itself failed.
 pub(crate) fn internal(text: impl ToString) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(INTERNAL_ERROR, text.to_string(), None::<()>)
+}
+
+/// Encrypted call data or a signed query is refused. Sentences are Sapphire's, because its clients compare them; the data
+/// holds the refusal's stable code (`spec/call-data.md` §6).
+pub(crate) fn refused_call_data(refusal: CallDataRefusal) -> ErrorObjectOwned {
+    let place =
+        if refusal.is_query() { "evm: invalid signed simulate call query" } else { "core: invalid call format" };
+    let data = json!({ "refusal": refusal.code() });
+    ErrorObjectOwned::owned(SERVER_ERROR, format!("{place}: {refusal}"), Some(data))
 }
 
 /// The call reverted with this data.

@@ -8,11 +8,12 @@ use alloy_rlp::Encodable as _;
 use freehold_crypto::{StateKeyOrigin, slots};
 use freehold_ledger::Visibility;
 use freehold_primitives::{
-    Account, Canonical as _, Digest, Height, KeyCeremony, TrustDomain,
+    Account, Canonical as _, Digest, EvidenceKind, Height, KeyCeremony,
     entries::{CollateralEntry, CollateralKind, EntryKind},
 };
 use freehold_rpc::{
-    CollateralDocument, Finality, HexBytes, KeyShare, LeafProof, NodeStatus, Proof, StateKeyReport, StatusMoment,
+    CallDataKeyReport, CollateralDocument, Finality, HexBytes, KeyShare, LeafProof, NodeStatus, Proof, StateKeyReport,
+    StatusMoment,
 };
 use jsonrpsee::{
     Extensions, RpcModule,
@@ -28,6 +29,8 @@ use super::{
 };
 use crate::key_service::ShareError;
 
+/// Longest key of collateral within its kind, in bytes.
+const COLLATERAL_KEY_BYTES_MAX: usize = 33;
 /// Most slots of one proof request.
 const SLOTS_MAX: usize = 256;
 
@@ -45,6 +48,7 @@ pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError
     method(module, "freehold_getContent", content)?;
     method(module, "freehold_collateral", collateral)?;
     method(module, "freehold_status", status)?;
+    method(module, "oasis_callDataPublicKey", call_data_key)?;
     module.register_async_method("freehold_keyShares", key_shares).map(|_| ())
 }
 
@@ -114,14 +118,13 @@ fn content(rpc: &Rpc, params: Params<'_>) -> Answer<Option<HexBytes>> {
 }
 
 fn collateral(rpc: &Rpc, params: Params<'_>) -> Answer<Option<CollateralDocument>> {
-    let (domain, fmspc) = pair::<String, HexBytes>(&params)?;
-    let domain = [TrustDomain::Emulated, TrustDomain::Intel]
-        .into_iter()
-        .find(|known| known.as_str() == domain)
-        .ok_or_else(|| invalid_params("the trust domain must be emulated or intel"))?;
-    let fmspc: [u8; 6] = fmspc.0.try_into().map_err(|_| invalid_params("an FMSPC has 6 bytes"))?;
-    let mut id = vec![CollateralKind::Dcap as u8, domain as u8];
-    id.extend_from_slice(&fmspc);
+    let (kind, key) = pair::<String, HexBytes>(&params)?;
+    let kind = EvidenceKind::from_word(&kind).and_then(CollateralKind::of);
+    let kind = kind.ok_or_else(|| invalid_params("the kind must be tdx, sgx, snp, nitro or nvidia"))?;
+    if key.0.len() > COLLATERAL_KEY_BYTES_MAX {
+        return Err(invalid_params("no key of collateral is that long"));
+    }
+    let id = slots::collateral_id(kind, &key.0);
     let state = rpc.chain().state(rpc.newest()).map_err(internal)?;
     let store = &rpc.chain().store;
     let entry: Option<CollateralEntry> =
@@ -177,6 +180,22 @@ fn moment(rpc: &Rpc, height: Height) -> Answer<StatusMoment> {
     let header = store.header(height).map_err(internal)?.ok_or_else(|| internal("a header is missing"))?;
     let block_hash = store.block_hash(height).map_err(internal)?.ok_or_else(|| internal("a hash is missing"))?;
     Ok(StatusMoment { height, block_hash, time_unix_s: header.timestamp })
+}
+
+/// The key of the newest epoch, as Sapphire's clients ask for it. What stands for it is a state proof of the entry in
+/// `Keys`; the signature that Sapphire's key manager makes has no counterpart here and is zero.
+fn call_data_key(rpc: &Rpc, _: Params<'_>) -> Answer<CallDataKeyReport> {
+    let (chain, height) = (rpc.chain(), rpc.newest());
+    let header = chain.store.header(height).map_err(internal)?.ok_or_else(|| internal("the header is missing"))?;
+    let state = chain.state(height).map_err(internal)?;
+    let key = freehold_ledger::call_data_key(chain.context(), chain.parent(&header), &state).map_err(internal)?;
+    let key = key.ok_or_else(|| not_found("the first block has not made a call-data key known yet"))?;
+    Ok(CallDataKeyReport {
+        key: HexBytes(key.public_key.to_vec()),
+        checksum: HexBytes(key.checksum.to_vec()),
+        signature: HexBytes(key.signature.to_vec()),
+        epoch: key.epoch,
+    })
 }
 
 async fn key_shares(params: Params<'static>, rpc: Arc<Rpc>, _: Extensions) -> Answer<Vec<KeyShare>> {

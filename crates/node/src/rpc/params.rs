@@ -43,8 +43,8 @@ where
     Ok((first, second, sequence.optional_next().map_err(unreadable)?))
 }
 
-/// The first parameter and, where they are given, the second and the third.
-pub(super) fn one_and_two<A, B, C>(params: &Params<'_>) -> Result<(A, Option<B>, Option<C>), ErrorObjectOwned>
+/// The first parameter, where it is given the second, and those of the two after it that are given.
+pub(super) fn one_two_and_more<A, B, C>(params: &Params<'_>) -> Result<(A, Option<B>, Vec<C>), ErrorObjectOwned>
 where
     A: DeserializeOwned,
     B: DeserializeOwned,
@@ -53,7 +53,11 @@ where
     let mut sequence = params.sequence();
     let first = sequence.next().map_err(unreadable)?;
     let second = sequence.optional_next().map_err(unreadable)?;
-    Ok((first, second, sequence.optional_next().map_err(unreadable)?))
+    let mut more = Vec::new();
+    for _ in 0..2 {
+        more.extend(sequence.optional_next().map_err(unreadable)?);
+    }
+    Ok((first, second, more))
 }
 
 /// What the parser says stands in the error's data; clients show the message.

@@ -14,6 +14,7 @@ mod rows;
 mod tests;
 
 pub use error::BlockStoreError;
+pub(crate) use error::MEND;
 pub use logs::{FoundLog, LOG_BLOCKS_MAX, LOGS_MAX, LogQuery};
 pub use read::{FINALITY_SEARCH_MAX, Finality};
 pub use rows::{BlockRow, ExecutedMark, PayloadRow, TransactionPlace, TransactionRow};

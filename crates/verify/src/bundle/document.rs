@@ -1,8 +1,8 @@
 //! The sections of a proof as typed values (`spec/proof-bundle.md` §2). Nothing here is verified yet.
 
 use freehold_primitives::{
-    Account, AppId, Digest, Ed25519Key, EvidenceKind, G1Point, Height, Keyset, Receipt, Registration, SubjectBody,
-    TlsKey, TrustDomain, UnixSeconds, X25519Key,
+    Account, AppId, Digest, Ed25519Key, EvidenceKind, G1Point, Height, Keyset, PlatformFamily, Receipt, Registration,
+    SubjectBody, TlsKey, TrustDomain, UnixSeconds, X25519Key,
 };
 use serde::{Deserialize, Serialize};
 
@@ -107,9 +107,9 @@ pub struct TlsKeySection {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuoteSection {
-    /// The collateral document that judged the evidence.
-    pub collateral: LowerHex,
-    /// The quote.
+    /// The collateral documents that judged the evidence: of the primary, then of each GPU.
+    pub collateral: Vec<LowerHex>,
+    /// The evidence.
     pub evidence: LowerHex,
 }
 
@@ -117,10 +117,10 @@ pub struct QuoteSection {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegistrationSection {
-    /// Word of the evidence kind: `tdx-quote-v4`.
+    /// Word of the evidence kind, such as `tdx`.
     pub evidence_kind: String,
     /// Platform family, 6 bytes.
-    pub fmspc: LowerHex,
+    pub family: LowerHex,
     /// Lease asked for, in seconds.
     pub lease_s: u64,
     /// Hash of the block that was the nonce.
@@ -171,26 +171,13 @@ pub struct StateProofSection {
     pub app: EntryProof,
     /// The version of the app whose policy judged the evidence.
     pub app_version: EntryProof,
-    /// Deny entries of the app against whatever the instance stands on.
-    pub denied: DeniedSection,
+    /// Deny entries of the app, present or proven absent, against whatever the instance stands on: platform, family,
+    /// measurement, instance, then platform and family of each GPU.
+    pub denied: Vec<OptionalEntryProof>,
     /// Height whose state it is: the first header's of `header.state`.
     pub height: Height,
     /// The instance.
     pub instance: EntryProof,
-}
-
-/// Deny entries of the app, present or proven absent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DeniedSection {
-    /// Against the platform family.
-    pub fmspc: OptionalEntryProof,
-    /// Against the instance.
-    pub instance: OptionalEntryProof,
-    /// Against the measurement.
-    pub mrtd: OptionalEntryProof,
-    /// Against the platform.
-    pub platform: OptionalEntryProof,
 }
 
 /// Runs of headers, RLP, oldest first.
@@ -224,18 +211,6 @@ pub struct FinalitySection {
     /// Certificate over `commitment.state`.
     pub state: LowerHex,
 }
-
-const TDX_QUOTE_V4: &str = "tdx-quote-v4";
-
-/// Word of a kind of evidence.
-const fn evidence_word(kind: EvidenceKind) -> &'static str {
-    match kind {
-        EvidenceKind::TdxQuoteV4 => TDX_QUOTE_V4,
-    }
-}
-
-const DOMAINS: [TrustDomain; 5] =
-    [TrustDomain::Emulated, TrustDomain::Intel, TrustDomain::Amd, TrustDomain::Aws, TrustDomain::Nvidia];
 
 impl KeysetSection {
     /// Writes a subject body and its keyset.
@@ -289,8 +264,8 @@ impl RegistrationSection {
     /// Writes what a registration holds beside subject and keyset, and its signature.
     pub fn new(registration: &Registration, signature: &[u8]) -> Self {
         Self {
-            evidence_kind: evidence_word(registration.evidence_kind).to_owned(),
-            fmspc: LowerHex(registration.fmspc.to_vec()),
+            evidence_kind: registration.evidence_kind.as_str().to_owned(),
+            family: LowerHex(registration.family.0.to_vec()),
             lease_s: registration.lease_s,
             nonce: registration.nonce,
             nonce_height: registration.nonce_height,
@@ -306,9 +281,9 @@ impl RegistrationSection {
             keyset: keyset.keyset(),
             nonce_height: self.nonce_height,
             nonce: self.nonce,
-            evidence_kind: (self.evidence_kind == TDX_QUOTE_V4).then_some(EvidenceKind::TdxQuoteV4)?,
-            trust_domain: DOMAINS.into_iter().find(|domain| domain.as_str() == self.trust_domain)?,
-            fmspc: self.fmspc.0.as_slice().try_into().ok()?,
+            evidence_kind: EvidenceKind::from_word(&self.evidence_kind)?,
+            trust_domain: TrustDomain::from_word(&self.trust_domain)?,
+            family: PlatformFamily(self.family.0.as_slice().try_into().ok()?),
             lease_s: self.lease_s,
         })
     }

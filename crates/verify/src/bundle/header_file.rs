@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    document::{DeniedSection, EntryProof},
+    document::{EntryProof, OptionalEntryProof},
     hexed::LowerHex,
     read::{DocumentError, read_document, write_document},
 };
@@ -31,8 +31,8 @@ pub struct HeaderDocument {
     pub app: EntryProof,
     /// Canonical document of the certificate.
     pub certificate: LowerHex,
-    /// Deny entries of the app.
-    pub denied: DeniedSection,
+    /// Deny entries of the app, as in a proof.
+    pub denied: Vec<OptionalEntryProof>,
     /// [`HEADER_FORMAT`].
     pub format: String,
     /// RLP of the headers, oldest first; the entries stand under the first one's state root.

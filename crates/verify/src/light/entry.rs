@@ -2,7 +2,7 @@
 
 use freehold_crypto::{
     content_digest,
-    slots::{anchor_id, app_version_id, collateral_id, deny_id, entry_module, entry_slot},
+    slots::{anchor_id, app_version_id, call_data_key_id, collateral_id, deny_id, entry_module, entry_slot},
 };
 use freehold_primitives::{
     Account, AppId, Canonical, CodecError, Digest,
@@ -60,6 +60,8 @@ pub enum EntryKey {
     Log(Digest),
     /// Collateral; the bytes are the key within the kind.
     Collateral(CollateralKind, Vec<u8>),
+    /// The public key that call data of an epoch is encrypted to.
+    CallDataKey(u64),
 }
 
 impl EntryKey {
@@ -81,6 +83,7 @@ impl EntryKey {
             Self::Anchor(..) => EntryKind::Anchor,
             Self::Log(_) => EntryKind::Log,
             Self::Collateral(..) => EntryKind::Collateral,
+            Self::CallDataKey(_) => EntryKind::CallDataKey,
         }
     }
 
@@ -94,6 +97,7 @@ impl EntryKey {
             Self::Deny(app, kind, subject) => deny_id(app, *kind, subject),
             Self::Anchor(instance, index) => anchor_id(instance, *index).to_vec(),
             Self::Collateral(kind, key) => collateral_id(*kind, key),
+            Self::CallDataKey(epoch) => call_data_key_id(*epoch).to_vec(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Links of the instance: its keyset, what hardware says of it, and what the chain recorded.
 
-use freehold_attestation::verify_tdx;
+use freehold_attestation::{Evidence, verify};
 use freehold_crypto::{content_digest, keyset_digest, recover_registration, report_data};
 use freehold_primitives::{Canonical, entries::InstanceEntry};
 
@@ -37,14 +37,15 @@ pub(super) fn quote(facts: &Facts<'_>) -> Found {
     if content_digest(&section.evidence.0) != instance.evidence_digest {
         return Err(LinkError::EvidenceDigest.into());
     }
-    if content_digest(&section.collateral.0) != instance.collateral_digest {
+    let collateral: Vec<&[u8]> = section.collateral.iter().map(|document| document.0.as_slice()).collect();
+    if !collateral.iter().map(|document| content_digest(document)).eq(instance.collateral_digests.iter().copied()) {
         return Err(LinkError::CollateralDigest.into());
     }
     let (genesis, _) = facts.genesis()?;
     let policy = &facts.app_version()?.policy.evidence;
-    let (evidence, collateral) = (&section.evidence.0, &section.collateral.0);
-    let claims = verify_tdx(evidence, collateral, &genesis.trust_roots, policy, instance.judged_at_unix_s)
-        .map_err(LinkError::Evidence)?;
+    let evidence = Evidence { kind: instance.evidence_kind, bytes: &section.evidence.0, collateral: &collateral };
+    let claims =
+        verify(&evidence, &genesis.trust_roots, policy, instance.judged_at_unix_s).map_err(LinkError::Evidence)?;
     let keyset = need(&facts.sections.keyset, Link::Keyset)?;
     if *claims.report_data() != report_data(&keyset_digest(&keyset.keyset()), Some(&instance.nonce)) {
         return Err(LinkError::ReportData.into());
@@ -54,7 +55,8 @@ pub(super) fn quote(facts: &Facts<'_>) -> Found {
         (*claims.measurement() == instance.measurement, "measurement"),
         (claims.tcb_status() == instance.tcb_status, "TCB status"),
         (claims.platform() == instance.platform, "platform"),
-        (claims.fmspc() == instance.fmspc, "platform family"),
+        (claims.family() == instance.family, "platform family"),
+        (claims.gpu_records() == instance.gpus, "GPUs"),
     ];
     match recorded.into_iter().find(|(same, _)| !same) {
         Some((_, what)) => Err(LinkError::Claims(what).into()),
@@ -84,8 +86,9 @@ pub(super) fn registration(facts: &Facts<'_>) -> Found {
         (instance.keyset_not_after == registration.keyset.not_after, "end of the keyset"),
         (instance.nonce_height == registration.nonce_height, "nonce height"),
         (instance.nonce == registration.nonce, "nonce"),
+        (instance.evidence_kind == registration.evidence_kind, "kind of evidence"),
         (instance.trust_domain == registration.trust_domain, "trust domain"),
-        (instance.fmspc == registration.fmspc, "platform family"),
+        (instance.family == registration.family, "platform family"),
     ];
     match recorded.into_iter().find(|(same, _)| !same) {
         Some((_, what)) => Err(LinkError::NotRecorded(what).into()),

@@ -3,12 +3,12 @@
 use freehold_crypto::{chain_namespace, payload_digest, verify_certificate};
 use freehold_primitives::{
     Canonical, CodecError, Height, PayloadHead,
-    entries::{AnchorEntry, AppEntry, DenyEntry, DenySubject, InstanceEntry},
+    entries::{AnchorEntry, AppEntry, DenyEntry, InstanceEntry},
 };
 
 use super::facts::{ENTRY_BYTES_MAX, Facts, Found, need, own};
 use crate::{
-    bundle::{DeniedSection, EntryProof, LowerHex, OptionalEntryProof},
+    bundle::{EntryProof, LowerHex, OptionalEntryProof},
     light::{
         EntryError, EntryKey, FinalityError, VerifiedHeader, decode_certificate, decode_head, verify_absent_entry,
         verify_entry,
@@ -58,21 +58,21 @@ pub(crate) fn proven_app(
     proven(header, EntryName::App, &EntryKey::App(instance.app_id), entry)
 }
 
-/// Deny entries of the instance's app that name what the instance stands on.
+/// Deny entries of the instance's app that name what the instance stands on: one proof for each of its subjects, in
+/// their order.
 pub(crate) fn proven_denied(
     header: &VerifiedHeader,
-    section: &DeniedSection,
+    section: &[OptionalEntryProof],
     instance: &InstanceEntry,
 ) -> Result<Vec<DenyEntry>, LinkError> {
-    let subjects: [(EntryName, &OptionalEntryProof, DenySubject, &[u8]); 4] = [
-        (EntryName::DeniedPlatform, &section.platform, DenySubject::Platform, &instance.platform.0),
-        (EntryName::DeniedFmspc, &section.fmspc, DenySubject::Fmspc, &instance.fmspc),
-        (EntryName::DeniedMrtd, &section.mrtd, DenySubject::Mrtd, &instance.measurement.mrtd.0),
-        (EntryName::DeniedInstance, &section.instance, DenySubject::Instance, &instance.instance_id.0),
-    ];
+    let subjects = instance.deny_subjects();
+    if section.len() != subjects.len() {
+        return Err(LinkError::DeniedCount { found: section.len(), expected: subjects.len() });
+    }
     let mut denied = Vec::new();
-    for (name, entry, kind, subject) in subjects {
-        let key = EntryKey::Deny(instance.app_id, kind, subject.to_vec());
+    for (entry, (kind, subject)) in section.iter().zip(subjects) {
+        let name = EntryName::Denied(kind);
+        let key = EntryKey::Deny(instance.app_id, kind, subject);
         let refused = |source| LinkError::Entry { name, source };
         match &entry.content {
             None => verify_absent_entry(header, &key, &entry.proof.0).map_err(refused)?,

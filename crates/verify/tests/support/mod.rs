@@ -6,7 +6,7 @@ mod network;
 mod tree;
 
 use alloy_consensus::Header;
-use freehold_attestation::development_policy;
+use freehold_attestation::{Evidence, development_policy};
 use freehold_crypto::{
     AccountKey, Ed25519Secret, HpkeSecret, MerkleTree, content_digest, genesis_hash, keyset_digest, leaf_hash,
     report_data, sha256, subject_digest, to_jcs,
@@ -14,14 +14,14 @@ use freehold_crypto::{
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, Platform, TdReport};
 use freehold_primitives::{
     ACI_VERSION, Account, AppId, AppPolicy, Blob, BlockMoment, Canonical, Digest, Event, EvidenceKind, G1Point,
-    Genesis, KeyCeremony, Keyset, NetworkKey, RECEIPT_KEY_ID, Receipt, Registration, Sampling, SubjectBody, TlsKey,
-    TrustDomain, TrustRoot,
+    Genesis, KeyCeremony, Keyset, Measurement, NetworkKey, RECEIPT_KEY_ID, Receipt, Registration, Sampling,
+    SubjectBody, TlsKey, TrustDomain, TrustRoot,
     entries::{AnchorEntry, AppEntry, ClosedCode, DenyEntry, DenySubject, InstanceEntry},
 };
 use freehold_verify::{
-    AnchorSection, BodySection, CommitmentSection, DeniedSection, EntryKey, EntryProof, FinalityProof, FinalitySection,
-    HEADER_FORMAT, HeaderDocument, HeaderSection, KeysetSection, OptionalEntryProof, PROOF_FORMAT, ProofDocument,
-    QuoteSection, RegistrationSection, StateProofSection,
+    AnchorSection, BodySection, CommitmentSection, EntryKey, EntryProof, FinalityProof, FinalitySection, HEADER_FORMAT,
+    HeaderDocument, HeaderSection, KeysetSection, OptionalEntryProof, PROOF_FORMAT, ProofDocument, QuoteSection,
+    RegistrationSection, StateProofSection,
 };
 
 pub(crate) use network::Network;
@@ -136,7 +136,7 @@ pub(crate) fn made_with(plan: &Plan) -> Made {
         response: BodySection::Whole { body: RESPONSE.to_owned() },
         receipt,
         keyset: KeysetSection::new(&instance.subject, &instance.keyset),
-        quote: QuoteSection { collateral: instance.collateral.into(), evidence: instance.evidence.into() },
+        quote: QuoteSection { collateral: vec![instance.collateral.into()], evidence: instance.evidence.into() },
         registration: RegistrationSection::new(&instance.registration, &signature),
         anchor: (!plan.unanchored).then_some(AnchorSection { path }),
         state_proof,
@@ -269,13 +269,14 @@ pub(crate) fn instance(plan: &Plan, genesis_hash: Digest) -> Instance {
         keyset: keyset.clone(),
         nonce_height: 8,
         nonce,
-        evidence_kind: EvidenceKind::TdxQuoteV4,
+        evidence_kind: EvidenceKind::Tdx,
         trust_domain: TrustDomain::Emulated,
-        fmspc: freehold_emulator::FMSPC,
+        family: freehold_emulator::FMSPC,
         lease_s: 600,
     };
     let roots = [TrustRoot { domain: TrustDomain::Emulated, certificate: Blob(platform.root_certificate()) }];
-    let claims = freehold_attestation::claims(&evidence, &collateral, &roots, genesis_time() + 10).unwrap();
+    let shown = Evidence { kind: EvidenceKind::Tdx, bytes: &evidence, collateral: &[&collateral] };
+    let claims = freehold_attestation::claims(&shown, &roots, genesis_time() + 10).unwrap();
     let entry = InstanceEntry {
         instance_id: keyset.subject,
         app_id: subject.app_id,
@@ -286,15 +287,17 @@ pub(crate) fn instance(plan: &Plan, genesis_hash: Digest) -> Instance {
         keyset_digest: keyset_digest(&keyset),
         keyset_not_after: keyset.not_after,
         evidence_digest: content_digest(&evidence),
-        collateral_digest: content_digest(&collateral),
+        collateral_digests: vec![content_digest(&collateral)],
         nonce_height: 8,
         nonce,
         judged_at_unix_s: genesis_time() + 10,
+        evidence_kind: EvidenceKind::Tdx,
         trust_domain: TrustDomain::Emulated,
-        measurement: td.measurement(),
+        measurement: Measurement::Tdx(td.measurement()),
         tcb_status: claims.tcb_status(),
         platform: claims.platform(),
-        fmspc: claims.fmspc(),
+        family: claims.family(),
+        gpus: Vec::new(),
         opened_at: plan.opened_at.unwrap_or(10),
         renewed_at: 10,
         expires_at: plan.expires_at.unwrap_or(genesis_time() + 600),
@@ -384,17 +387,9 @@ fn anchor(plan: &Plan, instance: &Instance, leaf: Digest) -> (AnchorEntry, Vec<D
     (entry, log.inclusion_path(2, 5).unwrap())
 }
 
-fn subject_bytes(instance: &InstanceEntry, kind: DenySubject) -> Vec<u8> {
-    match kind {
-        DenySubject::Platform => instance.platform.0.to_vec(),
-        DenySubject::Fmspc => instance.fmspc.to_vec(),
-        DenySubject::Mrtd => instance.measurement.mrtd.0.to_vec(),
-        DenySubject::Instance => instance.instance_id.0.to_vec(),
-    }
-}
-
 fn deny_entry(instance: &InstanceEntry, kind: DenySubject) -> (EntryKey, DenyEntry) {
-    let subject = subject_bytes(instance, kind);
+    let subjects = instance.deny_subjects();
+    let subject = subjects.into_iter().find(|(known, _)| *known == kind).unwrap().1;
     let key = EntryKey::Deny(instance.app_id, kind, subject.clone());
     let entry = DenyEntry { app_id: instance.app_id, subject_kind: kind, subject: Blob(subject), reason: 2, since: 44 };
     (key, entry)
@@ -437,20 +432,15 @@ fn state(plan: &Plan, instance: &Instance, anchor: Option<&AnchorEntry>) -> (Sta
     (section, tree.root())
 }
 
-fn denied(tree: &TestTree, instance: &InstanceEntry, present: &[DenySubject]) -> DeniedSection {
-    let one = |kind: DenySubject| {
+fn denied(tree: &TestTree, instance: &InstanceEntry, present: &[DenySubject]) -> Vec<OptionalEntryProof> {
+    let one = |(kind, _): (DenySubject, Vec<u8>)| {
         let (key, entry) = deny_entry(instance, kind);
         OptionalEntryProof {
             content: present.contains(&kind).then(|| entry.to_canonical().into()),
             proof: tree.prove(&key).into(),
         }
     };
-    DeniedSection {
-        fmspc: one(DenySubject::Fmspc),
-        instance: one(DenySubject::Instance),
-        mrtd: one(DenySubject::Mrtd),
-        platform: one(DenySubject::Platform),
-    }
+    instance.deny_subjects().into_iter().map(one).collect()
 }
 
 fn proof<T: Canonical>(tree: &TestTree, key: &EntryKey, entry: &T) -> EntryProof {

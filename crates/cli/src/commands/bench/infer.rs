@@ -5,7 +5,6 @@
 //! engine tells its own. Both run the same prompt greedily on the same kernels.
 
 use std::{
-    fs,
     io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
     ops::ControlFlow,
@@ -21,7 +20,7 @@ use freehold_primitives::{Event, Sampling};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{cpu_s, round};
+use super::{cpu_s, descendants_cpu_s, round};
 use crate::{
     data_dir::Held,
     model,
@@ -48,8 +47,10 @@ struct Bare {
 #[derive(Debug, Clone, Copy)]
 struct Whole {
     tokens: u32,
+    /// From the sealed request to the first piece of the answer: transport and first token are in it.
+    prefill_s: f64,
+    decode_s: f64,
     first_s: f64,
-    wall_s: f64,
     cpu_s: f64,
 }
 
@@ -96,22 +97,26 @@ async fn ask(asker: &Asker) -> Result<Whole> {
         ..AskOptions::default()
     };
     let (begun, cpu) = (Instant::now(), descendants_cpu_s()?);
-    let (mut first, mut last) = (None, None);
-    let mut heard = |event: AskEvent<'_>| {
-        if matches!(event, AskEvent::Text(_)) {
-            last = Some(begun.elapsed().as_secs_f64());
-            first = first.or(last);
+    let (mut sealed, mut first, mut last) = (0.0, None, 0.0);
+    let mut heard = |event: AskEvent<'_>| match event {
+        AskEvent::RequestSealed { .. } => sealed = begun.elapsed().as_secs_f64(),
+        AskEvent::Text(_) => {
+            last = begun.elapsed().as_secs_f64();
+            first.get_or_insert(last);
         }
+        _ => {}
     };
     let answer = asker.ask(&[Message::user(PROMPT)], &options, &mut heard).await?;
     let tokens = answer.receipt.event_log.iter().find_map(|event| match event {
         Event::Stream { tokens, .. } => Some(*tokens),
         _ => None,
     });
+    let first_s = first.context("the answer was empty")?;
     Ok(Whole {
         tokens: tokens.context("the receipt counts no tokens")?,
-        first_s: first.unwrap_or_default(),
-        wall_s: last.unwrap_or_default(),
+        prefill_s: first_s - sealed,
+        decode_s: last - first_s,
+        first_s,
         cpu_s: descendants_cpu_s()? - cpu,
     })
 }
@@ -124,7 +129,8 @@ fn report(bare: &[Bare], whole: &[Whole], output: Output) {
     let decode = tokens / sum(&mut bare.iter().map(|run| run.decode_s));
     let bare_cpu = sum(&mut bare.iter().map(|run| run.cpu_s)) / tokens;
     let whole_tokens = sum(&mut whole.iter().map(|run| f64::from(run.tokens)));
-    let whole_decode = whole_tokens / sum(&mut whole.iter().map(|run| run.wall_s - run.first_s));
+    let whole_decode = whole_tokens / sum(&mut whole.iter().map(|run| run.decode_s));
+    let whole_prefill = prompt / sum(&mut whole.iter().map(|run| run.prefill_s));
     let whole_cpu = sum(&mut whole.iter().map(|run| run.cpu_s)) / whole_tokens;
     let first = sum(&mut whole.iter().map(|run| run.first_s)) / whole.len() as f64;
     let cost = (whole_cpu / bare_cpu - 1.0) * 100.0;
@@ -134,7 +140,8 @@ fn report(bare: &[Bare], whole: &[Whole], output: Output) {
         bare_cpu * 1e3
     ));
     output.text(&format!(
-        "whole way:   decode {whole_decode:.1} tokens/s, first token after {first:.2} s, {:.2} ms CPU per token: {cost:+.1} %",
+        "whole way:   prefill {whole_prefill:.1}, decode {whole_decode:.1} tokens/s, {:.2} ms CPU per token: {cost:+.1} %; \
+         first token after {first:.2} s",
         whole_cpu * 1e3
     ));
     output.object(&json!({
@@ -142,7 +149,7 @@ fn report(bare: &[Bare], whole: &[Whole], output: Output) {
         "bench": "infer",
         "n": n,
         "bare": { "prefill_tokens_s": round(prefill), "decode_tokens_s": round(decode), "cpu_ms_token": round(bare_cpu * 1e3) },
-        "whole": { "decode_tokens_s": round(whole_decode), "first_token_s": round(first), "cpu_ms_token": round(whole_cpu * 1e3) },
+        "whole": { "prefill_tokens_s": round(whole_prefill), "decode_tokens_s": round(whole_decode), "first_token_s": round(first), "cpu_ms_token": round(whole_cpu * 1e3) },
         "cpu_cost_percent": round(cost),
     }));
 }
@@ -207,38 +214,4 @@ pub(crate) fn engine(path: &Path, name: &str) -> Result<ExitCode> {
         Output::new(true).line(&serde_json::to_string(&run)?);
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Processor seconds of all processes below this one, but for the bare engine, which tells its own.
-fn descendants_cpu_s() -> Result<f64> {
-    let mut parents = Vec::new();
-    for entry in fs::read_dir("/proc").context("this benchmark needs /proc")? {
-        let Ok(pid) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
-        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        // The name stands in parentheses and may hold anything; the parent is the second field behind it.
-        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
-        parents.extend(parent.map(|parent| (pid, parent)));
-    }
-    let mut family = vec![std::process::id()];
-    let mut found = 0;
-    while found < family.len() {
-        let parent = family[found];
-        family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
-        found += 1;
-    }
-    let mut total = 0.0;
-    for pid in &family[1..] {
-        let is_bare = fs::read(format!("/proc/{pid}/cmdline"))
-            .is_ok_and(|line| line.split(|b| *b == 0).any(|word| word == b"bench-engine"));
-        if is_bare {
-            continue;
-        }
-        let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
-        for task in tasks.flatten() {
-            let on_cpu = fs::read_to_string(task.path().join("schedstat")).ok();
-            let on_cpu = on_cpu.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
-            total += on_cpu.unwrap_or_default() / 1e9;
-        }
-    }
-    Ok(total)
 }

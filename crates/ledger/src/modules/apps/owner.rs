@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use alloy_primitives::Address;
 use alloy_sol_types::SolEvent as _;
-use freehold_attestation::{claims, judge};
+use freehold_attestation::{Evidence, claims, judge};
 use freehold_crypto::{app_id_from_creator_nonce, app_id_from_creator_round_index, slots};
 use freehold_evm::{ModuleContext, ModuleFailure};
 use freehold_primitives::{
-    AppId, AppPolicy, Blob, Canonical as _, Digest, Genesis, POLICY_LIST_MAX,
+    AppId, AppPolicy, Blob, Canonical as _, Digest, Genesis,
     entries::{AppEntry, ClosedCode, DenyEntry, DenySubject, EntryKind, InstanceEntry},
 };
 
@@ -108,9 +108,14 @@ fn still_accepted(
 ) -> Result<bool, ModuleFailure> {
     ctx.charge(JUDGE_AGAIN_GAS)?;
     let evidence = ctx.content(&instance.evidence_digest)?;
-    let collateral = ctx.content(&instance.collateral_digest)?;
+    let mut documents = Vec::with_capacity(instance.collateral_digests.len());
+    for digest in &instance.collateral_digests {
+        documents.push(ctx.content(digest)?);
+    }
+    let documents: Vec<&[u8]> = documents.iter().map(|document| document.as_ref()).collect();
+    let evidence = Evidence { kind: instance.evidence_kind, bytes: &evidence, collateral: &documents };
     let now = ctx.environment().parent_time_unix_s;
-    let claims = claims(&evidence, &collateral, &genesis.trust_roots, instance.judged_at_unix_s);
+    let claims = claims(&evidence, &genesis.trust_roots, instance.judged_at_unix_s);
     Ok(claims.is_ok_and(|claims| judge(&claims, &policy.evidence, now).is_ok()))
 }
 
@@ -177,27 +182,23 @@ pub(super) fn deny(ctx: &mut ModuleContext<'_>, owned: &Owned<'_>, args: &denyCa
     let event = Denied { app: args.app, kind: args.kind, subject: args.subject.clone(), reason: args.reason };
     ctx.log(to_address(&slots::APPS), event.encode_log_data())?;
     let names = |instance: &InstanceEntry| {
-        subjects(instance).iter().any(|(kind, subject)| *kind == subject_kind && *subject == args.subject.as_ref())
+        instance.deny_subjects().iter().any(|(kind, subject)| *kind == subject_kind && subject[..] == args.subject[..])
     };
     let mut named = live_instances(ctx, &app.app_id)?;
     named.retain(names);
     close_instances(ctx, &app.app_id, named, Closing { code: ClosedCode::Denied, reason: args.reason })
 }
 
-/// What a deny entry can name of an instance.
-pub(super) fn subjects(instance: &InstanceEntry) -> [(DenySubject, &[u8]); 4] {
-    [
-        (DenySubject::Platform, instance.platform.as_bytes()),
-        (DenySubject::Fmspc, &instance.fmspc),
-        (DenySubject::Mrtd, instance.measurement.mrtd.as_bytes()),
-        (DenySubject::Instance, instance.instance_id.as_bytes()),
-    ]
-}
-
 /// The kind of a subject, if it is known and the subject has its length.
 pub(super) fn subject_kind(kind: u8, subject: &[u8]) -> Result<DenySubject, ModuleFailure> {
-    let kinds =
-        [(DenySubject::Platform, 32), (DenySubject::Fmspc, 6), (DenySubject::Mrtd, 48), (DenySubject::Instance, 32)];
+    let kinds = [
+        (DenySubject::Platform, 32),
+        (DenySubject::Family, 6),
+        (DenySubject::Measurement, 48),
+        // An enclave's.
+        (DenySubject::Measurement, 32),
+        (DenySubject::Instance, 32),
+    ];
     let found = kinds.into_iter().find(|(known, length)| *known as u8 == kind && *length == subject.len());
     found.map(|(kind, _)| kind).ok_or(ModuleRefusal::Subject.into())
 }
@@ -213,19 +214,8 @@ fn read_policy(bytes: &[u8]) -> Result<AppPolicy, ModuleFailure> {
         return Err(ModuleRefusal::Policy.into());
     }
     let policy = AppPolicy::from_canonical(bytes).map_err(|_| ModuleRefusal::Policy)?;
-    let evidence = &policy.evidence;
-    let lengths = [
-        evidence.trust_domains.len(),
-        evidence.tdx_measurements.len(),
-        evidence.tcb_statuses.len(),
-        evidence.advisories_denied.len(),
-        evidence.mr_seam_allowed.len(),
-        evidence.fmspc_allowed.len(),
-        evidence.fmspc_denied.len(),
-        evidence.platforms_denied.len(),
-    ];
     let contexts: BTreeSet<&String> = policy.boot_contexts.iter().collect();
-    let is_sound = lengths.into_iter().all(|length| length <= POLICY_LIST_MAX)
+    let is_sound = policy.evidence.is_bounded()
         && policy.boot_contexts.len() <= BOOT_CONTEXTS_MAX
         && contexts.len() == policy.boot_contexts.len()
         && contexts.iter().all(|context| is_context(context));

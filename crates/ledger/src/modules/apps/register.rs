@@ -5,11 +5,11 @@
 
 use alloy_primitives::U256;
 use alloy_sol_types::SolEvent as _;
-use freehold_attestation::{UnverifiedQuote, VerifiedClaims, claims, judge};
+use freehold_attestation::{Evidence, UnverifiedEvidence, VerifiedClaims};
 use freehold_crypto::{content_digest, keyset_digest, recover_registration, report_data, slots, subject_digest};
 use freehold_evm::{ModuleCall, ModuleContext, ModuleFailure};
 use freehold_primitives::{
-    AppPolicy, Canonical as _, Digest, EVIDENCE_BYTES_MAX, EvidenceKind, Genesis, NONCE_AGE_S_MAX,
+    AppPolicy, Canonical as _, Digest, EVIDENCE_BYTES_MAX, EvidenceBundle, EvidenceKind, Genesis, NONCE_AGE_S_MAX,
     REGISTRATION_BYTES_MAX, Registration, UnixSeconds,
     entries::{AccountEntry, AppEntry, DenyEntry, EntryKind, InstanceEntry, UsedEvidenceEntry},
 };
@@ -22,13 +22,17 @@ use super::{
         keys,
         refusal::ModuleRefusal,
     },
+    attest::{AttestationTerms, attest},
     instances::enlist,
-    owner::subjects,
 };
 use crate::state::{to_account, to_address};
 
-/// Gas of verifying a TDX quote, charged before anything is looked at.
-const TDX_EVIDENCE_GAS: u64 = 300_000;
+/// Gas of verifying a TDX or SGX quote, charged before the evidence is looked at.
+const DCAP_EVIDENCE_GAS: u64 = 300_000;
+/// Gas of verifying an SEV-SNP report.
+const SNP_EVIDENCE_GAS: u64 = 600_000;
+/// Gas of verifying a Nitro document, and of verifying one GPU's report.
+const CHAIN_EVIDENCE_GAS: u64 = 1_000_000;
 /// Gas of recovering a signer, as the precompile's.
 const RECOVER_GAS: u64 = 3_000;
 /// Length of a signature of the instance's account.
@@ -52,7 +56,7 @@ struct Candidate {
 /// Evidence that verified, and what judged it.
 struct Judged {
     claims: VerifiedClaims,
-    collateral_digest: Digest,
+    collateral_digests: Vec<Digest>,
     keyset_digest: Digest,
 }
 
@@ -63,8 +67,9 @@ impl Registrar<'_> {
         call: &ModuleCall,
         args: &registerCall,
     ) -> Result<(), ModuleFailure> {
-        ctx.charge(TDX_EVIDENCE_GAS)?;
-        let candidate = self.identify(ctx, call, args)?;
+        let registration = read(args)?;
+        ctx.charge(evidence_gas(registration.evidence_kind, &args.evidence))?;
+        let candidate = self.identify(ctx, call, args, registration)?;
         let judged = self.judge(ctx, &candidate, &args.evidence)?;
         let instance = self.admit(ctx, &candidate, &judged, &args.evidence)?;
         record(ctx, &candidate, &instance, &judged)?;
@@ -81,8 +86,8 @@ impl Registrar<'_> {
         ctx: &mut ModuleContext<'_>,
         call: &ModuleCall,
         args: &registerCall,
+        registration: Registration,
     ) -> Result<Candidate, ModuleFailure> {
-        let registration = read(args)?;
         let subject = &registration.subject;
         check(subject.chain_id == self.genesis.chain_id, ModuleRefusal::Chain)?;
         check(subject.genesis_hash == self.genesis_hash, ModuleRefusal::Genesis)?;
@@ -115,25 +120,30 @@ impl Registrar<'_> {
         evidence: &[u8],
     ) -> Result<Judged, ModuleFailure> {
         let registration = &candidate.registration;
-        let EvidenceKind::TdxQuoteV4 = registration.evidence_kind;
         let keyset = &registration.keyset;
         check(keyset.is_well_formed() && keyset.subject == candidate.instance_id, ModuleRefusal::Keyset)?;
         let keyset_digest = keyset_digest(keyset);
-        let quote = UnverifiedQuote::read(evidence);
-        let quote = quote.map_err(|refusal| ModuleRefusal::EvidenceMalformed.because(refusal))?;
+        let outline = UnverifiedEvidence::read(registration.evidence_kind, evidence);
+        let outline = outline.map_err(|refusal| ModuleRefusal::EvidenceMalformed.because(refusal))?;
         let wanted = report_data(&keyset_digest, Some(&registration.nonce));
-        check(*quote.report_data() == wanted, ModuleRefusal::ReportData)?;
+        check(*outline.report_data() == wanted, ModuleRefusal::ReportData)?;
 
-        let newest = collateral::newest_dcap(ctx, registration.trust_domain, &registration.fmspc)?;
-        let (collateral_digest, document) = newest.ok_or(ModuleRefusal::CollateralMissing)?;
-        let now = ctx.environment().parent_time_unix_s;
-        let claims = claims(evidence, &document, &self.genesis.trust_roots, now);
-        let claims = claims.map_err(|refusal| ModuleRefusal::Evidence.because(refusal))?;
-        let as_stated = claims.trust_domain() == registration.trust_domain && claims.fmspc() == registration.fmspc;
-        check(as_stated && *claims.report_data() == wanted, ModuleRefusal::Domain)?;
-        judge(&claims, &candidate.app.policy.evidence, now)
-            .map_err(|refusal| ModuleRefusal::EvidencePolicy.because(refusal))?;
-        Ok(Judged { claims, collateral_digest, keyset_digest })
+        let newest = collateral::newest(ctx, registration, evidence)?;
+        let (collateral_digests, documents): (Vec<Digest>, Vec<Vec<u8>>) = newest.into_iter().unzip();
+        let documents: Vec<&[u8]> = documents.iter().map(Vec::as_slice).collect();
+        let evidence = Evidence { kind: registration.evidence_kind, bytes: evidence, collateral: &documents };
+        let terms = AttestationTerms {
+            stated: (registration.trust_domain, registration.family),
+            roots: &self.genesis.trust_roots,
+            policy: &candidate.app.policy.evidence,
+            now_unix_s: ctx.environment().parent_time_unix_s,
+        };
+        let claims = attest(&evidence, &terms).map_err(|(refusal, detail)| match detail {
+            Some(detail) => refusal.because(detail),
+            None => refusal.into(),
+        })?;
+        check(*claims.report_data() == wanted, ModuleRefusal::Domain)?;
+        Ok(Judged { claims, collateral_digests, keyset_digest })
     }
 
     /// Checks 10 to 13: nothing of it is denied or used up, and there is time left. Gives the entry.
@@ -147,8 +157,8 @@ impl Registrar<'_> {
         let Candidate { registration, app, .. } = candidate;
         let expires_at = self.expiry(ctx, registration, &app.policy, judged.claims.expires_at());
         let instance = entry(ctx, candidate, judged, expires_at, content_digest(evidence));
-        for (kind, subject) in subjects(&instance) {
-            let id = slots::deny_id(&app.app_id, kind, subject);
+        for (kind, subject) in instance.deny_subjects() {
+            let id = slots::deny_id(&app.app_id, kind, &subject);
             let denied: Option<DenyEntry> = load(ctx, EntryKind::Deny, &id)?;
             check(denied.is_none(), ModuleRefusal::DeniedSubject)?;
         }
@@ -175,6 +185,22 @@ impl Registrar<'_> {
 
 fn check(passed: bool, refusal: ModuleRefusal) -> Result<(), ModuleFailure> {
     if passed { Ok(()) } else { Err(refusal.into()) }
+}
+
+/// Gas of verifying evidence, by its kind; of a bundle, by the kind of its primary and the number of its GPUs.
+fn evidence_gas(kind: EvidenceKind, evidence: &[u8]) -> u64 {
+    match kind {
+        EvidenceKind::Tdx | EvidenceKind::Sgx => DCAP_EVIDENCE_GAS,
+        EvidenceKind::Snp => SNP_EVIDENCE_GAS,
+        EvidenceKind::Nitro | EvidenceKind::Nvidia => CHAIN_EVIDENCE_GAS,
+        EvidenceKind::Bundle => EvidenceBundle::from_canonical(evidence).map_or(CHAIN_EVIDENCE_GAS, |bundle| {
+            let gpus = u64::try_from(bundle.gpus.len()).unwrap_or(u64::MAX);
+            // A bundle in a bundle is refused; it is not looked into here either.
+            let primary =
+                if bundle.primary_kind == EvidenceKind::Bundle { EvidenceKind::Nitro } else { bundle.primary_kind };
+            evidence_gas(primary, &[]).saturating_add(gpus.saturating_mul(CHAIN_EVIDENCE_GAS))
+        }),
+    }
 }
 
 fn read(args: &registerCall) -> Result<Registration, ModuleFailure> {
@@ -204,15 +230,17 @@ fn entry(
         keyset_digest: judged.keyset_digest,
         keyset_not_after: registration.keyset.not_after,
         evidence_digest,
-        collateral_digest: judged.collateral_digest,
+        collateral_digests: judged.collateral_digests.clone(),
         nonce_height: registration.nonce_height,
         nonce: registration.nonce,
         judged_at_unix_s: environment.parent_time_unix_s,
+        evidence_kind: registration.evidence_kind,
         trust_domain: claims.trust_domain(),
         measurement: claims.measurement().clone(),
         tcb_status: claims.tcb_status(),
         platform: claims.platform(),
-        fmspc: claims.fmspc(),
+        family: claims.family(),
+        gpus: claims.gpu_records(),
         opened_at: before.as_ref().map_or(environment.height, |before| before.opened_at),
         renewed_at: environment.height,
         expires_at,

@@ -7,6 +7,10 @@ use thiserror::Error;
 
 use super::logs::{LOG_BLOCKS_MAX, LOGS_MAX};
 
+/// What helps a validator whose stores are damaged.
+pub(crate) const MEND: &str = "move blocks.redb, state and consensus out of this validator's folder and start again: it \
+     fetches its blocks from the other validators; a network of one validator starts anew, with another --data-dir";
+
 /// Why the block store could not be opened, read or written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -18,10 +22,7 @@ pub enum BlockStoreError {
         path: PathBuf,
     },
     /// The file is damaged.
-    #[error(
-        "{path} is damaged ({source}). Move the validator's store folder away and start again: it fetches its blocks \
-         from the other validators"
-    )]
+    #[error("{path} is damaged ({source}): {MEND}")]
     Damaged {
         /// The store's file.
         path: PathBuf,
@@ -30,10 +31,7 @@ pub enum BlockStoreError {
         source: Box<redb::Error>,
     },
     /// A record cannot be read back.
-    #[error(
-        "{path} is damaged (record {record} at height {height}). Move the validator's store folder away and start \
-         again: it fetches its blocks from the other validators"
-    )]
+    #[error("{path} is damaged (record {record} at height {height}): {MEND}")]
     Record {
         /// The store's file.
         path: PathBuf,

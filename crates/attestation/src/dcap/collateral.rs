@@ -4,7 +4,10 @@
 //! collateral is vouched for before any quote is judged by it. Judging repeats the checks, since time passes between.
 
 use dcap_qvl::{QeIdentity, QuoteCollateralV3, TcbInfo};
-use freehold_primitives::{Blob, Canonical as _, TrustDomain, TrustRoot, UnixSeconds, canonical_struct};
+use freehold_primitives::{
+    Blob, Canonical as _, PlatformFamily, TrustDomain, TrustRoot, UnixSeconds, canonical_struct,
+    entries::collateral_key,
+};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 use x509_cert::{
@@ -16,7 +19,7 @@ use super::{
     chain::{self, ALGORITHM, Parsed},
     json, root_of,
 };
-use crate::refusal::Refusal;
+use crate::{claims::claims_struct, collateral::VerifiedCollateral, refusal::Refusal};
 
 /// Longest collateral document, in bytes.
 pub const COLLATERAL_BYTES_MAX: usize = 224 * 1024;
@@ -108,64 +111,54 @@ impl CollateralDocument {
     }
 }
 
-/// What verified collateral says about itself. Only [`read_collateral`] makes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifiedCollateral {
-    trust_domain: TrustDomain,
-    fmspc: [u8; 6],
-    issued_at: UnixSeconds,
-    expires_at: UnixSeconds,
-    evaluation_data_number: u32,
-    root_crl_number: u32,
-    pck_crl_number: u32,
+/// Which TEE collateral is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tee {
+    Tdx,
+    Sgx,
 }
 
-impl VerifiedCollateral {
-    /// Trust domain of the root that vouches for it.
-    pub const fn trust_domain(&self) -> TrustDomain {
-        self.trust_domain
+claims_struct! {
+    /// What verified DCAP collateral says about itself.
+    pub struct VerifiedDcapCollateral {
+        /// Trust domain of the root that vouches for it.
+        copy trust_domain: TrustDomain,
+        /// FMSPC.
+        copy family: PlatformFamily,
+        /// Unix seconds at which the newer of TCB info and QE identity was issued.
+        copy issued_at: UnixSeconds,
+        /// Unix seconds of the earliest end of validity in the document: the first second at which it no longer counts.
+        copy expires_at: UnixSeconds,
+        /// Smaller TCB evaluation data number of TCB info and QE identity.
+        copy evaluation_data_number: u32,
+        /// Number of the root's revocation list.
+        copy root_crl_number: u32,
+        /// Number of the PCK CA's revocation list.
+        copy pck_crl_number: u32,
+        --
     }
+}
 
-    /// Platform family.
-    pub const fn fmspc(&self) -> [u8; 6] {
-        self.fmspc
-    }
-
-    /// Unix seconds at which the TCB info was issued.
-    pub const fn issued_at(&self) -> UnixSeconds {
-        self.issued_at
-    }
-
-    /// Unix seconds of the earliest end of validity in the document: the first second at which it no longer counts.
-    pub const fn expires_at(&self) -> UnixSeconds {
-        self.expires_at
-    }
-
-    /// Smaller TCB evaluation data number of TCB info and QE identity.
-    pub const fn evaluation_data_number(&self) -> u32 {
-        self.evaluation_data_number
-    }
-
-    /// Number of the root's revocation list.
-    pub const fn root_crl_number(&self) -> u32 {
-        self.root_crl_number
-    }
-
-    /// Number of the PCK CA's revocation list.
-    pub const fn pck_crl_number(&self) -> u32 {
-        self.pck_crl_number
+impl From<VerifiedDcapCollateral> for VerifiedCollateral {
+    fn from(verified: VerifiedDcapCollateral) -> Self {
+        let numbers = [verified.evaluation_data_number, verified.root_crl_number, verified.pck_crl_number];
+        Self {
+            trust_domain: verified.trust_domain,
+            key: collateral_key(verified.trust_domain, &verified.family).to_vec(),
+            issued_at: verified.issued_at,
+            expires_at: verified.expires_at,
+            numbers: numbers.map(u64::from).to_vec(),
+        }
     }
 }
 
 /// Verifies a collateral document at `now_unix_s`, without a quote: chains, revocation, signatures, dates, kinds.
-///
-/// # Errors
-/// Any [`Refusal`] but those of evidence and policy.
-pub fn read_collateral(
+pub(crate) fn read(
+    tee: Tee,
     bytes: &[u8],
     roots: &[TrustRoot],
     now_unix_s: UnixSeconds,
-) -> Result<VerifiedCollateral, Refusal> {
+) -> Result<VerifiedDcapCollateral, Refusal> {
     let document = CollateralDocument::read(bytes)?;
     let now = UnixTime::since_unix_epoch(core::time::Duration::from_secs(now_unix_s));
     let chains = [&document.tcb_info_issuer_chain, &document.qe_identity_issuer_chain, &document.pck_crl_issuer_chain];
@@ -188,15 +181,15 @@ pub fn read_collateral(
     check_signed(&tcb_signer, &document.tcb_info, &document.tcb_info_signature)?;
     check_signed(&qe_signer, &document.qe_identity, &document.qe_identity_signature)?;
     let pck_crl = lists.check_pck(&pck_ca, &document.pck_crl.0, now)?;
-    let signed = Signed::read(&document, now_unix_s)?;
+    let signed = Signed::read(tee, &document, now_unix_s)?;
     let expires_at = expires_at.min(pck_crl.expires_at).min(signed.expires_at);
     if now_unix_s >= expires_at {
         return Err(Refusal::CollateralExpired);
     }
 
-    Ok(VerifiedCollateral {
+    Ok(VerifiedDcapCollateral {
         trust_domain: trust.domain,
-        fmspc: signed.fmspc,
+        family: signed.family,
         issued_at: signed.issued_at,
         expires_at,
         evaluation_data_number: signed.evaluation_data_number,
@@ -296,17 +289,21 @@ impl ListFacts {
 
 /// What TCB info and QE identity say about themselves.
 struct Signed {
-    fmspc: [u8; 6],
+    family: PlatformFamily,
     issued_at: UnixSeconds,
     expires_at: UnixSeconds,
     evaluation_data_number: u32,
 }
 
 impl Signed {
-    fn read(document: &CollateralDocument, now_unix_s: UnixSeconds) -> Result<Self, Refusal> {
+    fn read(tee: Tee, document: &CollateralDocument, now_unix_s: UnixSeconds) -> Result<Self, Refusal> {
         let tcb: TcbInfo = serde_json::from_str(&document.tcb_info).map_err(|_| Refusal::CollateralJson)?;
         let qe: QeIdentity = serde_json::from_str(&document.qe_identity).map_err(|_| Refusal::CollateralJson)?;
-        if tcb.id != "TDX" || tcb.version != 3 || qe.id != "TD_QE" || qe.version != 2 {
+        let (tcb_id, qe_id) = match tee {
+            Tee::Tdx => ("TDX", "TD_QE"),
+            Tee::Sgx => ("SGX", "QE"),
+        };
+        if tcb.id != tcb_id || tcb.version != 3 || qe.id != qe_id || qe.version != 2 {
             return Err(Refusal::CollateralKind);
         }
         let date = |text: &str| json::unix_seconds(text).ok_or(Refusal::CollateralJson);
@@ -319,7 +316,7 @@ impl Signed {
             return Err(Refusal::CollateralExpired);
         }
         Ok(Self {
-            fmspc: hex6(&tcb.fmspc).ok_or(Refusal::CollateralJson)?,
+            family: PlatformFamily(hex6(&tcb.fmspc).ok_or(Refusal::CollateralJson)?),
             issued_at,
             expires_at,
             evaluation_data_number: tcb.tcb_evaluation_data_number.min(qe.tcb_evaluation_data_number),

@@ -13,6 +13,7 @@ const TABLE: &[(&str, Refusal)] = &[
     ("No matching TCB level found", Refusal::TcbUnknown),
     ("Fmspc mismatch", Refusal::PlatformFamily),
     ("TDX quote with non-TDX TCB info", Refusal::CollateralKind),
+    ("SGX quote with non-SGX TCB info", Refusal::CollateralKind),
     ("Unsupported QE Identity id/version", Refusal::CollateralKind),
     ("TCB status is invalid: Revoked", Refusal::TcbRevoked),
     ("TCBInfo issue date is in the future", Refusal::CollateralNotYetValid),

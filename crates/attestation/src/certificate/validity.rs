@@ -1,0 +1,63 @@
+//! How long a set of certificates and revocation lists counts, with the code that a moment outside of it gets.
+
+use freehold_primitives::UnixSeconds;
+
+use super::{Certificate, Revocation, RevocationList};
+use crate::refusal::Refusal;
+
+/// From the latest beginning to the earliest end, for certificates and lists each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Validity {
+    certificates: (UnixSeconds, UnixSeconds),
+    lists: Option<(UnixSeconds, UnixSeconds)>,
+}
+
+impl Validity {
+    /// That of one certificate.
+    pub(crate) fn of(certificate: &Certificate<'_>) -> Self {
+        Self { certificates: (certificate.not_before(), certificate.not_after()), lists: None }
+    }
+
+    /// Narrows to a further certificate.
+    pub(crate) fn add_certificate(&mut self, certificate: &Certificate<'_>) {
+        let (from, until) = self.certificates;
+        self.certificates = (from.max(certificate.not_before()), until.min(certificate.not_after()));
+    }
+
+    /// Narrows to a revocation list.
+    pub(crate) fn add_list(&mut self, list: &RevocationList) {
+        let (from, until) = self.lists.unwrap_or((list.issued_at, list.expires_at));
+        self.lists = Some((from.max(list.issued_at), until.min(list.expires_at)));
+    }
+
+    /// Checks a moment: the same codes as when each part is checked by itself.
+    pub(crate) fn check(&self, now_unix_s: UnixSeconds) -> Result<(), Refusal> {
+        let (from, until) = self.certificates;
+        if now_unix_s < from {
+            return Err(Refusal::CertificateNotYetValid);
+        }
+        if now_unix_s >= until {
+            return Err(Refusal::CertificateExpired);
+        }
+        match self.lists {
+            Some((from, _)) if now_unix_s < from => Err(Refusal::CollateralNotYetValid),
+            Some((_, until)) if now_unix_s >= until => Err(Refusal::RevocationListExpired),
+            _ => Ok(()),
+        }
+    }
+
+    /// Unix seconds of the latest issue: of the lists, else of the certificates.
+    pub(crate) fn issued_at(&self) -> UnixSeconds {
+        self.lists.map_or(self.certificates.0, |(from, _)| from)
+    }
+
+    /// Unix seconds of the earliest end.
+    pub(crate) fn expires_at(&self) -> UnixSeconds {
+        self.lists.map_or(self.certificates.1, |(_, until)| until.min(self.certificates.1))
+    }
+
+    /// Whether there are lists.
+    pub(crate) const fn revocation(&self) -> Revocation {
+        if self.lists.is_some() { Revocation::Checked } else { Revocation::Unknown }
+    }
+}
