@@ -199,7 +199,7 @@ fn invalid_transactions_leave_no_trace() {
     }
     let poor = TxEnv { caller: Address::repeat_byte(3), gas_price: 1, ..tx(0, MODULE, vec![1], 0) };
     assert!(matches!(evm.transact(poor, 0), Err(EvmError::Invalid(_))));
-    assert_eq!(evm.finish(), Changes::default());
+    assert!(evm.finish() == Changes::default());
 }
 
 /// A contract that passes one byte on to the module by an opcode, then keeps whether that succeeded in slot 0.

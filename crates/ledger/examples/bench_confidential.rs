@@ -15,7 +15,7 @@ use std::{
 
 use alloy_primitives::{Address, B256, Bytes, hex, keccak256};
 use common::{
-    Chain, Fields, address, genesis, key,
+    Chain, Fields, genesis, key,
     machine::{constructor, make_public},
 };
 use freehold_ledger::{Admitted, Ordered, Recovered, admit, prepare_payload};
@@ -62,8 +62,7 @@ impl Bench {
         let mut transactions = Vec::new();
         for _ in 0..TRANSFERS {
             let seed = (self.sent % 9) as u8 + 1;
-            let to = B256::from(keccak256((self.sent * 7 % ACCOUNTS).to_be_bytes()));
-            let to = Address::from_word(to).into_word();
+            let to = Address::from_word(keccak256((self.sent * 7 % ACCOUNTS).to_be_bytes())).into_word();
             let data = [&hex!("a9059cbb")[..], to.as_slice(), B256::with_last_byte(1).as_slice()].concat();
             let nonce = nonces.get_mut(&seed).unwrap();
             let fields = Fields {
@@ -87,7 +86,7 @@ impl Bench {
         let kept = Kept(recovered.map(|recovered| (recovered.hash(), recovered)).collect());
         self.chain.time_ms += 1_000;
         let payload = self.chain.payload(transactions.clone());
-        let mut prepare = |admitted: &dyn Admitted| {
+        let prepare = |admitted: &dyn Admitted| {
             let ordered = Ordered { payload: &payload, seed: None, admitted };
             let start = Instant::now();
             prepare_payload(&self.chain.ctx, self.chain.parent(), ordered, &self.chain.state).unwrap();

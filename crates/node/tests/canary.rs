@@ -203,10 +203,10 @@ async fn confidential_plaintext_is_nowhere() {
         for (slot, canary) in (0..).zip(canaries) {
             user.keep(contract, slot, *canary).await;
             assert_eq!(user.read(contract, slot).await, *canary);
+            // Written over, so that it also stands among what a block replaced.
+            user.keep(contract, slot, B256::repeat_byte(1)).await;
+            user.keep(contract, slot, *canary).await;
         }
-        // Written over, so that the values also stand among what a block replaced.
-        user.keep(contract, 0, canaries[1]).await;
-        user.keep(contract, 0, canaries[0]).await;
     }
     answers_show_nothing(&user, confidential, public, &known).await;
     rotate(&user).await;
@@ -271,7 +271,7 @@ async fn a_wrong_and_a_missing_key_stop_a_validator_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let genesis = new_network(folder.path(), 1);
     let network = start(folder.path(), &genesis).await;
-    user(&network, &genesis).send(Some(slots::LOG), Vec::new()).await;
+    user(&network, &genesis).send(None, init_code(Choice::Confidential)).await;
     network.stop().await;
     let key = folder.path().join("validator-0/state.development-key");
     let right = std::fs::read(&key).unwrap();
