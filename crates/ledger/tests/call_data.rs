@@ -27,7 +27,7 @@ const GUARDED: &[u8] = &hex!("366019573360105760075f5260205ffd5b5f545f5260205ff3
 /// Calls `target` and returns its word, for the owner only.
 fn forwarder(owner: Address, target: Address) -> Vec<u8> {
     let guard = [&hex!("3373")[..], owner.as_slice(), &hex!("14601d575f5ffd5b")].concat();
-    [&guard, &hex!("60205f5f5f5f73")[..], target.as_slice(), &hex!("5af15060205ff3")].concat()
+    [guard.as_slice(), &hex!("60205f5f5f5f73"), target.as_slice(), &hex!("5af15060205ff3")].concat()
 }
 
 fn new_chain() -> Chain {
@@ -265,7 +265,7 @@ fn an_unsigned_call_has_its_sender_only_where_nothing_is_confidential() {
     assert!(chain.call(owner, idle, "").is_success());
     // The owner's transaction gets through.
     let tx = chain.sign(&key(2), door, 0, Bytes::new());
-    assert_eq!(chain.block(vec![tx]).receipts[0].output, U256::from(42).to_be_bytes::<32>());
+    assert_eq!(chain.block(vec![tx]).receipts[0].output, U256::from(42).to_be_bytes_vec());
 }
 
 #[test]

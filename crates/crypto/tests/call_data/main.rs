@@ -41,7 +41,7 @@ fn map<'a, const N: usize>(fields: [(&'a str, CborValue<'a>); N]) -> CborValue<'
 }
 
 /// An envelope around any plaintext, as a client with the secret key [9; 32] makes it.
-fn envelope(plaintext: &[u8], outer: &[(&'static str, CborValue<'static>)]) -> Vec<u8> {
+fn envelope(plaintext: &[u8], outer: Vec<(&'static str, CborValue<'static>)>) -> Vec<u8> {
     let key = Deoxys::new(&deoxys_shared_key(&epoch_key().0, &[9; 32]));
     let (data, own, nonce) = (key.seal(&[1; 15], plaintext, &[]), x25519_public(&[9; 32]), [1; 15]);
     let body = map([
@@ -51,7 +51,7 @@ fn envelope(plaintext: &[u8], outer: &[(&'static str, CborValue<'static>)]) -> V
         ("nonce", CborValue::Bytes(&nonce)),
     ]);
     let mut fields = vec![("body", body), ("format", CborValue::Unsigned(1))];
-    fields.extend(outer.iter().cloned());
+    fields.extend(outer);
     CborValue::map(fields).to_vec()
 }
 
@@ -161,24 +161,36 @@ fn envelope_malformed() {
 
 #[test]
 fn sealed_call_refused() {
-    let inner = |fields: &[(&'static str, CborValue<'static>)]| CborValue::map(fields.iter().cloned()).to_vec();
+    let inner = |fields: Vec<(&'static str, CborValue<'static>)>| CborValue::map(fields).to_vec();
     let body = ("body", CborValue::Bytes(b"data"));
     let read_only = ("ro", CborValue::Bool(true));
     let method = ("method", CborValue::Text("evm.Call"));
     let refused = |name: &str, data: &[u8], expect| assert_eq!(open(data).err(), Some(expect), "{name}");
-    assert_eq!(open(&envelope(&inner(&[body.clone()]), &[])).unwrap().data, b"data");
-    assert!(open(&envelope(&inner(&[body.clone(), read_only.clone()]), &[read_only.clone()])).is_ok());
-    refused("method_outside", &envelope(&inner(&[body.clone()]), &[method.clone()]), CallDataRefusal::Method);
-    refused("read_only_inside", &envelope(&inner(&[body.clone(), read_only.clone()]), &[]), CallDataRefusal::ReadOnly);
-    refused("read_only_outside", &envelope(&inner(&[body.clone()]), &[read_only]), CallDataRefusal::ReadOnly);
-    refused("inner_body_text", &envelope(&inner(&[("body", CborValue::Text("data"))]), &[]), CallDataRefusal::Body);
-    refused("inner_empty", &envelope(&[], &[]), CallDataRefusal::Inner);
-    refused("inner_no_map", &envelope(b"data", &[]), CallDataRefusal::Inner);
-    refused("inner_trailing", &envelope(&[inner(&[body.clone()]), vec![0]].concat(), &[]), CallDataRefusal::Inner);
-    let unknown = inner(&[body.clone(), ("bodies", CborValue::Null)]);
-    refused("inner_field_unknown", &envelope(&unknown, &[]), CallDataRefusal::Inner);
-    let flag = inner(&[body, ("sealed_failures", CborValue::Unsigned(1))]);
-    refused("inner_flag_number", &envelope(&flag, &[]), CallDataRefusal::Inner);
+    assert_eq!(open(&envelope(&inner(vec![body.clone()]), vec![])).unwrap().data, b"data");
+    assert!(open(&envelope(&inner(vec![body.clone(), read_only.clone()]), vec![read_only.clone()])).is_ok());
+    refused("method_outside", &envelope(&inner(vec![body.clone()]), vec![method]), CallDataRefusal::Method);
+    refused(
+        "read_only_inside",
+        &envelope(&inner(vec![body.clone(), read_only.clone()]), vec![]),
+        CallDataRefusal::ReadOnly,
+    );
+    refused("read_only_outside", &envelope(&inner(vec![body.clone()]), vec![read_only]), CallDataRefusal::ReadOnly);
+    refused(
+        "inner_body_text",
+        &envelope(&inner(vec![("body", CborValue::Text("data"))]), vec![]),
+        CallDataRefusal::Body,
+    );
+    refused("inner_empty", &envelope(&[], vec![]), CallDataRefusal::Inner);
+    refused("inner_no_map", &envelope(b"data", vec![]), CallDataRefusal::Inner);
+    refused(
+        "inner_trailing",
+        &envelope(&[inner(vec![body.clone()]), vec![0]].concat(), vec![]),
+        CallDataRefusal::Inner,
+    );
+    let unknown = inner(vec![body.clone(), ("bodies", CborValue::Null)]);
+    refused("inner_field_unknown", &envelope(&unknown, vec![]), CallDataRefusal::Inner);
+    let flag = inner(vec![body, ("sealed_failures", CborValue::Unsigned(1))]);
+    refused("inner_flag_number", &envelope(&flag, vec![]), CallDataRefusal::Inner);
     let (sealed, _) = seal_call((&X25519Key(x25519_public(&[8; 32])), EPOCH), b"data", FailureForm::Plain, &mut rng());
     refused("other_key", &sealed, CallDataRefusal::Tag);
 }
