@@ -240,15 +240,16 @@ fn known_query(data: &[u8]) -> (QueryCall<'_>, QueryProof) {
     (call, QueryProof { leash, signature })
 }
 
+fn known_key() -> AccountKey {
+    AccountKey::from_bytes(&unhex("c07b151fbc1e7a11dff926111188f8d872f62eba0396da97c0a24adb75161750")).unwrap()
+}
+
 #[test]
 fn signed_query_of_the_go_client() {
+    // That test signs for an account that is not the key's own, and always ends a signature with 28.
     let (call, proof) = known_query(&[0xe2, 0x1f, 0x37, 0xce]);
-    assert_eq!(proof.verify(0x5aff, &call), Ok(()));
-    assert_eq!(proof.verify(0x5afe, &call), Err(CallDataRefusal::Signer));
-    let key =
-        AccountKey::from_bytes(&unhex("c07b151fbc1e7a11dff926111188f8d872f62eba0396da97c0a24adb75161750")).unwrap();
-    assert_eq!(key.account(), call.from);
-    assert_eq!(key.sign(&call.digest(0x5aff, &proof.leash)), proof.signature);
+    assert_eq!(known_key().sign(&call.digest(0x5aff, &proof.leash))[..64], proof.signature[..64]);
+    assert_eq!(proof.verify(0x5aff, &call), Err(CallDataRefusal::Signer));
 }
 
 /// The pack in the tests of Sapphire's EVM module, made by the first client for JavaScript.
@@ -280,13 +281,18 @@ fn signed_query_of_the_first_js_client() {
 #[test]
 fn query_signature_forms() {
     let (call, proof) = known_query(&[0xe2, 0x1f, 0x37, 0xce]);
+    let call = QueryCall { from: known_key().account(), ..call };
+    let signature = known_key().sign(&call.digest(0x5aff, &proof.leash));
+    let (proof, v) = (QueryProof { signature, ..proof }, signature[64]);
     let with = |change: &dyn Fn(&mut [u8; 65])| {
         let mut changed = proof;
         change(&mut changed.signature);
         changed.verify(0x5aff, &call)
     };
-    assert_eq!(with(&|signature| signature[64] = 1), Ok(()));
-    assert_eq!(with(&|signature| signature[64] = 27), Err(CallDataRefusal::Signer));
+    assert_eq!(with(&|_| {}), Ok(()));
+    assert_eq!(proof.verify(0x5afe, &call), Err(CallDataRefusal::Signer));
+    assert_eq!(with(&|signature| signature[64] = v - 27), Ok(()));
+    assert_eq!(with(&|signature| signature[64] = 55 - v), Err(CallDataRefusal::Signer));
     for v in [2, 26, 29, 255] {
         assert_eq!(with(&|signature| signature[64] = v), Err(CallDataRefusal::Signature), "v {v}");
     }
@@ -300,7 +306,7 @@ fn query_signature_forms() {
             borrow = i16::from(digit < 0);
             signature[32 + index] = digit.rem_euclid(256) as u8;
         }
-        signature[64] = 27;
+        signature[64] = 55 - v;
     };
     assert_eq!(with(&high), Err(CallDataRefusal::Signature));
 }
