@@ -306,6 +306,12 @@ fn estimates_cover_envelopes_and_senders_that_nobody_proved() {
         assert!(fresh.block(vec![tx]).receipts[0].envelope.status(), "seed {seed}");
     }
 
+    // What fails without asking who sends it, fails for everyone.
+    let never = confidential(&mut chain, &hex!("60075f5260205ffd"));
+    let asked = request(address(&key(2)), never, Bytes::new());
+    let failed = estimate_gas(&chain.ctx, chain.parent(), &chain.state, &asked);
+    assert!(matches!(failed, Err(CallError::Fails(_))));
+
     // Reading fails for the zero sender, and works for the account that signs.
     let (sent, _) = seal_with(epoch_key(&chain), b"", FailureForm::Plain);
     let gas = estimate(&chain, sent.clone());
