@@ -67,6 +67,7 @@ impl<'a> Evm<'a> {
         self.machine.ctx.chain.tx_index = index;
         self.machine.ctx.db_mut().tx_index = index;
         self.machine.ctx.chain.draws = 0;
+        self.machine.ctx.chain.sender_asked = false;
         let result = self.machine.transact_one(tx.into());
         self.settle(result)
     }
@@ -99,12 +100,13 @@ impl<'a> Evm<'a> {
         E: Into<revm::context::result::EVMError<crate::ViewError>>,
     {
         let state = self.machine.finalize();
+        let sender_asked = self.machine.ctx.chain.sender_asked;
         let database = self.machine.ctx.db_mut();
         match result {
             Ok(result) => {
                 database.commit(state);
                 database.end_transaction(result.is_success());
-                Ok(Outcome::new(result))
+                Ok(Outcome { sender_asked, ..Outcome::new(result) })
             }
             Err(error) => {
                 database.end_transaction(false);

@@ -1,4 +1,5 @@
-//! revm's machine with our context and precompiles, and one thing more: it notes the gas that callers keep.
+//! revm's machine with our context and precompiles, and two things more: it notes the gas that callers keep, and whether
+//! code asked who sends.
 //!
 //! A precompile sees only the gas that was sent along with its call. What the whole transaction has used (Sapphire's
 //! `GAS_USED`) needs what every caller on the way kept for itself.
@@ -6,6 +7,7 @@
 use std::ops::{Deref, DerefMut};
 
 use revm::{
+    bytecode::opcode::{CALLER, ORIGIN},
     context::{Evm, FrameStack},
     context_interface::result::{EVMError, ExecutionResult},
     handler::{
@@ -13,7 +15,11 @@ use revm::{
         evm::{ContextDbError, FrameInitResult},
         instructions::EthInstructions,
     },
-    interpreter::interpreter::EthInterpreter,
+    interpreter::{
+        Instruction, InstructionContext, InstructionExecResult,
+        instructions::{system, tx_info},
+        interpreter::EthInterpreter,
+    },
     primitives::hardfork::SpecId,
 };
 
@@ -28,12 +34,29 @@ pub(crate) type Frame = EthFrame<EthInterpreter>;
 type Instructions<'a> = EthInstructions<EthInterpreter, MachineContext<'a>>;
 type Inner<'a> = Evm<MachineContext<'a>, (), Instructions<'a>, Provider<'a>, Frame>;
 
+/// Gas of `CALLER` and `ORIGIN`.
+const BASE_GAS: u16 = 2;
+
+/// `CALLER`, noted.
+fn caller(context: InstructionContext<'_, MachineContext<'_>, EthInterpreter>) -> InstructionExecResult {
+    context.host.chain.sender_asked = true;
+    system::caller(context)
+}
+
+/// `ORIGIN`, noted.
+fn origin(context: InstructionContext<'_, MachineContext<'_>, EthInterpreter>) -> InstructionExecResult {
+    context.host.chain.sender_asked = true;
+    tx_info::origin(context)
+}
+
 /// Whoever runs it by a handler gives it this whole type, not what it dereferences to: only so is the gas noted.
 pub(crate) struct Machine<'a>(Inner<'a>);
 
 impl<'a> Machine<'a> {
     pub(crate) fn new(context: MachineContext<'a>, modules: &'a ModuleSet) -> Self {
-        let instructions = EthInstructions::new_mainnet_with_spec(SpecId::OSAKA);
+        let mut instructions: Instructions<'a> = EthInstructions::new_mainnet_with_spec(SpecId::OSAKA);
+        instructions.insert_instruction(CALLER, Instruction::new(caller), BASE_GAS);
+        instructions.insert_instruction(ORIGIN, Instruction::new(origin), BASE_GAS);
         Self(Inner::new(context, instructions, Provider::new(modules)))
     }
 

@@ -63,6 +63,9 @@ pub struct Outcome {
     pub output: Bytes,
     /// Address of the contract that it made.
     pub created: Option<Address>,
+    /// Whether it may hang on who sent it: code asked for its caller or for the origin, or called a system module or
+    /// `SUBCALL`.
+    pub sender_asked: bool,
 }
 
 impl Outcome {
@@ -79,11 +82,25 @@ impl Outcome {
                     Output::Create(_, address) => *address,
                     Output::Call(_) => None,
                 };
-                Self { status: Status::Success, gas_used, gas_spent, logs, output: output.into_data(), created }
+                Self {
+                    status: Status::Success,
+                    gas_used,
+                    gas_spent,
+                    logs,
+                    output: output.into_data(),
+                    created,
+                    sender_asked: false,
+                }
             }
-            ExecutionResult::Revert { output, .. } => {
-                Self { status: Status::Revert, gas_used, gas_spent, logs: Vec::new(), output, created: None }
-            }
+            ExecutionResult::Revert { output, .. } => Self {
+                status: Status::Revert,
+                gas_used,
+                gas_spent,
+                logs: Vec::new(),
+                output,
+                created: None,
+                sender_asked: false,
+            },
             ExecutionResult::Halt { reason, .. } => Self {
                 status: Status::Halt(reason),
                 gas_used,
@@ -91,6 +108,7 @@ impl Outcome {
                 logs: Vec::new(),
                 output: Bytes::new(),
                 created: None,
+                sender_asked: false,
             },
         }
     }

@@ -40,6 +40,8 @@ pub(crate) struct BlockPlace {
     pub(crate) draws: u64,
     /// Gas that callers keep for themselves while what they call runs, from the outermost on.
     pub(crate) gas_kept: Vec<u64>,
+    /// Whether anything in this transaction asked who sends it, or who calls.
+    pub(crate) sender_asked: bool,
 }
 
 pub(crate) struct Provider<'a> {
@@ -67,6 +69,7 @@ impl<'a> Provider<'a> {
         if !matches!(inputs.scheme, CallScheme::Call | CallScheme::StaticCall) {
             return Ok(ended(InstructionResult::Revert, Bytes::new(), inputs.gas_limit, inputs.gas_limit));
         }
+        ctx.chain.sender_asked = true;
         let call = ModuleCall { input: inputs.input.bytes(ctx), caller: inputs.caller, value: inputs.call_value() };
         let environment = environment(ctx);
         let mut context = ModuleContext {
@@ -97,6 +100,7 @@ impl<'a> Provider<'a> {
         if !matches!(inputs.scheme, CallScheme::Call | CallScheme::StaticCall) || !inputs.call_value().is_zero() {
             return Ok(answered(ctx, inputs.gas_limit, 0, Err(Refusal::Scheme.into())));
         }
+        ctx.chain.sender_asked = true;
         let input = inputs.input.bytes(ctx);
         let environment = environment(ctx);
         let place = SubcallPlace {

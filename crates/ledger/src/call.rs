@@ -98,7 +98,7 @@ pub fn call(
 
 /// The least gas limit with which a call succeeds (`eth_estimateGas`), at most a transaction's.
 ///
-/// A call that fails only because the sender that it names is not believed is estimated at what it spent and
+/// A call that asked for its sender and failed, where the zero sender stands in, is estimated at what it spent and
 /// [`UNPROVEN_GAS`] more, as on Sapphire: the signed transaction has its sender.
 ///
 /// # Errors
@@ -115,7 +115,7 @@ pub fn estimate_gas(
     let mut enough = request.gas.unwrap_or(TX_GAS_MAX).min(TX_GAS_MAX);
     let outcome = run.with(enough)?;
     if !outcome.is_success() {
-        if run.is_zeroed() {
+        if run.is_zeroed() && outcome.sender_asked {
             return Ok(run.with_room(outcome.gas_spent + UNPROVEN_GAS).min(enough));
         }
         return Err(CallError::Fails(Box::new(run.opened.seal(outcome, &query_nonce(&request.entropy)))));

@@ -27,7 +27,7 @@ const GUARDED: &[u8] = &hex!("366019573360105760075f5260205ffd5b5f545f5260205ff3
 /// Calls `target` and returns its word, for the owner only.
 fn forwarder(owner: Address, target: Address) -> Vec<u8> {
     let guard = [&hex!("3373")[..], owner.as_slice(), &hex!("14601d575f5ffd5b")].concat();
-    [&guard, &hex!("60205f5f5f5f73")[..], target.as_slice(), &hex!("5af15060205ff3")].concat()
+    [guard.as_slice(), &hex!("60205f5f5f5f73"), target.as_slice(), &hex!("5af15060205ff3")].concat()
 }
 
 fn new_chain() -> Chain {
@@ -265,7 +265,7 @@ fn an_unsigned_call_has_its_sender_only_where_nothing_is_confidential() {
     assert!(chain.call(owner, idle, "").is_success());
     // The owner's transaction gets through.
     let tx = chain.sign(&key(2), door, 0, Bytes::new());
-    assert_eq!(chain.block(vec![tx]).receipts[0].output, U256::from(42).to_be_bytes::<32>());
+    assert_eq!(chain.block(vec![tx]).receipts[0].output, U256::from(42).to_be_bytes_vec());
 }
 
 #[test]
@@ -305,6 +305,12 @@ fn estimates_cover_envelopes_and_senders_that_nobody_proved() {
         let tx = fresh.sign_with(&key(2), Fields { to: Some(guarded), data: sent.into(), ..fields.clone() });
         assert!(fresh.block(vec![tx]).receipts[0].envelope.status(), "seed {seed}");
     }
+
+    // What fails without asking who sends it, fails for everyone.
+    let never = confidential(&mut chain, &hex!("60075f5260205ffd"));
+    let asked = request(address(&key(2)), never, Bytes::new());
+    let failed = estimate_gas(&chain.ctx, chain.parent(), &chain.state, &asked);
+    assert!(matches!(failed, Err(CallError::Fails(_))));
 
     // Reading fails for the zero sender, and works for the account that signs.
     let (sent, _) = seal_with(epoch_key(&chain), b"", FailureForm::Plain);

@@ -41,7 +41,7 @@ fn map<'a, const N: usize>(fields: [(&'a str, CborValue<'a>); N]) -> CborValue<'
 }
 
 /// An envelope around any plaintext, as a client with the secret key [9; 32] makes it.
-fn envelope(plaintext: &[u8], outer: &[(&'static str, CborValue<'static>)]) -> Vec<u8> {
+fn envelope(plaintext: &[u8], outer: Vec<(&'static str, CborValue<'static>)>) -> Vec<u8> {
     let key = Deoxys::new(&deoxys_shared_key(&epoch_key().0, &[9; 32]));
     let (data, own, nonce) = (key.seal(&[1; 15], plaintext, &[]), x25519_public(&[9; 32]), [1; 15]);
     let body = map([
@@ -51,7 +51,7 @@ fn envelope(plaintext: &[u8], outer: &[(&'static str, CborValue<'static>)]) -> V
         ("nonce", CborValue::Bytes(&nonce)),
     ]);
     let mut fields = vec![("body", body), ("format", CborValue::Unsigned(1))];
-    fields.extend(outer.iter().cloned());
+    fields.extend(outer);
     CborValue::map(fields).to_vec()
 }
 
@@ -161,24 +161,36 @@ fn envelope_malformed() {
 
 #[test]
 fn sealed_call_refused() {
-    let inner = |fields: &[(&'static str, CborValue<'static>)]| CborValue::map(fields.iter().cloned()).to_vec();
+    let inner = |fields: Vec<(&'static str, CborValue<'static>)>| CborValue::map(fields).to_vec();
     let body = ("body", CborValue::Bytes(b"data"));
     let read_only = ("ro", CborValue::Bool(true));
     let method = ("method", CborValue::Text("evm.Call"));
     let refused = |name: &str, data: &[u8], expect| assert_eq!(open(data).err(), Some(expect), "{name}");
-    assert_eq!(open(&envelope(&inner(&[body.clone()]), &[])).unwrap().data, b"data");
-    assert!(open(&envelope(&inner(&[body.clone(), read_only.clone()]), &[read_only.clone()])).is_ok());
-    refused("method_outside", &envelope(&inner(&[body.clone()]), &[method.clone()]), CallDataRefusal::Method);
-    refused("read_only_inside", &envelope(&inner(&[body.clone(), read_only.clone()]), &[]), CallDataRefusal::ReadOnly);
-    refused("read_only_outside", &envelope(&inner(&[body.clone()]), &[read_only]), CallDataRefusal::ReadOnly);
-    refused("inner_body_text", &envelope(&inner(&[("body", CborValue::Text("data"))]), &[]), CallDataRefusal::Body);
-    refused("inner_empty", &envelope(&[], &[]), CallDataRefusal::Inner);
-    refused("inner_no_map", &envelope(b"data", &[]), CallDataRefusal::Inner);
-    refused("inner_trailing", &envelope(&[inner(&[body.clone()]), vec![0]].concat(), &[]), CallDataRefusal::Inner);
-    let unknown = inner(&[body.clone(), ("bodies", CborValue::Null)]);
-    refused("inner_field_unknown", &envelope(&unknown, &[]), CallDataRefusal::Inner);
-    let flag = inner(&[body, ("sealed_failures", CborValue::Unsigned(1))]);
-    refused("inner_flag_number", &envelope(&flag, &[]), CallDataRefusal::Inner);
+    assert_eq!(open(&envelope(&inner(vec![body.clone()]), vec![])).unwrap().data, b"data");
+    assert!(open(&envelope(&inner(vec![body.clone(), read_only.clone()]), vec![read_only.clone()])).is_ok());
+    refused("method_outside", &envelope(&inner(vec![body.clone()]), vec![method]), CallDataRefusal::Method);
+    refused(
+        "read_only_inside",
+        &envelope(&inner(vec![body.clone(), read_only.clone()]), vec![]),
+        CallDataRefusal::ReadOnly,
+    );
+    refused("read_only_outside", &envelope(&inner(vec![body.clone()]), vec![read_only]), CallDataRefusal::ReadOnly);
+    refused(
+        "inner_body_text",
+        &envelope(&inner(vec![("body", CborValue::Text("data"))]), vec![]),
+        CallDataRefusal::Body,
+    );
+    refused("inner_empty", &envelope(&[], vec![]), CallDataRefusal::Inner);
+    refused("inner_no_map", &envelope(b"data", vec![]), CallDataRefusal::Inner);
+    refused(
+        "inner_trailing",
+        &envelope(&[inner(vec![body.clone()]), vec![0]].concat(), vec![]),
+        CallDataRefusal::Inner,
+    );
+    let unknown = inner(vec![body.clone(), ("bodies", CborValue::Null)]);
+    refused("inner_field_unknown", &envelope(&unknown, vec![]), CallDataRefusal::Inner);
+    let flag = inner(vec![body, ("sealed_failures", CborValue::Unsigned(1))]);
+    refused("inner_flag_number", &envelope(&flag, vec![]), CallDataRefusal::Inner);
     let (sealed, _) = seal_call((&X25519Key(x25519_public(&[8; 32])), EPOCH), b"data", FailureForm::Plain, &mut rng());
     refused("other_key", &sealed, CallDataRefusal::Tag);
 }
@@ -228,15 +240,16 @@ fn known_query(data: &[u8]) -> (QueryCall<'_>, QueryProof) {
     (call, QueryProof { leash, signature })
 }
 
+fn known_key() -> AccountKey {
+    AccountKey::from_bytes(&unhex("c07b151fbc1e7a11dff926111188f8d872f62eba0396da97c0a24adb75161750")).unwrap()
+}
+
 #[test]
 fn signed_query_of_the_go_client() {
+    // That test signs for an account that is not the key's own, and always ends a signature with 28.
     let (call, proof) = known_query(&[0xe2, 0x1f, 0x37, 0xce]);
-    assert_eq!(proof.verify(0x5aff, &call), Ok(()));
-    assert_eq!(proof.verify(0x5afe, &call), Err(CallDataRefusal::Signer));
-    let key =
-        AccountKey::from_bytes(&unhex("c07b151fbc1e7a11dff926111188f8d872f62eba0396da97c0a24adb75161750")).unwrap();
-    assert_eq!(key.account(), call.from);
-    assert_eq!(key.sign(&call.digest(0x5aff, &proof.leash)), proof.signature);
+    assert_eq!(known_key().sign(&call.digest(0x5aff, &proof.leash))[..64], proof.signature[..64]);
+    assert_eq!(proof.verify(0x5aff, &call), Err(CallDataRefusal::Signer));
 }
 
 /// The pack in the tests of Sapphire's EVM module, made by the first client for JavaScript.
@@ -268,13 +281,18 @@ fn signed_query_of_the_first_js_client() {
 #[test]
 fn query_signature_forms() {
     let (call, proof) = known_query(&[0xe2, 0x1f, 0x37, 0xce]);
+    let call = QueryCall { from: known_key().account(), ..call };
+    let signature = known_key().sign(&call.digest(0x5aff, &proof.leash));
+    let (proof, v) = (QueryProof { signature, ..proof }, signature[64]);
     let with = |change: &dyn Fn(&mut [u8; 65])| {
         let mut changed = proof;
         change(&mut changed.signature);
         changed.verify(0x5aff, &call)
     };
-    assert_eq!(with(&|signature| signature[64] = 1), Ok(()));
-    assert_eq!(with(&|signature| signature[64] = 27), Err(CallDataRefusal::Signer));
+    assert_eq!(with(&|_| {}), Ok(()));
+    assert_eq!(proof.verify(0x5afe, &call), Err(CallDataRefusal::Signer));
+    assert_eq!(with(&|signature| signature[64] = v - 27), Ok(()));
+    assert_eq!(with(&|signature| signature[64] = 55 - v), Err(CallDataRefusal::Signer));
     for v in [2, 26, 29, 255] {
         assert_eq!(with(&|signature| signature[64] = v), Err(CallDataRefusal::Signature), "v {v}");
     }
@@ -288,7 +306,7 @@ fn query_signature_forms() {
             borrow = i16::from(digit < 0);
             signature[32 + index] = digit.rem_euclid(256) as u8;
         }
-        signature[64] = 27;
+        signature[64] = 55 - v;
     };
     assert_eq!(with(&high), Err(CallDataRefusal::Signature));
 }
