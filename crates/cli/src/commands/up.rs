@@ -59,10 +59,10 @@ fn tell_ready(stack: &Stack, held: &Held, output: Output) {
     }
     output.text(&format!("  network key  {}\n  data         {}", endpoints.network_key, held.path().display()));
     output.text(&format!(
-        "  accounts     {} of 10,000 units each, from the public mnemonic (it protects nothing)\n               \"{}\" at {}/i",
+        "  accounts     {} of 10,000 units each, at {}/i of the public mnemonic\n               \"{}\": they protect nothing",
         accounts::USERS,
-        accounts::MNEMONIC,
-        accounts::USER_PATH
+        accounts::USER_PATH,
+        accounts::MNEMONIC
     ));
     output.text("\nAsk in another terminal:  freehold ask \"What is a freehold?\"   Ctrl-C stops.");
 }
