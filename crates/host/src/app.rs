@@ -14,8 +14,7 @@ use freehold_crypto::{
 };
 use freehold_emulator::{FMSPC, Platform};
 use freehold_primitives::{
-    AppId, AppPolicy, Canonical as _, DcapPolicy, EvidenceKind, EvidencePolicy, TcbStatus, TdxPolicy,
-    TrustDomain,
+    AppId, AppPolicy, Canonical as _, DcapPolicy, EvidenceKind, EvidencePolicy, TcbStatus, TdxPolicy, TrustDomain,
     entries::{AppEntry, CollateralEntry, CollateralKind, collateral_key},
 };
 use freehold_rpc::{EntryKey, VerifiedClient};
@@ -140,7 +139,7 @@ impl Registrar {
         let data =
             IApps::updateCall { app: (*app_id.as_bytes()).into(), policy: policy.to_canonical().into() }.abi_encode();
         self.owner.execute("update the app's policy", Call { to: APPS, value_wei: 0, data }).await?;
-        let old = entry.policy.evidence.tdx.map(|tdx| tdx.measurements).unwrap_or_default();
+        let old = entry.policy.evidence.tdx.as_ref().map(|tdx| tdx.measurements.clone()).unwrap_or_default();
         let new = launch.report.measurement();
         self.tell(HostEvent::PolicyUpdated { app_id, version: entry.version + 1, old, new });
         Ok(app_id)

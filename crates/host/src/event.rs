@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use freehold_primitives::{AppId, Digest, TdxMeasurement};
+use freehold_primitives::{AppId, Digest, Register, TdxMeasurement};
 
 use crate::sandbox::Isolation;
 
