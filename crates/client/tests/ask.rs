@@ -7,7 +7,7 @@ mod server;
 mod support;
 
 use freehold_client::{
-    AskError, AskEvent, AskOptions, AskTarget, Asker, Chat, ExchangeError, Message, Texts, header_file,
+    AskError, AskEvent, AskOptions, AskTarget, Asker, Chat, ExchangeError, Message, Texts, fetch_header,
 };
 use freehold_primitives::{AppId, NetworkKey};
 use freehold_verify::{
@@ -65,7 +65,7 @@ async fn an_answer_comes_with_a_proof_that_verifies_offline() {
         assert!(matches!(verdict.status(link), LinkStatus::Failed(_)), "{}", mutation.pointer);
     }
 
-    let header = header_file(asker.node(), served.instance_id).await.unwrap().to_text().unwrap();
+    let header = fetch_header(asker.node(), served.network_key, served.instance_id).await.unwrap().text;
     let options = VerifyOptions { header: Some(&header), ..options };
     assert!(verify_bundle(&answer.proof, &options).unwrap().is_valid());
 }

@@ -245,13 +245,7 @@ pub(crate) fn instance(plan: &Plan, genesis_hash: Digest) -> Instance {
         transport_key: G1Point([4; 48]),
         config_digest: Digest([3; 32]),
     };
-    let keyset = Keyset {
-        subject: subject_digest(&subject),
-        not_after: genesis_time() + 30 * 86_400,
-        receipt_key: receipt_key.public(),
-        hpke_key: hpke.public(),
-        tls_keys: vec![TlsKey { domain: "api.example.com".to_owned(), spki_sha256: Digest([1; 32]) }],
-    };
+    let keyset = keyset(&subject, &receipt_key, &hpke);
     let nonce = Digest([0x77; 32]);
     let image = AppImage { executable: Digest([2; 32]), arguments: vec!["serve".to_owned()], model: None };
     let td = TdReport::launch(&Digest([1; 32]), &image);
@@ -305,6 +299,16 @@ pub(crate) fn instance(plan: &Plan, genesis_hash: Digest) -> Instance {
         closed_code: plan.closed_at.map(|_| ClosedCode::Denied),
     };
     Instance { account, receipt_key, hpke, td, subject, keyset, evidence, collateral, registration, entry, app }
+}
+
+fn keyset(subject: &SubjectBody, receipt_key: &Ed25519Secret, hpke: &HpkeSecret) -> Keyset {
+    Keyset {
+        subject: subject_digest(subject),
+        not_after: genesis_time() + 30 * 86_400,
+        receipt_key: receipt_key.public(),
+        hpke_key: hpke.public(),
+        tls_keys: vec![TlsKey { domain: "api.example.com".to_owned(), spki_sha256: Digest([1; 32]) }],
+    }
 }
 
 fn app(plan: &Plan, subject: &SubjectBody, evidence: freehold_primitives::EvidencePolicy) -> AppEntry {
