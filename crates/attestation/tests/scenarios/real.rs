@@ -234,7 +234,8 @@ fn a_real_td_that_leaves_sept_ve_disable_clear() {
     ];
     let Some(signer) = chain("tdx/automata/tcb_signing_cert.pem") else { return };
     let Some(collateral) = assembled(files, &signer, &ca_chain(&quote)) else { return };
-    assert!(read_collateral(CollateralKind::Dcap, &collateral, &roots, JUNE_2023).is_ok());
+    let read = read_collateral(CollateralKind::Dcap, &collateral, &roots, JUNE_2023);
+    assert_eq!(read.map(drop), Ok(()));
     let found = verdict(EvidenceKind::Tdx, &quote, &collateral, &roots, JUNE_2023);
     assert_eq!(found, Err(Refusal::PolicyTdAttributes));
 }
