@@ -74,6 +74,11 @@ fn changes(rpc: &Rpc, params: Params<'_>) -> Answer<FilterChanges> {
 
 fn logs(rpc: &Rpc, params: Params<'_>) -> Answer<Vec<Log>> {
     let id: U64 = one(&params)?;
-    let filter = rpc.filters().logs(id.to()).cloned().ok_or_else(|| not_found("filter not found"))?;
-    rpc.logs(&filter)
+    let found = rpc.filters().logs(id.to()).map(|(filter, first)| (filter.clone(), first));
+    let (filter, first) = found.ok_or_else(|| not_found("filter not found"))?;
+    match filter.block_option {
+        // Without a start of its own it holds what came since it was made, however fast blocks go.
+        FilterBlockOption::Range { from_block: None, to_block: None } => rpc.logs_between(&filter, first, rpc.newest()),
+        _ => rpc.logs(&filter),
+    }
 }

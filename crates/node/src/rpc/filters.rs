@@ -30,6 +30,8 @@ pub(crate) enum Watch {
 #[derive(Debug)]
 struct Entry {
     watch: Watch,
+    /// First height that the filter was to see.
+    first: Height,
     next: Height,
     polled_s: u64,
 }
@@ -57,7 +59,7 @@ impl Filters {
             oldest.map(|id| self.entries.remove(&id));
         }
         self.last += 1;
-        self.entries.insert(self.last, Entry { watch, next: newest + 1, polled_s: now_s });
+        self.entries.insert(self.last, Entry { watch, first: newest + 1, next: newest + 1, polled_s: now_s });
         self.last
     }
 
@@ -78,10 +80,11 @@ impl Filters {
         Some(Poll { watch, from })
     }
 
-    /// The filter of `eth_getFilterLogs`.
-    pub(crate) fn logs(&self, id: u64) -> Option<&Filter> {
-        match &self.entries.get(&id)?.watch {
-            Watch::Logs(filter) => Some(filter),
+    /// The filter of `eth_getFilterLogs`, and the first height that it was to see.
+    pub(crate) fn logs(&self, id: u64) -> Option<(&Filter, Height)> {
+        let entry = self.entries.get(&id)?;
+        match &entry.watch {
+            Watch::Logs(filter) => Some((filter, entry.first)),
             _ => None,
         }
     }
