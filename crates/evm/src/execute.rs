@@ -22,6 +22,10 @@ use crate::{
 
 /// Most gas of a transaction (EIP-7825).
 pub const TX_GAS_MAX: u64 = 1 << 24;
+/// Longest code of a contract, in bytes: as on Sapphire, above Ethereum's 24 KiB (EIP-170).
+pub const CODE_BYTES_MAX: usize = 64 * 1024;
+/// Longest init code, in bytes; a transaction is at most 128 KiB in all.
+pub const INIT_CODE_BYTES_MAX: usize = 96 * 1024;
 /// Most gas of a call outside of any block.
 pub const CALL_GAS_MAX: u64 = 100_000_000;
 
@@ -144,6 +148,8 @@ pub fn simulate(
 fn machine<'a>(block: BlockContext, gas_max: u64, modules: &'a ModuleSet, view: &'a dyn StateView) -> Machine<'a> {
     let mut cfg = CfgEnv::new_with_spec(SpecId::OSAKA).with_chain_id(block.chain_id);
     cfg.tx_gas_limit_cap = Some(gas_max);
+    cfg.limit_contract_code_size = Some(CODE_BYTES_MAX);
+    cfg.limit_contract_initcode_size = Some(INIT_CODE_BYTES_MAX);
     let mut journal = Journal::new(Overlay::new(view, block.height));
     journal.set_spec_id(SpecId::OSAKA);
     let context = Context {

@@ -12,7 +12,7 @@ mod recover;
 mod sapphire;
 mod view;
 
-pub use execute::{BlockContext, CALL_GAS_MAX, Evm, TX_GAS_MAX, simulate};
+pub use execute::{BlockContext, CALL_GAS_MAX, CODE_BYTES_MAX, Evm, INIT_CODE_BYTES_MAX, TX_GAS_MAX, simulate};
 pub use handler::{FirstInput, MachineTx};
 pub use module::{
     CONTENT_GAS_PER_BYTE, Construction, Module, ModuleCall, ModuleContext, ModuleEnvironment, ModuleFailure, ModuleSet,

@@ -7,7 +7,7 @@ use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844, TxType};
 use alloy_eips::{Decodable2718 as _, Encodable2718 as _, Typed2718 as _};
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use freehold_crypto::CallData;
-use freehold_evm::{TX_GAS_MAX, TxEnv, recover_account};
+use freehold_evm::{INIT_CODE_BYTES_MAX, TX_GAS_MAX, TxEnv, recover_account};
 use freehold_primitives::TRANSACTION_BYTES_MAX;
 use thiserror::Error;
 
@@ -18,9 +18,6 @@ use crate::{
 
 /// A signed transaction. Type 3 never occurs: it is refused when read.
 pub type Transaction = EthereumTxEnvelope<TxEip4844>;
-
-/// Longest init code (EIP-3860).
-const INIT_CODE_BYTES_MAX: usize = 49_152;
 
 /// Why a transaction may never stand in a block of this chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

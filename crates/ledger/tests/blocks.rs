@@ -229,7 +229,7 @@ fn admission_refuses_with_stable_codes() {
     assert_eq!(signed(Fields { price: GWEI - 1, ..base.clone() }), TransactionRefusal::FeeCap);
     assert_eq!(signed(Fields { priority: PRICE + 1, ..base.clone() }), TransactionRefusal::PriorityFee);
     assert_eq!(signed(Fields { nonce: u64::MAX, ..base.clone() }), TransactionRefusal::Nonce);
-    let long = Fields { to: None, data: vec![0; 49_153].into(), gas: 5_000_000, ..base.clone() };
+    let long = Fields { to: None, data: vec![0; 98_305].into(), gas: 5_000_000, ..base.clone() };
     assert_eq!(signed(long), TransactionRefusal::InitCode);
 
     let good = chain.sign_with(&one, base);
