@@ -6,6 +6,7 @@ mod claims;
 mod collateral;
 mod dcap;
 mod development;
+mod eventlog;
 mod evidence;
 mod outline;
 mod p384_scalar;
@@ -32,6 +33,11 @@ pub use dcap::{
     QUOTE_BYTES_MAX, REVOCATION_LIST_BYTES_MAX, VerifiedDcapCollateral, canonicalise,
 };
 pub use development::development_policy;
+pub use eventlog::{
+    AppEvent, AppFact, BootEvents, Cover, DigestRule, DstackAttestation, EVENT_LOG_BYTES_MAX, EVENTS_MAX, EventLine,
+    EventType, HashAlgorithm, KeyProvider, LogKind, LoggedEvent, Pcrs, Phase, RegisterCheck, Rtmr, Rtmrs, RuntimeLog,
+    SYSTEM_READY, TcgEvent, TcgLog, app_event_digest, extended,
+};
 pub use evidence::{Evidence, claims, verify};
 pub use outline::{UnverifiedEvidence, collateral_wanted};
 pub use policy::judge;

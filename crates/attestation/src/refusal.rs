@@ -135,6 +135,26 @@ refusals! {
     BundleFormat = 160, "not a canonical bundle of a CPU TEE and its GPUs";
     /// More collateral than evidence that it could judge.
     CollateralExcess = 161, "more collateral than there is evidence";
+    /// An event log is longer than its bound, or has too many events.
+    EventLogTooLong = 170, "the event log is longer than its bound";
+    /// An event log ends inside an event.
+    EventLogTruncated = 171, "the event log ends inside an event";
+    /// Not a crypto-agile event log: its first event names no digest algorithms.
+    EventLogHeader = 172, "the event log has no crypto-agile header";
+    /// An event does not carry exactly one digest of each algorithm, or not the one that is needed.
+    EventLogDigests = 173, "an event does not carry the digests that its log declares";
+    /// An event names a register that it cannot extend.
+    EventLogRegister = 174, "an event names a register that it cannot extend";
+    /// A JSON event log is not of the known form, or repeats a name.
+    EventLogJson = 175, "the event log is not JSON of the known form";
+    /// The name or payload of an event is not what its kind demands.
+    EventLogEvent = 176, "an event's name or payload is malformed";
+    /// The digest of an app-level event is not that of its name and payload.
+    EventLogDigestMismatch = 177, "an event's digest is not that of its name and payload";
+    /// Replaying the event log does not give the registers of the evidence.
+    EventLogMismatch = 178, "the event log does not replay to the registers of the evidence";
+    /// A container of evidence and event log is malformed.
+    EventLogContainer = 179, "the container of evidence and event log is malformed";
     /// Refused by the verifier for a reason without a code of its own.
     OtherInvalid = 199, "the evidence does not verify";
     /// The chain ends in no root of trust of this network.
@@ -309,6 +329,14 @@ refusals! {
     PolicyEnclaveFamily = 582, "the enclave's ISVFAMILYID differs from the policy";
     /// ISVSVN is too small for every release that names the enclave.
     PolicyIsvSvn = 583, "the enclave's ISVSVN is below the policy's minimum";
+    /// The boot did not log an event that is demanded.
+    PolicyEventMissing = 590, "the boot did not log an event that is demanded";
+    /// The boot logged an event twice that counts once.
+    PolicyEventRepeated = 591, "the boot logged an event twice that counts once";
+    /// An event that is demanded was logged only after the boot.
+    PolicyEventLate = 592, "an event that is demanded was logged only after the boot";
+    /// An event of the boot does not have an accepted value.
+    PolicyEventValue = 593, "an event of the boot does not have an accepted value";
 }
 
 impl Refusal {

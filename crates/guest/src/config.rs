@@ -15,6 +15,9 @@ use freehold_verify::ChainTrust;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+#[cfg(test)]
+mod tests;
+
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// Most entries of the event log.
@@ -45,6 +48,13 @@ pub enum ConfigError {
     /// The genesis is malformed.
     #[error("the genesis in the guest's configuration is malformed: {0}")]
     Genesis(CodecError),
+    /// The evidence source does not give evidence of the trust domain.
+    #[error(
+        "the guest's configuration asks for evidence of `{domain}` from {1}: hardware answers through \
+         `configfs`, the emulator through `socket`",
+        domain = .0.as_str()
+    )]
+    EvidenceSource(TrustDomain, &'static str),
     /// A value is outside its range.
     #[error("`{0}` in the guest's configuration is out of range")]
     Value(&'static str),
@@ -68,6 +78,28 @@ pub struct TrustConfig {
     pub lease_s: u64,
 }
 
+/// Where the guest takes evidence from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidencePath {
+    /// The emulator's socket.
+    Socket(PathBuf),
+    /// The kernel's reports: `/sys/kernel/config/tsm/report`.
+    Configfs(PathBuf),
+}
+
+impl EvidencePath {
+    /// Whether the source behind it gives evidence of this trust domain.
+    fn check(&self, domain: TrustDomain) -> Result<(), ConfigError> {
+        match (self, domain) {
+            (Self::Socket(_), TrustDomain::Emulated) => Ok(()),
+            (Self::Socket(_), _) => Err(ConfigError::EvidenceSource(domain, "a socket")),
+            (Self::Configfs(_), TrustDomain::Intel | TrustDomain::Amd) => Ok(()),
+            (Self::Configfs(_), _) => Err(ConfigError::EvidenceSource(domain, "configfs")),
+        }
+    }
+}
+
 /// Sockets and directories, given by the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,8 +108,8 @@ pub struct PathConfig {
     pub state_dir: PathBuf,
     /// Socket that the guest serves the local API on.
     pub local_api: PathBuf,
-    /// Socket of the evidence source.
-    pub evidence: PathBuf,
+    /// The evidence source.
+    pub evidence: EvidencePath,
     /// Socket of the host's relay to a node.
     pub chain: PathBuf,
     /// Socket of the host's control channel.
@@ -160,7 +192,12 @@ impl GuestConfig {
         if event_log.len() > EVENT_LOG_MAX {
             return Err(ConfigError::Value("event_log"));
         }
-        for socket in [&paths.local_api, &paths.evidence, &paths.chain, &paths.control] {
+        paths.evidence.check(trust_domain)?;
+        let evidence = match &paths.evidence {
+            EvidencePath::Socket(path) => Some(path),
+            EvidencePath::Configfs(_) => None,
+        };
+        for socket in [&paths.local_api, &paths.chain, &paths.control].into_iter().chain(evidence) {
             if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
                 return Err(ConfigError::Value("paths"));
             }

@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod abi;
 mod agent;
@@ -16,8 +16,14 @@ mod state;
 
 pub use agent::{GuestError, run};
 pub use asked::asked_by_host;
-pub use config::{BoundConfig, CONFIG_BYTES_MAX, ConfigError, GuestConfig, PathConfig, TrustConfig};
-pub use evidence::{EvidenceError, EvidenceSource, QUOTE_BYTES_MAX, SocketSource, take_quote};
+pub use config::{BoundConfig, CONFIG_BYTES_MAX, ConfigError, EvidencePath, GuestConfig, PathConfig, TrustConfig};
+pub use evidence::{
+    CONFIGFS_ROOT, CertTable, CertTableError, ConfigfsError, ConfigfsSource, EvidenceError, EvidenceSource,
+    MEASUREMENTS_ROOT, OUTBLOB_BYTES_MAX, Rtmr3, RtmrError, SocketSource, TDX_GUEST_DEVICE, TakenEvidence, Wanted,
+    take_evidence,
+};
+#[cfg(feature = "nvml")]
+pub use evidence::{GpuEvidence, GpuEvidenceError, NvmlSource};
 pub use state::{
     Effect, Input, LEASE_MARGIN_S, LeaseTerms, Lifecycle, RECHECK_MS, RETRY_MS_MAX, RETRY_MS_MIN, Stage, StopReason,
 };

@@ -265,7 +265,7 @@ impl GuestFile<'_> {
             "paths": {
                 "state_dir": state_dir,
                 "local_api": sockets.app_dir.join("local.sock"),
-                "evidence": sockets.evidence,
+                "evidence": {"socket": sockets.evidence},
                 "chain": sockets.chain,
                 "control": sockets.control,
             },

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod emulated;
+mod eventlog;
 mod kinds;
 mod malformed;
 mod malformed_collateral;

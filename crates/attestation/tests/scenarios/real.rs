@@ -21,7 +21,7 @@ const FEBRUARY_2025: u64 = 1_740_000_000;
 const JUNE_2023: u64 = 1_687_700_000;
 
 /// A file of the vectors. Absent vectors are said loudly; the test then counts as skipped.
-fn vector(path: &str) -> Option<Vec<u8>> {
+pub(crate) fn vector(path: &str) -> Option<Vec<u8>> {
     let root = std::env::var_os("FREEHOLD_VECTORS")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"), PathBuf::from);
     let file = root.join(path);

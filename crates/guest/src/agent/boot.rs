@@ -15,8 +15,8 @@ use tokio::{net::UnixListener, sync::Notify, task::JoinSet};
 use super::{Guest, GuestError};
 use crate::{
     api::{Metadata, router},
-    config::Settings,
-    evidence::{QuoteService, SocketSource},
+    config::{EvidencePath, Settings},
+    evidence::{ConfigfsSource, EvidenceError, EvidenceSource, QuoteService, SocketSource, Wanted},
     keys::BootKeys,
     state::Lifecycle,
 };
@@ -25,8 +25,9 @@ use crate::{
 pub(super) fn prepare(settings: Settings) -> Result<(Arc<Guest>, File), GuestError> {
     let lock = lock_dir(&settings.paths.state_dir)?;
     let keys = BootKeys::generate().map_err(|error| GuestError::Randomness(Box::new(error)))?;
-    let source = SocketSource::connect(&settings.paths.evidence)?;
-    let quotes = QuoteService::start(Box::new(source))
+    let source = evidence_source(&settings.paths.evidence)?;
+    let wanted = Wanted::new(settings.trust_domain, &settings.genesis.trust_roots);
+    let quotes = QuoteService::start(source, wanted)
         .map_err(|source| GuestError::System { what: "no thread for quotes can be started", source })?;
     let node = NodeClient::new(Endpoint::Unix(settings.paths.chain.clone()));
     let control = HttpClient::new(Endpoint::Unix(settings.paths.control.clone()));
@@ -46,6 +47,13 @@ pub(super) fn prepare(settings: Settings) -> Result<(Arc<Guest>, File), GuestErr
         appended: Arc::new(Notify::new()),
     };
     Ok((Arc::new(guest), lock))
+}
+
+fn evidence_source(path: &EvidencePath) -> Result<Box<dyn EvidenceSource>, EvidenceError> {
+    Ok(match path {
+        EvidencePath::Socket(path) => Box::new(SocketSource::connect(path)?),
+        EvidencePath::Configfs(root) => Box::new(ConfigfsSource::open(root)?),
+    })
 }
 
 fn lock_dir(dir: &Path) -> Result<File, GuestError> {

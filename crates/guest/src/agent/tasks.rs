@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use freehold_crypto::{AccountKey, Ed25519Secret};
-use freehold_primitives::{BlockMoment, Canonical as _, Digest, EvidenceKind, Registration};
+use freehold_primitives::{BlockMoment, Canonical as _, Digest, Registration};
 use freehold_rpc::{BareHex, HttpError, RegistrationSubmit, RegistrationSubmitted};
 use thiserror::Error;
 use tokio::{sync::mpsc, time::sleep};
@@ -87,20 +87,20 @@ async fn try_register(guest: &Guest, identity: &Identity, moment: BlockMoment) -
         keyset: identity.keyset.clone(),
         nonce_height: moment.height,
         nonce: moment.block_hash,
-        evidence_kind: EvidenceKind::Tdx,
+        evidence_kind: evidence.kind,
         trust_domain: guest.settings.trust_domain,
         family: guest.settings.family,
         lease_s: guest.settings.lease_s,
     };
     let submit = RegistrationSubmit {
         registration: BareHex(registration.to_canonical()),
-        evidence: BareHex(evidence.to_vec()),
-        signature: guest.keys.account.sign_registration(&registration, &evidence),
+        evidence: BareHex(evidence.bytes.clone()),
+        signature: guest.keys.account.sign_registration(&registration, &evidence.bytes),
         account: identity.subject.account,
     };
     let submitted: RegistrationSubmitted = guest.control.post_json("/v1/registration", &submit).await?;
     tracing::info!(tx_hash = %submitted.tx_hash, instance = %identity.instance_id, "registration submitted");
-    let seen = chain::wait_for_registration(&guest.chain, identity, &evidence, &submitted.tx_hash).await?;
+    let seen = chain::wait_for_registration(&guest.chain, identity, &evidence.bytes, &submitted.tx_hash).await?;
     guest.keep_grant(seen.grant);
     Ok(Input::Registered(seen.terms))
 }

@@ -74,7 +74,7 @@ pub(super) async fn instance(State(guest): State<Arc<Guest>>) -> Response {
         subject: identity.subject.clone().into(),
         trust_domain: settings.trust_domain.as_str().to_owned(),
         capabilities: Capabilities {
-            tee: "tdx".to_owned(),
+            tee: tee_type(guest.quotes().provider()).to_owned(),
             provider: guest.quotes().provider().to_owned(),
             isolation: settings.isolation.clone(),
             measured: !settings.event_log.is_empty(),
@@ -109,6 +109,11 @@ pub(super) async fn health(State(guest): State<Arc<Guest>>) -> Response {
     json(if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &health)
 }
 
+/// ACI's word for the TEE behind an evidence source.
+fn tee_type(provider: &str) -> &'static str {
+    if provider == "sev_guest" { "sev_snp" } else { "tdx" }
+}
+
 pub(super) async fn quote(State(guest): State<Arc<Guest>>, body: Bytes) -> Response {
     let ask: QuoteAsk = or_refuse!(read(&body));
     or_refuse!(serving(&guest));
@@ -117,9 +122,9 @@ pub(super) async fn quote(State(guest): State<Arc<Guest>>, body: Bytes) -> Respo
         Ok(quote) => json(
             StatusCode::OK,
             &QuoteAnswer {
-                quote: BareHex(quote.to_vec()),
+                quote: BareHex(quote.bytes.clone()),
                 report_data: BareHex(report_data(&identity.keyset_digest, ask.nonce.as_ref()).to_vec()),
-                tee_type: "tdx".to_owned(),
+                tee_type: tee_type(guest.quotes().provider()).to_owned(),
                 event_log: guest.settings().event_log.clone(),
             },
         ),

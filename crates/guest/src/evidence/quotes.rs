@@ -15,7 +15,7 @@ use freehold_primitives::Digest;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::{EvidenceError, EvidenceSource, take_quote};
+use super::{EvidenceError, EvidenceSource, TakenEvidence, Wanted, take_evidence};
 
 /// Nonces that may wait.
 pub(crate) const QUEUE_MAX: usize = 64;
@@ -39,7 +39,7 @@ pub(crate) enum QuoteError {
     Stopped,
 }
 
-type Answer = Result<Arc<Vec<u8>>, QuoteError>;
+type Answer = Result<Arc<TakenEvidence>, QuoteError>;
 type Reply = oneshot::Sender<Answer>;
 
 struct Job {
@@ -53,7 +53,7 @@ struct Queue {
     urgent: VecDeque<Job>,
     callers: VecDeque<Job>,
     /// The quote without a nonce, and the keyset it binds.
-    cached: Option<(Digest, Arc<Vec<u8>>)>,
+    cached: Option<(Digest, Arc<TakenEvidence>)>,
     stopped: bool,
 }
 
@@ -82,11 +82,11 @@ impl Drop for QuoteService {
 }
 
 impl QuoteService {
-    pub(crate) fn start(source: Box<dyn EvidenceSource>) -> std::io::Result<Self> {
+    pub(crate) fn start(source: Box<dyn EvidenceSource>, wanted: Wanted) -> std::io::Result<Self> {
         let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new() });
         let provider = source.provider().to_owned();
         let worker = Arc::clone(&shared);
-        thread::Builder::new().name("quotes".to_owned()).spawn(move || work(source, &worker))?;
+        thread::Builder::new().name("quotes".to_owned()).spawn(move || work(source, &wanted, &worker))?;
         Ok(Self { shared, provider })
     }
 
@@ -152,7 +152,7 @@ fn next(shared: &Shared, callers_from: Instant) -> Next {
     }
 }
 
-fn work(mut source: Box<dyn EvidenceSource>, shared: &Shared) {
+fn work(mut source: Box<dyn EvidenceSource>, wanted: &Wanted, shared: &Shared) {
     let mut callers_from = Instant::now();
     loop {
         let job = match next(shared, callers_from) {
@@ -168,7 +168,8 @@ fn work(mut source: Box<dyn EvidenceSource>, shared: &Shared) {
             continue;
         }
         let data = report_data(&job.keyset, job.nonce.as_ref());
-        let answer = take_quote(source.as_mut(), &data).map(Arc::new).map_err(|e| QuoteError::Evidence(Arc::new(e)));
+        let taken = take_evidence(source.as_mut(), &data, wanted);
+        let answer = taken.map(Arc::new).map_err(|error| QuoteError::Evidence(Arc::new(error)));
         if let (None, Ok(quote)) = (&job.nonce, &answer) {
             shared.lock().cached = Some((job.keyset, Arc::clone(quote)));
         }

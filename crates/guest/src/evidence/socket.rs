@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::{EvidenceError, EvidenceSource, QUOTE_BYTES_MAX};
+use super::{EvidenceError, EvidenceSource, OUTBLOB_BYTES_MAX};
 
 /// Longest wait for the source.
 const WAIT: Duration = Duration::from_secs(10);
@@ -71,7 +71,7 @@ fn exchange(connection: &mut UnixStream, report_data: &[u8; 64]) -> Result<(u64,
     generation.copy_from_slice(&head[..8]);
     length.copy_from_slice(&head[8..]);
     let length = u32::from_be_bytes(length) as usize;
-    if length == 0 || length > QUOTE_BYTES_MAX {
+    if length == 0 || length > OUTBLOB_BYTES_MAX {
         return Err(EvidenceError::Length(length));
     }
     let mut quote = vec![0; length];

@@ -23,10 +23,10 @@ use freehold_crypto::{
     report_data, slots::grant_id,
 };
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, EvidenceServer, FMSPC, Platform, TdReport};
-use freehold_guest::{GuestConfig, GuestError, PathConfig, StopReason, TrustConfig, run};
+use freehold_guest::{EvidencePath, GuestConfig, GuestError, PathConfig, StopReason, TrustConfig, run};
 use freehold_primitives::{
     Account, AppId, Blob, Canonical, Digest, Genesis, KeyCeremony, Measurement, NetworkKey, Registration, TcbStatus,
-    TrustDomain,
+    TrustDomain, TrustRoot,
     entries::{AnchorEntry, ClosedCode, GrantEntry, InstanceEntry, LogEntry},
 };
 use freehold_rpc::{BareHex, Endpoint, Health, LocalClient, RegistrationSubmit};
@@ -118,7 +118,10 @@ impl FakeChain {
             consensus_polynomial: Blob(network.key().0.to_vec()),
             derivation_polynomial: vec![master().public()],
             key_ceremony: KeyCeremony::TrustedDealer,
-            trust_roots: Vec::new(),
+            trust_roots: vec![TrustRoot {
+                domain: TrustDomain::Emulated,
+                certificate: Blob(Platform::new(&DEVELOPMENT_SEED).root_certificate()),
+            }],
             allocations: Vec::new(),
         };
         let mut tree = TestTree::default();
@@ -456,7 +459,7 @@ impl FakeHost {
             paths: PathConfig {
                 state_dir: self.state_dir(),
                 local_api: path("local.sock"),
-                evidence: path("evidence.sock"),
+                evidence: EvidencePath::Socket(path("evidence.sock")),
                 chain: path("chain.sock"),
                 control: path("control.sock"),
             },
