@@ -23,7 +23,9 @@ pub use self::{
     quote::{QUOTE_BYTES_MAX, canonicalise},
 };
 pub(crate) use self::{
+    chain::write as write_pem,
     collateral::{Tee, read as read_collateral},
+    json::{repeats_no_name, unix_seconds},
     policy::judge,
     quote::{CanonicalQuote, Form, Outline, read},
 };
