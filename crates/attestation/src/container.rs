@@ -8,10 +8,11 @@ mod binary;
 mod endorsements;
 mod intel;
 mod json;
+mod outline;
 mod prepare;
 mod text;
 
-pub use self::{endorsements::Endorsements, prepare::Prepared};
+pub use self::{endorsements::Endorsements, outline::CertificateLine, prepare::Prepared};
 use crate::{
     eventlog::{EVENT_LOG_BYTES_MAX, RuntimeLog},
     refusal::Refusal,

@@ -4,7 +4,7 @@
 
 use super::POLICY_LIST_MAX;
 use crate::{
-    ids::{Digest, Register},
+    ids::Register,
     measurement::SnpMeasurement,
 };
 
