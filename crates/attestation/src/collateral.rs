@@ -86,7 +86,7 @@ impl From<VerifiedNvidiaCollateral> for VerifiedCollateral {
     fn from(verified: VerifiedNvidiaCollateral) -> Self {
         Self {
             trust_domain: verified.trust_domain(),
-            issued_at: verified.revocation_issued_at().unwrap_or(0),
+            issued_at: verified.issued_at(),
             expires_at: verified.expires_at(),
             key: gpu_collateral_key(verified.trust_domain(), &verified.authority()),
             numbers: verified.revocation_numbers().to_vec(),

@@ -92,8 +92,21 @@ pub struct NitroClaims {
     signed_part_digest: Digest,
 }
 
+/// Evidence in canonical form; nothing in it is verified.
+struct Canonical<'a> {
+    envelope: Envelope<'a>,
+    document: NitroDocument,
+}
+
+fn read(evidence: &[u8]) -> Result<Canonical<'_>, Refusal> {
+    let envelope = Envelope::read(evidence)?;
+    let document = NitroDocument::read(envelope.payload)?;
+    Ok(Canonical { envelope, document })
+}
+
 /// Verifies evidence under collateral that is verified with it: the whole chain, without any policy. Collateral may be
-/// empty bytes: the document carries its chain.
+/// empty bytes, since the document carries its chain; one of other certificates than this chain's is not looked at
+/// further, so that nobody's region can bar another's.
 ///
 /// # Errors
 /// Any [`Refusal`]; of class policy only [`Refusal::PolicyDebug`].
@@ -103,13 +116,12 @@ pub fn claims(
     roots: &[TrustRoot],
     now_unix_s: UnixSeconds,
 ) -> Result<NitroClaims, Refusal> {
-    if collateral.is_empty() {
-        return verify(evidence, None, roots, now_unix_s);
+    let canonical = read(evidence)?;
+    if collateral.is_empty() || !NitroCollateralDocument::read(collateral)?.covers(canonical.document.intermediates()) {
+        return verify(canonical, None, roots, now_unix_s);
     }
-    // The form of the evidence is judged first, as for every kind.
-    Envelope::read(evidence)?;
-    let collateral = VerifiedNitroCollateral::verify(collateral, roots, now_unix_s)?;
-    verify(evidence, Some(&collateral), roots, now_unix_s)
+    let known = VerifiedNitroCollateral::verify(collateral, roots, now_unix_s)?;
+    verify(canonical, Some(&known), roots, now_unix_s)
 }
 
 /// Verifies evidence under collateral that was verified before, without any policy. A document of another region than
@@ -123,25 +135,28 @@ pub fn claims_under(
     roots: &[TrustRoot],
     now_unix_s: UnixSeconds,
 ) -> Result<NitroClaims, Refusal> {
-    Envelope::read(evidence)?;
+    let canonical = read(evidence)?;
+    if !collateral.covers(&canonical.document) {
+        return verify(canonical, None, roots, now_unix_s);
+    }
     collateral.check_dates(now_unix_s)?;
-    verify(evidence, Some(collateral), roots, now_unix_s)
+    verify(canonical, Some(collateral), roots, now_unix_s)
 }
 
+/// Verifies a document whose first certificates are those of `known`, where there is any.
 fn verify(
-    evidence: &[u8],
-    collateral: Option<&VerifiedNitroCollateral>,
+    Canonical { envelope, document }: Canonical<'_>,
+    known: Option<&VerifiedNitroCollateral>,
     roots: &[TrustRoot],
     now_unix_s: UnixSeconds,
 ) -> Result<NitroClaims, Refusal> {
-    let envelope = Envelope::read(evidence)?;
-    let document = NitroDocument::read(envelope.payload)?;
     let root = collateral::roots_of(roots)
         .find(|root| root.certificate.0 == document.root_certificate())
         .ok_or(Refusal::UnknownRoot)?;
-    let covered = collateral.map_or(0, |known| known.covers(&root.certificate.0, document.intermediates()));
+    // Another root of the same name may have vouched for the collateral.
+    let known = known.filter(|known| known.root_certificate() == document.root_certificate());
     let leaf = Certificate::read(&document.certificate).ok_or(Refusal::NitroCertificate)?;
-    let chain = check_chain(&document, covered, now_unix_s)?;
+    let chain = check_chain(&document, known.map_or(0, VerifiedNitroCollateral::certificates), now_unix_s)?;
     leaf.check_issued_by(&chain.issuer.name, &chain.issuer.key)?;
     leaf.check_end_entity()?;
     leaf.check_dates(now_unix_s)?;
@@ -153,13 +168,12 @@ fn verify(
     if document.is_debug() {
         return Err(Refusal::PolicyDebug);
     }
-    let bound = collateral.filter(|_| covered > 0);
     let expires_at = chain.expires_at.min(leaf.not_after());
     Ok(NitroClaims {
         trust_domain: root.domain,
         report_data: document.report_data()?,
-        expires_at: bound.map_or(expires_at, |known| expires_at.min(known.expires_at())),
-        revocation: bound.map_or(Revocation::Unknown, VerifiedNitroCollateral::revocation),
+        expires_at: known.map_or(expires_at, |known| expires_at.min(known.expires_at())),
+        revocation: known.map_or(Revocation::Unknown, VerifiedNitroCollateral::revocation),
         signed_part_digest: document::signed_part_digest(&envelope),
         document,
     })

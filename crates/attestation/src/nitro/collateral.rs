@@ -7,7 +7,7 @@
 use freehold_primitives::{Blob, Canonical as _, TrustDomain, TrustRoot, UnixSeconds, canonical_struct};
 use x509_cert::name::Name;
 
-use super::document::BUNDLE_MAX;
+use super::document::{BUNDLE_MAX, NitroDocument};
 use crate::{
     REVOCATION_LIST_BYTES_MAX,
     certificate::{CERTIFICATE_BYTES_MAX, Certificate, PublicKey, Revocation, RevocationList, Validity},
@@ -52,6 +52,12 @@ impl NitroCollateralDocument {
         let certificates = document.certificates.len();
         let whole = certificates > 0 && (lists == 0 || lists == certificates);
         if whole { Ok(document) } else { Err(Refusal::CollateralMissing) }
+    }
+
+    /// Whether a chain begins with these certificates.
+    pub(super) fn covers(&self, intermediates: &[Vec<u8>]) -> bool {
+        let begins = intermediates.iter().zip(&self.certificates).all(|(shown, known)| *shown == known.0);
+        begins && intermediates.len() >= self.certificates.len()
     }
 }
 
@@ -151,11 +157,15 @@ impl VerifiedNitroCollateral {
         self.validity.check(now_unix_s)
     }
 
-    /// How many certificates of this chain, from the top, are already verified: all of ours, or none.
-    pub(super) fn covers(&self, root: &[u8], intermediates: &[Vec<u8>]) -> usize {
-        let ours = self.certificates.len();
-        let covers = self.root == root && intermediates.get(..ours) == Some(self.certificates.as_slice());
-        if covers { ours } else { 0 }
+    /// Whether a document's chain begins with this root and these certificates.
+    pub(super) fn covers(&self, document: &NitroDocument) -> bool {
+        let begins = document.intermediates().get(..self.certificates.len()) == Some(self.certificates.as_slice());
+        self.root == document.root_certificate() && begins
+    }
+
+    /// How many certificates below the root are verified.
+    pub(super) const fn certificates(&self) -> usize {
+        self.certificates.len()
     }
 
     /// Trust domain of the root that vouches for it.

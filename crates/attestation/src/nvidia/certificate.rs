@@ -133,10 +133,14 @@ impl Certificate {
         self.x509.tbs_certificate().validity().not_after.to_unix_duration().as_secs()
     }
 
+    /// First second of validity.
+    pub(crate) fn not_before(&self) -> UnixSeconds {
+        self.x509.tbs_certificate().validity().not_before.to_unix_duration().as_secs()
+    }
+
     /// Checks the dates; validity ends before the last second.
     pub(crate) fn check_dates(&self, now_unix_s: UnixSeconds) -> Result<(), Refusal> {
-        let not_before = self.x509.tbs_certificate().validity().not_before.to_unix_duration().as_secs();
-        if now_unix_s < not_before {
+        if now_unix_s < self.not_before() {
             return Err(Refusal::CertificateNotYetValid);
         }
         if now_unix_s >= self.not_after() { Err(Refusal::CertificateExpired) } else { Ok(()) }

@@ -31,6 +31,7 @@ canonical_struct! {
 pub struct VerifiedNvidiaCollateral {
     trust_domain: TrustDomain,
     certificates: Vec<Vec<u8>>,
+    not_before: UnixSeconds,
     not_after: UnixSeconds,
     /// By place: root, model, provisioner.
     lists: [Option<RevocationList>; AUTHORITIES],
@@ -101,6 +102,7 @@ impl VerifiedNvidiaCollateral {
         let trust_domain = domain_of(certificates[2].der(), roots)?;
         let mut read = Self {
             trust_domain,
+            not_before: certificates.iter().map(Certificate::not_before).max().unwrap_or(0),
             not_after: certificates.iter().map(Certificate::not_after).min().unwrap_or(0),
             certificates: certificates.iter().map(|certificate| certificate.der().to_vec()).collect(),
             lists: [None, None, None],
@@ -127,6 +129,11 @@ impl VerifiedNvidiaCollateral {
     /// SHA-256 of the provisioner's certificate: under this key the chain keeps the document.
     pub fn authority(&self) -> Digest {
         sha256(&self.certificates[0])
+    }
+
+    /// Unix seconds at which the newest of its lists was issued; without lists, at which its newest certificate begins.
+    pub fn issued_at(&self) -> UnixSeconds {
+        self.lists.iter().flatten().map(RevocationList::issued_at).max().unwrap_or(self.not_before)
     }
 
     /// Numbers of the revocation lists of root, model and provisioner; 0 where there is none. None may go back.

@@ -96,11 +96,15 @@ fn accepted_collateral_gives_the_same_claims() {
         assert_eq!(known.revocation_number(), 1_794_960_000 / 86_400);
         assert_eq!(nitro::claims_under(&bytes, known, &roots, known.expires_at()), Err(Refusal::CertificateExpired));
     }
-    // Collateral of another day has other certificates: the document is verified in full.
-    let other = HOST.collateral(NOW - 86_400, NitroCollateralCondition::Good);
-    let claims = nitro::claims(&bytes, &other, &roots, NOW).unwrap();
-    assert_eq!(claims.revocation(), Revocation::Unknown);
-    assert_eq!(claims.document(), whole.document());
+    // Collateral of another day has other certificates, in date or not: the document is verified in full.
+    for age in [86_400, 40 * 86_400] {
+        let other = HOST.collateral(NOW - age, NitroCollateralCondition::Good);
+        let claims = nitro::claims(&bytes, &other, &roots, NOW).unwrap();
+        assert_eq!(claims.revocation(), Revocation::Unknown);
+        assert_eq!(claims.document(), whole.document());
+        let other = VerifiedNitroCollateral::from_accepted(&other, &roots[0]).unwrap();
+        assert_eq!(nitro::claims_under(&bytes, &other, &roots, NOW), Ok(claims));
+    }
 }
 
 #[test]

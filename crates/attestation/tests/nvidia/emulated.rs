@@ -166,6 +166,7 @@ fn collateral_spares_the_shared_chain_and_brings_revocation() {
     assert_eq!(collateral.authority(), UnverifiedNvidia::read(&evidence).unwrap().authority());
     let day = (NOW - 3_600) / 86_400;
     assert_eq!(collateral.revocation_numbers(), [day; 3]);
+    assert_eq!(collateral.issued_at(), day * 86_400);
     assert_eq!(collateral.revocation_issued_at(), Some(day * 86_400));
     assert_eq!(collateral.expires_at(), (day + 30) * 86_400);
 
@@ -206,6 +207,11 @@ fn each_revocation_has_its_refusal() {
     let bare = HOPPER.collateral_with(NOW, GpuRevocation::NoLists);
     let claims = nvidia::claims(&evidence, &bare, &roots, NOW).unwrap();
     assert_eq!(claims.revocation_issued_at(), None);
+    assert_eq!(
+        nvidia::read_collateral(&bare, &roots, NOW).unwrap().issued_at(),
+        1_577_836_800,
+        "2020-01-01, when the certificates begin"
+    );
 }
 
 #[test]
