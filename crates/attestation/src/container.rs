@@ -145,9 +145,7 @@ impl Container {
             Format::Tdx | Format::Sgx => Self::quote(format, bytes),
             Format::Snp => Self::Snp { report: bytes, certificate: None },
             Format::Nitro => Self::Nitro(bytes),
-            Format::Nvidia => {
-                Self::Nvidia(vec![GpuEvidence::Parts { report: bytes, chain: None, nonce: None }])
-            }
+            Format::Nvidia => Self::Nvidia(vec![GpuEvidence::Parts { report: bytes, chain: None, nonce: None }]),
             Format::Bundle => Self::Bundle(bytes),
             Format::EventLog => Self::TcgLog(bytes),
         })

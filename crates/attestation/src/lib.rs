@@ -33,8 +33,8 @@ pub use certificate::Revocation;
 pub use claims::{KindClaims, VerifiedClaims};
 pub use collateral::{VerifiedCollateral, read_collateral};
 pub use dcap::{
-    CERTIFICATE_CHAIN_BYTES_MAX, COLLATERAL_BYTES_MAX, COLLATERAL_JSON_BYTES_MAX, CollateralDocument, DcapClaims,
-    QUOTE_BYTES_MAX, REVOCATION_LIST_BYTES_MAX, VerifiedDcapCollateral, canonicalise,
+    BareDcap, CERTIFICATE_CHAIN_BYTES_MAX, COLLATERAL_BYTES_MAX, COLLATERAL_JSON_BYTES_MAX, CollateralDocument,
+    DcapClaims, QUOTE_BYTES_MAX, REVOCATION_LIST_BYTES_MAX, VerifiedDcapCollateral, canonicalise,
 };
 pub use default_policy::default_policy;
 pub use development::development_policy;

@@ -108,7 +108,9 @@ pub(super) fn dstack(bytes: &[u8]) -> Result<Option<Container>, Refusal> {
         }
         [0, 2, low, high, rest @ ..] if low & 3 == 1 && rest.starts_with(&NITRO[..6]) => {
             let length = usize::from(u16::from_le_bytes([*low, *high]) >> 2);
-            rest.get(..length).map(|document| Some(Container::Nitro(document.to_vec()))).ok_or(Refusal::EvidenceTruncated)
+            rest.get(..length)
+                .map(|document| Some(Container::Nitro(document.to_vec())))
+                .ok_or(Refusal::EvidenceTruncated)
         }
         _ => Ok(None),
     }
@@ -126,7 +128,6 @@ fn canonical(bytes: &[u8]) -> Option<Container> {
     let kinds = [EvidenceKind::Tdx, EvidenceKind::Sgx, EvidenceKind::Snp, EvidenceKind::Nitro];
     let is_primary = kinds.into_iter().any(|kind| bytes.get(1) == Some(&(kind as u8)));
     let primary = inner(6);
-    let is_bundle =
-        is_primary && (quote_format(primary).is_some() || is_snp(primary) || primary.starts_with(&NITRO));
+    let is_bundle = is_primary && (quote_format(primary).is_some() || is_snp(primary) || primary.starts_with(&NITRO));
     is_bundle.then(|| Container::Bundle(bytes.to_vec()))
 }

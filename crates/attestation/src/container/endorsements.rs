@@ -58,7 +58,8 @@ impl Endorsements {
         if file.len() > CONTAINER_BYTES_MAX {
             return Err(Refusal::ContainerTooLong);
         }
-        let parts = [self.certificates.len(), self.lists.len(), self.documents.len(), self.whole.len(), self.chains.len()];
+        let parts =
+            [self.certificates.len(), self.lists.len(), self.documents.len(), self.whole.len(), self.chains.len()];
         let signed = [self.tcb_infos.len(), self.identities.len()];
         if parts.into_iter().chain(signed).any(|length| length >= PARTS_MAX) {
             return Err(Refusal::ContainerTooLong);
@@ -174,7 +175,11 @@ impl Endorsements {
         let text = |signed: Option<&Signed>| signed.map(|signed| signed.text.clone()).unwrap_or_default();
         let signature = |signed: Option<&Signed>| signed.map_or([0; 64], |signed| signed.signature);
         CollateralDocument {
-            pck_crl_issuer_chain: chain.get(1).zip(chain.get(2)).map(|(ca, root)| pem_of([ca, root])).unwrap_or_default(),
+            pck_crl_issuer_chain: chain
+                .get(1)
+                .zip(chain.get(2))
+                .map(|(ca, root)| pem_of([ca, root]))
+                .unwrap_or_default(),
             root_ca_crl: Blob(list(2)),
             pck_crl: Blob(list(1)),
             tcb_info_issuer_chain: signer_chain.clone(),

@@ -1,8 +1,6 @@
 //! From a container and collateral beside it to what a verifier takes: canonical evidence and its documents.
 
-use freehold_primitives::{
-    Blob, Canonical as _, EvidenceBundle, EvidenceKind, TrustRoot, UnixSeconds,
-};
+use freehold_primitives::{Blob, Canonical as _, EvidenceBundle, EvidenceKind, TrustRoot, UnixSeconds};
 use sha2::{Digest as _, Sha256};
 use x509_cert::{Certificate, der::Decode as _};
 
@@ -110,9 +108,8 @@ fn prepare_snp(
             let is_as_given = bytes.starts_with(report);
             Ok(Prepared { kind: EvidenceKind::Snp, bytes, collateral: vec![collateral], is_as_given, nonce: None })
         });
-        let verifies = prepared
-            .as_ref()
-            .is_ok_and(|one| snp::claims(&one.bytes, &one.collateral[0], roots, now_unix_s).is_ok());
+        let verifies =
+            prepared.as_ref().is_ok_and(|one| snp::claims(&one.bytes, &one.collateral[0], roots, now_unix_s).is_ok());
         if verifies {
             return prepared;
         }

@@ -84,7 +84,7 @@ fn malformed_containers_have_their_codes() {
     check(b"[]", Err(Refusal::ContainerPart));
     check(b"[{\"evidence\":\"00\"}]", Err(Refusal::ContainerPart));
     check(b"HCLA", Err(Refusal::ContainerPart));
-    check(b"-----BEGIN X-----\nzzz", Err(Refusal::ContainerText));
+    check(b"-----BEGIN X-----\nzzz", Err(Refusal::ContainerPart));
     check(b"\xa2\x63tcb\xa0\x65quote\x41\x00", Err(Refusal::ContainerPart));
     check(b"\xa2\x63tcb\xa0\x63tcb\xa0", Err(Refusal::ContainerFormat));
 }

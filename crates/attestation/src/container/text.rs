@@ -1,8 +1,7 @@
 //! Forms in text: hex, base64, PEM and JSON around bytes.
 
 use base64::{
-    Engine as _,
-    alphabet,
+    Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 

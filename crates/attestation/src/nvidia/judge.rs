@@ -39,11 +39,7 @@ pub fn judge(claims: &NvidiaClaims, policy: &NvidiaPolicy, now_unix_s: UnixSecon
 /// # Errors
 /// [`Refusal::PolicyTrustDomain`], [`Refusal::PolicyGpu`], those of the policy's lists of families and platforms, and
 /// those of [`judge_all`].
-pub fn judge_alone(
-    claims: &[NvidiaClaims],
-    policy: &EvidencePolicy,
-    now_unix_s: UnixSeconds,
-) -> Result<(), Refusal> {
+pub fn judge_alone(claims: &[NvidiaClaims], policy: &EvidencePolicy, now_unix_s: UnixSeconds) -> Result<(), Refusal> {
     let refuse_unless = |accepted: bool, refusal: Refusal| if accepted { Ok(()) } else { Err(refusal) };
     for gpu in claims {
         refuse_unless(policy.trust_domains.contains(&gpu.trust_domain()), Refusal::PolicyTrustDomain)?;

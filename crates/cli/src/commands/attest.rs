@@ -7,12 +7,7 @@ mod names;
 mod policy;
 mod verify;
 
-use std::{
-    fs::File,
-    io::Read as _,
-    path::Path,
-    process::ExitCode,
-};
+use std::{fs::File, io::Read as _, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use freehold_attestation::{EVENT_LOG_BYTES_MAX, container::Format};

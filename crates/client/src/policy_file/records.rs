@@ -2,8 +2,8 @@
 
 use freehold_primitives::{
     DcapPolicy, EvidencePolicy, GpuArchitecture, GpuMeasurement, GpuMode, GpuReference, NitroMeasurement, NitroPolicy,
-    NvidiaPolicy, SgxPolicy, SgxRelease, SnpMeasurement, SnpPolicy, SnpProduct, SnpProductPolicy, SnpSigningKey, SnpTcb,
-    TcbStatus, TdxForm, TdxMeasurement, TdxPolicy, TrustDomain,
+    NvidiaPolicy, SgxPolicy, SgxRelease, SnpMeasurement, SnpPolicy, SnpProduct, SnpProductPolicy, SnpSigningKey,
+    SnpTcb, TcbStatus, TdxForm, TdxMeasurement, TdxPolicy, TrustDomain,
 };
 use toml::{Table, Value};
 
@@ -76,30 +76,76 @@ macro_rules! words {
     };
 }
 
-section!(EvidencePolicy {
-    trust_domains, families_allowed, families_denied, platforms_allowed, platforms_denied,
-});
+section!(EvidencePolicy { trust_domains, families_allowed, families_denied, platforms_allowed, platforms_denied });
 section!(TdxPolicy {
-    platform, measurements, forms_allowed, attributes_required, attributes_allowed, xfam_required, xfam_allowed,
-    mr_seam_allowed, mr_signer_seam_allowed, mr_config_id, mr_owner, mr_owner_config, service_tds_allowed,
+    platform,
+    measurements,
+    forms_allowed,
+    attributes_required,
+    attributes_allowed,
+    xfam_required,
+    xfam_allowed,
+    mr_seam_allowed,
+    mr_signer_seam_allowed,
+    mr_config_id,
+    mr_owner,
+    mr_owner_config,
+    service_tds_allowed,
 });
 section!(SgxPolicy {
-    platform, releases, attributes_required, attributes_allowed, xfrm_required, xfrm_allowed, misc_select_allowed,
-    config_id, config_svn_min, isv_ext_prod_id, isv_family_id,
+    platform,
+    releases,
+    attributes_required,
+    attributes_allowed,
+    xfrm_required,
+    xfrm_allowed,
+    misc_select_allowed,
+    config_id,
+    config_svn_min,
+    isv_ext_prod_id,
+    isv_family_id,
 });
 section!(DcapPolicy {
-    tcb_statuses, tcb_grace_s, tcb_evaluation_data_number_min, advisories_denied, advisories_allowed,
-    sgx_types_allowed, dynamic_platform_allowed, cached_keys_allowed, smt_allowed,
+    tcb_statuses,
+    tcb_grace_s,
+    tcb_evaluation_data_number_min,
+    advisories_denied,
+    advisories_allowed,
+    sgx_types_allowed,
+    dynamic_platform_allowed,
+    cached_keys_allowed,
+    smt_allowed,
 });
 section!(SnpPolicy {
-    measurements, products, signing_keys, report_version_min, vmpl_max, guest_abi_min, guest_policy_mask, guest_policy,
-    platform_info_mask, platform_info, mitigations, guest_svn_min, family_ids, image_ids, id_key_digests,
-    author_key_digests, revocation_required,
+    measurements,
+    products,
+    signing_keys,
+    report_version_min,
+    vmpl_max,
+    guest_abi_min,
+    guest_policy_mask,
+    guest_policy,
+    platform_info_mask,
+    platform_info,
+    mitigations,
+    guest_svn_min,
+    family_ids,
+    image_ids,
+    id_key_digests,
+    author_key_digests,
+    revocation_required,
 });
 section!(NitroPolicy { measurements, age_s_max, revocation_required });
 section!(NvidiaPolicy {
-    gpus_min, architectures, modes, driver_versions, vbios_versions, driver_references, firmware_references,
-    revocation_age_s_max, platforms_denied,
+    gpus_min,
+    architectures,
+    modes,
+    driver_versions,
+    vbios_versions,
+    driver_references,
+    firmware_references,
+    revocation_age_s_max,
+    platforms_denied,
 });
 
 /// The platform's part of a section, laid over its defaults as well.

@@ -55,7 +55,9 @@ fn any_measurement_or_those_that_are_listed() {
 
 #[test]
 fn what_is_written_reads_as_the_same() {
-    for file in [read(FILE).unwrap(), PolicyFile::read("[tdx]\n[sgx]\n[snp]\n[nitro]\n[nvidia]", &default_policy()).unwrap()] {
+    for file in
+        [read(FILE).unwrap(), PolicyFile::read("[tdx]\n[sgx]\n[snp]\n[nitro]\n[nvidia]", &default_policy()).unwrap()]
+    {
         assert_eq!(read(&file.write()), Ok(file));
     }
 }

@@ -3,10 +3,7 @@
 //! Bits and fields are those of AMD 56860 (SEV-SNP firmware ABI), tables 4, 10 and 23. Nothing is judged here.
 
 use super::POLICY_LIST_MAX;
-use crate::{
-    ids::Register,
-    measurement::SnpMeasurement,
-};
+use crate::{ids::Register, measurement::SnpMeasurement};
 
 canonical_enum! {
     /// An AMD product: it decides the root, the layout of a TCB version and the length of a chip id.

@@ -1,12 +1,14 @@
 //! Verified claims as JSON, and the same as lines.
 
-use freehold_attestation::{KindClaims, VerifiedClaims, nvidia::NvidiaClaims, snp::SnpClaims};
-use freehold_primitives::{GpuMode, Measurement, Register};
-use serde_json::{Value, json};
-
-use super::names::{
-    ENCLAVE_ATTRIBUTES, FEATURES, GUEST_POLICY, PLATFORM_INFO, TD_ATTRIBUTES, date, set,
+use freehold_attestation::{
+    KindClaims, VerifiedClaims,
+    nvidia::NvidiaClaims,
+    snp::{SnpClaims, SnpReport},
 };
+use freehold_primitives::{GpuMode, Measurement, Register, SnpProduct};
+use serde_json::{Map, Value, json};
+
+use super::names::{ENCLAVE_ATTRIBUTES, FEATURES, GUEST_POLICY, PLATFORM_INFO, TD_ATTRIBUTES, date, set};
 use crate::output::Output;
 
 /// The claims of a CPU TEE.
@@ -78,17 +80,29 @@ fn platform(platform: &freehold_attestation::DcapClaims) -> Value {
 }
 
 fn snp(guest: &SnpClaims) -> Value {
-    let (report, product) = (guest.report(), guest.product());
+    let mut all = report(guest.report(), guest.product());
+    all.insert("cloud".to_owned(), guest.cloud().into());
+    all.insert("revocation".to_owned(), format!("{:?}", guest.revocation()).to_lowercase().into());
+    // These two stand among the claims of every kind.
+    all.remove("report_data");
+    all.remove("measurement");
+    Value::Object(all)
+}
+
+/// What a report of SEV-SNP says.
+pub(super) fn report(report: &SnpReport, product: SnpProduct) -> Map<String, Value> {
     let tcb = |tcb: freehold_primitives::SnpTcb| {
         json!({
             "fmc": tcb.fmc, "bootloader": tcb.bootloader, "tee": tcb.tee, "snp": tcb.snp, "microcode": tcb.microcode,
         })
     };
-    json!({
+    let all = json!({
+        "report_data": hex::encode(report.report_data()),
+        "measurement": report.measurement().to_string(),
+        "host_data": report.host_data().to_string(),
         "version": report.version(),
         "product": format!("{product:?}"),
         "signing_key": format!("{:?}", report.signing_key()).to_uppercase(),
-        "cloud": guest.cloud(),
         "vmpl": report.vmpl(),
         "guest_policy": set(report.guest_policy() & !0x2_ffff, GUEST_POLICY),
         "guest_abi_min": report.guest_policy() & 0xffff,
@@ -102,8 +116,8 @@ fn snp(guest: &SnpClaims) -> Value {
         "family_id": hex::encode(report.family_id()),
         "image_id": hex::encode(report.image_id()),
         "id_key_digest": report.id_key_digest().to_string(),
-        "revocation": format!("{:?}", guest.revocation()).to_lowercase(),
-    })
+    });
+    if let Value::Object(map) = all { map } else { Map::new() }
 }
 
 /// The claims of a GPU.

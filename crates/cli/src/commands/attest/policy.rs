@@ -3,9 +3,7 @@
 use anyhow::{Context as _, Result};
 use freehold_attestation::{container::Container, default_policy, vendor_roots};
 use freehold_client::{POLICY_FILE_BYTES_MAX, PolicyFile};
-use freehold_emulator::{
-    DEVELOPMENT_SEED, NitroPlatform, SnpPlatform, gpu_root_certificate, root_certificate,
-};
+use freehold_emulator::{DEVELOPMENT_SEED, NitroPlatform, SnpPlatform, gpu_root_certificate, root_certificate};
 use freehold_primitives::{Blob, SnpProduct, TrustDomain, TrustRoot};
 
 use crate::args::AttestVerifyArgs;

@@ -53,8 +53,7 @@ pub(super) fn run(args: &AttestVerifyArgs, output: Output) -> Result<ExitCode> {
     let format = stated(args.format.as_deref())?;
     let now_unix_s = args.now.unwrap_or_else(|| Clock::system().now_s());
     let files = args.files.iter().map(|path| Ok((path, read_bounded(path)?))).collect::<Result<Vec<_>>>()?;
-    let bench =
-        Bench { policy: &policy, beside: &beside, format, is_canonical_only: args.canonical, now_unix_s };
+    let bench = Bench { policy: &policy, beside: &beside, format, is_canonical_only: args.canonical, now_unix_s };
     let mut accepted = true;
     for (path, bytes) in files {
         let mut finding = Finding::default();
