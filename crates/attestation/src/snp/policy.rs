@@ -55,9 +55,6 @@ pub fn judge(claims: &SnpClaims, policy: &SnpPolicy, now_unix_s: UnixSeconds) ->
     let report = claims.report();
 
     refuse_unless(now_unix_s < claims.expires_at(), Refusal::CollateralExpired)?;
-    // A generation that is refused as a whole is refused for that, whatever else is wrong with the report.
-    let product = policy.products.iter().find(|accepted| accepted.product == claims.product());
-    let minimum = product.ok_or(Refusal::SnpPolicyProduct)?.tcb_min;
     refuse_unless(
         !policy.revocation_required || claims.revocation() == Revocation::Checked,
         Refusal::RevocationUnknown,
@@ -76,15 +73,17 @@ pub fn judge(claims: &SnpClaims, policy: &SnpPolicy, now_unix_s: UnixSeconds) ->
         agrees(report.platform_info(), policy.platform_info, policy.platform_info_mask),
         Refusal::SnpPolicyPlatformInfo,
     )?;
-    judge_tcb(claims, policy, minimum)?;
+    judge_tcb(claims, policy)?;
     judge_image(claims, policy)
 }
 
 /// The platform: its generation, its firmware and its mitigations.
-fn judge_tcb(claims: &SnpClaims, policy: &SnpPolicy, minimum: SnpTcb) -> Result<(), Refusal> {
+fn judge_tcb(claims: &SnpClaims, policy: &SnpPolicy) -> Result<(), Refusal> {
     let refuse_unless = |accepted: bool, refusal: Refusal| if accepted { Ok(()) } else { Err(refusal) };
     let report = claims.report();
     let product = claims.product();
+    let accepted = policy.products.iter().find(|accepted| accepted.product == product);
+    let minimum = accepted.ok_or(Refusal::SnpPolicyProduct)?.tcb_min;
     let reported = report.reported_tcb(product);
     let committed = report.committed_tcb(product);
     // A platform never vouches for more than it can no longer go below, nor commits what it does not run.
