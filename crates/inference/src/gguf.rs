@@ -145,6 +145,11 @@ pub(crate) struct ModelBytes {
     pub(crate) content: Content,
 }
 
+/// What the reader says, without the backtrace that it appends where one is asked for.
+fn first_line(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
 impl ModelBytes {
     /// Reads and parses a file.
     pub(crate) fn read(path: &Path) -> Result<Self, GgufError> {
@@ -166,7 +171,7 @@ impl ModelBytes {
         let parsed = catch_unwind(AssertUnwindSafe(|| Content::read(&mut Cursor::new(&bytes))));
         let content = match parsed {
             Ok(Ok(content)) => content,
-            Ok(Err(error)) => return Err(GgufError::Malformed { reason: error.to_string() }),
+            Ok(Err(error)) => return Err(GgufError::Malformed { reason: first_line(&error) }),
             Err(_) => return Err(GgufError::Malformed { reason: "impossible alignment".to_owned() }),
         };
         Ok(Self { bytes, sha256, content })

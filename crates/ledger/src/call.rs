@@ -115,7 +115,7 @@ pub fn estimate_gas(
     let mut enough = request.gas.unwrap_or(TX_GAS_MAX).min(TX_GAS_MAX);
     let outcome = run.with(enough)?;
     if !outcome.is_success() {
-        if run.is_zeroed() && outcome.sender_asked {
+        if run.is_zeroed() && (outcome.sender_asked || run.opened.fails_openly()) {
             return Ok(run.with_room(outcome.gas_spent + UNPROVEN_GAS).min(enough));
         }
         return Err(CallError::Fails(Box::new(run.opened.seal(outcome, &query_nonce(&request.entropy)))));

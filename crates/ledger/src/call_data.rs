@@ -154,6 +154,11 @@ impl Opened {
         Outcome { output: answer.seal(nonce, &result).into(), ..outcome }
     }
 
+    /// Whether the call came in an envelope that asks for no sealed failure: a stock client's.
+    pub(crate) fn fails_openly(&self) -> bool {
+        self.answer.is_some() && !self.seals_failures()
+    }
+
     /// Whether a failure of this call is told in its sealed answer.
     pub(crate) fn seals_failures(&self) -> bool {
         self.answer.as_ref().is_some_and(|answer| answer.failures() == FailureForm::Sealed)

@@ -6,7 +6,7 @@ mod common;
 mod registry;
 
 use alloy_primitives::{Address, Bytes, address as literal, hex};
-use common::{Fields, address, key};
+use common::{Fields, address, key, machine};
 use freehold_crypto::{app_id_from_creator_round_index, slots};
 use freehold_ledger::{Outcome, Status, to_account};
 use freehold_primitives::{
@@ -36,9 +36,10 @@ fn forward(kind: u8, target: Address) -> Vec<u8> {
 }
 
 fn deploy(registry: &mut Registry, code: &[u8]) -> Address {
-    let init = [&[0x60, code.len() as u8][..], &hex!("80 60 09 5f 39 5f f3"), code].concat();
+    // Public: in a confidential contract an unsigned query would have no sender.
+    let init = machine::constructor(&[machine::make_public(), vec![0x50]].concat(), code);
     let sender = key(9);
-    let fields = Fields { data: init.into(), nonce: registry.chain.nonce(&sender), ..Fields::default() };
+    let fields = Fields { data: init, nonce: registry.chain.nonce(&sender), ..Fields::default() };
     let transaction = registry.chain.sign_with(&sender, fields);
     let block = registry.chain.block(vec![transaction]);
     block.receipts[0].contract_address.unwrap()

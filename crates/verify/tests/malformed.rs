@@ -75,7 +75,7 @@ fn sections_in_another_form_fail_their_link() {
         (text.replacen("\"lease_s\":600", "\"lease_s\":600,\"lease_t\":0", 1), Link::Registration),
         (text.replacen("\"lease_s\":600", "\"lease_s\":\"600\"", 1), Link::Registration),
         (text.replacen("\"lease_s\":600", "\"lease_s\":-600", 1), Link::Registration),
-        (text.replacen("\"tdx-quote-v4\"", "\"sgx\"", 1), Link::Registration),
+        (text.replacen("\"evidence_kind\":\"tdx\"", "\"evidence_kind\":\"sgx\"", 1), Link::Registration),
         (text.replacen("\"key_id\":\"receipt-1\"", "\"key_id\":\"receipt-2\"", 1), Link::Receipt),
         (text.replacen("\"model\":null,", "", 1), Link::Receipt),
         (text.replacen("\"api_version\":\"aci/1\"", "\"api_version\":\"aci/2\"", 1), Link::Receipt),

@@ -3,7 +3,6 @@
 
 mod support;
 
-use freehold_crypto::content_digest;
 use freehold_primitives::{
     Canonical, Digest, Genesis, NetworkKey,
     entries::{AppEntry, DenySubject},

@@ -324,11 +324,12 @@ impl Signed {
     }
 }
 
-/// Six bytes from twelve upper-case hex digits, as Intel writes them.
+/// Six bytes from twelve hex digits; Intel has written them in either case.
 fn hex6(text: &str) -> Option<[u8; 6]> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'A'..=b'F' => Some(byte - b'A' + 10),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
         _ => None,
     };
     let text: &[u8; 12] = text.as_bytes().try_into().ok()?;

@@ -222,7 +222,7 @@ fn another_real_td_under_collateral_of_its_day() {
 }
 
 #[test]
-fn a_real_td_that_leaves_sept_ve_disable_clear() {
+fn a_real_td_older_than_every_level_of_its_collateral() {
     let file = "tdx/oasis/quote_v4_tdx_ecdsa_p256_out_of_date.bin";
     let (Some(raw), Some(roots)) = (vector(file), intel_roots()) else { return };
     let quote = canonicalise(&raw).unwrap();
@@ -234,9 +234,10 @@ fn a_real_td_that_leaves_sept_ve_disable_clear() {
     ];
     let Some(signer) = chain("tdx/automata/tcb_signing_cert.pem") else { return };
     let Some(collateral) = assembled(files, &signer, &ca_chain(&quote)) else { return };
-    assert!(read_collateral(CollateralKind::Dcap, &collateral, &roots, JUNE_2023).is_ok());
+    let read = read_collateral(CollateralKind::Dcap, &collateral, &roots, JUNE_2023);
+    assert_eq!(read.map(drop), Ok(()));
     let found = verdict(EvidenceKind::Tdx, &quote, &collateral, &roots, JUNE_2023);
-    assert_eq!(found, Err(Refusal::PolicyTdAttributes));
+    assert_eq!(found, Err(Refusal::TcbUnknown));
 }
 
 #[test]
