@@ -14,8 +14,6 @@ use freehold_attestation::{EVENT_LOG_BYTES_MAX, container::Format};
 
 use crate::{args::AttestCommand, output::Output};
 
-pub(crate) use emulate::cases;
-
 /// Exit status where the arguments do not allow a verdict.
 const USAGE: u8 = 2;
 

@@ -21,7 +21,7 @@ macro_rules! section {
                 for (name, value) in table {
                     let at = below(at, name);
                     match name.as_str() {
-                        $(stringify!($field) => self.$field.overlay(value, &at)?,)*
+                        $(stringify!($field) => Field::overlay(&mut self.$field, value, &at)?,)*
                         _ => return Err(PolicyFileError::Unknown(at)),
                     }
                 }

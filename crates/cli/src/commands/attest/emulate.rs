@@ -10,10 +10,9 @@ use anyhow::{Context as _, Result, bail};
 use freehold_node::Clock;
 use serde_json::json;
 
-use self::make::made;
-pub(crate) use self::{
-    make::Made,
-    table::{Case, cases},
+use self::{
+    make::{Made, made},
+    table::cases,
 };
 use crate::{args::AttestEmulateArgs, output::Output};
 

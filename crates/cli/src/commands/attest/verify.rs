@@ -197,7 +197,7 @@ fn show(path: &Path, finding: &Finding, verdict: Result<(), Refusal>, output: Ou
         "verdict": if refusal.is_none() { "accepted" } else { "refused" },
         "code": refusal.map(Refusal::code),
         "class": refusal.map(|refusal| class(refusal.class())),
-        "text": refusal.map(|refusal| reason(refusal)),
+        "text": refusal.map(reason),
         "tee": tee,
         "tcb_status": finding.tcb_status,
         "trust_domain": trust_domain,
