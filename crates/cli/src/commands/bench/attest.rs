@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use freehold_attestation::{
-    BareDcap, Evidence, default_policy,
+    BareDcap, Evidence, VerifiedClaims, default_policy,
     nitro::{self, VerifiedNitroCollateral},
     nvidia::{self, VerifiedNvidiaCollateral},
     sgx,
@@ -19,7 +19,9 @@ use freehold_emulator::{
 };
 use freehold_ledger::{AttestationTerms, attest};
 use freehold_primitives::{
-    Blob, Digest, EvidenceKind, GpuArchitecture, Measurement, SnpProduct, SnpSigningKey, TrustDomain, TrustRoot,
+    Account, AppId, Blob, Canonical as _, Digest, EvidenceKind, G1Point, GpuArchitecture, Measurement, SnpProduct,
+    SnpSigningKey, TrustDomain, TrustRoot,
+    entries::{AccountEntry, InstanceEntry, UsedEvidenceEntry},
 };
 use serde_json::json;
 
@@ -29,6 +31,8 @@ use crate::output::Output;
 /// Emulated evidence is made and judged at this moment.
 const NOW: u64 = 1_795_000_000;
 const REPORT_DATA: [u8; 64] = [7; 64];
+/// A slot of the state: key and value.
+const SLOT_BYTES: usize = 64;
 
 /// Runs the benchmark.
 pub(crate) fn run(count: u32, output: Output) -> Result<()> {
@@ -125,9 +129,8 @@ impl Bench {
         let (quote, document) =
             (platform.quote_v3(&enclave, &REPORT_DATA), platform.sgx_collateral_with(NOW, &Default::default()));
         self.measure("sgx v3", (quote.len(), document.len()), || sgx::claims(&quote, &document, &roots, NOW).is_ok())?;
-        self.measure("tdx collateral alone", (0, bytes.1), || {
-            tdx::read_collateral(&platform.collateral(NOW), &roots, NOW).is_ok()
-        })
+        let document = platform.collateral(NOW);
+        self.measure("tdx collateral alone", (0, bytes.1), || tdx::read_collateral(&document, &roots, NOW).is_ok())
     }
 
     fn snp(&self, app: &AppImage) -> Result<()> {
@@ -188,9 +191,10 @@ impl Bench {
             now_unix_s: NOW,
         };
         let (begun, cpu) = (Instant::now(), cpu_s());
+        let mut last = None;
         for quote in &quotes {
             let evidence = Evidence { kind: EvidenceKind::Tdx, bytes: quote, collateral: &[&document] };
-            attest(&evidence, &terms).ok().context("the ledger refuses the evidence")?;
+            last = Some(attest(&evidence, &terms).ok().context("the ledger refuses the evidence")?);
         }
         let (seconds, cpu) = (begun.elapsed().as_secs_f64(), cpu_s() - cpu);
         let rate = quotes.len() as f64 / cpu.max(f64::EPSILON);
@@ -205,7 +209,67 @@ impl Bench {
             "n": quotes.len(),
             "per_cpu_second": round(rate),
         }));
+        if let (Some(claims), Some(quote)) = (last, quotes.last()) {
+            self.state(&claims, quote.len());
+        }
         Ok(())
+    }
+
+    /// What the first registration of a TD leaves in the state, as `spec/entries.md` has it: three entries with a slot
+    /// each, the id in the app's list, and the evidence, kept by its digest.
+    fn state(&self, claims: &VerifiedClaims, evidence_bytes: usize) {
+        let instance = instance(claims);
+        let id = instance.instance_id;
+        let used = UsedEvidenceEntry { instance_id: id, height: 1 };
+        let entries = instance.to_canonical().len()
+            + AccountEntry { instance_id: id }.to_canonical().len()
+            + used.to_canonical().len();
+        let slots = 3 * SLOT_BYTES;
+        let all = entries + slots + id.0.len() + evidence_bytes;
+        self.output.text(&format!(
+            "  state: {all} bytes a registration (evidence {evidence_bytes}, entries {entries}, slots {slots}, list {})",
+            id.0.len()
+        ));
+        self.output.object(&json!({
+            "event": "bench",
+            "bench": "attest",
+            "kind": "registration state",
+            "bytes": all,
+            "evidence_bytes": evidence_bytes,
+            "entry_bytes": entries,
+            "slot_bytes": slots,
+        }));
+    }
+}
+
+/// The entry of a first registration; its length does not depend on what the ids and digests are.
+fn instance(claims: &VerifiedClaims) -> InstanceEntry {
+    InstanceEntry {
+        instance_id: Digest::ZERO,
+        app_id: AppId::new([0; 20]),
+        app_version: 0,
+        provider: Account([0; 20]),
+        account: Account([0; 20]),
+        transport_key: G1Point([0; 48]),
+        keyset_digest: Digest::ZERO,
+        keyset_not_after: claims.expires_at(),
+        evidence_digest: Digest::ZERO,
+        collateral_digests: vec![Digest::ZERO],
+        nonce_height: 1,
+        nonce: Digest::ZERO,
+        judged_at_unix_s: NOW,
+        evidence_kind: EvidenceKind::Tdx,
+        trust_domain: claims.trust_domain(),
+        measurement: claims.measurement().clone(),
+        tcb_status: claims.tcb_status(),
+        platform: claims.platform(),
+        family: claims.family(),
+        gpus: claims.gpu_records(),
+        opened_at: 1,
+        renewed_at: 1,
+        expires_at: claims.expires_at(),
+        closed_at: None,
+        closed_code: None,
     }
 }
 
