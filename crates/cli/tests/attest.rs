@@ -130,6 +130,13 @@ const REAL: &[Known] = &[
     known("tdx/dstack/quote-report.json", None, SUMMER_2025, unverified("tdx"), Some(401)),
     known("tdx/dstack/tdx-lite-attestation.json", None, SUMMER_2025, unverified("tdx"), Some(401)),
     known("tdx/dcap-qvl/tdx-quote.hex", None, SUMMER_2025, unverified("tdx"), Some(401)),
+    known("tdx/oasis/quote_v4_tdx_ecdsa_p256_out_of_date.bin", None, SUMMER_2025, unverified("tdx"), Some(401)),
+    known("tdx/oasis/quote_v4_tdx_ecdsa_p256_trailing.bin", None, SUMMER_2025, unverified("tdx"), Some(401)),
+    known("tdx/dstack/tdx-lite-getquote.json", None, SUMMER_2025, unverified("tdx"), Some(401)),
+    known("tdx/dstack/tdx_quote", None, SUMMER_2025, unverified("tdx"), Some(401)),
+    known("tdx/dcap-qvl/quote-from-tappd.hex", None, SUMMER_2025, unverified("tdx"), Some(401)),
+    known("eventlog/gcp-cos113-cos-113-tdx-quote.dat", None, SUMMER_2025, unverified("tdx"), Some(401)),
+    known("sgx/oasis/quote_v3_ecdsa_p256_pck_chain.bin", None, SUMMER_2025, unverified("sgx"), Some(401)),
     known("sgx/oasis/quote_v3_ecdsa_p256_eppid.bin", None, SUMMER_2025, unverified("sgx"), Some(105)),
     known("sgx/oasis/pcs_quote_bundle.cbor", None, SUMMER_2025, unverified("sgx"), Some(401)),
     // Genuine, but of Milan, of old reports, or of a lower privilege level.
@@ -139,6 +146,7 @@ const REAL: &[Known] = &[
     known("snp/trustee/az-evidence-v0.json", TRUSTEE, SUMMER_2025, AMD, Some(530)),
     known("snp/trustee/az-evidence-v2.json", TRUSTEE, SUMMER_2025, AMD, Some(530)),
     known("snp/trustee/az-hcl-report.bin", TRUSTEE, SUMMER_2025, AMD, Some(532)),
+    known("snp/trustee/az-milan-report.bin", TRUSTEE, SUMMER_2025, AMD, Some(532)),
     known("snp/trustee/az-genoa-report.bin", TRUSTEE, SUMMER_2025, AMD, None),
     known("snp/trustee/az-evidence-genoa.json", TRUSTEE, SUMMER_2025, AMD, None),
     known("snp/trustee/az-genoa-report.bin", None, SUMMER_2025, unverified("snp"), Some(401)),
@@ -168,6 +176,28 @@ fn real_evidence_has_its_known_verdict() {
         // What is genuine is shown even where a policy refuses it.
         assert_eq!(verdict["claims"].is_object(), known.said.1.is_some(), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_folder_of_a_vendors_files_is_put_together() {
+    let Some(vectors) = vectors() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for (from, to) in [
+        ("tdx/oasis/tcb_info_v3_tdx_fmspc_50806F000000.json", "info"),
+        ("tdx/oasis/qe_identity_v2_tdx.json", "identity"),
+        ("tdx/go-tdx-guest/rootcrl.der", "root"),
+        ("tdx/go-tdx-guest/pckcrl", "pck"),
+        ("tdx/automata/tcb_signing_cert.pem", "signer"),
+        ("tdx/oasis/quote_v4_tdx_ecdsa_p256.bin", "no collateral"),
+    ] {
+        fs::copy(vectors.join(from), folder.path().join(to)).unwrap();
+    }
+    let quote = vectors.join("tdx/oasis/quote_v4_tdx_ecdsa_p256_out_of_date.bin");
+    let arguments = [quote.to_str().unwrap(), "--collateral", folder.path().to_str().unwrap(), "--now", "1687700000"];
+    // The TD is older than every level that this collateral knows.
+    assert_eq!(verdict(&arguments)["code"], 208);
+    fs::remove_file(folder.path().join("pck")).unwrap();
+    assert_eq!(verdict(&arguments)["code"], 401);
 }
 
 #[test]
