@@ -15,17 +15,19 @@ use dcap_qvl::{PckCertFlag, QuoteClaims, QuotePolicy, configs::RustCryptoConfig,
 use freehold_primitives::{Digest, PlatformFamily, TcbStatus, TrustDomain, TrustRoot, UnixSeconds};
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use self::{
+    chain::write as write_pem,
+    collateral::{Tee, read as read_collateral},
+    json::{repeats_no_name, unix_seconds},
+    policy::judge,
+    quote::{CanonicalQuote, Form, Outline, read},
+};
 pub use self::{
     collateral::{
         CERTIFICATE_CHAIN_BYTES_MAX, COLLATERAL_BYTES_MAX, COLLATERAL_JSON_BYTES_MAX, CollateralDocument,
         REVOCATION_LIST_BYTES_MAX, VerifiedDcapCollateral,
     },
     quote::{QUOTE_BYTES_MAX, canonicalise},
-};
-pub(crate) use self::{
-    collateral::{Tee, read as read_collateral},
-    policy::judge,
-    quote::{CanonicalQuote, Form, Outline, read},
 };
 use crate::{claims::claims_struct, refusal::Refusal};
 
@@ -69,6 +71,34 @@ claims_struct! {
         --
         /// Advisories that the platform still carries.
         whole advisories: Vec<String>,
+    }
+}
+
+/// `dcap-qvl` alone, without any check of ours: the peer that our own figures are measured against. It judges nothing;
+/// whoever wants a verdict takes [`crate::verify`].
+pub struct BareDcap {
+    root: Vec<u8>,
+    collateral: dcap_qvl::QuoteCollateralV3,
+}
+
+impl BareDcap {
+    /// Takes a collateral document and a root certificate, DER.
+    ///
+    /// # Errors
+    /// Those of [`CollateralDocument::read`].
+    pub fn new(collateral: &[u8], root: Vec<u8>) -> Result<Self, Refusal> {
+        Ok(Self { root, collateral: CollateralDocument::read(collateral)?.into_dcap() })
+    }
+
+    /// Verifies a quote as `dcap-qvl` does with claims only.
+    ///
+    /// # Errors
+    /// [`Refusal::OtherInvalid`], whatever it is.
+    pub fn verify(&self, quote: &[u8], now_unix_s: UnixSeconds) -> Result<(), Refusal> {
+        QuoteVerifier::<RustCryptoConfig>::new_with_config(self.root.clone())
+            .verify_with_policy(quote, self.collateral.clone(), now_unix_s, &QuotePolicy::claims_only(now_unix_s))
+            .map(|_| ())
+            .map_err(|_| Refusal::OtherInvalid)
     }
 }
 

@@ -5,6 +5,7 @@ mod certificate;
 mod claims;
 mod collateral;
 mod dcap;
+mod default_policy;
 mod development;
 mod eventlog;
 mod evidence;
@@ -13,7 +14,10 @@ mod p384_scalar;
 mod policy;
 mod refusal;
 mod roots;
+mod vendor_roots;
 
+/// Containers of evidence and collateral, for tools. Consensus never calls this.
+pub mod container;
 pub mod nitro;
 /// NVIDIA GPUs: measurement reports, their claims, and the policy over them.
 pub mod nvidia;
@@ -29,9 +33,10 @@ pub use certificate::Revocation;
 pub use claims::{KindClaims, VerifiedClaims};
 pub use collateral::{VerifiedCollateral, read_collateral};
 pub use dcap::{
-    CERTIFICATE_CHAIN_BYTES_MAX, COLLATERAL_BYTES_MAX, COLLATERAL_JSON_BYTES_MAX, CollateralDocument, DcapClaims,
-    QUOTE_BYTES_MAX, REVOCATION_LIST_BYTES_MAX, VerifiedDcapCollateral, canonicalise,
+    BareDcap, CERTIFICATE_CHAIN_BYTES_MAX, COLLATERAL_BYTES_MAX, COLLATERAL_JSON_BYTES_MAX, CollateralDocument,
+    DcapClaims, QUOTE_BYTES_MAX, REVOCATION_LIST_BYTES_MAX, VerifiedDcapCollateral, canonicalise,
 };
+pub use default_policy::default_policy;
 pub use development::development_policy;
 pub use eventlog::{
     AppEvent, AppFact, BootEvents, Cover, DigestRule, DstackAttestation, EVENT_LOG_BYTES_MAX, EVENTS_MAX, EventLine,
@@ -43,3 +48,4 @@ pub use outline::{UnverifiedEvidence, collateral_wanted};
 pub use policy::judge;
 pub use refusal::{Refusal, RefusalClass};
 pub use roots::check_roots;
+pub use vendor_roots::vendor_roots;

@@ -19,4 +19,4 @@ pub use collateral::{
     COLLATERAL_BYTES_MAX, NvidiaCollateral, VerifiedNvidiaCollateral, canonicalise_collateral, read_collateral,
 };
 pub use evidence::{CHAIN_CERTIFICATES, EVIDENCE_BYTES_MAX, NvidiaEvidence, UnverifiedNvidia, canonicalise};
-pub use judge::{judge, judge_all, reference_digest};
+pub use judge::{judge, judge_all, judge_alone, reference_digest};

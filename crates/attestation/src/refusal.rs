@@ -155,6 +155,18 @@ refusals! {
     EventLogMismatch = 178, "the event log does not replay to the registers of the evidence";
     /// A container of evidence and event log is malformed.
     EventLogContainer = 179, "the container of evidence and event log is malformed";
+    /// A container is longer than its bound, or holds too much.
+    ContainerTooLong = 180, "the container is longer than its bound or holds too many parts";
+    /// A container is of no known form.
+    ContainerFormat = 181, "the container is of no known form";
+    /// A container is not JSON of a known form, or repeats a name.
+    ContainerJson = 182, "the container is not well-formed JSON, or repeats a name";
+    /// Text in a container is neither hex, nor base64, nor PEM.
+    ContainerText = 183, "text in the container is neither hex, nor base64, nor PEM";
+    /// A container lacks a part that its form demands.
+    ContainerPart = 184, "a part is missing in the container";
+    /// Hardware's form of evidence where only the canonical form was asked for.
+    ContainerNotCanonical = 185, "the evidence is not in its canonical form";
     /// Refused by the verifier for a reason without a code of its own.
     OtherInvalid = 199, "the evidence does not verify";
     /// The chain ends in no root of trust of this network.

@@ -77,6 +77,15 @@ pub fn canonicalise(report: &[u8], certificate: &[u8]) -> Result<Vec<u8>, Refusa
     Ok(evidence)
 }
 
+/// Checks the form of a report whose certificate is not known.
+pub(crate) fn check_report(report: &[u8]) -> Result<(), Refusal> {
+    let mut bytes: [u8; SNP_REPORT_BYTES] = report.try_into().map_err(|_| {
+        if report.len() < SNP_REPORT_BYTES { Refusal::EvidenceTruncated } else { Refusal::EvidenceTrailing }
+    })?;
+    report::canonicalise(&mut bytes)?;
+    SnpReport::read(&bytes).map(|_| ())
+}
+
 /// What canonical evidence *says*, before anything in it is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnverifiedSnp {

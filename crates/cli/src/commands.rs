@@ -1,6 +1,7 @@
 //! One file for each command; here is the table.
 
 mod ask;
+mod attest;
 mod bench;
 mod chat;
 mod demo;
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Up(args) => block_on(up::run(args, output)),
         Command::Ask(args) => block_on(ask::run(args, output)),
         Command::Chat(args) => block_on(chat::run(args, output)),
+        Command::Attest(command) => attest::run(&command, output),
         Command::Verify(args) => verify::run(&args, output),
         Command::Status(args) => block_on(status::run(args, output)),
         Command::Header(args) => block_on(header::run(args, output)),

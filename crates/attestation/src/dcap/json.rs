@@ -11,8 +11,13 @@ const NAMES_MAX: usize = 64;
 
 /// Whether the text is one JSON object in which no object repeats a name.
 pub(crate) fn is_unambiguous(text: &str) -> bool {
+    text.starts_with('{') && repeats_no_name(text)
+}
+
+/// Whether the text is one JSON value, without fractions, in which no object repeats a name.
+pub(crate) fn repeats_no_name(text: &str) -> bool {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    text.starts_with('{') && deserializer.deserialize_any(Walk).is_ok() && deserializer.end().is_ok()
+    deserializer.deserialize_any(Walk).is_ok() && deserializer.end().is_ok()
 }
 
 /// Visits every value and keeps nothing but the names of the objects it is in. Depth is bounded by `serde_json`.

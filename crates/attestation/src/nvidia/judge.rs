@@ -1,6 +1,8 @@
 //! Judging verified claims of GPUs under a policy (`spec/gpu.md` §4). Pure.
 
-use freehold_primitives::{Canonical as _, Digest, GpuReference, NvidiaPolicy, Register, UnixSeconds};
+use freehold_primitives::{
+    Canonical as _, Digest, EvidencePolicy, GpuReference, NvidiaPolicy, PlatformFamily, Register, UnixSeconds,
+};
 use sha2::{Digest as _, Sha256};
 
 use super::claims::NvidiaClaims;
@@ -30,6 +32,27 @@ pub fn judge_all(claims: &[NvidiaClaims], policy: &NvidiaPolicy, now_unix_s: Uni
 /// order of `spec/gpu.md` §4.
 pub fn judge(claims: &NvidiaClaims, policy: &NvidiaPolicy, now_unix_s: UnixSeconds) -> Result<(), Refusal> {
     judge_all(core::slice::from_ref(claims), policy, now_unix_s)
+}
+
+/// Judges GPUs without a CPU TEE beside them, as tools do: what a policy says of every kind, then [`judge_all`].
+///
+/// # Errors
+/// [`Refusal::PolicyTrustDomain`], [`Refusal::PolicyGpu`], those of the policy's lists of families and platforms, and
+/// those of [`judge_all`].
+pub fn judge_alone(claims: &[NvidiaClaims], policy: &EvidencePolicy, now_unix_s: UnixSeconds) -> Result<(), Refusal> {
+    let refuse_unless = |accepted: bool, refusal: Refusal| if accepted { Ok(()) } else { Err(refusal) };
+    for gpu in claims {
+        refuse_unless(policy.trust_domains.contains(&gpu.trust_domain()), Refusal::PolicyTrustDomain)?;
+        let (family, platform) = (PlatformFamily(gpu.family()), gpu.platform());
+        let open = |listed: bool, is_empty: bool| is_empty || listed;
+        let families = &policy.families_allowed;
+        refuse_unless(open(families.contains(&family), families.is_empty()), Refusal::PolicyFamilyNotAllowed)?;
+        refuse_unless(!policy.families_denied.contains(&family), Refusal::PolicyFamilyDenied)?;
+        let platforms = &policy.platforms_allowed;
+        refuse_unless(open(platforms.contains(&platform), platforms.is_empty()), Refusal::PolicyPlatformNotAllowed)?;
+        refuse_unless(!policy.platforms_denied.contains(&platform), Refusal::PolicyPlatformDenied)?;
+    }
+    judge_all(claims, policy.nvidia.as_ref().ok_or(Refusal::PolicyGpu)?, now_unix_s)
 }
 
 fn judge_one(claims: &NvidiaClaims, policy: &NvidiaPolicy, now_unix_s: UnixSeconds) -> Result<(), Refusal> {

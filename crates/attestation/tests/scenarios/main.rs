@@ -8,6 +8,7 @@ mod malformed;
 mod malformed_collateral;
 mod pem_text;
 mod real;
+mod smoke;
 mod spec;
 mod statuses;
 

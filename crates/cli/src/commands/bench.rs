@@ -1,5 +1,6 @@
 //! `bench`: figures, with processor seconds beside wall time. A figure never decides anything.
 
+mod attest;
 mod finality;
 mod infer;
 mod start;
@@ -21,6 +22,7 @@ pub(crate) async fn run(command: BenchCommand, output: Output) -> Result<ExitCod
     }
     match command {
         BenchCommand::Finality { count } => finality::run(count, output).await?,
+        BenchCommand::Attest { count } => attest::run(count, output)?,
         BenchCommand::Verify { proof, network_key, count } => {
             verify::run(proof.zip(network_key), count, output).await?
         }

@@ -24,7 +24,7 @@ use self::{
 };
 
 /// Blocks of a plain test run; each holds 24 transactions.
-const BLOCKS: u64 = 12;
+const BLOCKS: u64 = 8;
 
 /// What our machine makes of a block.
 struct Ours {
