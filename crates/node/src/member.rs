@@ -28,6 +28,7 @@ use crate::{
     genesis::{GenesisError, read_keys},
     intake::Intake,
     key_service::KeyService,
+    metrics::Gauges,
     rpc::{RpcServer, ServerError},
     shared::Shared,
     store::{BlockStore, MEND, QmdbTree, StoreIdentity},
@@ -50,6 +51,9 @@ pub struct MemberConfig {
     pub addresses: Vec<SocketAddr>,
     /// Where it serves JSON-RPC, if it does.
     pub rpc: Option<SocketAddr>,
+    /// How many newest blocks keep their transactions and receipts, [`BODIES_MIN`](crate::BODIES_MIN) at least; all
+    /// where `None`.
+    pub keep_blocks: Option<u64>,
     /// Its clock.
     pub clock: Clock,
 }
@@ -234,6 +238,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
         reach: Reach::Local,
         gossip: vec![wire::TRANSACTIONS, wire::KEY_SHARES],
     };
+    let gauges = Gauges::new(&context, Arc::clone(&shared));
     let mut consensus = freehold_consensus::start(context, validator, application).await?;
     let mut gossip = consensus.take_gossip().into_iter();
     let (Some(transactions), Some(shares)) = (gossip.next(), gossip.next()) else {
@@ -244,7 +249,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
     let service = KeyService::start(Arc::clone(&shared), &keys.derivation, shares)
         .ok_or(MemberError::Config(ConfigError::Genesis))?;
     let server = match config.rpc {
-        Some(address) => Some(RpcServer::start(address, shared, intake, service).await?),
+        Some(address) => Some(RpcServer::start(address, shared, intake, service, gauges).await?),
         None => None,
     };
     Ok(Parts { consensus, executor, server, failures })
@@ -253,10 +258,12 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
 /// Opens the stores and makes good what a crash left.
 async fn open(config: &MemberConfig, keys: Option<Arc<StateKeys>>) -> Result<(Arc<Shared>, Worker), MemberError> {
     let (folder, genesis, clock) = (config.folder.clone(), config.genesis.clone(), config.clock.clone());
+    let keep_blocks = config.keep_blocks;
     let opened = tokio::task::spawn_blocking(move || {
         let identity =
             StoreIdentity { chain_id: genesis.chain_id, genesis_hash: freehold_crypto::genesis_hash(&genesis) };
         let store = BlockStore::open(&folder.join("blocks.redb"), &identity).map_err(ExecutorError::from)?;
+        store.keep_bodies(keep_blocks.unwrap_or(u64::MAX));
         let recovery = store.recover().map_err(ExecutorError::from)?;
         let mut tree = QmdbTree::open(&folder.join("state"), recovery.tree_operations).map_err(ExecutorError::from)?;
         let machine = Machine::new(&genesis, store.clone(), keys).map_err(ExecutorError::from)?;
