@@ -131,29 +131,14 @@ impl Member {
     /// # Errors
     /// Any [`MemberError`].
     pub async fn start(config: MemberConfig, ended: mpsc::UnboundedSender<MemberError>) -> Result<Self, MemberError> {
-        let (index, folder) = (config.index, config.folder.clone());
+        let index = config.index;
         // The engine panics where it cannot listen, so that is tried first.
         if let Some(address) = config.addresses.get(index as usize).copied() {
             TcpListener::bind(address).map_err(|source| MemberError::Listen { index, address, source })?;
         }
         let (ready_tx, ready) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
-        let settings = engine_runtime::Config::new()
-            .with_worker_threads(WORKERS)
-            .with_tcp_nodelay(Some(true))
-            .with_storage_directory(folder.join("consensus"));
-        let failed = ended.clone();
-        let run = move || {
-            // The engine panics where its storage fails; the network goes down in order then, with a sentence.
-            let engine = AssertUnwindSafe(|| {
-                engine_runtime::Runner::new(settings).start(|context| run(context, config, ready_tx, stopped, ended));
-            });
-            catch_unwind(engine).err().map(|panic| {
-                let reason = message(&*panic);
-                let _gone = failed.send(MemberError::Failed { index, folder: folder.clone(), reason: reason.clone() });
-                MemberError::Failed { index, folder, reason }
-            })
-        };
+        let run = move || on_thread(config, Signals { ready: ready_tx, stopped, ended });
         let thread =
             thread::Builder::new().name(format!("validator-{index}")).spawn(run).map_err(MemberError::Thread)?;
         match ready.await {
@@ -175,6 +160,32 @@ impl Member {
     }
 }
 
+/// How a validator's thread and whoever started it hear of each other.
+struct Signals {
+    ready: oneshot::Sender<Result<Option<SocketAddr>, MemberError>>,
+    stopped: oneshot::Receiver<()>,
+    ended: mpsc::UnboundedSender<MemberError>,
+}
+
+/// A validator's thread, from start to end. Not async, so that the engine is compiled once, with this crate, and not in
+/// every program that awaits a start.
+fn on_thread(config: MemberConfig, signals: Signals) -> Option<MemberError> {
+    let (index, folder, failed) = (config.index, config.folder.clone(), signals.ended.clone());
+    let settings = engine_runtime::Config::new()
+        .with_worker_threads(WORKERS)
+        .with_tcp_nodelay(Some(true))
+        .with_storage_directory(folder.join("consensus"));
+    // The engine panics where its storage fails; the network goes down in order then, with a sentence.
+    let engine = AssertUnwindSafe(|| {
+        engine_runtime::Runner::new(settings).start(|context| run(context, config, signals));
+    });
+    catch_unwind(engine).err().map(|panic| {
+        let reason = message(&*panic);
+        let _gone = failed.send(MemberError::Failed { index, folder: folder.clone(), reason: reason.clone() });
+        MemberError::Failed { index, folder, reason }
+    })
+}
+
 /// Parts that live as long as the validator.
 struct Parts {
     consensus: freehold_consensus::ValidatorHandle,
@@ -183,13 +194,8 @@ struct Parts {
     failures: mpsc::UnboundedReceiver<ExecutorError>,
 }
 
-async fn run(
-    context: engine_runtime::Context,
-    config: MemberConfig,
-    ready: oneshot::Sender<Result<Option<SocketAddr>, MemberError>>,
-    stopped: oneshot::Receiver<()>,
-    ended: mpsc::UnboundedSender<MemberError>,
-) {
+async fn run(context: engine_runtime::Context, config: MemberConfig, signals: Signals) {
+    let Signals { ready, stopped, ended } = signals;
     let index = config.index;
     let mut parts = match start(context, config).await {
         Ok(parts) => parts,
