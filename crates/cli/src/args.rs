@@ -344,6 +344,9 @@ pub(crate) struct NodeArgs {
     /// Address of the JSON-RPC; without it none is served.
     #[arg(long, value_name = "ADDR")]
     pub(crate) rpc: Option<SocketAddr>,
+    /// Keep transactions and receipts of this many newest blocks (4,096 at least); without it of all: an archive.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(4_096..))]
+    pub(crate) keep_blocks: Option<u64>,
     /// Make the folders of a new development network with this many validators below DATA_DIR, and end.
     #[arg(long, value_name = "N")]
     pub(crate) init: Option<u32>,

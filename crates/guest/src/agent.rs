@@ -10,6 +10,7 @@ mod tasks;
 use std::{
     io,
     path::PathBuf,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -134,11 +135,26 @@ impl Guest {
     }
 }
 
+/// A future whose type is its result alone.
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 /// Runs one instance until its life ends, and says why it ended. `asked` resolves when the host wants it to stop.
 ///
 /// # Errors
 /// Every [`GuestError`], before anything is served.
-pub async fn run(config: crate::GuestConfig, asked: impl Future<Output = ()> + Send) -> Result<StopReason, GuestError> {
+pub async fn run(
+    config: crate::GuestConfig,
+    asked: impl Future<Output = ()> + Send + 'static,
+) -> Result<StopReason, GuestError> {
+    live(config, Box::pin(asked)).await
+}
+
+/// An instance's life, boxed, so that its servers are compiled once, with this crate, and not in every program that awaits it.
+fn live(config: crate::GuestConfig, asked: Boxed<()>) -> Boxed<Result<StopReason, GuestError>> {
+    Box::pin(live_until(config, asked))
+}
+
+async fn live_until(config: crate::GuestConfig, mut asked: Boxed<()>) -> Result<StopReason, GuestError> {
     let (guest, _lock) = boot::prepare(config.check()?)?;
     let mut tasks = JoinSet::new();
     boot::serve_api(&guest, &mut tasks)?;
@@ -146,7 +162,6 @@ pub async fn run(config: crate::GuestConfig, asked: impl Future<Output = ()> + S
     tasks.spawn(tasks::follow(Arc::clone(&guest), inputs.clone()));
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut asked = std::pin::pin!(asked);
     loop {
         let input = tokio::select! {
             input = happened.recv() => input.unwrap_or(Input::Tick),

@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -67,7 +68,15 @@ impl Host {
     ///
     /// # Errors
     /// Every [`HostError`] but [`HostError::NotReady`].
-    pub async fn start(config: HostConfig, events: mpsc::UnboundedSender<HostEvent>) -> Result<Self, HostError> {
+    pub fn start(
+        config: HostConfig,
+        events: mpsc::UnboundedSender<HostEvent>,
+    ) -> Pin<Box<dyn Future<Output = Result<Self, HostError>> + Send>> {
+        // Boxed, so that its servers are compiled once, with this crate, and not in every program that awaits it.
+        Box::pin(Self::launch(config, events))
+    }
+
+    async fn launch(config: HostConfig, events: mpsc::UnboundedSender<HostEvent>) -> Result<Self, HostError> {
         let (dir, sockets) = sockets(&config)?;
         let listener =
             TcpListener::bind(config.api).await.map_err(|source| HostError::Bind { address: config.api, source })?;

@@ -13,6 +13,7 @@ use std::{
     io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    pin::Pin,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -143,7 +144,12 @@ fn digest_header(instance: &InstanceInfo) -> HeaderValue {
 ///
 /// # Errors
 /// Any [`ServeError`].
-pub async fn run(config: Config) -> Result<(), ServeError> {
+pub fn run(config: Config) -> Pin<Box<dyn Future<Output = Result<(), ServeError>> + Send>> {
+    // Boxed, so that server and engine are compiled once, with this crate, and not in every program that awaits it.
+    Box::pin(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), ServeError> {
     let io_fault = |source| ServeError::Io { path: config.listen_socket.clone(), source };
     let mut terminate = signal(SignalKind::terminate()).map_err(io_fault)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io_fault)?;

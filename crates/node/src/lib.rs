@@ -11,6 +11,7 @@ mod intake;
 mod key_service;
 mod member;
 mod mempool;
+mod metrics;
 mod network;
 mod pacing;
 mod rpc;
@@ -29,7 +30,7 @@ pub use member::{Member, MemberConfig, MemberError};
 pub use network::{Network, NetworkConfig, NetworkError};
 pub use rpc::ServerError;
 pub use store::{
-    BlockRow, BlockStore, BlockStoreError, Change, Durable, ExecutedMark, FINALITY_SEARCH_MAX, Finality, FoundLog,
-    HISTORY_WINDOW, LOG_BLOCKS_MAX, LOGS_MAX, LogQuery, OldState, OldStateError, PROOF_KEYS_MAX, PayloadRow, Proofs,
-    QmdbTree, Recovery, StoreIdentity, TransactionPlace, TransactionRow, TreeError, TreeReader, WriteSet,
+    BODIES_MIN, BlockRow, BlockStore, BlockStoreError, Change, Durable, ExecutedMark, FINALITY_SEARCH_MAX, Finality,
+    FoundLog, HISTORY_WINDOW, LOG_BLOCKS_MAX, LOGS_MAX, LogQuery, OldState, OldStateError, PROOF_KEYS_MAX, PayloadRow,
+    Proofs, QmdbTree, Recovery, StoreIdentity, TransactionPlace, TransactionRow, TreeError, TreeReader, WriteSet,
 };

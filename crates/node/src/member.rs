@@ -28,6 +28,7 @@ use crate::{
     genesis::{GenesisError, read_keys},
     intake::Intake,
     key_service::KeyService,
+    metrics::Gauges,
     rpc::{RpcServer, ServerError},
     shared::Shared,
     store::{BlockStore, MEND, QmdbTree, StoreIdentity},
@@ -50,6 +51,9 @@ pub struct MemberConfig {
     pub addresses: Vec<SocketAddr>,
     /// Where it serves JSON-RPC, if it does.
     pub rpc: Option<SocketAddr>,
+    /// How many newest blocks keep their transactions and receipts, [`BODIES_MIN`](crate::BODIES_MIN) at least; all
+    /// where `None`.
+    pub keep_blocks: Option<u64>,
     /// Its clock.
     pub clock: Clock,
 }
@@ -127,29 +131,14 @@ impl Member {
     /// # Errors
     /// Any [`MemberError`].
     pub async fn start(config: MemberConfig, ended: mpsc::UnboundedSender<MemberError>) -> Result<Self, MemberError> {
-        let (index, folder) = (config.index, config.folder.clone());
+        let index = config.index;
         // The engine panics where it cannot listen, so that is tried first.
         if let Some(address) = config.addresses.get(index as usize).copied() {
             TcpListener::bind(address).map_err(|source| MemberError::Listen { index, address, source })?;
         }
         let (ready_tx, ready) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
-        let settings = engine_runtime::Config::new()
-            .with_worker_threads(WORKERS)
-            .with_tcp_nodelay(Some(true))
-            .with_storage_directory(folder.join("consensus"));
-        let failed = ended.clone();
-        let run = move || {
-            // The engine panics where its storage fails; the network goes down in order then, with a sentence.
-            let engine = AssertUnwindSafe(|| {
-                engine_runtime::Runner::new(settings).start(|context| run(context, config, ready_tx, stopped, ended));
-            });
-            catch_unwind(engine).err().map(|panic| {
-                let reason = message(&*panic);
-                let _gone = failed.send(MemberError::Failed { index, folder: folder.clone(), reason: reason.clone() });
-                MemberError::Failed { index, folder, reason }
-            })
-        };
+        let run = move || on_thread(config, Signals { ready: ready_tx, stopped, ended });
         let thread =
             thread::Builder::new().name(format!("validator-{index}")).spawn(run).map_err(MemberError::Thread)?;
         match ready.await {
@@ -171,6 +160,32 @@ impl Member {
     }
 }
 
+/// How a validator's thread and whoever started it hear of each other.
+struct Signals {
+    ready: oneshot::Sender<Result<Option<SocketAddr>, MemberError>>,
+    stopped: oneshot::Receiver<()>,
+    ended: mpsc::UnboundedSender<MemberError>,
+}
+
+/// A validator's thread, from start to end. Not async, so that the engine is compiled once, with this crate, and not in
+/// every program that awaits a start.
+fn on_thread(config: MemberConfig, signals: Signals) -> Option<MemberError> {
+    let (index, folder, failed) = (config.index, config.folder.clone(), signals.ended.clone());
+    let settings = engine_runtime::Config::new()
+        .with_worker_threads(WORKERS)
+        .with_tcp_nodelay(Some(true))
+        .with_storage_directory(folder.join("consensus"));
+    // The engine panics where its storage fails; the network goes down in order then, with a sentence.
+    let engine = AssertUnwindSafe(|| {
+        engine_runtime::Runner::new(settings).start(|context| run(context, config, signals));
+    });
+    catch_unwind(engine).err().map(|panic| {
+        let reason = message(&*panic);
+        let _gone = failed.send(MemberError::Failed { index, folder: folder.clone(), reason: reason.clone() });
+        MemberError::Failed { index, folder, reason }
+    })
+}
+
 /// Parts that live as long as the validator.
 struct Parts {
     consensus: freehold_consensus::ValidatorHandle,
@@ -179,13 +194,8 @@ struct Parts {
     failures: mpsc::UnboundedReceiver<ExecutorError>,
 }
 
-async fn run(
-    context: engine_runtime::Context,
-    config: MemberConfig,
-    ready: oneshot::Sender<Result<Option<SocketAddr>, MemberError>>,
-    stopped: oneshot::Receiver<()>,
-    ended: mpsc::UnboundedSender<MemberError>,
-) {
+async fn run(context: engine_runtime::Context, config: MemberConfig, signals: Signals) {
+    let Signals { ready, stopped, ended } = signals;
     let index = config.index;
     let mut parts = match start(context, config).await {
         Ok(parts) => parts,
@@ -234,6 +244,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
         reach: Reach::Local,
         gossip: vec![wire::TRANSACTIONS, wire::KEY_SHARES],
     };
+    let gauges = Gauges::new(&context, Arc::clone(&shared));
     let mut consensus = freehold_consensus::start(context, validator, application).await?;
     let mut gossip = consensus.take_gossip().into_iter();
     let (Some(transactions), Some(shares)) = (gossip.next(), gossip.next()) else {
@@ -244,7 +255,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
     let service = KeyService::start(Arc::clone(&shared), &keys.derivation, shares)
         .ok_or(MemberError::Config(ConfigError::Genesis))?;
     let server = match config.rpc {
-        Some(address) => Some(RpcServer::start(address, shared, intake, service).await?),
+        Some(address) => Some(RpcServer::start(address, shared, intake, service, gauges).await?),
         None => None,
     };
     Ok(Parts { consensus, executor, server, failures })
@@ -253,10 +264,12 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
 /// Opens the stores and makes good what a crash left.
 async fn open(config: &MemberConfig, keys: Option<Arc<StateKeys>>) -> Result<(Arc<Shared>, Worker), MemberError> {
     let (folder, genesis, clock) = (config.folder.clone(), config.genesis.clone(), config.clock.clone());
+    let keep_blocks = config.keep_blocks;
     let opened = tokio::task::spawn_blocking(move || {
         let identity =
             StoreIdentity { chain_id: genesis.chain_id, genesis_hash: freehold_crypto::genesis_hash(&genesis) };
         let store = BlockStore::open(&folder.join("blocks.redb"), &identity).map_err(ExecutorError::from)?;
+        store.keep_bodies(keep_blocks.unwrap_or(u64::MAX));
         let recovery = store.recover().map_err(ExecutorError::from)?;
         let mut tree = QmdbTree::open(&folder.join("state"), recovery.tree_operations).map_err(ExecutorError::from)?;
         let machine = Machine::new(&genesis, store.clone(), keys).map_err(ExecutorError::from)?;

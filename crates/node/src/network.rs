@@ -70,6 +70,7 @@ impl Network {
                 index,
                 addresses: addresses.clone(),
                 rpc: (index == 0).then_some(config.rpc),
+                keep_blocks: None,
                 clock: config.clock.clone(),
             };
             Member::start(member, failed.clone())

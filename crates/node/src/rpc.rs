@@ -8,6 +8,7 @@ mod filter_methods;
 mod filters;
 mod ours;
 mod params;
+mod probes;
 mod server;
 mod subscriptions;
 mod view;

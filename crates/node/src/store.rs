@@ -33,7 +33,7 @@ mod tree;
 
 pub(crate) use blocks::MEND;
 pub use blocks::{
-    BlockRow, BlockStore, BlockStoreError, Durable, ExecutedMark, FINALITY_SEARCH_MAX, Finality, FoundLog,
+    BODIES_MIN, BlockRow, BlockStore, BlockStoreError, Durable, ExecutedMark, FINALITY_SEARCH_MAX, Finality, FoundLog,
     HISTORY_WINDOW, LOG_BLOCKS_MAX, LOGS_MAX, LogQuery, PayloadRow, Recovery, StoreIdentity, TransactionPlace,
     TransactionRow,
 };

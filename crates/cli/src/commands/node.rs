@@ -38,6 +38,7 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
         index: u32::try_from(index)?,
         addresses,
         rpc: args.rpc,
+        keep_blocks: args.keep_blocks,
         clock: Clock::system(),
     };
     let (failed, mut ended) = tokio::sync::mpsc::unbounded_channel();

@@ -4,7 +4,9 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::support::{Running, beside, node_clients, passes, post, post_bytes, python_clients, run, said, turn, until};
+use crate::support::{
+    Running, beside, get, node_clients, passes, post, post_bytes, python_clients, run, said, turn, until,
+};
 
 fn up(folder: &str) -> Running {
     Running::start(&["up", "--no-app", "--data-dir", folder, "--rpc", "127.0.0.1:0"])
@@ -73,6 +75,31 @@ fn a_single_validator_is_enough() {
     assert_eq!(finality["height"], 1);
     let key = network.call("freehold_networkKey", json!([])).unwrap();
     assert_eq!(key.as_str().unwrap().trim_start_matches("0x"), network.text("network_key"));
+}
+
+#[test]
+fn operators_get_health_readiness_and_metrics() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let network = Running::start(&["up", "--no-app", "--validators", "1", "--data-dir", path, "--rpc", "127.0.0.1:0"]);
+    network.reach(2);
+    let rpc = network.text("rpc");
+    assert_eq!(get(&rpc, "/health"), (200, "alive\n".to_owned()));
+    assert_eq!(get(&rpc, "/ready"), (200, "ready\n".to_owned()));
+    let (status, metrics) = get(&rpc, "/metrics");
+    assert_eq!(status, 200);
+    let gauge = |name: &str| -> u64 {
+        let line = metrics.lines().find(|line| line.starts_with(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("no {name} in {metrics}")).split(' ').next_back().unwrap().parse().unwrap()
+    };
+    assert!(gauge("node_executed_height") >= 2);
+    assert!(gauge("node_final_height") >= 1);
+    assert!(gauge("node_block_age_seconds") <= 10);
+    assert!(gauge("node_block_store_bytes") > 0);
+    assert!(metrics.contains("validator_engine"), "the engine's metrics are there too");
+    assert_ne!(get(&rpc, "/else").0, 200);
+    network.interrupt();
 }
 
 #[test]

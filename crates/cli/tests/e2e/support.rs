@@ -173,15 +173,25 @@ pub(crate) fn post(url: &str, body: &Value) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("status {status}, {error}: {text}"))
 }
 
+/// Asks for a path: status and body.
+pub(crate) fn get(url: &str, path: &str) -> (u16, String) {
+    let host = url.trim_start_matches("http://");
+    exchange(host, &format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"), &[])
+}
+
 /// Posts bytes: status and body.
 pub(crate) fn post_bytes(url: &str, body: &[u8]) -> (u16, String) {
     let host = url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(host).unwrap();
-    stream.set_read_timeout(Some(WAIT)).unwrap();
     let head = format!(
         "POST / HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
+    exchange(host, &head, body)
+}
+
+fn exchange(host: &str, head: &str, body: &[u8]) -> (u16, String) {
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
     stream.write_all(head.as_bytes()).unwrap();
     // A server that refuses the size closes while we write.
     let _closed = stream.write_all(body);

@@ -1,7 +1,7 @@
 //! JSON-RPC errors as Ethereum's clients know them: code, sentence, and data where it helps.
 //!
-//! Codes: JSON-RPC 2.0 (−32700 to −32600), EIP-1474 (−32000 server error, −32001 not found, −32005 limit), and 3 for a
-//! revert with its data.
+//! Codes: JSON-RPC 2.0 (−32700 to −32600), EIP-1474 (−32000 server error, −32001 not found, −32005 limit), 3 for a
+//! revert with its data, and 4444 for blocks that this node has pruned.
 
 use alloy_primitives::{Address, Bytes};
 use freehold_crypto::CallDataRefusal;
@@ -9,11 +9,15 @@ use freehold_ledger::{Invalid, TransactionRefusal};
 use jsonrpsee::types::{ErrorObjectOwned, error::INVALID_PARAMS_CODE};
 use serde_json::json;
 
+use crate::store::BlockStoreError;
+
 const SERVER_ERROR: i32 = -32_000;
 const RESOURCE_NOT_FOUND: i32 = -32_001;
 const LIMIT_EXCEEDED: i32 = -32_005;
 const INTERNAL_ERROR: i32 = -32_603;
 const REVERTED: i32 = 3;
+/// As geth says it of history that a node no longer keeps.
+const PRUNED: i32 = 4_444;
 
 /// The request's parameters are wrong.
 pub(crate) fn invalid_params(text: impl ToString) -> ErrorObjectOwned {
@@ -39,6 +43,14 @@ pub(crate) fn not_found(text: impl ToString) -> ErrorObjectOwned {
 /// The answer would be above a bound.
 pub(crate) fn limit(text: impl ToString) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(LIMIT_EXCEEDED, text.to_string(), None::<()>)
+}
+
+/// The store's bodies of old blocks: pruned, or a failure of the node.
+pub(crate) fn unread(error: BlockStoreError) -> ErrorObjectOwned {
+    match error {
+        BlockStoreError::Pruned { .. } => ErrorObjectOwned::owned(PRUNED, error.to_string(), None::<()>),
+        other => internal(other),
+    }
 }
 
 /// The node itself failed.

@@ -14,7 +14,7 @@ use jsonrpsee::{
 use serde_json::{Value, json};
 
 use super::{
-    error::{internal, invalid_params, limit, not_found, refused, refused_for_good},
+    error::{internal, invalid_params, limit, not_found, refused, refused_for_good, unread},
     params::{one, pair, three, two},
     server::{Rpc, method},
     view::{BlockView, Detail, TransactionView, pending},
@@ -98,7 +98,7 @@ impl Rpc {
         else {
             return Ok(None);
         };
-        let rows = store.transactions(height).map_err(internal)?.unwrap_or_default();
+        let rows = store.transactions(height).map_err(unread)?.unwrap_or_default();
         let transactions = rows.into_iter().map(|row| self.transaction_view(row)).collect::<Answer<_>>()?;
         Ok(Some(BlockView { header, hash: B256::from(hash.0), transactions }))
     }
@@ -268,7 +268,7 @@ impl Rpc {
         let query = LogQuery { from, to, addresses, topics };
         let found = self.chain().store.logs(&query).map_err(|error| match error {
             BlockStoreError::LogBlocks(_) | BlockStoreError::Logs => limit(error),
-            other => internal(other),
+            other => unread(other),
         })?;
         Ok(found.into_iter().map(log_view).collect())
     }

@@ -21,8 +21,8 @@ use serde::Serialize;
 use thiserror::Error;
 use tower_http::cors::{Any, CorsLayer};
 
-use super::{calls, eth, fees, filter_methods, filters::Filters, ours, subscriptions};
-use crate::{chain::Chain, intake::Intake, key_service::KeyService, shared::Shared};
+use super::{calls, eth, fees, filter_methods, filters::Filters, ours, probes::Probes, subscriptions};
+use crate::{chain::Chain, intake::Intake, key_service::KeyService, metrics::Gauges, shared::Shared};
 
 /// Largest request body: a transaction in hex, or a batch of them.
 const REQUEST_BYTES_MAX: u32 = 2 * 1024 * 1024;
@@ -82,7 +82,9 @@ impl RpcServer {
         shared: Arc<Shared>,
         intake: Intake,
         service: Arc<KeyService>,
+        gauges: Gauges,
     ) -> Result<Self, ServerError> {
+        let probes = Probes(Arc::new(gauges));
         let filters = Arc::new(Mutex::new(Filters::default()));
         tokio::spawn(watch_pool(Arc::clone(&shared), Arc::clone(&filters)));
         let module = module(Rpc { shared, intake, service, filters })?;
@@ -95,7 +97,7 @@ impl RpcServer {
             .set_id_provider(SubscriptionIds::default())
             .build();
         let bound = ServerBuilder::with_config(config)
-            .set_http_middleware(tower::ServiceBuilder::new().layer(cors))
+            .set_http_middleware(tower::ServiceBuilder::new().layer(cors).layer(probes))
             .build(address)
             .await;
         let bind = |source| ServerError::Bind { address, source };

@@ -8,6 +8,7 @@
 mod error;
 mod logs;
 mod pack;
+mod prune;
 mod read;
 mod rows;
 #[cfg(test)]
@@ -16,13 +17,14 @@ mod tests;
 pub use error::BlockStoreError;
 pub(crate) use error::MEND;
 pub use logs::{FoundLog, LOG_BLOCKS_MAX, LOGS_MAX, LogQuery};
+pub use prune::BODIES_MIN;
 pub use read::{FINALITY_SEARCH_MAX, Finality};
 pub use rows::{BlockRow, ExecutedMark, PayloadRow, TransactionPlace, TransactionRow};
 
 use std::{
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
 };
 
 use freehold_crypto::payload_digest;
@@ -110,6 +112,8 @@ struct Inner {
     path: PathBuf,
     db: Database,
     executed: Mutex<Option<ExecutedMark>>,
+    /// How many newest blocks keep their bodies.
+    bodies: AtomicU64,
 }
 
 impl BlockStore {
@@ -126,7 +130,12 @@ impl BlockStore {
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_BYTES);
         let db = builder.create(path).map_err(|error| fail(error.into()))?;
-        let store = Self(Arc::new(Inner { path: path.to_path_buf(), db, executed: Mutex::new(None) }));
+        let store = Self(Arc::new(Inner {
+            path: path.to_path_buf(),
+            db,
+            executed: Mutex::new(None),
+            bodies: AtomicU64::new(u64::MAX),
+        }));
         store.identify(identity)?;
         let mark = store.read_executed()?;
         *store.0.executed.lock().unwrap_or_else(PoisonError::into_inner) = mark;
@@ -172,6 +181,11 @@ impl BlockStore {
     /// The newest executed block. Costs nothing.
     pub fn executed(&self) -> Option<ExecutedMark> {
         *self.0.executed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Length of the file, in bytes; 0 where the system does not say.
+    pub fn bytes(&self) -> u64 {
+        std::fs::metadata(&self.0.path).map_or(0, |file| file.len())
     }
 
     /// Stores a finalised payload. Storing the same one again adds a seed or certificate that was not known before, and
@@ -269,7 +283,11 @@ impl BlockStore {
         };
         let left_out = left_out(&payload, block.transactions).ok_or(BlockStoreError::NotInPayload { height })?;
         let record = encode(&BlockRecord::new(block, left_out));
-        self.write(Durability::Immediate, |txn| write_block(txn, block, &record))?;
+        let below = self.prune_below(height);
+        self.write(Durability::Immediate, |txn| {
+            write_block(txn, block, &record)?;
+            if height.is_multiple_of(HISTORY_STRIDE) { prune::prune(txn, below) } else { Ok(()) }
+        })?;
         *self.0.executed.lock().unwrap_or_else(PoisonError::into_inner) = Some(ExecutedMark {
             height,
             block_hash: block.hash,

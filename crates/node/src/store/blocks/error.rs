@@ -97,6 +97,16 @@ pub enum BlockStoreError {
         /// The block's height.
         height: Height,
     },
+    /// The block's body is older than what this node keeps.
+    #[error(
+        "the transactions of block {height} are pruned here: this node keeps them from block {oldest} on; ask an archive node"
+    )]
+    Pruned {
+        /// The block's height.
+        height: Height,
+        /// First height whose body is here.
+        oldest: Height,
+    },
     /// A log query covers too many blocks.
     #[error("a log query over {0} blocks is above the bound of {LOG_BLOCKS_MAX}: ask for a smaller range")]
     LogBlocks(u64),

@@ -63,7 +63,7 @@ impl BlockStore {
     /// The logs that `query` asks for, in order.
     ///
     /// # Errors
-    /// [`BlockStoreError::LogBlocks`], [`BlockStoreError::Logs`]; any error of reading.
+    /// [`BlockStoreError::LogBlocks`], [`BlockStoreError::Logs`], [`BlockStoreError::Pruned`]; any error of reading.
     pub fn logs(&self, query: &LogQuery) -> Result<Vec<FoundLog>, BlockStoreError> {
         let newest = self.executed().map_or(0, |mark| mark.height);
         let Some(blocks) = query.to.min(newest).checked_sub(query.from) else { return Ok(Vec::new()) };
@@ -90,8 +90,10 @@ impl BlockStore {
         header: &Header,
         found: &mut Vec<FoundLog>,
     ) -> Result<(), BlockStoreError> {
+        let rows = self.receipts(header.number)?;
+        self.whole(header, &rows)?;
         let mut log_index = 0;
-        for (tx_index, row) in (0..).zip(self.receipts(header.number)?) {
+        for (tx_index, row) in (0..).zip(rows) {
             for log in row.receipt.logs() {
                 if query.matches(log) {
                     found.push(FoundLog {

@@ -1,6 +1,6 @@
 //! Reading the block store.
 
-use alloy_consensus::Header;
+use alloy_consensus::{EMPTY_ROOT_HASH, Header};
 use freehold_ledger::{BlockHashes, Content};
 use freehold_primitives::{BlockMoment, Canonical, Certificate, Digest, EXECUTED_LAG_MAX, Height, PayloadHead};
 use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition};
@@ -84,6 +84,8 @@ impl BlockStore {
     pub fn transactions(&self, height: Height) -> Result<Option<Vec<TransactionRow>>, BlockStoreError> {
         let Some(block) = self.record::<BlockRecord>(BLOCKS, height, "block")? else { return Ok(None) };
         let mut rows = self.receipts(height)?;
+        let header = block.header().ok_or_else(|| self.damaged("header", height))?;
+        self.whole(&header, &rows)?;
         if rows.is_empty() {
             return Ok(Some(rows));
         }
@@ -96,6 +98,17 @@ impl BlockStore {
             row.raw = executed.next().ok_or_else(damaged)?.1;
         }
         Ok(Some(rows))
+    }
+
+    /// Refuses to pass a block whose body is pruned off as one without transactions.
+    pub(super) fn whole(&self, header: &Header, rows: &[TransactionRow]) -> Result<(), BlockStoreError> {
+        let height = header.number;
+        if !rows.is_empty() || header.transactions_root == EMPTY_ROOT_HASH {
+            return Ok(());
+        }
+        let oldest = self.oldest_body()?.filter(|oldest| height < *oldest);
+        Err(oldest
+            .map_or_else(|| self.damaged("receipts", height), |oldest| BlockStoreError::Pruned { height, oldest }))
     }
 
     /// Receipts of the block at `height`, without the transactions' raw bytes: those stand in the payload.
@@ -210,6 +223,16 @@ impl BlockStore {
     /// Whether state at `height` can still be read.
     pub fn holds_state(&self, height: Height) -> bool {
         self.executed().is_some_and(|mark| height <= mark.height && mark.height - height < HISTORY_WINDOW)
+    }
+
+    /// First height whose payload and receipts are here; `None` while there is no payload.
+    ///
+    /// # Errors
+    /// Any error of reading.
+    pub fn oldest_body(&self) -> Result<Option<Height>, BlockStoreError> {
+        let txn = self.begin()?;
+        let table = txn.open_table(PAYLOADS).map_err(|error| self.failed(error))?;
+        Ok(table.first().map_err(|error| self.failed(error))?.map(|(height, _)| height.value()))
     }
 
     pub(super) fn newest_payload(&self) -> Result<Option<Height>, BlockStoreError> {

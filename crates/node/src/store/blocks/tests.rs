@@ -157,8 +157,15 @@ fn header(
     transactions: &[TransactionRow],
 ) -> Header {
     let blooms = transactions.iter().map(|row| *row.receipt.logs_bloom());
+    let hashes: Vec<u8> = transactions.iter().flat_map(|row| row.hash.0).collect();
     Header {
         number: height,
+        // Not Ethereum's root, but empty exactly where that is.
+        transactions_root: if hashes.is_empty() {
+            alloy_consensus::EMPTY_ROOT_HASH
+        } else {
+            alloy_primitives::keccak256(hashes)
+        },
         parent_hash: B256::from(parent.unwrap_or_default().0),
         parent_beacon_block_root: payload.map(|digest| B256::from(digest.0)),
         state_root: B256::from(root.0),
@@ -207,6 +214,37 @@ fn blocks_come_back_as_they_were() {
     assert_eq!(blocks.transactions(7).unwrap(), None);
     assert_eq!(blocks.content(&Digest([9; 32])).unwrap(), Some(vec![1, 2, 3]));
     assert_eq!(blocks.content(&Digest([1; 32])).unwrap(), None);
+}
+
+#[test]
+fn pruned_bodies_are_refused_by_name_and_headers_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    node.next(3, Durable::WithBlock);
+    let old = node.blocks.transactions(1).unwrap().unwrap()[0].hash;
+    let payload = payload_digest(&node.blocks.payload(1).unwrap().unwrap().payload.head);
+    node.blocks.0.bodies.store(40, std::sync::atomic::Ordering::Relaxed);
+    for count in [0, 5].into_iter().cycle().take(127) {
+        node.next(count, Durable::WithBlock);
+    }
+    // At 128, a multiple of the stride, heights below 88 went.
+    assert_eq!(node.blocks.oldest_body().unwrap(), Some(88));
+    let refused = |error| matches!(error, BlockStoreError::Pruned { oldest: 88, .. });
+    assert!(refused(node.blocks.transactions(1).unwrap_err()));
+    assert_eq!(node.blocks.transactions(2).unwrap(), Some(Vec::new()), "it never had any");
+    let everything = LogQuery { from: 0, to: 200, ..LogQuery::default() };
+    assert!(refused(node.blocks.logs(&everything).unwrap_err()));
+    assert_eq!(node.blocks.logs(&LogQuery { from: 88, ..everything }).unwrap().len(), 20 * 5);
+    assert_eq!(
+        (node.blocks.transaction_place(&old).unwrap(), node.blocks.payload_height(&payload).unwrap()),
+        (None, None)
+    );
+    let (hash, header) = node.blocks.block(1).unwrap().unwrap();
+    assert_eq!(node.blocks.block_height(&hash).unwrap(), Some(header.number));
+    assert_eq!(node.blocks.finality(3).unwrap(), None);
+    drop(node);
+    // And it opens again.
+    Node::open(folder.path()).next(1, Durable::Now);
 }
 
 #[test]
