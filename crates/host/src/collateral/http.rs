@@ -242,6 +242,10 @@ impl VendorClient {
         let mut at = url.clone();
         for _ in 0..=REDIRECTS_MAX {
             let response = self.exchange(&at).await?;
+            let head: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+            if head > HEAD_BYTES_MAX {
+                return Err(FetchError::TooLarge { url: url.clone(), bound: HEAD_BYTES_MAX });
+            }
             let status = response.status();
             if status.is_redirection() {
                 let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();

@@ -4,7 +4,7 @@
 //! Only what a promotion or a grace period changes is foreseen: evidence and collateral are renewed before they end, so
 //! refusals for their age are none of ours (the end of collateral is a warning of its own).
 
-use freehold_attestation::{Evidence, Refusal, RefusalClass, claims, judge};
+use freehold_attestation::{Evidence, Refusal, RefusalClass, claims, judge_ahead};
 use freehold_primitives::{EvidencePolicy, TcbStatus, TrustRoot, UnixSeconds};
 
 /// What evidence is judged under.
@@ -34,7 +34,8 @@ pub(crate) fn foresee(evidence: &Evidence<'_>, terms: &Terms<'_>) -> Option<Fore
         Ok(claims) => claims,
         Err(refusal) => return is_of_interest(refusal).then(|| foreseen(refusal, None, now)),
     };
-    let refused_at = |at: UnixSeconds| judge(&claims, policy, at).err().filter(|refusal| is_of_interest(*refusal));
+    let refused_at =
+        |at: UnixSeconds| judge_ahead(&claims, policy, at).err().filter(|refusal| is_of_interest(*refusal));
     if let Some(refusal) = refused_at(now) {
         return Some(foreseen(refusal, claims.tcb_status(), now));
     }

@@ -60,8 +60,8 @@ async fn long_and_slow_answers_end() {
         assert!(matches!(late, FetchError::Timeout { limit: SHORT, .. }), "{late}");
     }
     let long_head = Reply::good("").with("X-Long", "y".repeat(80 * 1024));
-    let broken = one(long_head).await.unwrap_err();
-    assert!(matches!(broken, FetchError::Broken { .. }), "{broken}");
+    let long = one(long_head).await.unwrap_err();
+    assert!(matches!(long, FetchError::TooLarge { .. } | FetchError::Broken { .. }), "{long}");
     let gone: VendorUrl = "http://127.0.0.1:1/".parse().unwrap();
     let unreachable = VendorClient::new(None).unwrap().get(&gone).await.unwrap_err();
     assert!(matches!(unreachable, FetchError::Unreachable { .. }), "{unreachable}");
