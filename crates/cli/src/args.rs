@@ -282,7 +282,7 @@ pub(crate) enum CollateralCommand {
     /// Fetch, verify, submit what is newer, and warn; again and again.
     Watch(Box<CollateralWatchArgs>),
     /// Show what stands on the chain and judge live instances under it; nothing is fetched or sent.
-    Status(CollateralScopeArgs),
+    Status(Box<CollateralScopeArgs>),
 }
 
 /// Which instances count, and how far ahead is looked.

@@ -13,6 +13,7 @@ use freehold_host::{
 use freehold_primitives::{SnpProduct, SnpSigningKey};
 use freehold_rpc::{Endpoint, NodeClient};
 use tokio::sync::{mpsc, watch};
+use zeroize::Zeroizing;
 
 use crate::{
     args::{CollateralCommand, CollateralScopeArgs, CollateralWatchArgs},
@@ -158,15 +159,15 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// An account's secret, from a file that nobody else may read.
-fn secret(path: &Path) -> Result<[u8; 32]> {
+fn secret(path: &Path) -> Result<Zeroizing<[u8; 32]>> {
     let mode = fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?.permissions().mode();
     if mode & 0o077 != 0 {
         bail!("{} can be read by others: make it yours alone with chmod 600", path.display());
     }
-    let text = zeroize::Zeroizing::new(read(path)?);
+    let text = Zeroizing::new(read(path)?);
     let digits = text.trim_ascii();
-    let mut secret = [0; 32];
-    let decoded = hex::decode_to_slice(digits.strip_prefix(b"0x").unwrap_or(digits), &mut secret);
+    let mut secret = Zeroizing::new([0; 32]);
+    let decoded = hex::decode_to_slice(digits.strip_prefix(b"0x").unwrap_or(digits), &mut *secret);
     decoded.map_err(|_| anyhow::anyhow!("{} holds no secret of 32 bytes in hex", path.display()))?;
     Ok(secret)
 }

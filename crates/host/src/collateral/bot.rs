@@ -19,6 +19,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::sleep,
 };
+use zeroize::Zeroizing;
 
 use super::{
     choice::{Candidate, Offer},
@@ -63,7 +64,7 @@ pub struct CollateralConfig {
     /// Genesis of the chain.
     pub genesis: Genesis,
     /// Secret of the account that pays for submissions; `None` submits nothing.
-    pub payer_secret: Option<[u8; 32]>,
+    pub payer_secret: Option<Zeroizing<[u8; 32]>>,
     /// Whether vendors are asked.
     pub vendors: VendorUse,
     /// Where documents come from.
