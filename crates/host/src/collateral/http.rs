@@ -105,6 +105,12 @@ pub enum FetchError {
         /// Status.
         status: StatusCode,
     },
+    /// The service did not answer, or was busy, earlier in this round.
+    #[error("{url} is not asked in this round: its service gave no answer, or asked for a pause")]
+    Skipped {
+        /// What was not asked.
+        url: VendorUrl,
+    },
     /// The answer is not of the form that the service documents.
     #[error("the answer of {url} has no usable {part}")]
     Malformed {
@@ -157,8 +163,9 @@ impl VendorUrl {
         Self { path: format!("{}{path}", self.path.trim_end_matches('/')), ..self.clone() }
     }
 
-    fn is_same_origin(&self, other: &Self) -> bool {
-        (self.is_https, &self.authority) == (other.is_https, &other.authority)
+    /// The address of the service itself.
+    pub(crate) fn origin(&self) -> Self {
+        Self { path: "/".to_owned(), ..self.clone() }
     }
 
     fn host_and_port(&self) -> (String, u16) {
@@ -177,7 +184,7 @@ impl VendorUrl {
         } else {
             location.parse().ok()?
         };
-        self.is_same_origin(&target).then_some(target)
+        (self.origin() == target.origin()).then_some(target)
     }
 }
 

@@ -3,7 +3,11 @@
 //!
 //! Nothing is verified here: a document is put together as `spec/collateral.md` writes it, and then judged whole.
 
-use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    str::FromStr,
+};
 
 use freehold_attestation::{
     CollateralDocument, Refusal, nitro::NitroCollateralDocument, nvidia::NvidiaCollateral, snp::SnpCollateralDocument,
@@ -219,11 +223,13 @@ impl VendorSources {
     }
 }
 
-/// One round of questions: nothing is asked twice.
+/// One round of questions: nothing is asked twice, and a service that is silent or busy is left alone until the next.
 pub(crate) struct Round<'a> {
     client: &'a VendorClient,
     sources: &'a VendorSources,
     answers: BTreeMap<VendorUrl, Answer>,
+    /// Services to leave alone.
+    silent: BTreeSet<VendorUrl>,
 }
 
 /// A signed text of Intel's, and the chain of its signer.
@@ -235,7 +241,7 @@ struct Signed {
 
 impl<'a> Round<'a> {
     pub(crate) const fn new(client: &'a VendorClient, sources: &'a VendorSources) -> Self {
-        Self { client, sources, answers: BTreeMap::new() }
+        Self { client, sources, answers: BTreeMap::new(), silent: BTreeSet::new() }
     }
 
     /// The vendor's document about a subject.
@@ -252,7 +258,14 @@ impl<'a> Round<'a> {
         if let Some(known) = self.answers.get(url) {
             return Ok(known.clone());
         }
-        let answer = self.client.get(url).await?;
+        if self.silent.contains(&url.origin()) {
+            return Err(FetchError::Skipped { url: url.clone() });
+        }
+        let answer = self.client.get(url).await.inspect_err(|error| {
+            if matches!(error, FetchError::Timeout { .. } | FetchError::Unreachable { .. } | FetchError::Busy { .. }) {
+                self.silent.insert(url.origin());
+            }
+        })?;
         self.answers.insert(url.clone(), answer.clone());
         Ok(answer)
     }

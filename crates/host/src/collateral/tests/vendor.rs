@@ -16,7 +16,7 @@ use freehold_primitives::{
 use pem::Pem;
 use serde_json::Value;
 
-use super::server::{Reply, intel, serve, vectors};
+use super::server::{Reply, SHORT, intel, serve, vectors};
 use crate::collateral::{
     http::{FetchError, VendorClient},
     vendor::{PckCa, Place, Promotion, Round, SourceError, Subject, VendorSources},
@@ -120,6 +120,28 @@ async fn every_part_of_intels_answers_is_needed_and_has_its_form() {
         paths.insert(path.clone(), Reply::Answer(status, Vec::new(), body));
         let error = document(paths, &subject).await.unwrap_err();
         assert!(matches!(error, SourceError::Fetch(FetchError::Malformed { .. })), "{path}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_busy_or_silent_is_left_alone_for_the_round() {
+    let busy = Reply::status(429).with("Retry-After", "60");
+    for reply in [busy, Reply::Hang] {
+        let mut paths = emulated_paths();
+        paths.insert("/tdx/certification/v4/tcb?fmspc=E0F4EE000001&update=standard".to_owned(), reply);
+        let url = serve(paths).await;
+        let sources = VendorSources { intel: url.clone(), amd: url };
+        let client = VendorClient::new(None).unwrap().waiting(SHORT);
+        let mut round = Round::new(&client, &sources);
+        let first = round.document(&Subject::Tdx(FMSPC), Promotion::Standard).await.unwrap_err();
+        let expected = matches!(first, SourceError::Fetch(FetchError::Busy { .. } | FetchError::Timeout { .. }));
+        assert!(expected, "{first}");
+        let second = round.document(&Subject::Tdx(FMSPC), Promotion::Early).await.unwrap_err();
+        assert!(matches!(second, SourceError::Fetch(FetchError::Skipped { .. })), "{second}");
+        // The next round asks again.
+        let mut round = Round::new(&client, &sources);
+        let third = round.document(&Subject::Tdx(FMSPC), Promotion::Standard).await.unwrap_err();
+        assert!(!matches!(third, SourceError::Fetch(FetchError::Skipped { .. })), "{third}");
     }
 }
 
