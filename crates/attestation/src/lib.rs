@@ -45,7 +45,7 @@ pub use eventlog::{
 };
 pub use evidence::{Evidence, claims, verify};
 pub use outline::{UnverifiedEvidence, collateral_wanted};
-pub use policy::judge;
+pub use policy::{judge, judge_ahead};
 pub use refusal::{Refusal, RefusalClass};
 pub use roots::check_roots;
 pub use vendor_roots::vendor_roots;

@@ -21,21 +21,28 @@ pub(crate) const fn refuse_unless(accepted: bool, refusal: Refusal) -> Result<()
 /// the order of `spec/policy.md` §3.
 pub fn judge(claims: &VerifiedClaims, policy: &EvidencePolicy, now_unix_s: UnixSeconds) -> Result<(), Refusal> {
     refuse_unless(now_unix_s < claims.expires_at, Refusal::CollateralExpired)?;
+    judge_ahead(claims, policy, now_unix_s)
+}
+
+/// As [`judge`], whether or not the claims' own validity has ended by then: for whoever looks ahead and will have newer
+/// evidence and collateral. Consensus never calls this.
+///
+/// # Errors
+/// The first refusal of class policy.
+pub fn judge_ahead(claims: &VerifiedClaims, policy: &EvidencePolicy, at_unix_s: UnixSeconds) -> Result<(), Refusal> {
     refuse_unless(policy.trust_domains.contains(&claims.trust_domain), Refusal::PolicyTrustDomain)?;
     judge_platform(claims, policy)?;
     let listed = |domain| policy.trust_domains.contains(&domain);
     refuse_unless(claims.gpus.iter().all(|gpu| listed(gpu.trust_domain())), Refusal::PolicyTrustDomain)?;
     match &policy.nvidia {
-        Some(policy) => nvidia::judge_all(&claims.gpus, policy, now_unix_s)?,
+        Some(policy) => nvidia::judge_all(&claims.gpus, policy, at_unix_s)?,
         None => refuse_unless(claims.gpus.is_empty(), Refusal::PolicyGpu)?,
     }
     match &claims.detail {
-        KindClaims::Tdx(claims) => tdx::judge(claims, policy.tdx.as_ref().ok_or(Refusal::PolicyKind)?, now_unix_s),
-        KindClaims::Sgx(claims) => sgx::judge(claims, policy.sgx.as_ref().ok_or(Refusal::PolicyKind)?, now_unix_s),
-        KindClaims::Snp(claims) => snp::judge(claims, policy.snp.as_ref().ok_or(Refusal::PolicyKind)?, now_unix_s),
-        KindClaims::Nitro(claims) => {
-            nitro::judge(claims, policy.nitro.as_ref().ok_or(Refusal::PolicyKind)?, now_unix_s)
-        }
+        KindClaims::Tdx(claims) => tdx::judge(claims, policy.tdx.as_ref().ok_or(Refusal::PolicyKind)?, at_unix_s),
+        KindClaims::Sgx(claims) => sgx::judge(claims, policy.sgx.as_ref().ok_or(Refusal::PolicyKind)?, at_unix_s),
+        KindClaims::Snp(claims) => snp::judge(claims, policy.snp.as_ref().ok_or(Refusal::PolicyKind)?, at_unix_s),
+        KindClaims::Nitro(claims) => nitro::judge(claims, policy.nitro.as_ref().ok_or(Refusal::PolicyKind)?, at_unix_s),
     }
 }
 

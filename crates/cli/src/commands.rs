@@ -4,6 +4,7 @@ mod ask;
 mod attest;
 mod bench;
 mod chat;
+mod collateral;
 mod demo;
 mod header;
 mod model;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Ask(args) => block_on(ask::run(args, output)),
         Command::Chat(args) => block_on(chat::run(args, output)),
         Command::Attest(command) => attest::run(&command, output),
+        Command::Collateral(command) => block_on(collateral::run(command, output)),
         Command::Verify(args) => verify::run(&args, output),
         Command::Status(args) => block_on(status::run(args, output)),
         Command::Header(args) => block_on(header::run(args, output)),

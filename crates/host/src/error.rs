@@ -7,7 +7,10 @@ use freehold_primitives::{AppId, Digest};
 use freehold_rpc::{EndpointError, NodeError, VerifiedError};
 use thiserror::Error;
 
-use crate::measure::MeasureError;
+use crate::{
+    collateral::{FetchError, SourceError},
+    measure::MeasureError,
+};
 
 /// Why a host does not start, or what it could not do.
 #[derive(Debug, Error)]
@@ -50,6 +53,9 @@ pub enum HostError {
         /// What the system said.
         source: io::Error,
     },
+    /// A vendor's collateral is not to be had.
+    #[error(transparent)]
+    Vendor(#[from] SourceError),
     /// A file, directory or process failed.
     #[error("{what} ({path}): {source}; check the free space and the rights", path = .path.display())]
     System {
@@ -69,5 +75,11 @@ impl HostError {
     pub(crate) fn system(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::System { what, path, source }
+    }
+}
+
+impl From<FetchError> for HostError {
+    fn from(error: FetchError) -> Self {
+        Self::Vendor(error.into())
     }
 }

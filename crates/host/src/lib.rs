@@ -4,6 +4,7 @@
 mod abi;
 mod app;
 mod backoff;
+mod collateral;
 mod config;
 mod control;
 mod error;
@@ -19,6 +20,10 @@ mod supervise;
 mod tests;
 
 pub use backoff::Backoff;
+pub use collateral::{
+    AMD_KDS, Basis, CollateralBot, CollateralConfig, CollateralEvent, CollateralWarning, EarlyLook, FetchError,
+    INTEL_PCS, PckCa, Place, Promotion, RoundSummary, SourceError, Subject, VendorSources, VendorUrl, VendorUse,
+};
 pub use config::{AppProgram, GuestProgram, HostConfig, IsolationChoice};
 pub use error::HostError;
 pub use event::HostEvent;

@@ -31,6 +31,13 @@ fn programs(dir: &Path) -> (GuestProgram, AppProgram) {
     (guest, app)
 }
 
+/// A launch of programs that do nothing.
+pub(crate) fn launched() -> crate::Launch {
+    let dir = tempfile::tempdir().unwrap();
+    let (guest, app) = programs(dir.path());
+    measure(&guest, &app).unwrap()
+}
+
 #[test]
 fn every_measured_file_shows_in_its_register() {
     let dir = tempfile::tempdir().unwrap();

@@ -7,6 +7,8 @@ mod names;
 mod policy;
 mod verify;
 
+pub(super) use names::date;
+
 use std::{fs::File, io::Read as _, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result};

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{BINARY, Running, beside, passes, python_clients, run, said, turn, until};
 
 /// Whether the default model is here or can be fetched; says so loudly when not.
-fn model_is_here() -> bool {
+pub(crate) fn model_is_here() -> bool {
     let pulled = run(&["model", "pull", "SmolLM2-135M-Instruct"]);
     if !pulled.status.success() {
         eprintln!("SKIPPED: the default model is not here: {}", said(&pulled));

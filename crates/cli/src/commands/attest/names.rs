@@ -81,7 +81,7 @@ pub(super) fn set(bits: u64, names: &[(u32, &str)]) -> Vec<String> {
 }
 
 /// Unix seconds as `YYYY-MM-DDTHH:MM:SSZ`.
-pub(super) fn date(unix_s: u64) -> String {
+pub(in crate::commands) fn date(unix_s: u64) -> String {
     let (days, second) = (unix_s / 86_400, unix_s % 86_400);
     // Days since 0000-03-01, in eras of 400 years.
     let shifted = days + 719_468;

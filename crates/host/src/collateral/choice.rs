@@ -1,0 +1,57 @@
+//! Which document to submit. Pure.
+
+use freehold_attestation::VerifiedCollateral;
+use freehold_primitives::entries::CollateralEntry;
+
+use super::vendor::Promotion;
+
+/// A document that verifies.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    pub(crate) document: Vec<u8>,
+    pub(crate) verified: VerifiedCollateral,
+}
+
+/// What a vendor has about one subject.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Offer {
+    pub(crate) standard: Option<Candidate>,
+    pub(crate) early: Option<Candidate>,
+}
+
+/// Whether the chain takes a document in place of an entry: nothing falls and something rises (`spec/collateral.md` §2).
+pub(crate) fn is_newer(new: &VerifiedCollateral, before: Option<&CollateralEntry>) -> bool {
+    let Some(before) = before else { return true };
+    let mut pairs = vec![(new.issued_at(), before.issued_at)];
+    pairs.extend(new.numbers().iter().copied().zip(before.numbers.iter().copied()));
+    new.numbers().len() == before.numbers.len()
+        && pairs.iter().all(|(new, old)| new >= old)
+        && pairs.iter().any(|(new, old)| new > old)
+}
+
+impl Offer {
+    /// The early document, where it raises the first number of its kind above the standard's: a promotion is coming.
+    pub(crate) fn promotion(&self) -> Option<&Candidate> {
+        let number = |candidate: &Candidate| candidate.verified.numbers().first().copied();
+        let standard = self.standard.as_ref().and_then(number);
+        self.early.as_ref().filter(|early| number(early) > standard)
+    }
+
+    /// What to submit over `standing`; `None` where nothing is newer.
+    ///
+    /// Where somebody has promoted the chain already, the standard can never replace what stands, and would let it end:
+    /// then the early document of the same number follows.
+    pub(crate) fn to_submit(&self, standing: Option<&CollateralEntry>, wanted: Promotion) -> Option<&Candidate> {
+        let newer = |candidate: &&Candidate| is_newer(&candidate.verified, standing);
+        let early = self.early.as_ref().filter(newer);
+        let is_promoted = |early: &&Candidate| {
+            let stands = standing.and_then(|entry| entry.numbers.first());
+            stands.is_some_and(|stands| early.verified.numbers().first().is_some_and(|number| number <= stands))
+        };
+        let asked = early.filter(|early| wanted == Promotion::Early || is_promoted(early));
+        match wanted {
+            Promotion::Early => asked.or_else(|| self.standard.as_ref().filter(newer)),
+            Promotion::Standard => self.standard.as_ref().filter(newer).or(asked),
+        }
+    }
+}
