@@ -32,7 +32,7 @@ contract SealedBidAuction is Padded, Passes {
         uint96 mark;
     }
 
-    uint128 private constant BID_GAS = 60_000;
+    uint128 private constant BID_GAS = 100_000;
 
     /// The item's contract. Bidders must know it: a false one can keep the item.
     IItem public immutable item;
