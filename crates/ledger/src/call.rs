@@ -27,9 +27,9 @@ use crate::{
 
 /// What an estimate adds where the call failed under the zero sender (Sapphire's figure).
 const UNPROVEN_GAS: u64 = 2_000_000;
-/// What it adds where the call succeeded under the zero sender and had asked who sends: a slot that is new for one sender
-/// and not for another (22,100: EIP-2929, EIP-2200), and what leads to it.
-const OTHER_SENDER_GAS: u64 = 25_000;
+/// What it adds where the call succeeded under the zero sender and had asked who sends: four slots that are new for one
+/// sender and not for another (22,100 each: EIP-2929, EIP-2200), and what leads to them.
+const OTHER_SENDER_GAS: u64 = 100_000;
 /// Gas by which a zero byte of call data is cheaper than another (EIP-2028).
 const ZERO_BYTE_SAVES: u64 = 12;
 /// Rounds of the search for the least gas limit: 2²⁴ has 24 bits.

@@ -323,8 +323,8 @@ fn estimates_cover_envelopes_and_senders_that_nobody_proved() {
 
 #[test]
 fn an_estimate_has_room_for_the_way_of_the_true_sender() {
-    // Does nothing for the zero sender and writes a new slot for everyone else.
-    let code = hex!("3360055700" "5b600160015500");
+    // Does nothing for the zero sender and writes four new slots for everyone else.
+    let code = hex!("3360055700" "5b" "60016001556001600255600160035560016004" "5500");
     for make in [confidential, public] {
         let mut chain = new_chain();
         let to = make(&mut chain, &code);
