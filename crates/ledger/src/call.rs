@@ -27,6 +27,9 @@ use crate::{
 
 /// What an estimate adds where the call failed under the zero sender (Sapphire's figure).
 const UNPROVEN_GAS: u64 = 2_000_000;
+/// What it adds where the call succeeded under the zero sender and had asked who sends: four slots that are new for one
+/// sender and not for another (22,100 each: EIP-2929, EIP-2200), and what leads to them.
+const OTHER_SENDER_GAS: u64 = 100_000;
 /// Gas by which a zero byte of call data is cheaper than another (EIP-2028).
 const ZERO_BYTE_SAVES: u64 = 12;
 /// Rounds of the search for the least gas limit: 2²⁴ has 24 bits.
@@ -99,7 +102,8 @@ pub fn call(
 /// The least gas limit with which a call succeeds (`eth_estimateGas`), at most a transaction's.
 ///
 /// A call that asked for its sender and failed, where the zero sender stands in, is estimated at what it spent and
-/// [`UNPROVEN_GAS`] more, as on Sapphire: the signed transaction has its sender.
+/// [`UNPROVEN_GAS`] more, as on Sapphire: the signed transaction has its sender. One that asked and succeeded gets
+/// [`OTHER_SENDER_GAS`] more than it needed, for the way that the true sender may take.
 ///
 /// # Errors
 /// Any [`CallError`].
@@ -138,7 +142,8 @@ pub fn estimate_gas(
         let middle = too_little + (enough - too_little) / 2;
         if succeeds(run.with(middle))? { enough = middle } else { too_little = middle }
     }
-    Ok(run.with_room(enough).min(TX_GAS_MAX))
+    let other = if run.is_zeroed() && outcome.sender_asked { OTHER_SENDER_GAS } else { 0 };
+    Ok(run.with_room(enough + other).min(TX_GAS_MAX))
 }
 
 /// Whether a call succeeded; one that could not be made with this little gas did not.

@@ -321,6 +321,22 @@ fn estimates_cover_envelopes_and_senders_that_nobody_proved() {
     assert!(chain.block(vec![tx]).receipts[0].envelope.status());
 }
 
+#[test]
+fn an_estimate_has_room_for_the_way_of_the_true_sender() {
+    // Does nothing for the zero sender and writes four new slots for everyone else.
+    let code = hex!("3360055700" "5b" "60016001556001600255600160035560016004" "5500");
+    for make in [confidential, public] {
+        let mut chain = new_chain();
+        let to = make(&mut chain, &code);
+        let asked = request(address(&key(2)), to, Bytes::new());
+        let gas = estimate_gas(&chain.ctx, chain.parent(), &chain.state, &asked).unwrap();
+        let fields = Fields { to: Some(to), gas, nonce: chain.nonce(&key(2)), ..Fields::default() };
+        let tx = chain.sign_with(&key(2), fields);
+        let receipt = &chain.block(vec![tx]).receipts[0];
+        assert!(receipt.envelope.status(), "with {gas}");
+    }
+}
+
 /// A signed query of the call data `data` to `to`, leashed to a block.
 fn signed(chain: &Chain, key: &AccountKey, to: Address, base: u64, change: impl Fn(&mut Leash)) -> CallRequest {
     let header = &chain.headers[&base];

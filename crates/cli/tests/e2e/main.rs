@@ -3,7 +3,9 @@
 
 mod answer;
 mod collateral;
+mod contracts;
 mod damage;
+mod instance;
 mod network;
 mod processes;
 mod sapphire;

