@@ -1,6 +1,7 @@
 //! `bench`: figures, with processor seconds beside wall time. A figure never decides anything.
 
 mod attest;
+mod evm;
 mod finality;
 mod infer;
 mod start;
@@ -27,6 +28,9 @@ pub(crate) async fn run(command: BenchCommand, output: Output) -> Result<ExitCod
             verify::run(proof.zip(network_key), count, output).await?
         }
         BenchCommand::Infer { count, model, threads } => infer::run(count, model, threads, output).await?,
+        BenchCommand::Evm { count, rounds, anvil, accounts } => {
+            evm::run(evm::Plan { count, rounds, anvil, accounts }, output).await?;
+        }
         BenchCommand::Start { count } => start::run(count, output).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -96,12 +100,17 @@ pub(crate) fn descendants_cpu_s() -> Result<f64> {
         if is_bare {
             continue;
         }
-        let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
-        for task in tasks.flatten() {
-            let on_cpu = fs::read_to_string(task.path().join("schedstat")).ok();
-            let on_cpu = on_cpu.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
-            total += on_cpu.unwrap_or_default() / 1e9;
-        }
+        total += cpu_of(*pid);
     }
     Ok(total)
+}
+
+/// Processor seconds of another process so far; 0 where it is gone.
+pub(crate) fn cpu_of(pid: u32) -> f64 {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0.0 };
+    let on_cpu = |task: fs::DirEntry| {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<f64>().ok()
+    };
+    tasks.flatten().filter_map(on_cpu).sum::<f64>() / 1e9
 }

@@ -1,0 +1,63 @@
+//! Foundry's `anvil` as it comes: a block for each batch of transactions that waits, nothing durable.
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::wire::Wire;
+use crate::accounts;
+
+const WAIT: Duration = Duration::from_secs(20);
+
+/// A running anvil; killed when dropped.
+pub(super) struct Anvil {
+    child: Child,
+    /// `address:port` of its JSON-RPC.
+    pub(super) host: String,
+}
+
+impl Anvil {
+    /// Starts the program, which is sought on the path where no file is named.
+    pub(super) fn start(program: Option<&Path>, chain_id: u64) -> Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let program = program.unwrap_or(Path::new("anvil"));
+        let child = Command::new(program)
+            .args(["--silent", "--accounts", &accounts::USERS.to_string(), "--port", &port.to_string()])
+            .args(["--chain-id", &chain_id.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("{} does not start", program.display()))?;
+        let mut anvil = Self { child, host: format!("127.0.0.1:{port}") };
+        let begun = Instant::now();
+        while Wire::connect(&anvil.host).is_err() {
+            if let Some(status) = anvil.child.try_wait()? {
+                bail!("{} ended with {status}", program.display());
+            }
+            if begun.elapsed() > WAIT {
+                bail!("{} does not listen", program.display());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(anvil)
+    }
+
+    /// Process id.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Anvil {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
