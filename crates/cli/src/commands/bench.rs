@@ -100,17 +100,12 @@ pub(crate) fn descendants_cpu_s() -> Result<f64> {
         if is_bare {
             continue;
         }
-        total += cpu_of(*pid);
+        let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+        for task in tasks.flatten() {
+            let on_cpu = fs::read_to_string(task.path().join("schedstat")).ok();
+            let on_cpu = on_cpu.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
+            total += on_cpu.unwrap_or_default() / 1e9;
+        }
     }
     Ok(total)
-}
-
-/// Processor seconds of another process so far; 0 where it is gone.
-pub(crate) fn cpu_of(pid: u32) -> f64 {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0.0 };
-    let on_cpu = |task: fs::DirEntry| {
-        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<f64>().ok()
-    };
-    tasks.flatten().filter_map(on_cpu).sum::<f64>() / 1e9
 }

@@ -17,10 +17,9 @@ use serde_json::json;
 
 use self::{
     anvil::Anvil,
-    load::{Target, Work},
-    token::Storage,
+    load::{Node, Target, Work},
 };
-use super::{cpu_of, cpu_s, round};
+use super::{cpu_s, descendants_cpu_s, round};
 use crate::{
     data_dir::Held,
     network::Wanted,
@@ -101,22 +100,21 @@ fn find_anvil(plan: &Plan, output: Output) -> Option<Anvil> {
 
 /// Every kind of work in turns, on this node and on anvil.
 fn measure((name, host): (&'static str, &str), anvil: Option<Anvil>, plan: &Plan) -> Result<Rates> {
-    let own = Target::prepare(host, CHAIN_ID, &[Storage::Public, Storage::Confidential])?;
-    let mut targets = vec![(name, own, None)];
+    let mut targets = vec![(name, Target::prepare(Node::Freehold, host, CHAIN_ID)?)];
     if let Some(anvil) = &anvil {
-        targets.push((ANVIL, Target::prepare(&anvil.host, CHAIN_ID, &[Storage::Public])?, Some(anvil.pid())));
+        targets.push((ANVIL, Target::prepare(Node::Anvil, &anvil.host, CHAIN_ID)?));
     }
     let mut rates = Rates::new();
     for _ in 0..plan.rounds.max(1) {
         for work in Work::ALL {
-            for (name, target, pid) in &mut targets {
+            for (name, target) in &mut targets {
                 if !target.does(work) {
                     continue;
                 }
                 // The client's own share is in both: it runs in this process.
-                let cpu = || cpu_s() + pid.map_or(0.0, cpu_of);
-                let (before, rate) = (cpu(), target.round(work, plan.count)?);
-                rates.entry((*name, work)).or_default().push((rate, cpu() - before));
+                let cpu = || Ok::<_, anyhow::Error>(cpu_s() + descendants_cpu_s()?);
+                let (before, rate) = (cpu()?, target.round(work, plan.count)?);
+                rates.entry((*name, work)).or_default().push((rate, cpu()? - before));
             }
         }
     }
@@ -158,12 +156,15 @@ fn ratios(rates: &Rates, output: Output) {
     for (of, to) in RATIOS {
         let (Some(one), Some(other)) = (rates.get(&of), rates.get(&to)) else { continue };
         let ratio = median(one, |round| round.0) / median(other, |round| round.0);
+        // A busy machine stretches wall time and hardly processor time.
+        let cpu_ratio = median(other, |round| round.1) / median(one, |round| round.1);
         let name = |(node, work): (&str, Work)| format!("{node} {}", work.name());
-        output.text(&format!("{} / {}: {ratio:.2}", name(of), name(to)));
+        output.text(&format!("{} / {}: {ratio:.2} (by processor time {cpu_ratio:.2})", name(of), name(to)));
         output.object(&json!({
             "event": "bench",
             "bench": "evm",
             "ratio": round(ratio),
+            "cpu_ratio": round(cpu_ratio),
             "of": name(of),
             "to": name(to),
         }));

@@ -2,6 +2,7 @@
 
 use std::{
     net::TcpListener,
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -15,7 +16,7 @@ use crate::accounts;
 
 const WAIT: Duration = Duration::from_secs(20);
 
-/// A running anvil; killed when dropped.
+/// A running anvil, with what npm puts around it; killed when dropped.
 pub(super) struct Anvil {
     child: Child,
     /// `address:port` of its JSON-RPC.
@@ -30,6 +31,7 @@ impl Anvil {
         let child = Command::new(program)
             .args(["--silent", "--accounts", &accounts::USERS.to_string(), "--port", &port.to_string()])
             .args(["--chain-id", &chain_id.to_string()])
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -48,16 +50,14 @@ impl Anvil {
         }
         Ok(anvil)
     }
-
-    /// Process id.
-    pub(super) fn pid(&self) -> u32 {
-        self.child.id()
-    }
 }
 
 impl Drop for Anvil {
     fn drop(&mut self) {
-        let _ended = self.child.kill();
+        // The program of the npm package is a script that starts the real one: both are of one group.
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
         let _reaped = self.child.wait();
     }
 }
