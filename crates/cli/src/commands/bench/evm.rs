@@ -17,7 +17,8 @@ use serde_json::json;
 
 use self::{
     anvil::Anvil,
-    load::{Node, Target, Work},
+    load::{Target, Work},
+    token::Storage,
 };
 use super::{cpu_s, descendants_cpu_s, round};
 use crate::{
@@ -100,9 +101,9 @@ fn find_anvil(plan: &Plan, output: Output) -> Option<Anvil> {
 
 /// Every kind of work in turns, on this node and on anvil.
 fn measure((name, host): (&'static str, &str), anvil: Option<Anvil>, plan: &Plan) -> Result<Rates> {
-    let mut targets = vec![(name, Target::prepare(Node::Freehold, host, CHAIN_ID)?)];
+    let mut targets = vec![(name, Target::prepare(host, CHAIN_ID, &[Storage::Public, Storage::Confidential])?)];
     if let Some(anvil) = &anvil {
-        targets.push((ANVIL, Target::prepare(Node::Anvil, &anvil.host, CHAIN_ID)?));
+        targets.push((ANVIL, Target::prepare(&anvil.host, CHAIN_ID, &[Storage::Public])?));
     }
     let mut rates = Rates::new();
     for _ in 0..plan.rounds.max(1) {

@@ -1,4 +1,5 @@
-//! Foundry's `anvil` as it comes: a block for each batch of transactions that waits, nothing durable.
+//! Foundry's `anvil` in the rhythm of a validator: blocks of the same gas at the same pace, nothing durable. As it comes it
+//! makes a block for each transaction, which is slower.
 
 use std::{
     net::TcpListener,
@@ -14,6 +15,8 @@ use anyhow::{Context as _, Result, bail};
 use super::wire::Wire;
 use crate::accounts;
 
+/// Seconds between two blocks: a validator's least.
+const PACE_S: &str = "0.1";
 const WAIT: Duration = Duration::from_secs(20);
 
 /// A running anvil, with what npm puts around it; killed when dropped.
@@ -31,6 +34,7 @@ impl Anvil {
         let child = Command::new(program)
             .args(["--silent", "--accounts", &accounts::USERS.to_string(), "--port", &port.to_string()])
             .args(["--chain-id", &chain_id.to_string()])
+            .args(["--block-time", PACE_S, "--gas-limit", &freehold_ledger::BLOCK_GAS_MAX.to_string()])
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

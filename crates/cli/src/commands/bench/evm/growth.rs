@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{
     super::{Samples, round},
     CHAIN_ID,
-    load::{Fields, Node, Target},
+    load::{Fields, Target},
     token::{Storage, init_code},
 };
 use crate::{
@@ -76,7 +76,7 @@ struct Grown {
 
 /// Makes accounts until there are `size`, then times blocks of transfers to them.
 fn grow(host: &str, made: u64, size: u64) -> Result<Grown> {
-    let mut target = Target::resume(Node::Freehold, host, CHAIN_ID)?;
+    let mut target = Target::resume(host, CHAIN_ID)?;
     let spreader = target.deploy(init_code(&SPREADER, Storage::Public))?;
     let begun = Instant::now();
     let mut next = made;

@@ -69,17 +69,8 @@ pub(super) struct Fields {
 /// Makes the next transaction to an account.
 type Maker = Box<dyn FnMut(&Address) -> Fields>;
 
-/// Which program a node is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Node {
-    Freehold,
-    /// Its miner may stop with transactions waiting; it is then told to go on.
-    Anvil,
-}
-
 /// A node and what is known of it.
 pub(super) struct Target {
-    node: Node,
     host: String,
     chain_id: u64,
     keys: Vec<AccountKey>,
@@ -91,13 +82,10 @@ pub(super) struct Target {
 
 impl Target {
     /// Deploys tokens and gives every account some.
-    pub(super) fn prepare(node: Node, host: &str, chain_id: u64) -> Result<Self> {
-        let mut target = Self::resume(node, host, chain_id)?;
-        for storage in [Storage::Public, Storage::Confidential] {
-            if node == Node::Anvil && storage == Storage::Confidential {
-                continue;
-            }
-            let made = target.deploy(token::token(storage))?;
+    pub(super) fn prepare(host: &str, chain_id: u64, storages: &[Storage]) -> Result<Self> {
+        let mut target = Self::resume(host, chain_id)?;
+        for storage in storages {
+            let made = target.deploy(token::token(*storage))?;
             match storage {
                 Storage::Public => target.public_token = made,
                 Storage::Confidential => target.confidential_token = Some(made),
@@ -109,7 +97,7 @@ impl Target {
     }
 
     /// The test accounts as they are on a node.
-    pub(super) fn resume(node: Node, host: &str, chain_id: u64) -> Result<Self> {
+    pub(super) fn resume(host: &str, chain_id: u64) -> Result<Self> {
         let keys = (0..accounts::USERS).map(accounts::user).collect::<Result<Vec<_>>>()?;
         let addresses: Vec<Address> = keys.iter().map(|key| Address::from(key.account().0)).collect();
         let mut wire = Wire::connect(host)?;
@@ -120,7 +108,7 @@ impl Target {
             nonces.push(nonce.context("a nonce that is no number")?);
         }
         let (public_token, confidential_token) = (Address::ZERO, None);
-        Ok(Self { node, host: host.to_owned(), chain_id, keys, addresses, nonces, public_token, confidential_token })
+        Ok(Self { host: host.to_owned(), chain_id, keys, addresses, nonces, public_token, confidential_token })
     }
 
     /// Deploys a contract.
@@ -197,26 +185,10 @@ impl Target {
         })?;
         let mut wire = Wire::connect(&self.host)?;
         for hash in last.iter().flatten() {
-            let receipt = self.receipt(&mut wire, hash, begun)?;
+            let receipt = receipt(&mut wire, hash, begun)?;
             ensure!(receipt["status"] == "0x1", "transaction {hash} failed: {receipt}");
         }
         Ok(begun.elapsed())
-    }
-
-    fn receipt(&self, wire: &mut Wire, hash: &B256, begun: Instant) -> Result<Value> {
-        loop {
-            let receipt = wire.ask("eth_getTransactionReceipt", &json!([hash]))?;
-            if !receipt.is_null() {
-                return Ok(receipt);
-            }
-            if begun.elapsed() > WAIT {
-                bail!("no receipt of {hash} within {} s", WAIT.as_secs());
-            }
-            thread::sleep(PAUSE);
-            if self.node == Node::Anvil {
-                wire.ask("evm_mine", &json!([]))?;
-            }
-        }
     }
 
     fn sign(&mut self, sender: usize, fields: Fields) -> Result<Vec<u8>> {
@@ -255,6 +227,19 @@ fn send(host: &str, bodies: &[String], begun: Instant) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn receipt(wire: &mut Wire, hash: &B256, begun: Instant) -> Result<Value> {
+    loop {
+        let receipt = wire.ask("eth_getTransactionReceipt", &json!([hash]))?;
+        if !receipt.is_null() {
+            return Ok(receipt);
+        }
+        if begun.elapsed() > WAIT {
+            bail!("no receipt of {hash} within {} s", WAIT.as_secs());
+        }
+        thread::sleep(PAUSE);
+    }
 }
 
 fn read_key(report: &Value) -> Option<(X25519Key, u64)> {
