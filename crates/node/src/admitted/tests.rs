@@ -1,3 +1,5 @@
+//! What is kept is what was admitted, and no more of it than the bounds say.
+
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, Bytes, Signature, TxKind};
