@@ -388,6 +388,21 @@ pub(crate) enum BenchCommand {
         #[arg(long, value_name = "N", default_value_t = 100)]
         count: u32,
     },
+    /// Transactions a second through JSON-RPC, in the open and confidential, beside anvil.
+    Evm {
+        /// Transactions of a round.
+        #[arg(long, value_name = "N", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(20..=5_000))]
+        count: u32,
+        /// Rounds of each figure; the median counts.
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        rounds: u32,
+        /// Foundry's anvil; sought on the path without this.
+        #[arg(long, value_name = "FILE")]
+        anvil: Option<PathBuf>,
+        /// Measure size, memory and time of blocks as accounts grow tenfold up to this many instead.
+        #[arg(long, value_name = "N")]
+        accounts: Option<u64>,
+    },
     /// Tokens a second: bare engine, and with encryption, receipts and durable writes.
     Infer {
         /// Pairs of runs.

@@ -4,6 +4,7 @@ mod app_id;
 mod bls;
 mod call_data;
 mod certificate;
+mod deoxys;
 mod ehbp;
 mod hash;
 mod jcs;

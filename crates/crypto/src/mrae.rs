@@ -3,15 +3,13 @@
 //! A nonce used twice under one key gives away only whether two messages are equal. Source: Deoxys v1.43 (CAESAR), the
 //! box construction of Oasis (`MRAE_Box_Deoxys-II-256-128`).
 
-use deoxys::{
-    DeoxysII256,
-    aead::{Aead as _, KeyInit as _, Payload},
-};
-use hmac::{Hmac, Mac as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha512_256;
 use thiserror::Error;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
+
+use crate::deoxys::DeoxysKey;
 
 /// Bytes of a nonce.
 pub const DEOXYS_NONCE_BYTES: usize = 15;
@@ -26,20 +24,21 @@ const BOX_DOMAIN: &[u8] = b"MRAE_Box_Deoxys-II-256-128";
 pub struct DeoxysError;
 
 /// A key of Deoxys-II-256-128, ready for use; wiped when dropped.
-pub struct Deoxys(DeoxysII256);
+pub struct Deoxys(DeoxysKey);
 
 impl Deoxys {
     /// The key of these 32 bytes.
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(DeoxysII256::new(key.into()))
+        Self(DeoxysKey::new(key))
     }
 
     /// Seals a message: ciphertext, then the tag of 16 bytes.
     pub fn seal(&self, nonce: &[u8; DEOXYS_NONCE_BYTES], message: &[u8], associated: &[u8]) -> Vec<u8> {
-        let payload = Payload { msg: message, aad: associated };
-        self.0
-            .encrypt(nonce.into(), payload)
-            .expect("a message in memory is far below the cipher's limit of 2^60 blocks")
+        let mut sealed = Vec::with_capacity(message.len() + DEOXYS_TAG_BYTES);
+        sealed.extend_from_slice(message);
+        let tag = self.0.seal(nonce, associated, &mut sealed);
+        sealed.extend_from_slice(&tag);
+        sealed
     }
 
     /// Opens a sealed message.
@@ -52,8 +51,10 @@ impl Deoxys {
         sealed: &[u8],
         associated: &[u8],
     ) -> Result<Vec<u8>, DeoxysError> {
-        let payload = Payload { msg: sealed, aad: associated };
-        self.0.decrypt(nonce.into(), payload).map_err(|_| DeoxysError)
+        let (text, tag) = sealed.split_last_chunk::<DEOXYS_TAG_BYTES>().ok_or(DeoxysError)?;
+        let mut text = text.to_vec();
+        self.0.open(nonce, associated, &mut text, tag)?;
+        Ok(text)
     }
 }
 

@@ -10,19 +10,23 @@ use aes_gcm::aes::{
     Aes256, Block,
     cipher::{BlockCipherEncrypt as _, KeyInit as _},
 };
-use deoxys::{AeadInOut as _, DeoxysII256, Nonce, Tag};
 use freehold_primitives::{Account, Digest, Generation, Height};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use thiserror::Error;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
-use crate::{kdf::hkdf_sha256, state_keys::StateRootKey};
+use crate::{
+    deoxys::DeoxysKey,
+    kdf::hkdf_sha256,
+    mrae::{DEOXYS_NONCE_BYTES, DEOXYS_TAG_BYTES},
+    state_keys::StateRootKey,
+};
 
 /// Length of a sealed slot: generation, height, masked address, value, tag. No other value of the tree has it.
 pub const SEALED_SLOT_BYTES: usize = 4 + 8 + 20 + 32 + TAG_BYTES;
 
-const TAG_BYTES: usize = 16;
+const TAG_BYTES: usize = DEOXYS_TAG_BYTES;
 /// Bytes before the ciphertext.
 const HEADER_BYTES: usize = 4 + 8 + 20;
 /// Rounds of the Feistel network: four make a strong pseudo-random permutation (Luby and Rackoff, SIAM J. Comput. 17).
@@ -92,7 +96,7 @@ impl StateCipher {
         let rounds: [Aes256; ROUNDS] = core::array::from_fn(|round| {
             Aes256::new_from_slice(&rounds[32 * round..32 * (round + 1)]).expect("a round key has 32 bytes")
         });
-        let values = DeoxysII256::new(values.into());
+        let values = DeoxysKey::new(values);
         ContractCipher {
             generation: self.root.generation(),
             genesis_hash: self.genesis_hash,
@@ -125,7 +129,7 @@ pub struct ContractCipher {
     genesis_hash: Digest,
     account: Account,
     rounds: [Aes256; ROUNDS],
-    values: DeoxysII256,
+    values: DeoxysKey,
     locator: Hmac<Sha256>,
 }
 
@@ -165,11 +169,7 @@ impl ContractCipher {
         sealed[12..HEADER_BYTES].copy_from_slice(&account);
         let (text, tag) = sealed[HEADER_BYTES..].split_at_mut(32);
         text.copy_from_slice(value);
-        let made = self
-            .values
-            .encrypt_inout_detached(&nonce(height, key), &self.associated(slot), text.into())
-            .expect("Deoxys-II takes messages of this length");
-        tag.copy_from_slice(&made);
+        tag.copy_from_slice(&self.values.seal(&nonce(height, key), &self.associated(slot), text));
         sealed
     }
 
@@ -187,18 +187,12 @@ impl ContractCipher {
         let (text, tag) = sealed[HEADER_BYTES..].split_at(32);
         let mut value = [0; 32];
         value.copy_from_slice(text);
-        let mut expected = Tag::default();
+        let mut expected = [0; TAG_BYTES];
         expected.copy_from_slice(tag);
         let nonce = nonce(u64::from_be_bytes(height), key);
-        let opened =
-            self.values.decrypt_inout_detached(&nonce, &self.associated(slot), value.as_mut_slice().into(), &expected);
-        match opened {
-            Ok(()) => Ok(value),
-            Err(_) => {
-                value.zeroize();
-                Err(SealError::Tag)
-            }
-        }
+        // Where it does not open, nothing is left of the value.
+        self.values.open(&nonce, &self.associated(slot), &mut value, &expected).map_err(|_| SealError::Tag)?;
+        Ok(value)
     }
 
     fn associated(&self, slot: &[u8; 32]) -> [u8; 88] {
@@ -212,11 +206,11 @@ impl ContractCipher {
 }
 
 /// The height and the start of the slot's place.
-fn nonce(height: Height, key: &Digest) -> Nonce<deoxys::aead::consts::U15> {
-    let mut bytes = [0; 15];
+fn nonce(height: Height, key: &Digest) -> [u8; DEOXYS_NONCE_BYTES] {
+    let mut bytes = [0; DEOXYS_NONCE_BYTES];
     bytes[..8].copy_from_slice(&height.to_be_bytes());
     bytes[8..].copy_from_slice(&key.as_bytes()[..7]);
-    bytes.into()
+    bytes
 }
 
 /// Hides or shows an address by a stream that depends on the place and the height.

@@ -106,8 +106,14 @@ impl Application for NodeApplication {
             if wait == 0 {
                 break;
             }
+            let pause = tokio::time::sleep(Duration::from_millis(wait.min(LOOK_MS)));
+            if demand == Demand::Waiting {
+                // No change makes it due sooner, and under load the pool changes all the time.
+                pause.await;
+                continue;
+            }
             tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(wait.min(LOOK_MS))) => {}
+                () = pause => {}
                 changed = tip.changed() => changed.ok()?,
                 changed = pool.changed() => changed.ok()?,
             }

@@ -10,9 +10,9 @@ use alloy_eips::{BlockNumberOrTag, Decodable2718 as _, Encodable2718 as _};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use freehold_crypto::{StateKeyOrigin, StateKeys};
 use freehold_ledger::{
-    AccountState, ChainContext, ExecutedBlock, ExecutedReceipt, ExecutedTransaction, LedgerError, Parent, Recovered,
-    StateTree, Transaction, TransactionRefusal, ViewError, admit, check_payload, execute_payload, next_base_fee,
-    read_account, read_account_value, read_storage, to_account,
+    AccountState, ChainContext, ExecutedBlock, ExecutedReceipt, ExecutedTransaction, LedgerError, Ordered, Parent,
+    Recovered, StateTree, Transaction, TransactionRefusal, ViewError, admit, check_payload_with, next_base_fee,
+    prepare_payload, read_account, read_account_value, read_storage, to_account,
 };
 use freehold_primitives::{
     Canonical as _, Digest, EXECUTED_LAG_MAX, G1Point, Genesis, Height, Payload, PayloadBody,
@@ -21,6 +21,7 @@ use freehold_primitives::{
 use thiserror::Error;
 
 use crate::{
+    admitted::AdmittedCache,
     mempool::Pending,
     store::{BlockRow, BlockStore, BlockStoreError, OldState, OldStateError, QmdbTree, TransactionRow, TreeReader},
 };
@@ -52,12 +53,14 @@ pub(crate) struct Machine {
     context: Arc<ChainContext>,
     store: BlockStore,
     keys: Option<Arc<StateKeys>>,
+    admitted: Arc<AdmittedCache>,
 }
 
 impl Machine {
     /// `keys` is `None` on a follower, which executes no block.
     pub(crate) fn new(genesis: &Genesis, store: BlockStore, keys: Option<Arc<StateKeys>>) -> Result<Self, ChainError> {
-        Ok(Self { context: Arc::new(ChainContext::new(genesis.clone())?), store, keys })
+        let context = Arc::new(ChainContext::new(genesis.clone())?);
+        Ok(Self { context, store, keys, admitted: Arc::default() })
     }
 
     pub(crate) fn genesis_block(&self, tree: &mut QmdbTree) -> Result<ExecutedBlock, ChainError> {
@@ -73,7 +76,8 @@ impl Machine {
     ) -> Result<ExecutedBlock, ChainError> {
         let keys = self.keys.as_deref();
         let parent = Parent { header: parent, content: &self.store, hashes: &self.store, keys };
-        Ok(execute_payload(&self.context, parent, payload, seed, tree)?)
+        let ordered = Ordered { payload, seed, admitted: &*self.admitted };
+        Ok(prepare_payload(&self.context, parent, ordered, tree)?.seal(tree)?)
     }
 
     /// Writes a block down: the one durable write of a height.
@@ -103,13 +107,15 @@ pub(crate) struct Chain {
     genesis: Arc<Genesis>,
     context: Arc<ChainContext>,
     keys: Option<Arc<StateKeys>>,
+    admitted: Arc<AdmittedCache>,
     pub(crate) store: BlockStore,
     pub(crate) tree: TreeReader,
 }
 
 impl Chain {
     pub(crate) fn new(genesis: Genesis, store: BlockStore, tree: TreeReader, machine: Machine) -> Self {
-        Self { genesis: Arc::new(genesis), context: machine.context, keys: machine.keys, store, tree }
+        let Machine { context, keys, admitted, .. } = machine;
+        Self { genesis: Arc::new(genesis), context, keys, admitted, store, tree }
     }
 
     pub(crate) fn genesis(&self) -> &Genesis {
@@ -156,13 +162,15 @@ impl Chain {
     pub(crate) fn is_valid_payload(&self, payload: &Payload) -> bool {
         let lag = payload.head.height.saturating_sub(payload.head.executed.height);
         let empty = || PayloadBody::from_canonical(&payload.body.0).is_ok_and(|body| body.transactions.is_empty());
-        check_payload(&self.context, payload).is_ok() && (lag <= EXECUTED_LAG_MAX || empty())
+        check_payload_with(&self.context, payload, &*self.admitted).is_ok() && (lag <= EXECUTED_LAG_MAX || empty())
     }
 
     /// A transaction as the pool takes it.
     pub(crate) fn admit(&self, raw: Vec<u8>) -> Result<Pending, TransactionRefusal> {
         let recovered = admit(&self.context, &raw)?;
-        Ok(pending(&recovered, raw))
+        let pending = pending(&recovered, raw);
+        self.admitted.keep(recovered);
+        Ok(pending)
     }
 
     /// State as of a height: the newest executed block's, or an older one's within the window.

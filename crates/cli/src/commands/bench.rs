@@ -1,6 +1,7 @@
 //! `bench`: figures, with processor seconds beside wall time. A figure never decides anything.
 
 mod attest;
+mod evm;
 mod finality;
 mod infer;
 mod start;
@@ -27,6 +28,9 @@ pub(crate) async fn run(command: BenchCommand, output: Output) -> Result<ExitCod
             verify::run(proof.zip(network_key), count, output).await?
         }
         BenchCommand::Infer { count, model, threads } => infer::run(count, model, threads, output).await?,
+        BenchCommand::Evm { count, rounds, anvil, accounts } => {
+            evm::run(evm::Plan { count, rounds, anvil, accounts }, output).await?;
+        }
         BenchCommand::Start { count } => start::run(count, output).await?,
     }
     Ok(ExitCode::SUCCESS)

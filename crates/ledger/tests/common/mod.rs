@@ -191,19 +191,7 @@ impl Chain {
     }
 
     pub(crate) fn sign_with(&self, key: &AccountKey, fields: Fields) -> Vec<u8> {
-        let tx = TxEip1559 {
-            chain_id: fields.chain_id,
-            nonce: fields.nonce,
-            gas_limit: fields.gas,
-            max_fee_per_gas: fields.price,
-            max_priority_fee_per_gas: fields.priority,
-            to: fields.to.map_or(TxKind::Create, TxKind::Call),
-            value: U256::from(fields.value),
-            input: fields.data,
-            ..TxEip1559::default()
-        };
-        let signature = signature(key, tx.signature_hash());
-        Transaction::from(tx.into_signed(signature)).encoded_2718()
+        sign(key, fields)
     }
 
     /// A call over the newest state.
@@ -243,6 +231,23 @@ impl Default for Fields {
             data: Bytes::new(),
         }
     }
+}
+
+/// A signed type 2 transaction.
+pub(crate) fn sign(key: &AccountKey, fields: Fields) -> Vec<u8> {
+    let tx = TxEip1559 {
+        chain_id: fields.chain_id,
+        nonce: fields.nonce,
+        gas_limit: fields.gas,
+        max_fee_per_gas: fields.price,
+        max_priority_fee_per_gas: fields.priority,
+        to: fields.to.map_or(TxKind::Create, TxKind::Call),
+        value: U256::from(fields.value),
+        input: fields.data,
+        ..TxEip1559::default()
+    };
+    let signature = signature(key, tx.signature_hash());
+    Transaction::from(tx.into_signed(signature)).encoded_2718()
 }
 
 pub(crate) fn legacy(key: &AccountKey, nonce: u64, to: Address, chain_id: Option<u64>) -> Vec<u8> {

@@ -5,8 +5,9 @@
 //! engine closed, and every later command says so; nothing reads a half-applied block.
 
 use std::{
+    num::NonZeroUsize,
     ops::Bound,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender},
@@ -51,12 +52,16 @@ const PRUNE_INTERVAL_BLOCKS: u64 = 512;
 /// Operations in a file of the log (2.7 MB), and nodes in a file of the tree.
 const ITEMS_PER_BLOB: std::num::NonZeroU64 = NZU64!(16_384);
 /// Write and replay buffers.
-const BUFFER_BYTES: std::num::NonZeroUsize = NZUsize!(256 * 1024);
+const BUFFER_BYTES: NonZeroUsize = NZUsize!(256 * 1024);
 /// Page cache: 4 KiB pages, 16 MiB in all.
 const PAGE_BYTES: std::num::NonZeroU16 = NZU16!(4_096);
-const PAGES_MAX: std::num::NonZeroUsize = NZUsize!(4_096);
-/// Cache for rebuilding the key index on opening.
-const INIT_CACHE: std::num::NonZeroUsize = NZUsize!(65_536);
+const PAGES_MAX: NonZeroUsize = NZUsize!(4_096);
+/// Entries of the cache for rebuilding the key index on opening, at least and at most; one takes 41 bytes. Where the older
+/// place of a key is not in it, opening reads the log for it, which took a minute for a million keys.
+const INIT_CACHE_MIN: usize = 65_536;
+const INIT_CACHE_MAX: usize = 8 * 1024 * 1024;
+/// What an operation takes on disk, at least.
+const OPERATION_BYTES: u64 = 128;
 
 type Db = fixed::Db<mmr::Family, runtime::Context, Key, Leaf, Sha256, EightCap, CHUNK_BYTES, Sequential>;
 type EngineError = qmdb::Error<mmr::Family>;
@@ -104,7 +109,7 @@ pub(super) fn run(start: Start) {
         .with_max_blocking_threads(4)
         .with_storage_directory(start.directory.clone());
     runtime::Runner::new(config).start(|context| async move {
-        match Engine::open(context, start.operations_max).await {
+        match Engine::open(context, &start).await {
             Ok(mut engine) => {
                 // The opener waits for this reply; if it has gone, the queue is empty and closed, and the loop ends.
                 start.opened.send(Ok(engine.shared.clone())).ok();
@@ -127,8 +132,9 @@ struct Engine {
 }
 
 impl Engine {
-    async fn open(context: runtime::Context, operations_max: u64) -> Result<Self, TreeError> {
-        let db = Db::init(context.child("state"), config(), Some(Location::new(operations_max))).await?;
+    async fn open(context: runtime::Context, start: &Start) -> Result<Self, TreeError> {
+        let config = config(init_cache(&start.directory));
+        let db = Db::init(context.child("state"), config, Some(Location::new(start.operations_max))).await?;
         let applied = applied(&db).await?;
         let shared = Arc::new(Shared::new(applied, digest(&db.root())));
         Ok(Self { db: Some(db), shared, committed: applied, synced: applied })
@@ -289,7 +295,24 @@ fn digest(key: &Key) -> Digest {
     Digest(key.0)
 }
 
-fn config() -> FixedConfig<EightCap, Sequential> {
+/// Room for every operation of the log.
+fn init_cache(directory: &Path) -> NonZeroUsize {
+    let operations = usize::try_from(bytes_below(directory) / OPERATION_BYTES).unwrap_or(usize::MAX);
+    NonZeroUsize::new(operations.clamp(INIT_CACHE_MIN, INIT_CACHE_MAX)).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Bytes of all files below a directory; what cannot be read counts as none.
+fn bytes_below(directory: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(bytes).sum()
+}
+
+fn config(init_cache: NonZeroUsize) -> FixedConfig<EightCap, Sequential> {
     let page_cache = CacheRef::new(PAGE_BYTES, PAGES_MAX);
     FixedConfig {
         merkle_config: MerkleConfig {
@@ -310,7 +333,7 @@ fn config() -> FixedConfig<EightCap, Sequential> {
         },
         grafted_metadata_partition: "activity".into(),
         translator: EightCap,
-        init_cache: Some(INIT_CACHE),
+        init_cache: Some(init_cache),
         init_buffer: BUFFER_BYTES,
         init_concurrency: (),
     }
