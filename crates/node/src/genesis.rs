@@ -116,7 +116,7 @@ pub fn create_network(folder: &Path, network: &NewNetwork, rng: &mut impl Crypto
     let dealt = trusted_dealer(rng, &validators)?;
     let genesis = Genesis {
         chain_id: network.chain_id,
-        production: false,
+        purpose: freehold_primitives::Purpose::Development,
         timestamp_ms: network.timestamp_ms,
         epoch_s: 600,
         lease_s: 600,
