@@ -15,7 +15,7 @@ use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex, keccak256};
 use freehold_crypto::{AccountKey, slots};
 use freehold_node::{Clock, Network, NetworkConfig, NewNetwork, create_network};
-use freehold_primitives::{Account, Allocation, Digest, Genesis};
+use freehold_primitives::{Account, Allocation, Digest, Genesis, Purpose};
 use freehold_rpc::{NodeClient, NodeError};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
@@ -180,6 +180,7 @@ fn new_network(folder: &Path, validators: u32) -> Genesis {
     let network = NewNetwork {
         chain_id: 4_242,
         validators,
+        purpose: Purpose::Development,
         timestamp_ms: Clock::system().now_ms(),
         trust_roots: Vec::new(),
         allocations: vec![Allocation { account, balance }],

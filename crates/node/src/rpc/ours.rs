@@ -149,6 +149,7 @@ fn status(rpc: &Rpc, _: Params<'_>) -> Answer<NodeStatus> {
         finalized: moment(rpc, finalized)?,
         validators: u32::try_from(genesis.validators.len()).unwrap_or(u32::MAX),
         production: genesis.is_production(),
+        dev_traces: genesis.has_dev_traces(),
         key_ceremony: match genesis.key_ceremony {
             KeyCeremony::TrustedDealer => "trusted-dealer".to_owned(),
             KeyCeremony::Distributed => "distributed".to_owned(),

@@ -12,7 +12,11 @@ use jsonrpsee::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{error::invalid_params, server::Rpc};
+use super::{
+    error::{invalid_params, limit},
+    filters::check_filter,
+    server::Rpc,
+};
 
 /// What a client subscribes to.
 enum Topic {
@@ -39,6 +43,10 @@ async fn subscribe(
             return Ok(());
         }
     };
+    let Ok(_place) = Arc::clone(&rpc.subscriptions).try_acquire_owned() else {
+        pending.reject(limit("too many subscriptions of all clients together: try again later")).await;
+        return Ok(());
+    };
     let sink = pending.accept().await?;
     match topic {
         Topic::Heads => heads(&rpc, &sink, None).await,
@@ -57,7 +65,9 @@ fn topic(params: &Params<'_>) -> Result<Topic, String> {
         "logs" => {
             let filter: Option<Value> = sequence.optional_next().map_err(|error| error.to_string())?;
             let filter = filter.map(serde_json::from_value).transpose().map_err(|error| error.to_string())?;
-            Ok(Topic::Logs(Box::new(filter.unwrap_or_default())))
+            let filter: Filter = filter.unwrap_or_default();
+            check_filter(&filter).map_err(|error| error.message().to_owned())?;
+            Ok(Topic::Logs(Box::new(filter)))
         }
         other => Err(format!("no subscription {other}: newHeads, logs and newPendingTransactions are served")),
     }
