@@ -4,6 +4,8 @@
 //! results that say nothing; the outermost one keeps its status and gas, which the receipt shows. What is kept is
 //! bounded. Beside the instrument stand the transfers of value that `eth_simulateV1` shows as logs.
 
+use core::num::NonZeroU64;
+
 use alloy_primitives::{Address, B256, Bytes, Log, LogData, U256, address, b256};
 use revm::{
     Inspector,
@@ -162,10 +164,7 @@ impl<'a> Inspector<MachineContext<'a>> for Recorder {
             return;
         }
         self.steps += 1;
-        // What instruments keep of a step; those that keep none cost little.
-        if self.steps <= STEPS_MAX && !matches!(self.instrument, Instrument::AccessList(_)) {
-            self.count_step(interpreter);
-        }
+        self.count_step(interpreter);
         to_instrument!(self, it => Inspector::<MachineContext<'a>>::step(it, interpreter, context));
     }
 
@@ -252,6 +251,7 @@ impl<'a> Inspector<MachineContext<'a>> for Recorder {
 }
 
 impl Recorder {
+    /// What the instrument keeps of a step.
     fn count_step(&mut self, interpreter: &Interpreter) {
         let config = match &self.instrument {
             Instrument::Debug(debug) => match &**debug {
@@ -262,6 +262,12 @@ impl Recorder {
             Instrument::Nothing | Instrument::AccessList(_) => return,
         };
         if !config.record_steps {
+            return;
+        }
+        let limit = config.step_limit.map_or(STEPS_MAX, NonZeroU64::get);
+        if self.steps > limit {
+            // Who asked for fewer has them; who did not would take the part for the whole.
+            self.is_too_large |= limit >= STEPS_MAX;
             return;
         }
         let stack =
