@@ -131,7 +131,11 @@ impl Recorder {
                 self.count(result.output.len());
                 result.clone()
             }
-            (false, 0) => InterpreterResult { output: Bytes::new(), ..result.clone() },
+            (false, 0) => {
+                // Receipts tell success from failure, not one failure from another.
+                let told = if result.is_ok() { result.result } else { InstructionResult::Revert };
+                InterpreterResult::new(told, Bytes::new(), result.gas)
+            }
             (false, _) => InterpreterResult::new(InstructionResult::Stop, Bytes::new(), Gas::new(0)),
         })
     }
