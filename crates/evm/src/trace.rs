@@ -106,6 +106,8 @@ pub struct Traced {
     /// Frames, from the outermost on, that were still open when the first secret entered; `None` where none did, so that the
     /// trace is whole. Their results are not shown, nor anything that followed.
     pub closed: Option<usize>,
+    /// Bytes that it took while it was made, roughly.
+    pub bytes: usize,
 }
 
 impl TracePlan {
@@ -130,7 +132,7 @@ impl TracePlan {
     /// # Errors
     /// [`TraceError::TooLarge`]; [`TraceError::Config`] where the instrument refuses.
     pub(crate) fn build(&self, recorder: Recorder, end: &TraceEnd<'_, '_>) -> Result<Traced, TraceError> {
-        let closed = recorder.closed();
+        let (closed, bytes) = (recorder.closed(), recorder.bytes());
         if recorder.is_too_large() {
             return Err(TraceError::TooLarge);
         }
@@ -155,7 +157,7 @@ impl TracePlan {
             }
             Instrument::AccessList(inspector) => Trace::AccessList(inspector.into_access_list()),
         };
-        Ok(Traced { trace, closed })
+        Ok(Traced { trace, closed, bytes })
     }
 }
 

@@ -15,7 +15,7 @@ use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_primitives::{Address, B256, Bloom, Bytes};
 use freehold_crypto::{CallData, StateKeys, body_digest, payload_digest, slots};
 use freehold_evm::{
-    BlockContext, Changes, Evm, EvmError, Invalid, MachineTx, Outcome, SapphireContext, Status, TracePlan,
+    BlockContext, Changes, Evm, EvmError, Invalid, MachineTx, Outcome, SapphireContext, Status, TraceError, TracePlan,
 };
 use freehold_primitives::{Blob, Canonical as _, Digest, G1Point, Height, Payload, PayloadBody};
 use thiserror::Error;
@@ -27,7 +27,7 @@ use crate::{
     error::LedgerError,
     fee::next_base_fee,
     state::{BlockHashes, Content, StateTree, TreeView, Write, account_value, to_account},
-    trace::TracedTransaction,
+    trace::{TRACED_BYTES_MAX, TracedTransaction},
     transaction::{Admitted, Recovered, Transaction, TransactionRefusal, admit_with},
 };
 
@@ -322,6 +322,7 @@ pub(crate) type Plans<'a> = dyn Fn(&B256) -> Option<TracePlan> + 'a;
 pub(crate) struct Run<'p> {
     plans: Option<&'p Plans<'p>>,
     pub(crate) traced: Vec<TracedTransaction>,
+    traced_bytes: usize,
     transactions: Vec<ExecutedTransaction>,
     receipts: Vec<ExecutedReceipt>,
     skipped: Vec<Skipped>,
@@ -373,7 +374,11 @@ impl<'p> Run<'p> {
 
     fn execute(&mut self, evm: &mut Evm<'_>, hash: &B256, tx: MachineTx, place: u32) -> Result<Outcome, EvmError> {
         let Some(plan) = self.plans.and_then(|plans| plans(hash)) else { return evm.transact(tx, place) };
-        let (outcome, traced) = evm.trace(tx, place, &plan)?;
+        let (outcome, traced) = match self.traced_bytes > TRACED_BYTES_MAX {
+            true => (evm.transact(tx, place)?, Err(TraceError::TooLarge)),
+            false => evm.trace(tx, place, &plan)?,
+        };
+        self.traced_bytes += traced.as_ref().map_or(0, |traced| traced.bytes);
         self.traced.push(TracedTransaction { hash: *hash, index: place, gas_used: outcome.gas_used, traced });
         Ok(outcome)
     }

@@ -14,6 +14,9 @@ use crate::{
     transaction::admit,
 };
 
+/// Bytes of a block's traces, roughly counted, behind which no further transaction of it is traced.
+pub(crate) const TRACED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// Which transactions of a block are traced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {

@@ -24,9 +24,9 @@ use super::Sight;
 use crate::provider::MachineContext;
 
 /// Most steps of a trace.
-pub(super) const STEPS_MAX: u64 = 200_000;
+pub(super) const STEPS_MAX: u64 = 100_000;
 /// Most bytes that a trace may take while it is made, roughly counted.
-const BYTES_MAX: usize = 64 * 1024 * 1024;
+const BYTES_MAX: usize = 32 * 1024 * 1024;
 /// What a step and a frame count beside the data they hold.
 const STEP_BYTES: usize = 256;
 const FRAME_BYTES: usize = 1_024;
@@ -75,6 +75,10 @@ impl Recorder {
 
     pub(crate) const fn closed(&self) -> Option<usize> {
         self.closed
+    }
+
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) const fn is_too_large(&self) -> bool {

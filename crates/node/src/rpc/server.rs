@@ -41,7 +41,7 @@ const CONNECTION_SUBSCRIPTIONS_MAX: u32 = 64;
 const SUBSCRIPTIONS_MAX: usize = 2_048;
 /// Messages that wait for a subscriber; a slower one is held up, not the node.
 const SUBSCRIBER_BUFFER: u32 = 256;
-/// Traces and simulations that run at once: each may take 64 MiB and seconds.
+/// Traces and simulations that run at once: each may take 64 MiB, its text more, and seconds.
 const HEAVY_MAX: usize = 4;
 /// What answers say of a network that traces confidential frames.
 const TRACES_HEADER: HeaderName = HeaderName::from_static("freehold-traces");

@@ -80,7 +80,7 @@ impl Rpc {
 
 /// A trace as JSON, marked where it ends at a secret.
 pub(super) fn shown(traced: Result<Traced, freehold_ledger::TraceError>) -> Answer<Value> {
-    let Traced { trace, closed } = traced.map_err(refused_trace)?;
+    let Traced { trace, closed, .. } = traced.map_err(refused_trace)?;
     let mut value = match &trace {
         Trace::Geth(trace) => serde_json::to_value(trace),
         Trace::Parity(results) => serde_json::to_value(results),
