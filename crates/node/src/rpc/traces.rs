@@ -10,7 +10,7 @@ use jsonrpsee::types::ErrorObjectOwned;
 use serde_json::{Map, Value};
 
 use super::{
-    error::{internal, limit, not_found, refused, refused_trace, secret, unexecuted, unread_state},
+    error::{internal, limit, not_found, refused, refused_trace, secret, unexecuted, unread, unread_state},
     server::Rpc,
 };
 use crate::store::{BlockStoreError, TransactionPlace};
@@ -50,7 +50,7 @@ impl Rpc {
         let parent = height.checked_sub(1).ok_or_else(|| not_found("block 0 executed no transaction"))?;
         let chain = self.chain();
         let missing = || internal("a block is missing");
-        let store = |error: BlockStoreError| internal(error);
+        let store = |error: BlockStoreError| unread(error);
         let header = chain.store.header(parent).map_err(store)?.ok_or_else(missing)?;
         let hash = B256::from(chain.store.block_hash(height).map_err(store)?.ok_or_else(missing)?.0);
         let row = chain.store.payload(height).map_err(store)?.ok_or_else(missing)?;
