@@ -28,7 +28,7 @@ def account(index):
 def refused(text, call):
     try:
         call()
-    except Web3RPCError as error:
+    except (Web3RPCError, ContractLogicError) as error:
         assert text in str(error), f"{text} wanted: {error}"
         return error
     raise AssertionError(f"must be refused: {text}")
