@@ -22,7 +22,7 @@ pub fn check_roots(genesis: &Genesis) -> Result<(), Refusal> {
         if genesis.trust_roots[..index].iter().any(|other| other.certificate == root.certificate) {
             return Err(Refusal::RootRepeated);
         }
-        check_root(root, genesis.production)?;
+        check_root(root, genesis.is_production())?;
     }
     Ok(())
 }

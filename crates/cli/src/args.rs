@@ -117,6 +117,9 @@ pub(crate) struct UpArgs {
     /// Only the network, no app.
     #[arg(long)]
     pub(crate) no_app: bool,
+    /// A new network in which anyone may trace confidential contracts: their secrets are none, and every answer says so.
+    #[arg(long)]
+    pub(crate) dev_traces: bool,
 }
 
 /// How `ask`, `chat` and `status` find the node.

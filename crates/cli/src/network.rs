@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path};
 
 use anyhow::{Result, bail};
 use freehold_node::{Clock, Network, NetworkConfig, NewNetwork, create_network, read_genesis};
-use freehold_primitives::{Blob, Genesis, TrustDomain, TrustRoot};
+use freehold_primitives::{Blob, Genesis, Purpose, TrustDomain, TrustRoot};
 use rand::{rand_core::UnwrapErr, rngs::SysRng};
 
 use crate::accounts;
@@ -14,6 +14,8 @@ use crate::accounts;
 pub(crate) struct Wanted {
     pub(crate) chain_id: u64,
     pub(crate) validators: u32,
+    /// What it is for.
+    pub(crate) purpose: Purpose,
 }
 
 /// Whether a genesis was there.
@@ -44,6 +46,13 @@ pub(crate) fn open_or_make(folder: &Path, wanted: Wanted) -> Result<(Genesis, Or
                 genesis.validators.len()
             );
         }
+        if wanted.purpose == Purpose::DevelopmentTraces && !genesis.has_dev_traces() {
+            bail!(
+                "{} holds a network without traces of confidential frames, which its genesis decides: choose another \
+                 --data-dir for --dev-traces",
+                folder.display()
+            );
+        }
         return Ok((genesis, Origin::Resumed));
     }
     if matches!(wanted.validators, 0 | 2 | 3) {
@@ -52,6 +61,7 @@ pub(crate) fn open_or_make(folder: &Path, wanted: Wanted) -> Result<(Genesis, Or
     let new = NewNetwork {
         chain_id: wanted.chain_id,
         validators: wanted.validators,
+        purpose: wanted.purpose,
         timestamp_ms: Clock::system().now_ms(),
         trust_roots: vec![TrustRoot {
             domain: TrustDomain::Emulated,

@@ -198,6 +198,9 @@ fn tell_genesis(genesis: &Genesis, origin: Origin, output: Output) {
         KeyCeremony::Distributed => "the validators made the key shares together",
     };
     output.step("genesis", &format!("{made}; chain {}; {keys}", genesis.chain_id));
+    if genesis.has_dev_traces() {
+        output.warn("anyone who reaches the JSON-RPC may trace confidential contracts: keep no secret in them");
+    }
 }
 
 async fn first_block(rpc: SocketAddr) -> Result<u64> {

@@ -140,7 +140,7 @@ impl Validator {
     /// Any [`ConfigError`].
     pub fn check(&self) -> Result<(), ConfigError> {
         let genesis = &self.genesis;
-        if genesis.production && genesis.key_ceremony == freehold_primitives::KeyCeremony::TrustedDealer {
+        if genesis.is_production() && genesis.key_ceremony == freehold_primitives::KeyCeremony::TrustedDealer {
             return Err(ConfigError::TrustedDealer);
         }
         if crate::keys::network_key(genesis)? != self.keys.network_key()

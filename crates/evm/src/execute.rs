@@ -4,20 +4,25 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use freehold_primitives::Digest;
 use revm::{
     DatabaseCommit, ExecuteEvm, SystemCallEvm,
-    context::{BlockEnv, CfgEnv, Context, Journal, LocalContext, TxEnv},
+    context::{
+        BlockEnv, CfgEnv, Context, Journal, LocalContext, TxEnv,
+        result::{EVMError, ExecutionResult},
+    },
     context_interface::{ContextTr, JournalTr, block::BlobExcessGasAndPrice},
     primitives::hardfork::SpecId,
 };
 
 use crate::{
     handler::MachineTx,
+    layer::Layers,
     machine::Machine,
     module::ModuleSet,
     outcome::{Changes, EvmError, Outcome},
     overlay::Overlay,
-    provider::BlockPlace,
+    provider::{BlockPlace, Provider},
     sapphire::SapphireContext,
-    view::StateView,
+    trace::{Recorder, TraceEnd, TraceError, TracePlan, Traced},
+    view::{AccountState, StateView, ViewError},
 };
 
 /// Most gas of a transaction (EIP-7825).
@@ -52,15 +57,66 @@ pub struct BlockContext {
     pub sapphire: SapphireContext,
 }
 
+/// How a machine outside of any block takes what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryRules {
+    /// Nonces, chain ids and the caller's code are not checked, gas reaches to [`CALL_GAS_MAX`], and where the price of gas is
+    /// 0 the base fee is 0 too.
+    Lenient,
+    /// As in a block.
+    Strict,
+}
+
+/// What a machine notes beside outcomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transfers {
+    /// Only what contracts log.
+    Unlogged,
+    /// Each transfer of value too, as a log of the address `0xeeee…ee` (execution-apis, `eth_simulateV1`).
+    Logged,
+}
+
 /// Executes one block's transactions in their order, over the state of its parent.
 pub struct Evm<'a> {
     machine: Machine<'a>,
+    rules: QueryRules,
+    base_fee: u64,
 }
 
 impl<'a> Evm<'a> {
     /// A machine at the start of a block.
     pub fn new(block: BlockContext, modules: &'a ModuleSet, view: &'a dyn StateView) -> Self {
-        Self { machine: machine(block, TX_GAS_MAX, modules, view) }
+        let base_fee = block.base_fee;
+        Self { machine: machine(block, TX_GAS_MAX, Provider::new(modules), view), rules: QueryRules::Strict, base_fee }
+    }
+
+    /// A machine outside of any block, of which nothing stays unless its changes are put on a layer.
+    pub fn query(block: BlockContext, rules: QueryRules, modules: &'a ModuleSet, view: &'a dyn StateView) -> Self {
+        let block = BlockContext { sapphire: block.sapphire.into_query(), ..block };
+        let base_fee = block.base_fee;
+        let gas_max = if rules == QueryRules::Lenient { CALL_GAS_MAX } else { TX_GAS_MAX };
+        let mut machine = machine(block, gas_max, Provider::new(modules), view);
+        if rules == QueryRules::Lenient {
+            machine.ctx.cfg.disable_nonce_check = true;
+            machine.ctx.cfg.disable_eip3607 = true;
+            machine.ctx.cfg.tx_chain_id_check = false;
+        }
+        Self { machine, rules, base_fee }
+    }
+
+    /// The same with precompiles where these layers have them.
+    #[must_use]
+    pub fn moving(mut self, layers: &Layers<'_>) -> Self {
+        self.machine.precompiles.set_moves(layers.moves());
+        self
+    }
+
+    /// An account as it stands now.
+    ///
+    /// # Errors
+    /// [`EvmError::View`].
+    pub fn account(&self, address: &Address) -> Result<AccountState, EvmError> {
+        Ok(self.machine.ctx.db().peek(address)?.unwrap_or_default())
     }
 
     /// Executes a transaction; `index` counts the transactions of the block.
@@ -68,12 +124,67 @@ impl<'a> Evm<'a> {
     /// # Errors
     /// Any [`EvmError`]; after [`EvmError::Invalid`] state is as before and the machine goes on.
     pub fn transact(&mut self, tx: impl Into<MachineTx>, index: u32) -> Result<Outcome, EvmError> {
-        self.machine.ctx.chain.tx_index = index;
-        self.machine.ctx.db_mut().tx_index = index;
-        self.machine.ctx.chain.draws = 0;
-        self.machine.ctx.chain.sender_asked = false;
-        let result = self.machine.transact_one(tx.into());
+        let tx = self.begin(tx.into(), index);
+        let result = self.machine.transact_one(tx);
         self.settle(result)
+    }
+
+    /// As [`Self::transact`], with or without logs of transfers.
+    ///
+    /// # Errors
+    /// As [`Self::transact`].
+    pub fn transact_noting(
+        &mut self,
+        tx: impl Into<MachineTx>,
+        index: u32,
+        transfers: Transfers,
+    ) -> Result<Outcome, EvmError> {
+        if transfers == Transfers::Unlogged {
+            return self.transact(tx, index);
+        }
+        let tx = self.begin(tx.into(), index);
+        let (result, _) = self.machine.record_one(tx, Recorder::of_transfers());
+        self.settle(result)
+    }
+
+    /// As [`Self::transact`], with a trace.
+    ///
+    /// # Errors
+    /// As [`Self::transact`]; why there is no trace stands beside the outcome.
+    pub fn trace(
+        &mut self,
+        tx: impl Into<MachineTx>,
+        index: u32,
+        plan: &TracePlan,
+    ) -> Result<(Outcome, Result<Traced, TraceError>), EvmError> {
+        let tx = self.begin(tx.into(), index);
+        let mut recorder = match plan.recorder() {
+            Ok(recorder) => recorder,
+            Err(error) => {
+                let result = self.machine.transact_one(tx);
+                return Ok((self.settle(result)?, Err(error)));
+            }
+        };
+        recorder.sealed = tx.opening_gas > 0;
+        let (result, recorder) = self.machine.record_one(tx, recorder);
+        let mut traced = Err(TraceError::Tracer);
+        let outcome = self.settle_with(result, |end| traced = plan.build(recorder, end))?;
+        Ok((outcome, traced))
+    }
+
+    fn begin(&mut self, mut tx: MachineTx, index: u32) -> MachineTx {
+        let ctx = &mut self.machine.ctx;
+        ctx.chain.tx_index = index;
+        ctx.chain.draws = 0;
+        ctx.chain.sender_asked = false;
+        ctx.db_mut().tx_index = index;
+        ctx.db_mut().secret_read = false;
+        if self.rules == QueryRules::Lenient {
+            tx.env.gas_limit = tx.env.gas_limit.min(CALL_GAS_MAX);
+            ctx.block.gas_limit = ctx.block.gas_limit.max(tx.env.gas_limit);
+            ctx.block.basefee = if tx.env.gas_price == 0 { 0 } else { self.base_fee };
+        }
+        tx
     }
 
     /// Calls a contract in the name of the system, outside of gas and fees (EIP-2935, EIP-4788).
@@ -99,20 +210,35 @@ impl<'a> Evm<'a> {
         self.machine.into_context().journaled_state.database.into_changes()
     }
 
-    fn settle<E>(&mut self, result: Result<revm::context::result::ExecutionResult, E>) -> Result<Outcome, EvmError>
+    fn settle<E>(&mut self, result: Result<ExecutionResult, E>) -> Result<Outcome, EvmError>
     where
-        E: Into<revm::context::result::EVMError<crate::ViewError>>,
+        E: Into<EVMError<ViewError>>,
+    {
+        self.settle_with(result, |_| {})
+    }
+
+    /// Ends a transaction; `look` sees it before it is committed.
+    fn settle_with<E>(
+        &mut self,
+        result: Result<ExecutionResult, E>,
+        look: impl FnOnce(&TraceEnd<'_, '_>),
+    ) -> Result<Outcome, EvmError>
+    where
+        E: Into<EVMError<ViewError>>,
     {
         let state = self.machine.finalize();
         let sender_asked = self.machine.ctx.chain.sender_asked;
-        let database = self.machine.ctx.db_mut();
         match result {
             Ok(result) => {
+                let ctx = &self.machine.ctx;
+                look(&TraceEnd { result: &result, state: &state, tx: &ctx.tx, block: &ctx.block, overlay: ctx.db() });
+                let database = self.machine.ctx.db_mut();
                 database.commit(state);
                 database.end_transaction(result.is_success());
                 Ok(Outcome { sender_asked, ..Outcome::new(result) })
             }
             Err(error) => {
+                let database = self.machine.ctx.db_mut();
                 database.end_transaction(false);
                 Err(EvmError::new(error.into(), database.fault.take()))
             }
@@ -120,8 +246,7 @@ impl<'a> Evm<'a> {
     }
 }
 
-/// Executes a call over the state of the newest block, of which nothing stays: nonces, chain ids and the caller's code
-/// are not checked, gas reaches to [`CALL_GAS_MAX`]. Where the price of gas is 0 the base fee is 0 too.
+/// Executes a call over the state of the newest block by [`QueryRules::Lenient`]; nothing of it stays.
 ///
 /// # Errors
 /// Any [`EvmError`].
@@ -131,21 +256,10 @@ pub fn simulate(
     view: &dyn StateView,
     tx: impl Into<MachineTx>,
 ) -> Result<Outcome, EvmError> {
-    let mut tx = tx.into();
-    tx.env.gas_limit = tx.env.gas_limit.min(CALL_GAS_MAX);
-    let gas_limit = block.gas_limit.max(tx.env.gas_limit);
-    let mut block = BlockContext { gas_limit, sapphire: block.sapphire.into_query(), ..block };
-    if tx.env.gas_price == 0 {
-        block.base_fee = 0;
-    }
-    let mut machine = machine(block, CALL_GAS_MAX, modules, view);
-    machine.ctx.cfg.disable_nonce_check = true;
-    machine.ctx.cfg.disable_eip3607 = true;
-    machine.ctx.cfg.tx_chain_id_check = false;
-    Evm { machine }.transact(tx, 0)
+    Evm::query(block, QueryRules::Lenient, modules, view).transact(tx, 0)
 }
 
-fn machine<'a>(block: BlockContext, gas_max: u64, modules: &'a ModuleSet, view: &'a dyn StateView) -> Machine<'a> {
+fn machine<'a>(block: BlockContext, gas_max: u64, provider: Provider<'a>, view: &'a dyn StateView) -> Machine<'a> {
     let mut cfg = CfgEnv::new_with_spec(SpecId::OSAKA).with_chain_id(block.chain_id);
     cfg.tx_gas_limit_cap = Some(gas_max);
     cfg.limit_contract_code_size = Some(CODE_BYTES_MAX);
@@ -178,5 +292,5 @@ fn machine<'a>(block: BlockContext, gas_max: u64, modules: &'a ModuleSet, view: 
         local: LocalContext::default(),
         error: Ok(()),
     };
-    Machine::new(context, modules)
+    Machine::new(context, provider)
 }

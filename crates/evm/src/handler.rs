@@ -11,9 +11,13 @@ use revm::{
     },
     context_interface::{JournalTr as _, journaled_state::account::JournaledAccountTr as _},
     handler::{FrameResult, Handler, MainnetHandler},
+    inspector::{
+        InspectorEvmTr as _, InspectorHandler,
+        handler::{frame_end, frame_start},
+    },
     interpreter::{
         CallInput, CallOutcome, CreateOutcome, FrameInput, Gas, InitialAndFloorGas, InstructionResult,
-        InterpreterResult, interpreter_action::FrameInit,
+        InterpreterResult, interpreter::EthInterpreter, interpreter_action::FrameInit,
     },
 };
 
@@ -90,6 +94,27 @@ impl<'a> Handler for OpeningHandler<'a> {
             FirstInput::Refused => return refused(evm, &first.frame_input),
         }
         self.mainnet.run_exec_loop(evm, first)
+    }
+}
+
+/// The same while a recorder looks on.
+impl InspectorHandler for OpeningHandler<'_> {
+    type IT = EthInterpreter;
+
+    fn inspect_run_exec_loop(&mut self, evm: &mut Self::Evm, mut first: FrameInit) -> Result<FrameResult, Error> {
+        match &self.input {
+            FirstInput::Carried => {}
+            FirstInput::Opened(bytes) => put(&mut first.frame_input, bytes.clone()),
+            FirstInput::Refused => {
+                let (ctx, recorder) = evm.ctx_inspector();
+                frame_start(ctx, recorder, &mut first.frame_input);
+                let mut result = refused(evm, &first.frame_input)?;
+                let (ctx, recorder) = evm.ctx_inspector();
+                frame_end(ctx, recorder, &first.frame_input, &mut result);
+                return Ok(result);
+            }
+        }
+        self.mainnet.inspect_run_exec_loop(evm, first)
     }
 }
 

@@ -15,6 +15,7 @@ use revm::{
         evm::{ContextDbError, FrameInitResult},
         instructions::EthInstructions,
     },
+    inspector::{InspectorEvmTr, InspectorHandler as _},
     interpreter::{
         Instruction, InstructionContext, InstructionExecResult,
         instructions::{system, tx_info},
@@ -25,14 +26,14 @@ use revm::{
 
 use crate::{
     handler::{MachineTx, OpeningHandler},
-    module::ModuleSet,
     provider::{MachineContext, Provider},
+    trace::Recorder,
     view::ViewError,
 };
 
 pub(crate) type Frame = EthFrame<EthInterpreter>;
 type Instructions<'a> = EthInstructions<EthInterpreter, MachineContext<'a>>;
-type Inner<'a> = Evm<MachineContext<'a>, (), Instructions<'a>, Provider<'a>, Frame>;
+type Inner<'a> = Evm<MachineContext<'a>, Recorder, Instructions<'a>, Provider<'a>, Frame>;
 
 /// Gas of `CALLER` and `ORIGIN`.
 const BASE_GAS: u16 = 2;
@@ -53,11 +54,11 @@ fn origin(context: InstructionContext<'_, MachineContext<'_>, EthInterpreter>) -
 pub(crate) struct Machine<'a>(Inner<'a>);
 
 impl<'a> Machine<'a> {
-    pub(crate) fn new(context: MachineContext<'a>, modules: &'a ModuleSet) -> Self {
+    pub(crate) fn new(context: MachineContext<'a>, provider: Provider<'a>) -> Self {
         let mut instructions: Instructions<'a> = EthInstructions::new_mainnet_with_spec(SpecId::OSAKA);
         instructions.insert_instruction(CALLER, Instruction::new(caller), BASE_GAS);
         instructions.insert_instruction(ORIGIN, Instruction::new(origin), BASE_GAS);
-        Self(Inner::new(context, instructions, Provider::new(modules)))
+        Self(Inner::new_with_inspector(context, Recorder::default(), instructions, provider))
     }
 
     /// Executes a transaction; what it changed stays in the journal.
@@ -65,6 +66,19 @@ impl<'a> Machine<'a> {
         let MachineTx { env, input, opening_gas } = tx;
         self.ctx.tx = env;
         OpeningHandler::new(input, opening_gas).run(self)
+    }
+
+    /// As [`Self::transact_one`], while a recorder looks on.
+    pub(crate) fn record_one(
+        &mut self,
+        tx: MachineTx,
+        recorder: Recorder,
+    ) -> (Result<ExecutionResult, EVMError<ViewError>>, Recorder) {
+        let MachineTx { env, input, opening_gas } = tx;
+        self.ctx.tx = env;
+        self.0.inspector = recorder;
+        let result = OpeningHandler::new(input, opening_gas).inspect_run(self);
+        (result, std::mem::take(&mut self.0.inspector))
     }
 
     pub(crate) fn into_context(self) -> MachineContext<'a> {
@@ -123,5 +137,27 @@ impl<'a> EvmTr for Machine<'a> {
         result: <Frame as FrameTr>::FrameResult,
     ) -> Result<Option<<Frame as FrameTr>::FrameResult>, ContextDbError<Self::Context>> {
         self.0.frame_return_result(result)
+    }
+}
+
+impl<'a> InspectorEvmTr for Machine<'a> {
+    type Inspector = Recorder;
+
+    fn all_inspector(
+        &self,
+    ) -> (&Self::Context, &Self::Instructions, &Self::Precompiles, &FrameStack<Self::Frame>, &Self::Inspector) {
+        self.0.all_inspector()
+    }
+
+    fn all_mut_inspector(
+        &mut self,
+    ) -> (
+        &mut Self::Context,
+        &mut Self::Instructions,
+        &mut Self::Precompiles,
+        &mut FrameStack<Self::Frame>,
+        &mut Self::Inspector,
+    ) {
+        self.0.all_mut_inspector()
     }
 }

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use freehold_crypto::slots;
 use freehold_primitives::Digest;
 use revm::{
     Database, DatabaseCommit,
     bytecode::Bytecode,
     primitives::AddressMap,
-    state::{Account, AccountInfo},
+    state::{Account, AccountInfo, EvmStorage},
 };
 
 use crate::{
@@ -51,6 +51,8 @@ pub(crate) struct Overlay<'a> {
     pending: BTreeMap<Digest, Vec<u8>>,
     /// First failure of the store, kept because the machine's own error type is text.
     pub(crate) fault: Option<ViewError>,
+    /// Whether a confidential slot was read in the running transaction.
+    pub(crate) secret_read: bool,
 }
 
 impl<'a> Overlay<'a> {
@@ -67,6 +69,7 @@ impl<'a> Overlay<'a> {
             content: BTreeMap::new(),
             pending: BTreeMap::new(),
             fault: None,
+            secret_read: false,
         }
     }
 
@@ -119,6 +122,31 @@ impl<'a> Overlay<'a> {
         Ok(())
     }
 
+    /// The account before the running transaction.
+    pub(crate) fn peek(&self, address: &Address) -> Result<Option<AccountState>, ViewError> {
+        match self.accounts.get(address).or_else(|| self.before.get(address)) {
+            Some(account) => Ok(*account),
+            None => self.view.account(address),
+        }
+    }
+
+    /// Code, as of before the running transaction.
+    pub(crate) fn peek_code(&self, hash: &B256) -> Result<Bytecode, ViewError> {
+        let code = self.code.get(hash).cloned().map_or_else(|| self.view.code(hash), Ok)?;
+        Bytecode::new_raw_checked(code).map_err(|_| ViewError::Malformed)
+    }
+
+    /// Whether code at this address, from before the running transaction, keeps its storage confidential. One that cannot
+    /// be read counts as such.
+    pub(crate) fn is_confidential_contract(&mut self, address: Address) -> bool {
+        let account = self.account(address);
+        account.map_or(true, |account| {
+            account.is_some_and(|account| {
+                account.visibility == Visibility::Confidential && account.code_hash != KECCAK256_EMPTY
+            })
+        })
+    }
+
     /// Visibility of an account before the running transaction.
     pub(crate) fn account_visibility(&mut self, address: Address) -> Result<Visibility, ViewError> {
         Ok(self.account(address)?.unwrap_or_default().visibility)
@@ -128,6 +156,22 @@ impl<'a> Overlay<'a> {
     fn visibility(&self, address: &Address) -> Visibility {
         let account = self.accounts.get(address).or_else(|| self.before.get(address)).copied().flatten();
         account.unwrap_or_default().visibility
+    }
+
+    /// Marks of the visibility module behind a transaction.
+    pub(crate) fn marks(changes: &AddressMap<Account>) -> EvmStorage {
+        changes.get(&VISIBILITY_MODULE).map(|module| module.storage.clone()).unwrap_or_default()
+    }
+
+    /// Visibility of an account behind the running transaction.
+    pub(crate) fn visibility_after(&self, address: &Address, account: &Account, marks: &EvmStorage) -> Visibility {
+        let mark = mark_value(self.height, self.tx_index);
+        let marked = || marks.get(&mark_slot(*address)).is_some_and(|slot| slot.present_value() == mark);
+        match account.is_created() {
+            true if marked() => Visibility::Public,
+            true => Visibility::Confidential,
+            false => self.visibility(address),
+        }
     }
 
     /// What differs from the parent's state.
@@ -156,19 +200,16 @@ impl Database for Overlay<'_> {
     }
 
     fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, ViewError> {
-        let code = match self.code.get(&code_hash) {
-            Some(code) => code.clone(),
-            None => self.view.code(&code_hash)?,
-        };
-        Bytecode::new_raw_checked(code).map_err(|_| ViewError::Malformed)
+        self.peek_code(&code_hash)
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewError> {
         let key = (address, slot);
+        let visibility = self.account_visibility(address)?;
+        self.secret_read |= visibility == Visibility::Confidential;
         if let Some(value) = self.storage.get(&key).or_else(|| self.storage_before.get(&key)) {
             return Ok(*value);
         }
-        let visibility = self.account_visibility(address)?;
         let value = self.view.storage(&address, &slot, visibility)?;
         self.storage_before.insert(key, value);
         Ok(value)
@@ -185,8 +226,7 @@ impl Database for Overlay<'_> {
 impl DatabaseCommit for Overlay<'_> {
     // The order of the map has no influence: every write lands in an ordered map under its own key.
     fn commit(&mut self, changes: AddressMap<Account>) {
-        let marks = changes.get(&VISIBILITY_MODULE).map(|module| module.storage.clone()).unwrap_or_default();
-        let mark = mark_value(self.height, self.tx_index);
+        let marks = Self::marks(&changes);
         for (address, account) in changes {
             if !account.is_touched() {
                 continue;
@@ -201,12 +241,7 @@ impl DatabaseCommit for Overlay<'_> {
             if let Some(code) = info.code.as_ref().filter(is_new) {
                 self.code.insert(info.code_hash, code.original_bytes());
             }
-            let marked = || marks.get(&mark_slot(address)).is_some_and(|slot| slot.present_value() == mark);
-            let visibility = match account.is_created() {
-                true if marked() => Visibility::Public,
-                true => Visibility::Confidential,
-                false => self.visibility(&address),
-            };
+            let visibility = self.visibility_after(&address, &account, &marks);
             let state =
                 AccountState { nonce: info.nonce, balance: info.balance, code_hash: info.code_hash, visibility };
             self.accounts.insert(address, if state.is_empty() { None } else { Some(state) });

@@ -1,5 +1,7 @@
 //! What stands at special addresses: Ethereum's precompiles, Sapphire's, and the system modules.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use alloy_primitives::{Address, Bytes, KECCAK256_EMPTY, Log, U256};
 use freehold_primitives::{BlockMoment, Digest};
 use revm::{
@@ -44,8 +46,49 @@ pub(crate) struct BlockPlace {
     pub(crate) sender_asked: bool,
 }
 
+/// Where a simulation has moved precompiles of Ethereum's to, and which it has taken away.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PrecompileMoves {
+    /// New place → old place.
+    moved: BTreeMap<Address, Address>,
+    gone: BTreeSet<Address>,
+}
+
+impl PrecompileMoves {
+    pub(crate) const fn new() -> Self {
+        Self { moved: BTreeMap::new(), gone: BTreeSet::new() }
+    }
+
+    /// Whether it is one that can move.
+    pub(crate) fn may_move(address: &Address) -> bool {
+        EthPrecompiles::new(SpecId::OSAKA).contains(address)
+    }
+
+    /// Moves a precompile; `false` where another stands already.
+    pub(crate) fn put(&mut self, from: Address, to: Address) -> bool {
+        self.gone.insert(from);
+        self.moved.insert(to, from).is_none()
+    }
+
+    /// Takes a precompile away.
+    pub(crate) fn hide(&mut self, address: Address) {
+        self.gone.insert(address);
+        self.moved.remove(&address);
+    }
+
+    /// The precompile that answers at an address, where one can.
+    fn resolve(&self, address: Address) -> Option<Address> {
+        match self.moved.get(&address) {
+            Some(old) => Some(*old),
+            None if self.gone.contains(&address) => None,
+            None => Some(address),
+        }
+    }
+}
+
 pub(crate) struct Provider<'a> {
     ethereum: EthPrecompiles,
+    moves: PrecompileMoves,
     modules: &'a ModuleSet,
     warm: AddressSet,
 }
@@ -56,7 +99,12 @@ impl<'a> Provider<'a> {
         let mut warm = ethereum.warm_addresses().clone();
         warm.extend(modules.addresses());
         warm.extend(SapphirePrecompile::ALL.map(SapphirePrecompile::address));
-        Self { ethereum, modules, warm }
+        Self { ethereum, moves: PrecompileMoves::new(), modules, warm }
+    }
+
+    /// Puts precompiles elsewhere.
+    pub(crate) fn set_moves(&mut self, moves: PrecompileMoves) {
+        self.moves = moves;
     }
 
     fn call(
@@ -195,12 +243,17 @@ impl<'a> PrecompileProvider<MachineContext<'a>> for Provider<'_> {
     }
 
     fn run(&mut self, ctx: &mut MachineContext<'a>, inputs: &CallInputs) -> Result<Option<InterpreterResult>, String> {
-        let address = &inputs.bytecode_address;
+        let Some(address) = self.moves.resolve(inputs.bytecode_address) else { return Ok(None) };
+        let address = &address;
         let result = match (self.modules.get(address), SapphirePrecompile::at(address)) {
             (Some(module), _) => self.call(module, ctx, inputs),
             (None, Some(SapphirePrecompile::Subcall)) => self.subcall(ctx, inputs),
             (None, Some(precompile)) => Ok(sapphire(precompile, ctx, inputs)),
-            (None, None) => return self.ethereum.run(ctx, inputs),
+            (None, None) if *address == inputs.bytecode_address => return self.ethereum.run(ctx, inputs),
+            (None, None) => {
+                let inputs = CallInputs { bytecode_address: *address, ..inputs.clone() };
+                return self.ethereum.run(ctx, &inputs);
+            }
         };
         // The failure itself is kept in the overlay, typed.
         result.map(Some).map_err(|()| "state could not be read".to_owned())

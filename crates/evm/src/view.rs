@@ -28,6 +28,9 @@ pub enum ViewError {
     /// A confidential slot is needed, and this node is a follower: it holds no state keys.
     #[error("this node holds no state keys: only an executor reads confidential storage")]
     KeysMissing,
+    /// A simulation comes to confidential storage of the chain.
+    #[error("the storage of {0} is confidential: a simulation cannot read it")]
+    Withheld(Address),
     /// A confidential slot does not open under this node's keys.
     #[error("confidential storage does not open under this node's keys: {0}")]
     Sealed(#[from] SealError),

@@ -14,8 +14,10 @@ use alloy_consensus::{
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_primitives::{Address, B256, Bloom, Bytes};
 use freehold_crypto::{CallData, StateKeys, body_digest, payload_digest, slots};
-use freehold_evm::{BlockContext, Changes, Evm, EvmError, Invalid, Outcome, SapphireContext, Status};
-use freehold_primitives::{Canonical as _, Digest, G1Point, Height, Payload, PayloadBody};
+use freehold_evm::{
+    BlockContext, Changes, Evm, EvmError, Invalid, MachineTx, Outcome, SapphireContext, Status, TraceError, TracePlan,
+};
+use freehold_primitives::{Blob, Canonical as _, Digest, G1Point, Height, Payload, PayloadBody};
 use thiserror::Error;
 
 use crate::{
@@ -25,6 +27,7 @@ use crate::{
     error::LedgerError,
     fee::next_base_fee,
     state::{BlockHashes, Content, StateTree, TreeView, Write, account_value, to_account},
+    trace::{TRACED_BYTES_MAX, TracedTransaction},
     transaction::{Admitted, Recovered, Transaction, TransactionRefusal, admit_with},
 };
 
@@ -193,7 +196,33 @@ pub fn prepare_payload(
     ordered: Ordered<'_>,
     state: &dyn StateTree,
 ) -> Result<PreparedBlock, LedgerError> {
-    let Ordered { payload, seed, admitted } = ordered;
+    let mut run = Run::default();
+    let (header, writes, content) = in_block(ctx, parent, (ordered.payload, ordered.seed), state, |block| {
+        for (index, raw) in (0_u32..).zip(block.transactions) {
+            run.step(block, index, admit_with(ctx, &raw.0, ordered.admitted))?;
+        }
+        Ok(())
+    })?;
+    Ok(run.finish(header, writes, content))
+}
+
+/// A block that is being made: its machine stands before the first transaction.
+pub(crate) struct OpenBlock<'b, 'a> {
+    pub(crate) evm: Evm<'a>,
+    pub(crate) header: &'b Header,
+    pub(crate) opener: &'b Opener<'b>,
+    pub(crate) transactions: &'b [Blob],
+}
+
+/// Does everything of a payload that comes before its transactions, lets `work` execute them, and gives the header that
+/// the block was begun with, its writes, and what is kept beside them.
+pub(crate) fn in_block(
+    ctx: &ChainContext,
+    parent: Parent<'_>,
+    (payload, seed): (&Payload, Option<&G1Point>),
+    state: &dyn StateTree,
+    work: impl FnOnce(&mut OpenBlock<'_, '_>) -> Result<(), LedgerError>,
+) -> Result<(Header, Vec<Write>, Vec<Kept>), LedgerError> {
     let body = read_body(ctx, parent.header, payload)?;
     let header = open_header(parent, payload, seed)?;
     let keys = parent.keys.ok_or(LedgerError::KeysMissing)?;
@@ -206,13 +235,11 @@ pub fn prepare_payload(
     system_call(&mut evm, HISTORY_CONTRACT, header.parent_hash)?;
     system_call(&mut evm, PAYLOAD_ROOTS_CONTRACT, header.parent_beacon_block_root.unwrap_or_default())?;
     let opener = Opener::new(ctx, (parent, state), header.timestamp, Some(keyring.root()));
-    let mut run = Run::default();
-    for (index, raw) in (0_u32..).zip(&body.transactions) {
-        run.step(&mut evm, (&header, &opener), index, admit_with(ctx, &raw.0, admitted))?;
-    }
-    let changes = evm.finish();
+    let mut open = OpenBlock { evm, header: &header, opener: &opener, transactions: &body.transactions };
+    work(&mut open)?;
+    let changes = open.evm.finish();
     let (writes, content) = sealed_writes(changes, moved, (&keyring, header.number), state)?;
-    Ok(run.finish(header, writes, content))
+    Ok((header, writes, content))
 }
 
 /// The environment that a header gives the machine.
@@ -282,14 +309,20 @@ pub(crate) fn empty_header() -> Header {
     }
 }
 
-fn system_call(evm: &mut Evm<'_>, contract: Address, word: B256) -> Result<(), LedgerError> {
+pub(crate) fn system_call(evm: &mut Evm<'_>, contract: Address, word: B256) -> Result<(), LedgerError> {
     let outcome = evm.system_call(contract, Bytes::copy_from_slice(word.as_slice()))?;
     if outcome.is_success() { Ok(()) } else { Err(LedgerError::SystemCall(contract)) }
 }
 
+/// Which transactions are traced, by their hash.
+pub(crate) type Plans<'a> = dyn Fn(&B256) -> Option<TracePlan> + 'a;
+
 /// What execution has given so far.
 #[derive(Default)]
-struct Run {
+pub(crate) struct Run<'p> {
+    plans: Option<&'p Plans<'p>>,
+    pub(crate) traced: Vec<TracedTransaction>,
+    traced_bytes: usize,
     transactions: Vec<ExecutedTransaction>,
     receipts: Vec<ExecutedReceipt>,
     skipped: Vec<Skipped>,
@@ -297,11 +330,15 @@ struct Run {
     gas_reserved: u64,
 }
 
-impl Run {
-    fn step(
+impl<'p> Run<'p> {
+    /// With traces of the transactions that have a plan.
+    pub(crate) fn tracing(plans: &'p Plans<'p>) -> Self {
+        Self { plans: Some(plans), ..Self::default() }
+    }
+
+    pub(crate) fn step(
         &mut self,
-        evm: &mut Evm<'_>,
-        (header, opener): (&Header, &Opener<'_>),
+        block: &mut OpenBlock<'_, '_>,
         index: u32,
         admitted: Result<Recovered, TransactionRefusal>,
     ) -> Result<(), LedgerError> {
@@ -319,11 +356,12 @@ impl Run {
             return Ok(());
         }
         let place = u32::try_from(self.transactions.len()).expect("a payload of 2 MiB holds fewer than 2^32");
-        let opened = Opened::new(CallData::read(recovered.transaction().input()), opener)?;
-        match evm.transact(opened.machine_tx(recovered.to_tx_env()), place) {
+        let opened = Opened::new(CallData::read(recovered.transaction().input()), block.opener)?;
+        match self.execute(&mut block.evm, &recovered.hash(), opened.machine_tx(recovered.to_tx_env()), place) {
             Ok(outcome) => {
                 self.gas_reserved = reserved;
-                self.record(recovered, opened.seal(outcome, &answer_nonce(header.number, place)), header);
+                let answer = opened.seal(outcome, &answer_nonce(block.header.number, place));
+                self.record(recovered, answer, block.header);
                 Ok(())
             }
             Err(EvmError::Invalid(invalid)) => {
@@ -332,6 +370,17 @@ impl Run {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn execute(&mut self, evm: &mut Evm<'_>, hash: &B256, tx: MachineTx, place: u32) -> Result<Outcome, EvmError> {
+        let Some(plan) = self.plans.and_then(|plans| plans(hash)) else { return evm.transact(tx, place) };
+        let (outcome, traced) = match self.traced_bytes > TRACED_BYTES_MAX {
+            true => (evm.transact(tx, place)?, Err(TraceError::TooLarge)),
+            false => evm.trace(tx, place, &plan)?,
+        };
+        self.traced_bytes += traced.as_ref().map_or(0, |traced| traced.bytes);
+        self.traced.push(TracedTransaction { hash: *hash, index: place, gas_used: outcome.gas_used, traced });
+        Ok(outcome)
     }
 
     fn record(&mut self, recovered: Recovered, outcome: Outcome, header: &Header) {
@@ -372,7 +421,7 @@ impl Run {
     }
 }
 
-fn typed_receipt(kind: TxType, receipt: ReceiptWithBloom<Receipt>) -> ReceiptEnvelope {
+pub(crate) fn typed_receipt(kind: TxType, receipt: ReceiptWithBloom<Receipt>) -> ReceiptEnvelope {
     match kind {
         TxType::Legacy => ReceiptEnvelope::Legacy(receipt),
         TxType::Eip2930 => ReceiptEnvelope::Eip2930(receipt),

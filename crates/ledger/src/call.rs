@@ -1,16 +1,18 @@
-//! Calls outside of any block: `eth_call` and `eth_estimateGas` over the newest state.
+//! Calls outside of any block: `eth_call`, `eth_estimateGas`, access lists and traces over the newest state.
 //!
+//! A call with overrides reads no confidential state (`freehold_evm::Layers`), and its call data is not opened.
 //! A call runs as if it stood in the next block, at the time of the newest one, which is also the `now` of modules.
 
 use core::cell::Cell;
 
 use alloy_consensus::Header;
-use alloy_eips::eip2930::AccessList;
+use alloy_eips::{eip2930::AccessList, eip7702::SignedAuthorization};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use freehold_crypto::CallDataRefusal;
 use freehold_evm::{
-    AccountState, BlockContext, CALL_GAS_MAX, EvmError, Invalid, Outcome, SapphireContext, StateView, Status,
-    TX_GAS_MAX, TxEnv, ViewError, simulate,
+    AccountState, BlockContext, CALL_GAS_MAX, Evm, EvmError, Invalid, Layers, Outcome, OverrideRefusal, QueryRules,
+    SapphireContext, Sight, StateView, Status, TX_GAS_MAX, Trace, TraceError, TraceKind, TracePlan, Traced, TxEnv,
+    ViewError, signed_authorizations,
 };
 use thiserror::Error;
 
@@ -20,6 +22,7 @@ use crate::{
     confidential::query_context,
     context::ChainContext,
     error::LedgerError,
+    overrides::Overrides,
     query::{self, Moment, QueryView, Sender, is_confidential_contract},
     state::{StateTree, TreeView},
     transaction::intrinsic_floor,
@@ -34,6 +37,8 @@ const OTHER_SENDER_GAS: u64 = 100_000;
 const ZERO_BYTE_SAVES: u64 = 12;
 /// Rounds of the search for the least gas limit: 2²⁴ has 24 bits.
 const SEARCH_ROUNDS_MAX: u32 = 24;
+/// Rounds in which an access list may still change: each changes gas, and gas may change the way.
+const LIST_ROUNDS_MAX: u32 = 4;
 
 /// A call. `Default` is a call from the zero address to nothing, which makes a contract of no code.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,8 +53,16 @@ pub struct CallRequest {
     pub data: Bytes,
     /// Gas limit; at most, and where not given, [`CALL_GAS_MAX`].
     pub gas: Option<u64>,
-    /// Price per gas; where it is 0 or not given, gas costs nothing.
+    /// Price per gas, or the fee cap; where it is 0 or not given, gas costs nothing.
     pub gas_price: Option<u128>,
+    /// Priority fee per gas; given, it makes the call one with dynamic fees (EIP-1559).
+    pub priority_fee: Option<u128>,
+    /// Nonce; the account's where not given.
+    pub nonce: Option<u64>,
+    /// Authorizations (EIP-7702).
+    pub authorizations: Vec<SignedAuthorization>,
+    /// What block and state are said to be.
+    pub overrides: Overrides,
     /// Access list.
     pub access_list: AccessList,
     /// Fresh entropy of this call alone: what a contract draws by chance in it, and the nonce of its sealed answer, hang
@@ -73,16 +86,48 @@ pub enum CallError {
     /// Its encrypted call data, or its signature, is refused.
     #[error("the call data is refused: {0}")]
     CallData(#[from] CallDataRefusal),
+    /// A call with overrides comes to confidential state.
+    #[error("the storage of {0} is confidential: a call with overrides of state or block cannot read it")]
+    Withheld(Address),
+    /// A call with overrides has encrypted call data.
+    #[error("encrypted call data is not opened in a call with overrides of state or block")]
+    Sealed,
+    /// The overrides may not be.
+    #[error(transparent)]
+    Overrides(OverrideRefusal),
+    /// There is no trace of it.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
     /// State could not be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+impl From<OverrideRefusal> for CallError {
+    fn from(refusal: OverrideRefusal) -> Self {
+        match refusal {
+            OverrideRefusal::View(view) => Self::Ledger(view.into()),
+            other => Self::Overrides(other),
+        }
+    }
+}
+
+/// An access list, and what a call does with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessListed {
+    /// Accounts and slots that the call touches before the first secret enters.
+    pub list: AccessList,
+    /// Gas that it pays for with the list.
+    pub gas_used: u64,
+    /// How it ended.
+    pub status: Status,
 }
 
 /// Runs a call over the newest state (`eth_call`). A revert is an outcome, not an error. Of an encrypted call the output
 /// is the sealed answer; where the client asked for sealed failures, that is so in a failure too.
 ///
 /// # Errors
-/// [`CallError::Invalid`], [`CallError::Follower`], [`CallError::CallData`], [`CallError::Ledger`].
+/// Any [`CallError`] but [`CallError::Fails`] and [`CallError::Trace`].
 pub fn call(
     ctx: &ChainContext,
     parent: Parent<'_>,
@@ -91,7 +136,8 @@ pub fn call(
 ) -> Result<Outcome, CallError> {
     let (keyring, sapphire) = query_context(ctx, parent, request.entropy.0, state)?;
     let view = TreeView { state, content: parent.content, hashes: parent.hashes, keyring: keyring.as_ref() };
-    let run = CallRun::open((ctx, parent, state), &view, sapphire, request)?;
+    let layers = request.overrides.layers(&view)?;
+    let run = CallRun::open((ctx, parent, state), (&view, layers.as_ref()), sapphire, request)?;
     let outcome = run.with(request.gas.unwrap_or(CALL_GAS_MAX))?;
     // Whoever asks for sealed failures is answered alike in both cases.
     let is_told = outcome.is_success() || run.opened.seals_failures();
@@ -115,7 +161,8 @@ pub fn estimate_gas(
 ) -> Result<u64, CallError> {
     let (keyring, sapphire) = query_context(ctx, parent, request.entropy.0, state)?;
     let view = TreeView { state, content: parent.content, hashes: parent.hashes, keyring: keyring.as_ref() };
-    let run = CallRun::open((ctx, parent, state), &view, sapphire, request)?;
+    let layers = request.overrides.layers(&view)?;
+    let run = CallRun::open((ctx, parent, state), (&view, layers.as_ref()), sapphire, request)?;
     let mut enough = request.gas.unwrap_or(TX_GAS_MAX).min(TX_GAS_MAX);
     let outcome = run.with(enough)?;
     if !outcome.is_success() {
@@ -146,6 +193,48 @@ pub fn estimate_gas(
     Ok(run.with_room(enough + other).min(TX_GAS_MAX))
 }
 
+/// What a call touches (`eth_createAccessList`): run again with the list that came of it until the list stays.
+///
+/// # Errors
+/// Any [`CallError`] but [`CallError::Fails`].
+pub fn access_list(
+    ctx: &ChainContext,
+    parent: Parent<'_>,
+    state: &dyn StateTree,
+    request: &CallRequest,
+) -> Result<AccessListed, CallError> {
+    let mut request = request.clone();
+    for round in 1.. {
+        let kind = TraceKind::AccessList(request.access_list.clone());
+        let plan = TracePlan { kind, sight: Sight::Public, block_hash: None, tx_hash: None };
+        let (outcome, traced) = trace_call(ctx, parent, state, (&request, &plan))?;
+        let Trace::AccessList(list) = traced.trace else { return Err(TraceError::Tracer.into()) };
+        if list == request.access_list || round == LIST_ROUNDS_MAX {
+            return Ok(AccessListed { list, gas_used: outcome.gas_used, status: outcome.status });
+        }
+        request.access_list = list;
+    }
+    unreachable!("the last round returns")
+}
+
+/// Runs a call with a trace of it. The output of the outcome is as the machine gave it.
+///
+/// # Errors
+/// Any [`CallError`] but [`CallError::Fails`].
+pub fn trace_call(
+    ctx: &ChainContext,
+    parent: Parent<'_>,
+    state: &dyn StateTree,
+    (request, plan): (&CallRequest, &TracePlan),
+) -> Result<(Outcome, Traced), CallError> {
+    let (keyring, sapphire) = query_context(ctx, parent, request.entropy.0, state)?;
+    let view = TreeView { state, content: parent.content, hashes: parent.hashes, keyring: keyring.as_ref() };
+    let layers = request.overrides.layers(&view)?;
+    let run = CallRun::open((ctx, parent, state), (&view, layers.as_ref()), sapphire, request)?;
+    let (outcome, traced) = run.run(request.gas.unwrap_or(CALL_GAS_MAX), Some(plan))?;
+    Ok((outcome, traced.ok_or(TraceError::Tracer)?))
+}
+
 /// Whether a call succeeded; one that could not be made with this little gas did not.
 fn succeeds(result: Result<Outcome, CallError>) -> Result<bool, CallError> {
     match result {
@@ -160,6 +249,7 @@ struct CallRun<'a> {
     ctx: &'a ChainContext,
     block: BlockContext,
     view: &'a dyn StateView,
+    layers: Option<&'a Layers<'a>>,
     request: &'a CallRequest,
     opened: Opened,
     /// The state of the account that the request names.
@@ -172,22 +262,26 @@ struct CallRun<'a> {
 impl<'a> CallRun<'a> {
     fn open(
         (ctx, parent, state): (&'a ChainContext, Parent<'_>, &dyn StateTree),
-        view: &'a dyn StateView,
+        (view, layers): (&'a dyn StateView, Option<&'a Layers<'a>>),
         sapphire: SapphireContext,
         request: &'a CallRequest,
     ) -> Result<Self, CallError> {
+        let view: &dyn StateView = layers.map_or(view, |layers| layers);
         let account = view.account(&request.from).map_err(LedgerError::from)?.unwrap_or_default();
         let moment =
             Moment { chain_id: ctx.chain_id(), newest: parent.header, hashes: parent.hashes, nonce: account.nonce };
         let opener = Opener::new(ctx, (parent, state), parent.header.timestamp, None);
         let (opened, sender) = query::open(request, &opener, moment)?;
+        if layers.is_some() && opened.is_sealed() {
+            return Err(CallError::Sealed);
+        }
         let is_claimed = sender == Sender::Claimed && !request.from.is_zero();
         let is_confidential = match &request.to {
             Some(to) if is_claimed => is_confidential_contract(view, to).map_err(LedgerError::from)?,
             _ => false,
         };
-        let block = BlockContext { sapphire, ..next_block(ctx, parent.header) };
-        Ok(Self { ctx, block, view, request, opened, account, sender, zeroed: Cell::new(is_confidential) })
+        let block = request.overrides.block.on(BlockContext { sapphire, ..next_block(ctx, parent.header) });
+        Ok(Self { ctx, block, view, layers, request, opened, account, sender, zeroed: Cell::new(is_confidential) })
     }
 
     /// Clients seal a call again when they send it, and zero bytes are cheaper: room for an envelope that has none.
@@ -204,39 +298,80 @@ impl<'a> CallRun<'a> {
     }
 
     fn with(&self, gas: u64) -> Result<Outcome, CallError> {
+        Ok(self.run(gas, None)?.0)
+    }
+
+    fn run(&self, gas: u64, plan: Option<&TracePlan>) -> Result<(Outcome, Option<Traced>), CallError> {
         let view = QueryView::new(self.view, self.is_zeroed().then_some(self.account.balance));
-        let result = self.simulate(&view, gas);
+        let result = self.machine(&view, gas, plan);
         if self.sender == Sender::Signed || self.request.from.is_zero() || self.is_zeroed() || !view.is_confidential() {
             return result;
         }
         // It reached confidential state under a name that nobody proved: once more, from its beginning.
         self.zeroed.set(true);
-        self.with(gas)
+        self.run(gas, plan)
     }
 
-    fn simulate(&self, view: &QueryView<'_>, gas: u64) -> Result<Outcome, CallError> {
-        let request = self.request;
-        let priced = self.sender == Sender::Claimed;
-        let tx = TxEnv {
-            tx_type: u8::from(!request.access_list.is_empty()),
-            caller: if self.is_zeroed() { Address::ZERO } else { request.from },
-            gas_limit: gas.min(CALL_GAS_MAX),
-            // A signed query names a price, but nobody pays for it.
-            gas_price: request.gas_price.filter(|_| priced).unwrap_or_default(),
-            kind: request.to.map_or(TxKind::Create, TxKind::Call),
-            value: request.value,
-            data: request.data.clone(),
-            access_list: request.access_list.clone(),
-            chain_id: Some(self.ctx.chain_id()),
-            // Not checked, but what a call makes is named after it.
-            nonce: self.account.nonce,
-            ..TxEnv::default()
+    fn machine(
+        &self,
+        view: &QueryView<'_>,
+        gas: u64,
+        plan: Option<&TracePlan>,
+    ) -> Result<(Outcome, Option<Traced>), CallError> {
+        let tx = self.opened.machine_tx(self.tx_env(gas));
+        let mut evm = Evm::query(self.block.clone(), QueryRules::Lenient, self.ctx.modules(), view);
+        if let Some(layers) = self.layers {
+            evm = evm.moving(layers);
+        }
+        let result = match plan {
+            None => evm.transact(tx, 0).map(|outcome| (outcome, None)),
+            Some(plan) => evm.trace(tx, 0, plan).map(|(outcome, traced)| (outcome, Some(traced))),
         };
-        match simulate(self.block.clone(), self.ctx.modules(), view, self.opened.machine_tx(tx)) {
-            Ok(outcome) => Ok(outcome),
+        match result {
+            Ok((outcome, traced)) => Ok((outcome, traced.transpose()?)),
             Err(EvmError::View(ViewError::KeysMissing)) => Err(CallError::Follower),
+            Err(EvmError::View(ViewError::Withheld(address))) => Err(CallError::Withheld(address)),
             Err(EvmError::Invalid(invalid)) => Err(CallError::Invalid(invalid)),
             Err(error) => Err(LedgerError::from(error).into()),
+        }
+    }
+
+    fn tx_env(&self, gas: u64) -> TxEnv {
+        let request = self.request;
+        // A signed query names a price, but nobody pays for it.
+        let is_priced = self.sender == Sender::Claimed;
+        TxEnv {
+            caller: if self.is_zeroed() { Address::ZERO } else { request.from },
+            // Not checked, but what a call makes is named after it.
+            nonce: request.nonce.unwrap_or(self.account.nonce),
+            gas_limit: gas.min(CALL_GAS_MAX),
+            ..request.tx_env(self.ctx.chain_id(), is_priced)
+        }
+    }
+}
+
+impl CallRequest {
+    /// As the machine takes it; whoever runs it decides about sender, nonce and gas limit.
+    pub(crate) fn tx_env(&self, chain_id: u64, is_priced: bool) -> TxEnv {
+        let priority_fee = self.priority_fee.filter(|_| is_priced);
+        let tx_type = match (self.authorizations.is_empty(), priority_fee, self.access_list.is_empty()) {
+            (false, _, _) => 4,
+            (true, Some(_), _) => 2,
+            (true, None, false) => 1,
+            (true, None, true) => 0,
+        };
+        TxEnv {
+            tx_type,
+            caller: self.from,
+            gas_price: self.gas_price.filter(|_| is_priced).unwrap_or_default(),
+            gas_priority_fee: priority_fee,
+            kind: self.to.map_or(TxKind::Create, TxKind::Call),
+            value: self.value,
+            data: self.data.clone(),
+            access_list: self.access_list.clone(),
+            authorization_list: signed_authorizations(&self.authorizations),
+            chain_id: Some(chain_id),
+            ..TxEnv::default()
         }
     }
 }

@@ -154,6 +154,11 @@ impl Opened {
         Outcome { output: answer.seal(nonce, &result).into(), ..outcome }
     }
 
+    /// Whether it came encrypted.
+    pub(crate) const fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
     /// Whether the call came in an envelope that asks for no sealed failure: a stock client's.
     pub(crate) fn fails_openly(&self) -> bool {
         self.answer.is_some() && !self.seals_failures()

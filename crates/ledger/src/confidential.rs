@@ -40,7 +40,7 @@ pub(crate) struct Keyring {
 impl Keyring {
     /// The generations that a status names.
     fn open(ctx: &ChainContext, keys: &StateKeys, status: &StateKeyStatus) -> Result<Self, LedgerError> {
-        if ctx.genesis().production && keys.origin() == StateKeyOrigin::Development {
+        if ctx.genesis().is_production() && keys.origin() == StateKeyOrigin::Development {
             return Err(LedgerError::DevelopmentKeys);
         }
         let cipher = |generation| {

@@ -34,7 +34,7 @@ impl ChainContext {
     /// [`LedgerError::Roots`], [`LedgerError::Ceremony`].
     pub fn new(genesis: Genesis) -> Result<Self, LedgerError> {
         freehold_attestation::check_roots(&genesis)?;
-        if genesis.production && genesis.key_ceremony == KeyCeremony::TrustedDealer {
+        if genesis.is_production() && genesis.key_ceremony == KeyCeremony::TrustedDealer {
             return Err(LedgerError::Ceremony);
         }
         let genesis_hash = freehold_crypto::genesis_hash(&genesis);

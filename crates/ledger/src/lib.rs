@@ -10,29 +10,40 @@ mod error;
 mod fee;
 mod genesis;
 mod modules;
+mod overrides;
 mod query;
 mod read;
+mod simulate;
 mod state;
+mod trace;
 mod transaction;
 
 pub use block::{
     ExecutedBlock, ExecutedReceipt, ExecutedTransaction, Ordered, Parent, PayloadRefusal, PreparedBlock, SkipReason,
     Skipped, check_payload, check_payload_with, execute_payload, prepare_payload,
 };
-pub use call::{CallError, CallRequest, call, estimate_gas};
+pub use call::{AccessListed, CallError, CallRequest, access_list, call, estimate_gas, trace_call};
 pub use call_data::OPENING_GAS;
 pub use confidential::{call_data_key, call_data_secret};
 pub use context::{BASE_FEE_MIN, BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT};
 pub use error::{LedgerError, StateError};
 pub use fee::next_base_fee;
 pub use freehold_evm::{
-    AccountState, CALL_GAS_MAX, CallDataKey, Halt, Invalid, Outcome, Status, TX_GAS_MAX, ViewError, Visibility,
+    AccountOverride, AccountState, CALL_GAS_MAX, CallDataKey, Halt, Invalid, Outcome, OverrideRefusal, QueryRules,
+    Sight, StateOverrides, Status, StorageOverride, TX_GAS_MAX, Trace, TraceError, TraceKind, TracePlan, Traced,
+    Transfers, ViewError, Visibility,
 };
 pub use genesis::genesis_block;
 pub use modules::{AttestationTerms, ModuleRefusal, attest};
+pub use overrides::{BlockOverrides, Overrides};
 pub use read::{entry_key, read_entry, read_entry_bytes};
+pub use simulate::{
+    BlockRequest, SIMULATED_BLOCKS_MAX, SIMULATED_CALLS_MAX, SimulatedBlock, SimulatedCall, Simulation,
+    SimulationError, simulate,
+};
 pub use state::{
     ACCOUNT_VALUE_BYTES, BlockHashes, Content, MemoryTree, StateTree, VALUE_BYTES_MAX, Write, account_value,
     read_account, read_account_value, read_storage, to_account, to_address,
 };
+pub use trace::{Selection, TracedTransaction, trace_payload};
 pub use transaction::{Admitted, Recovered, Transaction, TransactionRefusal, admit, admit_with, intrinsic_gas};

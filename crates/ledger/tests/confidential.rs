@@ -242,7 +242,7 @@ fn wrong_and_missing_keys_are_named() {
 #[test]
 fn production_refuses_development_keys() {
     let mut production = genesis(Vec::new());
-    production.production = true;
+    production.purpose = freehold_primitives::Purpose::Production;
     production.key_ceremony = KeyCeremony::Distributed;
     let mut chain = Chain::new(production);
     assert!(matches!(chain.try_block(vec![]), Err(LedgerError::DevelopmentKeys)));

@@ -16,7 +16,7 @@ use std::{
 
 use freehold_consensus::{Dealt, IdentityKey, KeyError, KeyShare, ShareKind, VALIDATORS_MAX, trusted_dealer};
 use freehold_crypto::StateKeys;
-use freehold_primitives::{Allocation, Canonical as _, Genesis, KeyCeremony, TrustRoot};
+use freehold_primitives::{Allocation, Canonical as _, Genesis, KeyCeremony, Purpose, TrustRoot};
 use rand::rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -34,6 +34,8 @@ pub struct NewNetwork {
     pub chain_id: u64,
     /// Validators: 1, or 4 and more.
     pub validators: u32,
+    /// What it is for; never production, since one dealer makes its keys.
+    pub purpose: Purpose,
     /// Start, in milliseconds since the Unix epoch.
     pub timestamp_ms: u64,
     /// Roots of trust for evidence.
@@ -116,7 +118,7 @@ pub fn create_network(folder: &Path, network: &NewNetwork, rng: &mut impl Crypto
     let dealt = trusted_dealer(rng, &validators)?;
     let genesis = Genesis {
         chain_id: network.chain_id,
-        production: false,
+        purpose: network.purpose,
         timestamp_ms: network.timestamp_ms,
         epoch_s: 600,
         lease_s: 600,

@@ -1,6 +1,7 @@
 //! JSON-RPC server: Ethereum's methods and ours over one HTTP and WebSocket port.
 
 mod calls;
+mod debug;
 mod error;
 mod eth;
 mod fees;
@@ -8,9 +9,13 @@ mod filter_methods;
 mod filters;
 mod ours;
 mod params;
+mod parity;
 mod probes;
+mod request;
 mod server;
+mod simulate;
 mod subscriptions;
+mod traces;
 mod view;
 
 pub(crate) use server::RpcServer;

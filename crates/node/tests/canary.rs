@@ -15,7 +15,7 @@ use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex, keccak256};
 use freehold_crypto::{AccountKey, slots};
 use freehold_node::{Clock, Network, NetworkConfig, NewNetwork, create_network};
-use freehold_primitives::{Account, Allocation, Digest, Genesis};
+use freehold_primitives::{Account, Allocation, Digest, Genesis, Purpose};
 use freehold_rpc::{NodeClient, NodeError};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
@@ -30,14 +30,23 @@ fn runtime() -> Vec<u8> {
     [&hex!("36602014603057")[..], &hex!("5f357f"), &MASK, &hex!("186020355500"), &hex!("5b5f35545f5260205ff3")].concat()
 }
 
-/// Init code; `is_public` asks `Visibility` first.
+/// Sends the one word of its call data on to a contract, and answers with what that says.
+fn forwarder(to: Account) -> Vec<u8> {
+    [&hex!("5f355f5260205f60205f5f73")[..], &to.0, &hex!("5af15060205ff3")].concat()
+}
+
+/// Init code of the contract that keeps words.
 fn init_code(public: Choice) -> Bytes {
+    init_code_of(public, &runtime())
+}
+
+/// Init code; a public contract asks `Visibility` first.
+fn init_code_of(public: Choice, runtime: &[u8]) -> Bytes {
     let selector = &keccak256("makePublic()")[..4];
     let ask = [&[0x63][..], selector, &hex!("60e01b5f525f5f60045f5f62f4ee075af150")].concat();
     let before = if public == Choice::Public { ask } else { Vec::new() };
-    let runtime = runtime();
     let (length, offset) = (u8::try_from(runtime.len()).unwrap(), u8::try_from(before.len() + 9).unwrap());
-    [&before[..], &[0x60, length, 0x80, 0x60, offset, 0x5f, 0x39, 0x5f, 0xf3], &runtime].concat().into()
+    [&before[..], &[0x60, length, 0x80, 0x60, offset, 0x5f, 0x39, 0x5f, 0xf3], runtime].concat().into()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -175,11 +184,16 @@ fn user(network: &Network, genesis: &Genesis) -> User {
 }
 
 fn new_network(folder: &Path, validators: u32) -> Genesis {
+    new_network_for(folder, validators, Purpose::Development)
+}
+
+fn new_network_for(folder: &Path, validators: u32, purpose: Purpose) -> Genesis {
     let account = AccountKey::from_bytes(&[1; 32]).unwrap().account();
     let balance = U256::from(10).pow(U256::from(24)).to_be_bytes();
     let network = NewNetwork {
         chain_id: 4_242,
         validators,
+        purpose,
         timestamp_ms: Clock::system().now_ms(),
         trust_roots: Vec::new(),
         allocations: vec![Allocation { account, balance }],
@@ -209,6 +223,15 @@ async fn confidential_plaintext_is_nowhere() {
         }
     }
     answers_show_nothing(&user, confidential, public, &known).await;
+    let router = user.send(None, init_code_of(Choice::Public, &forwarder(confidential))).await.unwrap();
+    for slot in 0..secrets.len() as u64 {
+        user.send(Some(router), B256::from(U256::from(slot)).to_vec()).await;
+    }
+    for (question, answer) in every_answer(&user, confidential, router).await {
+        for secret in &secrets {
+            assert!(!holds(answer.as_bytes(), secret), "{question} tells a confidential canary: {answer}");
+        }
+    }
     rotate(&user).await;
     assert_eq!(user.read(confidential, 0).await, secrets[0]);
     network.stop().await;
@@ -245,11 +268,129 @@ async fn answers_show_nothing(user: &User, confidential: Account, public: Accoun
     assert_eq!(proof.proofs[0].value.as_ref().unwrap().0, known[0].to_vec());
     // No state override reads what is confidential: the code of the contract cannot be replaced in a call.
     let getter = json!({ &secret: { "code": "0x5f545f5260205ff3" } });
-    user.refusal("eth_call", json!([{ "to": secret, "data": "0x" }, "latest", getter])).await;
+    for method in ["eth_call", "eth_estimateGas", "eth_createAccessList"] {
+        let (code, _, data) = user.refusal(method, json!([{ "to": secret, "data": "0x" }, "latest", getter])).await;
+        assert_eq!((code, data), (-32_000, Some(json!({ "reason": "confidential" }))), "{method}");
+    }
     let list: Value = user.client.call("eth_createAccessList", json!([{ "to": secret, "data": "0x" }])).await.unwrap();
     assert_eq!(list["accessList"], json!([]));
     let status = user.client.status().await.unwrap().state_keys;
     assert_eq!((status.origin.as_str(), status.generation, status.previous), ("development", 0, None));
+}
+
+/// Everything that can be asked about what happened and what could happen, with what is answered.
+async fn every_answer(user: &User, confidential: Account, router: Account) -> Vec<(String, String)> {
+    let (secret, router) = (format!("0x{confidential}"), format!("0x{router}"));
+    let tracers = [
+        json!({ "enableMemory": true, "enableReturnData": true }),
+        json!({ "tracer": "callTracer", "tracerConfig": { "withLog": true } }),
+        json!({ "tracer": "flatCallTracer" }),
+        json!({ "tracer": "prestateTracer" }),
+        json!({ "tracer": "prestateTracer", "tracerConfig": { "diffMode": true } }),
+        json!({ "tracer": "4byteTracer" }),
+    ];
+    let types = json!(["trace", "vmTrace", "stateDiff"]);
+    let mut asked: Vec<(&str, Value)> = Vec::new();
+    for height in 1..=user.client.block_number().await.unwrap() {
+        let tag = format!("{height:#x}");
+        let block: Value = user.client.call("eth_getBlockByNumber", json!([tag, false])).await.unwrap();
+        let transactions = block["transactions"].as_array().unwrap();
+        if transactions.is_empty() {
+            continue;
+        }
+        asked.extend(tracers.iter().map(|tracer| ("debug_traceBlockByNumber", json!([tag, tracer]))));
+        asked.push(("debug_traceBlockByHash", json!([block["hash"]])));
+        for method in ["trace_block", "eth_getBlockReceipts", "debug_getRawReceipts"] {
+            asked.push((method, json!([tag])));
+        }
+        asked.push(("trace_replayBlockTransactions", json!([tag, types])));
+        for hash in transactions {
+            asked.extend(tracers.iter().map(|tracer| ("debug_traceTransaction", json!([hash, tracer]))));
+            asked.push(("trace_transaction", json!([hash])));
+            asked.push(("trace_get", json!([hash, ["0x0"]])));
+            asked.push(("trace_replayTransaction", json!([hash, types])));
+        }
+    }
+    let word = B256::ZERO;
+    for to in [&secret, &router] {
+        let call = json!({ "to": to, "data": word });
+        let rich = json!({ "0x0000000000000000000000000000000000000000": { "balance": "0xffffffffffff" } });
+        let asker = json!({ &router: { "code": format!("0x{}", hex::encode(forwarder(confidential))) } });
+        for state in [&rich, &asker] {
+            for method in ["eth_call", "eth_estimateGas", "eth_createAccessList"] {
+                asked.push((method, json!([call, "latest", state])));
+            }
+            let options = |tracer: &Value| {
+                let mut options = tracer.clone();
+                options["stateOverrides"] = state.clone();
+                options
+            };
+            asked.extend(tracers.iter().map(|tracer| ("debug_traceCall", json!([call, "latest", options(tracer)]))));
+            let blocks = json!([{ "stateOverrides": state, "calls": [call] }]);
+            asked.push(("eth_simulateV1", json!([{ "blockStateCalls": blocks, "traceTransfers": true }, "latest"])));
+        }
+        asked.push(("eth_call", json!([call, "latest", {}, { "time": "0xffffffff" }])));
+        asked.push(("eth_createAccessList", json!([call])));
+        asked.extend(tracers.iter().map(|tracer| ("debug_traceCall", json!([call, "latest", tracer]))));
+        asked.push(("trace_call", json!([call, types, "latest"])));
+        asked.push(("eth_simulateV1", json!([{ "blockStateCalls": [{ "calls": [call, call] }] }, "latest"])));
+    }
+    let mut answers = Vec::new();
+    for (method, params) in asked {
+        let question = format!("{method} {params}");
+        let answer = match user.client.call::<Value>(method, params).await {
+            Ok(answer) => answer.to_string(),
+            Err(refused @ NodeError::Refused { .. }) => format!("{refused:?}"),
+            Err(other) => panic!("{question}: {other}"),
+        };
+        answers.push((question, answer));
+    }
+    assert!(answers.len() > 100, "much is asked");
+    answers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_genesis_for_it_opens_traces_and_every_answer_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let genesis = new_network_for(folder.path(), 1, Purpose::DevelopmentTraces);
+    let network = start(folder.path(), &genesis).await;
+    let user = user(&network, &genesis);
+    let canary = canaries(3)[0];
+    let confidential = user.send(None, init_code(Choice::Confidential)).await.unwrap();
+    user.keep(confidential, 0, canary).await;
+    let router = user.send(None, init_code_of(Choice::Public, &forwarder(confidential))).await.unwrap();
+    user.send(Some(router), B256::ZERO.to_vec()).await;
+    let answers = every_answer(&user, confidential, router).await;
+    for method in ["debug_traceTransaction", "debug_traceBlockByNumber", "trace_transaction", "debug_traceCall"] {
+        let told =
+            |(question, answer): &(String, String)| question.starts_with(method) && holds(answer.as_bytes(), &canary);
+        assert!(answers.iter().any(told), "{method}: the search finds what is told");
+    }
+    // Overrides and simulations stay as closed as anywhere.
+    for (question, answer) in &answers {
+        if question.starts_with("eth_") || question.contains("Overrides") {
+            assert!(!holds(answer.as_bytes(), &canary), "{question}: {answer}");
+        }
+    }
+    assert!(user.client.status().await.unwrap().dev_traces);
+    assert!(head_of_an_answer(&network).await.contains("freehold-traces: confidential"));
+    network.stop().await;
+}
+
+/// The head of an HTTP answer.
+async fn head_of_an_answer(network: &Network) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}"#;
+    let mut stream = tokio::net::TcpStream::connect(network.rpc).await.unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        network.rpc,
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).split("\r\n\r\n").next().unwrap().to_lowercase()
 }
 
 async fn rotate(user: &User) {

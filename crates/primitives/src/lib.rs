@@ -30,7 +30,7 @@ pub use keyset::{
 pub use measurement::{Measurement, NitroMeasurement, SgxMeasurement, SnpMeasurement, TdxMeasurement};
 pub use payload::{
     Allocation, BlockMoment, Certificate, EXECUTED_LAG_MAX, Executed, Genesis, KeyCeremony, PAYLOAD_BYTES_MAX, Payload,
-    PayloadBody, PayloadHead, PayloadId, TRANSACTION_BYTES_MAX, TrustDomain, TrustRoot,
+    PayloadBody, PayloadHead, PayloadId, Purpose, TRANSACTION_BYTES_MAX, TrustDomain, TrustRoot,
 };
 pub use policy::{
     AppPolicy, DcapPolicy, EvidencePolicy, GPU_MEASUREMENTS, GPU_VERSION_BYTES_MAX, GpuArchitecture, GpuMeasurement,

@@ -110,8 +110,8 @@ canonical_struct! {
     pub struct Genesis {
         /// Chain id of EIP-155.
         pub chain_id: u64,
-        /// `true` where no root of trust for development and no trusted dealer is allowed.
-        pub production: bool,
+        /// What the network is for.
+        pub purpose: Purpose,
         /// Start, in milliseconds since the Unix epoch.
         pub timestamp_ms: u64,
         /// Length of an epoch in seconds.
@@ -130,6 +130,32 @@ canonical_struct! {
         pub trust_roots: Vec<TrustRoot>,
         /// Accounts that hold coins from the start.
         pub allocations: Vec<Allocation>,
+    }
+}
+
+canonical_enum! {
+    /// What a network is for.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Purpose {
+        /// Development: roots of trust for development and a trusted dealer are allowed.
+        Development = 0,
+        /// Production: neither is.
+        Production = 1,
+        /// Development in which nodes trace confidential frames for whoever asks (`dev_traces`): secrets of contracts are
+        /// none.
+        DevelopmentTraces = 2,
+    }
+}
+
+impl Genesis {
+    /// Whether no root of trust for development and no trusted dealer is allowed.
+    pub fn is_production(&self) -> bool {
+        self.purpose == Purpose::Production
+    }
+
+    /// Whether nodes trace confidential frames.
+    pub fn has_dev_traces(&self) -> bool {
+        self.purpose == Purpose::DevelopmentTraces
     }
 }
 

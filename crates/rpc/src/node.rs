@@ -112,6 +112,8 @@ pub struct NodeStatus {
     pub validators: u32,
     /// `false` where the genesis admits roots of trust for development.
     pub production: bool,
+    /// `true` where nodes trace confidential frames for whoever asks: secrets of contracts are none.
+    pub dev_traces: bool,
     /// How the key shares came to be: `trusted-dealer` or `distributed`.
     pub key_ceremony: String,
     /// Transactions waiting in the pool.

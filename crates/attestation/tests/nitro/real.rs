@@ -105,7 +105,7 @@ fn worlds_do_not_mix() {
 fn genesis(trust_roots: Vec<TrustRoot>) -> Genesis {
     Genesis {
         chain_id: 1,
-        production: true,
+        purpose: freehold_primitives::Purpose::Production,
         timestamp_ms: 0,
         epoch_s: 600,
         lease_s: 600,

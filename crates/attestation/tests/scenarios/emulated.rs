@@ -280,7 +280,11 @@ fn a_root_counts_only_for_its_own_domain() {
 pub(crate) fn genesis(production: bool, trust_roots: Vec<TrustRoot>) -> Genesis {
     Genesis {
         chain_id: 1,
-        production,
+        purpose: if production {
+            freehold_primitives::Purpose::Production
+        } else {
+            freehold_primitives::Purpose::Development
+        },
         timestamp_ms: 0,
         epoch_s: 600,
         lease_s: 600,

@@ -253,7 +253,11 @@ fn worlds_do_not_mix() {
 pub(crate) fn genesis(production: bool, trust_roots: Vec<TrustRoot>) -> Genesis {
     Genesis {
         chain_id: 1,
-        production,
+        purpose: if production {
+            freehold_primitives::Purpose::Production
+        } else {
+            freehold_primitives::Purpose::Development
+        },
         timestamp_ms: 0,
         epoch_s: 600,
         lease_s: 600,

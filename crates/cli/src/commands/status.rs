@@ -40,6 +40,9 @@ pub(crate) async fn run(args: FindArgs, output: Output) -> Result<ExitCode> {
         status.key_ceremony,
         if status.production { "" } else { ", development only" }
     ));
+    if status.dev_traces {
+        output.warn("this network traces confidential contracts for whoever asks: keep no secret in them");
+    }
     match &instance {
         None => output.text("app       none"),
         Some(Ok(text)) => output.text(&format!("app       {text}")),

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use freehold_primitives::Purpose;
 use serde_json::json;
 
 use crate::{
@@ -14,11 +15,15 @@ use crate::{
     stack::{AppChoice, Stack, StackConfig},
 };
 
+const fn purpose(args: &UpArgs) -> Purpose {
+    if args.dev_traces { Purpose::DevelopmentTraces } else { Purpose::Development }
+}
+
 /// Runs the command.
 pub(crate) async fn run(args: UpArgs, output: Output) -> Result<ExitCode> {
     let held = Held::take(&data_dir::of(args.data_dir.as_deref(), args.chain_id)?)?;
     let config = StackConfig {
-        wanted: Wanted { chain_id: args.chain_id, validators: args.validators },
+        wanted: Wanted { chain_id: args.chain_id, validators: args.validators, purpose: purpose(&args) },
         rpc: args.rpc,
         app: (!args.no_app).then_some(AppChoice { api: args.api, model: args.model, threads: args.threads }),
     };

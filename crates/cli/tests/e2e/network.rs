@@ -19,7 +19,7 @@ fn stock_ethereum_clients_transfer_deploy_call_and_read_logs() {
     let network = up(folder.path().to_str().unwrap());
     let (rpc, counter) = (network.text("rpc"), beside("counter.json"));
     if let Some(clients) = node_clients() {
-        for script in ["viem.mjs", "ethers.mjs"] {
+        for script in ["viem.mjs", "ethers.mjs", "tools.mjs"] {
             // Node looks for packages from where the script stands.
             let copy = clients.join(script);
             std::fs::copy(beside(script), &copy).unwrap();
@@ -37,6 +37,39 @@ fn stock_ethereum_clients_transfer_deploy_call_and_read_logs() {
     if let Some(python) = python_clients() {
         passes(Command::new(python).arg(beside("web3_py.py")).arg(&rpc).arg(&counter));
     }
+    network.interrupt();
+}
+
+#[test]
+fn floods_get_clear_errors_and_the_node_goes_on() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let network = Running::start(&["up", "--no-app", "--validators", "1", "--data-dir", path, "--rpc", "127.0.0.1:0"]);
+    let Some(clients) = node_clients() else { return };
+    let copy = clients.join("floods.mjs");
+    std::fs::copy(beside("floods.mjs"), &copy).unwrap();
+    passes(Command::new("node").arg(copy).arg(network.text("rpc")));
+    network.interrupt();
+}
+
+#[test]
+fn traces_of_confidential_contracts_are_chosen_at_the_beginning() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let arguments = ["up", "--no-app", "--validators", "1", "--data-dir", path, "--rpc", "127.0.0.1:0"];
+    let network = Running::start(&arguments);
+    assert_eq!(network.call("freehold_status", json!([])).unwrap()["dev_traces"], false);
+    network.interrupt();
+    let refused = run(&[&arguments[..], &["--dev-traces"]].concat());
+    assert!(!refused.status.success());
+    assert!(said(&refused).contains("which its genesis decides"), "{}", said(&refused));
+    let other = tempfile::tempdir().unwrap();
+    let path = other.path().to_str().unwrap();
+    let open = ["up", "--no-app", "--validators", "1", "--data-dir", path, "--rpc", "127.0.0.1:0", "--dev-traces"];
+    let network = Running::start(&open);
+    assert_eq!(network.call("freehold_status", json!([])).unwrap()["dev_traces"], true);
     network.interrupt();
 }
 

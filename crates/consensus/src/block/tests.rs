@@ -9,7 +9,7 @@ use super::*;
 fn genesis() -> Genesis {
     Genesis {
         chain_id: 7,
-        production: false,
+        purpose: freehold_primitives::Purpose::Development,
         timestamp_ms: 12,
         epoch_s: 600,
         lease_s: 600,

@@ -18,7 +18,7 @@ fn validator(index: usize) -> Validator {
     let dealt = trusted_dealer(&mut rng, &validators).unwrap();
     let genesis = Genesis {
         chain_id: 7,
-        production: false,
+        purpose: freehold_primitives::Purpose::Development,
         timestamp_ms: 0,
         epoch_s: 600,
         lease_s: 600,
@@ -63,7 +63,7 @@ fn identity_of_another() {
 
 #[test]
 fn production_with_a_trusted_dealer() {
-    check(Err(ConfigError::TrustedDealer), |config| config.genesis.production = true);
+    check(Err(ConfigError::TrustedDealer), |config| config.genesis.purpose = freehold_primitives::Purpose::Production);
 }
 
 #[test]

@@ -148,7 +148,7 @@ impl Net {
         let dealt = trusted_dealer(&mut rng, &validators).unwrap();
         let genesis = Genesis {
             chain_id: 7,
-            production: false,
+            purpose: freehold_primitives::Purpose::Development,
             timestamp_ms: 1_000,
             epoch_s: 600,
             lease_s: 600,

@@ -171,7 +171,7 @@ fn errors_of_both_signatures_cannot_cancel() {
 fn namespace_names_chain_and_genesis() {
     let genesis = Genesis {
         chain_id: 5,
-        production: false,
+        purpose: freehold_primitives::Purpose::Development,
         timestamp_ms: 0,
         epoch_s: 600,
         lease_s: 600,

@@ -63,7 +63,7 @@ fn head(body: Digest) -> PayloadHead {
 fn genesis() -> Genesis {
     Genesis {
         chain_id: 4_919,
-        production: false,
+        purpose: freehold_primitives::Purpose::Development,
         timestamp_ms: 1_750_000_000_000,
         epoch_s: 600,
         lease_s: 600,

@@ -110,7 +110,7 @@ impl FakeChain {
         let network = Network::new();
         let genesis = Genesis {
             chain_id: CHAIN_ID,
-            production: false,
+            purpose: freehold_primitives::Purpose::Development,
             timestamp_ms: 1_700_000_000_000,
             epoch_s: 600,
             lease_s: 600,

@@ -29,7 +29,7 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn new(genesis: &Genesis) -> Self {
         let first = genesis.allocations.first().map(|allocation| allocation.account);
-        Self { rotator: first.filter(|_| !genesis.production) }
+        Self { rotator: first.filter(|_| !genesis.is_production()) }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{ChainContext, state::to_address};
 fn context() -> ChainContext {
     ChainContext::new(Genesis {
         chain_id: 1,
-        production: false,
+        purpose: freehold_primitives::Purpose::Development,
         timestamp_ms: 0,
         epoch_s: 10,
         lease_s: 600,
@@ -145,7 +145,7 @@ fn calls_without_sense_are_refused_and_never_panic() {
 #[test]
 fn no_roots_of_development_in_production() {
     let mut genesis = context().genesis().clone();
-    genesis.production = true;
+    genesis.purpose = freehold_primitives::Purpose::Production;
     assert!(matches!(ChainContext::new(genesis.clone()), Err(crate::LedgerError::Ceremony)));
     genesis.key_ceremony = KeyCeremony::Distributed;
     assert!(ChainContext::new(genesis.clone()).is_ok());

@@ -47,7 +47,7 @@ pub(crate) fn genesis(trust_roots: Vec<TrustRoot>) -> Genesis {
     let allocations = (1..=9).map(|seed| Allocation { account: key(seed).account(), balance }).collect();
     Genesis {
         chain_id: CHAIN_ID,
-        production: false,
+        purpose: freehold_primitives::Purpose::Development,
         timestamp_ms: START_MS,
         epoch_s: 600,
         lease_s: 600,

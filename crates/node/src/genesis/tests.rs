@@ -9,7 +9,14 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use super::*;
 
 fn network() -> NewNetwork {
-    NewNetwork { chain_id: 7, validators: 4, timestamp_ms: 1, trust_roots: vec![], allocations: vec![] }
+    NewNetwork {
+        chain_id: 7,
+        validators: 4,
+        purpose: Purpose::Development,
+        timestamp_ms: 1,
+        trust_roots: vec![],
+        allocations: vec![],
+    }
 }
 
 #[test]

@@ -1,21 +1,23 @@
 //! Calls outside of any block: `eth_call`, `eth_estimateGas`, `eth_createAccessList`.
 
-use alloy_eips::{BlockId, eip2930::AccessList};
-use alloy_primitives::{B256, Bytes, TxKind, U64, U256};
-use alloy_rpc_types_eth::TransactionRequest;
+use alloy_eips::BlockId;
+use alloy_primitives::{Bytes, U64, U256};
+use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
 use freehold_crypto::{CallDataRefusal, SignedQuery};
-use freehold_ledger::{CallError, CallRequest, LedgerError, Outcome, Parent, StateTree, Status};
+use freehold_ledger::{
+    AccessListed, CallError, CallRequest, ChainContext, LedgerError, Outcome, Parent, StateTree, Status,
+};
 use jsonrpsee::{
     RpcModule,
     core::RegisterMethodError,
     types::{ErrorObjectOwned, Params},
 };
-use rand::{rand_core::TryRng as _, rngs::SysRng};
 use serde_json::{Value, json};
 
 use super::{
-    error::{internal, invalid_params, no_call, refused, refused_call_data, reverted},
-    params::one_two_and_more,
+    error::{failure, failure_text, internal, refused_call, refused_call_data, unread_state},
+    params::call_params,
+    request::{call_request, overrides},
     server::{Rpc, method},
 };
 
@@ -23,6 +25,7 @@ use super::{
 const GAS_LEAST: u64 = 21_000;
 
 type Answer<T> = Result<T, ErrorObjectOwned>;
+type Work<'w, T> = dyn Fn(&ChainContext, Parent<'_>, &dyn StateTree, &CallRequest) -> Result<T, CallError> + 'w;
 
 /// Adds the methods of this file.
 pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError> {
@@ -33,22 +36,21 @@ pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError
 }
 
 fn call(rpc: &Rpc, params: Params<'_>) -> Answer<Bytes> {
-    let (request, id) = read(&params)?;
-    output(run(rpc, (request, id), freehold_ledger::call)?)
+    output(rpc.run_call(read(&params)?, &freehold_ledger::call)?)
 }
 
 fn estimate(rpc: &Rpc, params: Params<'_>) -> Answer<U64> {
-    estimated(rpc, &params).map(U64::from)
+    rpc.run_call(read(&params)?, &freehold_ledger::estimate_gas).map(U64::from)
 }
 
-/// An access list saves nothing where storage is one tree, so the empty list is the best one.
+/// A failure of the call stands beside its list, as geth does it.
 fn access_list(rpc: &Rpc, params: Params<'_>) -> Answer<Value> {
-    let gas = estimated(rpc, &params)?;
-    Ok(json!({ "accessList": AccessList::default(), "gasUsed": U64::from(gas) }))
-}
-
-fn estimated(rpc: &Rpc, params: &Params<'_>) -> Answer<u64> {
-    run(rpc, read(params)?, freehold_ledger::estimate_gas)
+    let AccessListed { list, gas_used, status } = rpc.run_call(read(&params)?, &freehold_ledger::access_list)?;
+    let mut answer = json!({ "accessList": list, "gasUsed": U64::from(gas_used) });
+    if status != Status::Success {
+        answer["error"] = failure_text(&status).into();
+    }
+    Ok(answer)
 }
 
 /// Where a price is named but no gas limit, the limit is what the caller can pay: otherwise an account with little would
@@ -56,7 +58,11 @@ fn estimated(rpc: &Rpc, params: &Params<'_>) -> Answer<u64> {
 fn affordable(mut request: CallRequest, state: &dyn StateTree) -> Result<CallRequest, CallError> {
     let price = U256::from(request.gas_price.unwrap_or_default());
     if request.gas.is_none() && !price.is_zero() {
-        let balance = freehold_ledger::read_account(state, &request.from).map_err(LedgerError::from)?.balance;
+        let said = request.overrides.state.get(&request.from).and_then(|said| said.balance);
+        let balance = match said {
+            Some(balance) => balance,
+            None => freehold_ledger::read_account(state, &request.from).map_err(LedgerError::from)?.balance,
+        };
         let gas = balance.saturating_sub(request.value) / price;
         // Too little for any call: the refusal then says what is missing.
         request.gas = u64::try_from(gas).ok().filter(|gas| *gas >= GAS_LEAST);
@@ -65,67 +71,29 @@ fn affordable(mut request: CallRequest, state: &dyn StateTree) -> Result<CallReq
 }
 
 fn read(params: &Params<'_>) -> Answer<(CallRequest, Option<BlockId>)> {
-    let (request, id, overrides) = one_two_and_more::<TransactionRequest, BlockId, Value>(params)?;
-    if overrides.iter().any(|overrides| !overrides.is_null() && *overrides != json!({})) {
-        return Err(invalid_params("overrides of state and block are not supported"));
-    }
-    let to = match request.to {
-        Some(TxKind::Call(address)) => Some(address),
-        Some(TxKind::Create) | None => None,
-    };
-    let data = request.input.try_into_unique_input().map_err(invalid_params)?.unwrap_or_default();
-    let request = CallRequest {
-        from: request.from.unwrap_or_default(),
-        to,
-        value: request.value.unwrap_or_default(),
-        data,
-        gas: request.gas,
-        gas_price: request.max_fee_per_gas.or(request.gas_price),
-        access_list: request.access_list.unwrap_or_default(),
-        entropy: entropy()?,
-    };
-    Ok((request, id))
+    let (request, id, state, block) =
+        call_params::<TransactionRequest, BlockId, StateOverride, BlockOverrides>(params)?;
+    Ok((call_request(request, overrides(state, block)?)?, id))
 }
 
-/// Fresh entropy of a call.
-fn entropy() -> Answer<B256> {
-    let mut entropy = B256::ZERO;
-    SysRng.try_fill_bytes(&mut entropy.0).map_err(internal)?;
-    Ok(entropy)
-}
-
-fn run<T>(
-    rpc: &Rpc,
-    (request, id): (CallRequest, Option<BlockId>),
-    work: fn(&freehold_ledger::ChainContext, Parent<'_>, &dyn StateTree, &CallRequest) -> Result<T, CallError>,
-) -> Answer<T> {
-    let newest = rpc.newest();
-    let height = rpc.existing(id)?;
-    if height < newest && SignedQuery::read(&request.data).is_some() {
-        // A leash is judged at the block that is asked for: an old one would bring an old query back to life.
-        return Err(refused_call_data(CallDataRefusal::OldBlock));
+impl Rpc {
+    /// Works on a call over the state behind a block.
+    pub(super) fn run_call<T>(&self, (request, id): (CallRequest, Option<BlockId>), work: &Work<'_, T>) -> Answer<T> {
+        let newest = self.newest();
+        let height = self.existing(id)?;
+        if height < newest && SignedQuery::read(&request.data).is_some() {
+            // A leash is judged at the block that is asked for: an old one would bring an old query back to life.
+            return Err(refused_call_data(CallDataRefusal::OldBlock));
+        }
+        let chain = self.chain();
+        let header = chain.store.header(height).map_err(internal)?.ok_or_else(|| internal("the header is missing"))?;
+        let state = chain.state(height).map_err(unread_state)?;
+        affordable(request, &state)
+            .and_then(|request| work(chain.context(), chain.parent(&header), &state, &request))
+            .map_err(refused_call)
     }
-    let chain = rpc.chain();
-    let header = chain.store.header(height).map_err(internal)?.ok_or_else(|| internal("the header is missing"))?;
-    let state = chain.state(height).map_err(internal)?;
-    let done =
-        affordable(request, &state).and_then(|request| work(chain.context(), chain.parent(&header), &state, &request));
-    done.map_err(|error| match error {
-        CallError::Fails(outcome) => failure(&outcome),
-        CallError::Invalid(invalid) => no_call(&invalid),
-        CallError::CallData(refusal) => refused_call_data(refusal),
-        follower @ CallError::Follower => refused(follower),
-        other => internal(other),
-    })
 }
 
 fn output(outcome: Outcome) -> Answer<Bytes> {
     if outcome.is_success() { Ok(outcome.output) } else { Err(failure(&outcome)) }
-}
-
-fn failure(outcome: &Outcome) -> ErrorObjectOwned {
-    match &outcome.status {
-        Status::Halt(reason) => refused(format!("execution stopped: {reason:?}")),
-        _ => reverted(&outcome.output),
-    }
 }

@@ -1,15 +1,22 @@
 //! JSON-RPC errors as Ethereum's clients know them: code, sentence, and data where it helps.
 //!
-//! Codes: JSON-RPC 2.0 (−32700 to −32600), EIP-1474 (−32000 server error, −32001 not found, −32005 limit), 3 for a
-//! revert with its data, and 4444 for blocks that this node has pruned.
+//! Codes: JSON-RPC 2.0 (−32700 to −32600), EIP-1474 (−32000 server error, −32001 not found, −32005 limit), and 3 for a
+//! revert with its data; 4444 for blocks that this node has pruned and for state that is no longer kept; −380xx for
+//! simulations (execution-apis, `eth_simulateV1`). Where a secret is what stands in the way, the data is
+//! `{"reason": "confidential"}`.
 
 use alloy_primitives::{Address, Bytes};
 use freehold_crypto::CallDataRefusal;
-use freehold_ledger::{Invalid, TransactionRefusal};
+use freehold_ledger::{
+    CallError, Invalid, LedgerError, Outcome, OverrideRefusal, Status, TraceError, TransactionRefusal,
+};
 use jsonrpsee::types::{ErrorObjectOwned, error::INVALID_PARAMS_CODE};
 use serde_json::json;
 
-use crate::store::BlockStoreError;
+use crate::{
+    chain::ChainError,
+    store::{BlockStoreError, OldStateError},
+};
 
 const SERVER_ERROR: i32 = -32_000;
 const RESOURCE_NOT_FOUND: i32 = -32_001;
@@ -29,15 +36,95 @@ pub(crate) fn refused(text: impl ToString) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(SERVER_ERROR, text.to_string(), None::<()>)
 }
 
+/// A secret stands in the way.
+pub(crate) fn secret(text: impl ToString) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(SERVER_ERROR, text.to_string(), Some(json!({ "reason": "confidential" })))
+}
+
 /// The account's storage is confidential: it has no proofs that anyone could read.
 pub(crate) fn confidential(address: Address) -> ErrorObjectOwned {
-    let text = format!("the storage of {address} is confidential: its slots can be neither read nor proven");
-    ErrorObjectOwned::owned(SERVER_ERROR, text, Some(json!({ "reason": "confidential" })))
+    secret(format!("the storage of {address} is confidential: its slots can be neither read nor proven"))
 }
 
 /// What was asked for is not here: not yet, or no longer.
 pub(crate) fn not_found(text: impl ToString) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(RESOURCE_NOT_FOUND, text.to_string(), None::<()>)
+}
+
+/// State or a block could not be read: mostly because it is too old.
+pub(crate) fn unread_state(error: ChainError) -> ErrorObjectOwned {
+    match error {
+        ChainError::Old(old @ OldStateError::NotKept(_)) => pruned(old),
+        other => internal(other),
+    }
+}
+
+/// What was asked for is too old to be kept.
+pub(crate) fn pruned(text: impl ToString) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(PRUNED, text.to_string(), None::<()>)
+}
+
+/// An error with any code.
+pub(crate) fn coded(code: i32, text: impl ToString) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(code, text.to_string(), None::<()>)
+}
+
+/// Why a call, an estimate or the trace of a call is refused.
+pub(crate) fn refused_call(error: CallError) -> ErrorObjectOwned {
+    match error {
+        CallError::Fails(outcome) => failure(&outcome),
+        CallError::Invalid(invalid) => no_call(&invalid),
+        CallError::CallData(refusal) => refused_call_data(refusal),
+        CallError::Overrides(refusal) => refused_overrides(&refusal),
+        secret_stands @ (CallError::Withheld(_) | CallError::Sealed) => secret(secret_stands),
+        CallError::Trace(error) => refused_trace(error),
+        follower @ CallError::Follower => refused(follower),
+        CallError::Ledger(error) => unexecuted(error),
+        other => internal(other),
+    }
+}
+
+/// Why a trace is refused.
+pub(crate) fn refused_trace(error: TraceError) -> ErrorObjectOwned {
+    match error {
+        TraceError::TooLarge => limit(error),
+        other => invalid_params(other),
+    }
+}
+
+/// Why overrides are refused.
+pub(crate) fn refused_overrides(refusal: &OverrideRefusal) -> ErrorObjectOwned {
+    match refusal {
+        OverrideRefusal::Confidential(_) => secret(refusal),
+        OverrideRefusal::SelfReference(_) => coded(-38_022, refusal),
+        OverrideRefusal::Twice(_) => coded(-38_023, refusal),
+        OverrideRefusal::NoPrecompile(_) => invalid_params(refusal),
+        other => internal(other),
+    }
+}
+
+/// The ledger could not execute.
+pub(crate) fn unexecuted(error: LedgerError) -> ErrorObjectOwned {
+    match error {
+        LedgerError::KeysMissing => refused(error),
+        other => internal(other),
+    }
+}
+
+/// How a call failed.
+pub(crate) fn failure(outcome: &Outcome) -> ErrorObjectOwned {
+    match &outcome.status {
+        Status::Halt(_) => refused(failure_text(&outcome.status)),
+        _ => reverted(&outcome.output),
+    }
+}
+
+/// A failure in words.
+pub(crate) fn failure_text(status: &Status) -> String {
+    match status {
+        Status::Halt(reason) => format!("execution stopped: {reason:?}"),
+        Status::Revert | Status::Success => "execution reverted".to_owned(),
+    }
 }
 
 /// The answer would be above a bound.
@@ -69,11 +156,15 @@ pub(crate) fn refused_call_data(refusal: CallDataRefusal) -> ErrorObjectOwned {
 
 /// The call reverted with this data.
 pub(crate) fn reverted(data: &Bytes) -> ErrorObjectOwned {
-    let text = match revert_reason(data) {
+    ErrorObjectOwned::owned(REVERTED, revert_text(data), Some(data.to_string()))
+}
+
+/// A revert in words.
+pub(crate) fn revert_text(data: &[u8]) -> String {
+    match revert_reason(data) {
         Some(reason) => format!("execution reverted: {reason}"),
         None => "execution reverted".to_owned(),
-    };
-    ErrorObjectOwned::owned(REVERTED, text, Some(data.to_string()))
+    }
 }
 
 /// The ledger refused a transaction for good. The data holds the refusal's stable code (`spec/block.md` §2).

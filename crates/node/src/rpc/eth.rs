@@ -3,6 +3,8 @@
 //! `latest` is the newest executed block, `finalized` and `safe` the newest under a certificate. Methods not listed
 //! answer −32601. Fee history and calls stand in their own files.
 
+use std::collections::BTreeMap;
+
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
 use alloy_rpc_types_eth::{Block, Filter, FilterBlockOption, Log, Transaction, TransactionReceipt};
@@ -14,7 +16,8 @@ use jsonrpsee::{
 use serde_json::{Value, json};
 
 use super::{
-    error::{internal, invalid_params, limit, not_found, refused, refused_for_good, unread},
+    error::{internal, invalid_params, limit, not_found, refused, refused_for_good, unread, unread_state},
+    filters::check_filter,
     params::{one, pair, three, two},
     server::{Rpc, method},
     view::{BlockView, Detail, TransactionView, pending},
@@ -29,6 +32,9 @@ type Answer<T> = Result<T, ErrorObjectOwned>;
 
 /// Slots of `eth_getStorageAt` come as quantities or as 32 bytes; both are read.
 type Slot = U256;
+
+/// What `rpc_modules` names.
+const MODULES: [&str; 8] = ["debug", "eth", "freehold", "net", "rpc", "trace", "txpool", "web3"];
 
 /// Adds the methods of this file.
 pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), jsonrpsee::core::RegisterMethodError> {
@@ -64,6 +70,7 @@ pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), jsonrpsee::core::Re
     method(module, "net_listening", |_, _| Ok(true))?;
     method(module, "net_peerCount", |rpc, _| Ok(U64::from(rpc.chain().genesis().validators.len() as u64 - 1)))?;
     method(module, "web3_clientVersion", |_, _| Ok(concat!("freehold/", env!("CARGO_PKG_VERSION"))))?;
+    method(module, "rpc_modules", |_, _| Ok(MODULES.iter().map(|name| (*name, "1.0")).collect::<BTreeMap<_, _>>()))?;
     method(module, "web3_sha3", |_, params| Ok(keccak256(one::<Bytes>(&params)?)))?;
     method(module, "txpool_status", txpool_status)?;
     method(module, "txpool_content", txpool_content)?;
@@ -203,7 +210,7 @@ fn receipt(rpc: &Rpc, params: Params<'_>) -> Answer<Option<TransactionReceipt>> 
 fn nonce(rpc: &Rpc, params: Params<'_>) -> Answer<U64> {
     let (address, id) = two::<Address, BlockId>(&params)?;
     let height = rpc.existing(id)?;
-    let account = rpc.chain().account(&address, height).map_err(internal)?;
+    let account = rpc.chain().account(&address, height).map_err(unread_state)?;
     if id != Some(BlockId::pending()) {
         return Ok(U64::from(account.nonce));
     }
@@ -214,23 +221,24 @@ fn nonce(rpc: &Rpc, params: Params<'_>) -> Answer<U64> {
 fn balance(rpc: &Rpc, params: Params<'_>) -> Answer<U256> {
     let (address, id) = two::<Address, BlockId>(&params)?;
     let height = rpc.existing(id)?;
-    Ok(rpc.chain().account(&address, height).map_err(internal)?.balance)
+    Ok(rpc.chain().account(&address, height).map_err(unread_state)?.balance)
 }
 
 fn code(rpc: &Rpc, params: Params<'_>) -> Answer<Bytes> {
     let (address, id) = two::<Address, BlockId>(&params)?;
     let height = rpc.existing(id)?;
-    rpc.chain().code(&address, height).map_err(internal)
+    rpc.chain().code(&address, height).map_err(unread_state)
 }
 
 fn storage(rpc: &Rpc, params: Params<'_>) -> Answer<B256> {
     let (address, slot, id) = three::<Address, Slot, BlockId>(&params)?;
     let height = rpc.existing(id)?;
-    rpc.chain().storage(&address, &slot, height).map(B256::from).map_err(internal)
+    rpc.chain().storage(&address, &slot, height).map(B256::from).map_err(unread_state)
 }
 
 fn logs(rpc: &Rpc, params: Params<'_>) -> Answer<Vec<Log>> {
     let filter: Filter = one(&params)?;
+    check_filter(&filter)?;
     rpc.logs(&filter)
 }
 

@@ -9,8 +9,8 @@ use jsonrpsee::{
 };
 
 use super::{
-    error::not_found,
-    filters::Watch,
+    error::{limit, not_found},
+    filters::{Watch, check_filter},
     params::one,
     server::{Rpc, method},
 };
@@ -21,10 +21,11 @@ type Answer<T> = Result<T, ErrorObjectOwned>;
 pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError> {
     method(module, "eth_newFilter", |rpc, params| {
         let filter: Filter = one(&params)?;
-        Ok(install(rpc, Watch::Logs(Box::new(filter))))
+        check_filter(&filter)?;
+        install(rpc, Watch::Logs(Box::new(filter)))
     })?;
-    method(module, "eth_newBlockFilter", |rpc, _| Ok(install(rpc, Watch::Blocks)))?;
-    method(module, "eth_newPendingTransactionFilter", |rpc, _| Ok(install(rpc, Watch::Pending(Vec::new()))))?;
+    method(module, "eth_newBlockFilter", |rpc, _| install(rpc, Watch::Blocks))?;
+    method(module, "eth_newPendingTransactionFilter", |rpc, _| install(rpc, Watch::Pending))?;
     method(module, "eth_getFilterChanges", changes)?;
     method(module, "eth_getFilterLogs", logs)?;
     method(module, "eth_uninstallFilter", |rpc, params| {
@@ -34,7 +35,7 @@ pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError
     Ok(())
 }
 
-fn install(rpc: &Rpc, watch: Watch) -> U64 {
+fn install(rpc: &Rpc, watch: Watch) -> Answer<U64> {
     // Logs of blocks from the filter's own start on count as new.
     let newest = rpc.newest();
     let seen = match &watch {
@@ -46,7 +47,7 @@ fn install(rpc: &Rpc, watch: Watch) -> U64 {
         },
         _ => newest,
     };
-    U64::from(rpc.filters().install(watch, seen, rpc.shared.clock.now_s()))
+    rpc.filters().install(watch, seen, rpc.shared.clock.now_s()).map(U64::from).map_err(limit)
 }
 
 fn changes(rpc: &Rpc, params: Params<'_>) -> Answer<FilterChanges> {
@@ -68,7 +69,7 @@ fn changes(rpc: &Rpc, params: Params<'_>) -> Answer<FilterChanges> {
             let hashes = (poll.from..=newest).filter_map(|height| rpc.chain().block_hash(height));
             FilterChanges::Hashes(hashes.map(|hash| B256::from(hash.0)).collect())
         }
-        Watch::Pending(hashes) => FilterChanges::Hashes(hashes),
+        Watch::Pending => FilterChanges::Hashes(poll.pending),
     })
 }
 

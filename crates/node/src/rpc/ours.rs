@@ -148,7 +148,8 @@ fn status(rpc: &Rpc, _: Params<'_>) -> Answer<NodeStatus> {
         latest: moment(rpc, tip.height())?,
         finalized: moment(rpc, finalized)?,
         validators: u32::try_from(genesis.validators.len()).unwrap_or(u32::MAX),
-        production: genesis.production,
+        production: genesis.is_production(),
+        dev_traces: genesis.has_dev_traces(),
         key_ceremony: match genesis.key_ceremony {
             KeyCeremony::TrustedDealer => "trusted-dealer".to_owned(),
             KeyCeremony::Distributed => "distributed".to_owned(),

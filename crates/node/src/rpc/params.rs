@@ -43,21 +43,22 @@ where
     Ok((first, second, sequence.optional_next().map_err(unreadable)?))
 }
 
-/// The first parameter, where it is given the second, and those of the two after it that are given.
-pub(super) fn one_two_and_more<A, B, C>(params: &Params<'_>) -> Result<(A, Option<B>, Vec<C>), ErrorObjectOwned>
+/// What a call and its kin take.
+type CallParams<A, B, C, D> = (A, Option<B>, Option<C>, Option<D>);
+
+/// The first parameter, and of the three after it those that are given.
+pub(super) fn call_params<A, B, C, D>(params: &Params<'_>) -> Result<CallParams<A, B, C, D>, ErrorObjectOwned>
 where
     A: DeserializeOwned,
     B: DeserializeOwned,
     C: DeserializeOwned,
+    D: DeserializeOwned,
 {
     let mut sequence = params.sequence();
     let first = sequence.next().map_err(unreadable)?;
     let second = sequence.optional_next().map_err(unreadable)?;
-    let mut more = Vec::new();
-    for _ in 0..2 {
-        more.extend(sequence.optional_next().map_err(unreadable)?);
-    }
-    Ok((first, second, more))
+    let third = sequence.optional_next().map_err(unreadable)?;
+    Ok((first, second, third, sequence.optional_next().map_err(unreadable)?))
 }
 
 /// What the parser says stands in the error's data; clients show the message.

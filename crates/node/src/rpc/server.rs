@@ -11,17 +11,21 @@ use std::{
     },
 };
 
+use http::{HeaderName, HeaderValue};
 use jsonrpsee::{
     Extensions, RpcModule,
     core::{RegisterMethodError, traits::IdProvider},
-    server::{BatchRequestConfig, ServerBuilder, ServerConfig, ServerHandle},
+    server::{BatchRequestConfig, HttpResponse, ServerBuilder, ServerConfig, ServerHandle},
     types::{ErrorObjectOwned, Params, SubscriptionId},
 };
 use serde::Serialize;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use tower_http::cors::{Any, CorsLayer};
 
-use super::{calls, eth, fees, filter_methods, filters::Filters, ours, probes::Probes, subscriptions};
+use super::{
+    calls, debug, eth, fees, filter_methods, filters::Filters, ours, parity, probes::Probes, simulate, subscriptions,
+};
 use crate::{chain::Chain, intake::Intake, key_service::KeyService, metrics::Gauges, shared::Shared};
 
 /// Largest request body: a transaction in hex, or a batch of them.
@@ -32,6 +36,16 @@ const RESPONSE_BYTES_MAX: u32 = 32 * 1024 * 1024;
 const BATCH_MAX: u32 = 256;
 /// Most connections at a time.
 const CONNECTIONS_MAX: u32 = 512;
+/// Most subscriptions of a connection, and of all together.
+const CONNECTION_SUBSCRIPTIONS_MAX: u32 = 64;
+const SUBSCRIPTIONS_MAX: usize = 2_048;
+/// Messages that wait for a subscriber; a slower one is held up, not the node.
+const SUBSCRIBER_BUFFER: u32 = 256;
+/// Traces and simulations that run at once: each may take 64 MiB, its text more, and seconds.
+const HEAVY_MAX: usize = 4;
+/// What answers say of a network that traces confidential frames.
+const TRACES_HEADER: HeaderName = HeaderName::from_static("freehold-traces");
+const TRACES_OPEN: HeaderValue = HeaderValue::from_static("confidential");
 
 /// Why the server did not start.
 #[derive(Debug, Error)]
@@ -58,6 +72,8 @@ pub(crate) struct Rpc {
     pub(super) intake: Intake,
     pub(super) service: Arc<KeyService>,
     filters: Arc<Mutex<Filters>>,
+    pub(super) heavy: Semaphore,
+    pub(super) subscriptions: Arc<Semaphore>,
 }
 
 impl Rpc {
@@ -87,17 +103,28 @@ impl RpcServer {
         let probes = Probes(Arc::new(gauges));
         let filters = Arc::new(Mutex::new(Filters::default()));
         tokio::spawn(watch_pool(Arc::clone(&shared), Arc::clone(&filters)));
-        let module = module(Rpc { shared, intake, service, filters })?;
+        let has_dev_traces = shared.chain.genesis().has_dev_traces();
+        let (heavy, subscriptions) = (Semaphore::new(HEAVY_MAX), Arc::new(Semaphore::new(SUBSCRIPTIONS_MAX)));
+        let module = module(Rpc { shared, intake, service, filters, heavy, subscriptions })?;
         let cors = CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any);
         let config = ServerConfig::builder()
             .max_request_body_size(REQUEST_BYTES_MAX)
             .max_response_body_size(RESPONSE_BYTES_MAX)
             .max_connections(CONNECTIONS_MAX)
             .set_batch_request_config(BatchRequestConfig::Limit(BATCH_MAX))
+            .max_subscriptions_per_connection(CONNECTION_SUBSCRIPTIONS_MAX)
+            .set_message_buffer_capacity(SUBSCRIBER_BUFFER)
             .set_id_provider(SubscriptionIds::default())
             .build();
         let bound = ServerBuilder::with_config(config)
-            .set_http_middleware(tower::ServiceBuilder::new().layer(cors).layer(probes))
+            .set_http_middleware(tower::ServiceBuilder::new().layer(cors).layer(probes).map_response(
+                move |mut response: HttpResponse| {
+                    if has_dev_traces {
+                        response.headers_mut().insert(TRACES_HEADER, TRACES_OPEN);
+                    }
+                    response
+                },
+            ))
             .build(address)
             .await;
         let bind = |source| ServerError::Bind { address, source };
@@ -130,6 +157,9 @@ fn module(rpc: Rpc) -> Result<RpcModule<Rpc>, RegisterMethodError> {
     let mut module = RpcModule::new(rpc);
     eth::add(&mut module)?;
     calls::add(&mut module)?;
+    simulate::add(&mut module)?;
+    debug::add(&mut module)?;
+    parity::add(&mut module)?;
     fees::add(&mut module)?;
     filter_methods::add(&mut module)?;
     subscriptions::add(&mut module)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use alloy_consensus::Sealed;
 use alloy_primitives::B256;
-use alloy_rpc_types_eth::{Filter, Header as RpcHeader};
+use alloy_rpc_types_eth::{Filter, Header as RpcHeader, Transaction};
 use jsonrpsee::{
     Extensions, PendingSubscriptionSink, RpcModule, SubscriptionMessage, SubscriptionSink, core::RegisterMethodError,
     core::SubscriptionError, types::Params,
@@ -12,13 +12,19 @@ use jsonrpsee::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{error::invalid_params, server::Rpc};
+use super::{
+    error::{invalid_params, limit},
+    filters::check_filter,
+    server::Rpc,
+    view::{Detail, Envelope, pending},
+};
+use crate::chain::decode;
 
 /// What a client subscribes to.
 enum Topic {
     Heads,
     Logs(Box<Filter>),
-    Pending,
+    Pending(Detail),
 }
 
 /// Adds the methods of this file.
@@ -39,11 +45,15 @@ async fn subscribe(
             return Ok(());
         }
     };
+    let Ok(_place) = Arc::clone(&rpc.subscriptions).try_acquire_owned() else {
+        pending.reject(limit("too many subscriptions of all clients together: try again later")).await;
+        return Ok(());
+    };
     let sink = pending.accept().await?;
     match topic {
         Topic::Heads => heads(&rpc, &sink, None).await,
         Topic::Logs(filter) => heads(&rpc, &sink, Some(*filter)).await,
-        Topic::Pending => waiting(&rpc, &sink).await,
+        Topic::Pending(detail) => waiting(&rpc, &sink, detail).await,
     }
     Ok(())
 }
@@ -53,11 +63,16 @@ fn topic(params: &Params<'_>) -> Result<Topic, String> {
     let name: String = sequence.next().map_err(|error| error.to_string())?;
     match name.as_str() {
         "newHeads" => Ok(Topic::Heads),
-        "newPendingTransactions" => Ok(Topic::Pending),
+        "newPendingTransactions" => {
+            let full: Option<bool> = sequence.optional_next().map_err(|error| error.to_string())?;
+            Ok(Topic::Pending(if full == Some(true) { Detail::Full } else { Detail::Hashes }))
+        }
         "logs" => {
             let filter: Option<Value> = sequence.optional_next().map_err(|error| error.to_string())?;
             let filter = filter.map(serde_json::from_value).transpose().map_err(|error| error.to_string())?;
-            Ok(Topic::Logs(Box::new(filter.unwrap_or_default())))
+            let filter: Filter = filter.unwrap_or_default();
+            check_filter(&filter).map_err(|error| error.message().to_owned())?;
+            Ok(Topic::Logs(Box::new(filter)))
         }
         other => Err(format!("no subscription {other}: newHeads, logs and newPendingTransactions are served")),
     }
@@ -95,7 +110,7 @@ async fn heads(rpc: &Arc<Rpc>, sink: &SubscriptionSink, filter: Option<Filter>) 
     }
 }
 
-async fn waiting(rpc: &Arc<Rpc>, sink: &SubscriptionSink) {
+async fn waiting(rpc: &Arc<Rpc>, sink: &SubscriptionSink, detail: Detail) {
     let mut entered = rpc.shared.entered.subscribe();
     loop {
         let hash: B256 = tokio::select! {
@@ -106,10 +121,24 @@ async fn waiting(rpc: &Arc<Rpc>, sink: &SubscriptionSink) {
                 Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
             },
         };
-        if !send(sink, &hash).await {
+        let sent = match detail {
+            Detail::Hashes => send(sink, &hash).await,
+            // One that was executed in the meantime is told by its block.
+            Detail::Full => match waiting_view(rpc, &hash) {
+                Some(transaction) => send(sink, &transaction).await,
+                None => true,
+            },
+        };
+        if !sent {
             return;
         }
     }
+}
+
+/// A transaction that waits.
+fn waiting_view(rpc: &Rpc, hash: &B256) -> Option<Transaction<Envelope>> {
+    let (raw, sender) = rpc.shared.pool().mempool.get(hash).map(|tx| (tx.raw.clone(), tx.sender))?;
+    decode(&raw).ok().map(|transaction| pending(transaction, sender))
 }
 
 async fn send(sink: &SubscriptionSink, value: &impl Serialize) -> bool {

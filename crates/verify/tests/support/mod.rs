@@ -184,7 +184,7 @@ fn hexed(headers: Vec<Vec<u8>>) -> Vec<freehold_verify::LowerHex> {
 pub(crate) fn genesis(network: &Network) -> Genesis {
     Genesis {
         chain_id: network::CHAIN_ID,
-        production: false,
+        purpose: freehold_primitives::Purpose::Development,
         timestamp_ms: genesis_time() * 1000,
         epoch_s: 600,
         lease_s: 600,

@@ -28,7 +28,7 @@ def account(index):
 def refused(text, call):
     try:
         call()
-    except Web3RPCError as error:
+    except (Web3RPCError, ContractLogicError) as error:
         assert text in str(error), f"{text} wanted: {error}"
         return error
     raise AssertionError(f"must be refused: {text}")
@@ -163,6 +163,22 @@ assert w3.eth.get_transaction_count(alice.address, "pending") == nonce
 send(alice, transfer(nonce=nonce))
 assert receipt_of(second)["status"] == 1
 assert w3.eth.get_transaction_count(alice.address) == nonce + 2
+
+step("overrides, access lists, simulations, traces")
+clock = "0x" + "C1" * 20
+clock = Web3.to_checksum_address(clock)
+told = w3.eth.call({"to": clock}, "latest", {clock: {"code": "0x425f5260205ff3"}})
+assert abs(int.from_bytes(told, "big") - time.time()) < 60, told
+refused("confidential", lambda: w3.eth.call({"to": address}, "latest", {address: {"code": "0x00"}}))
+listed = w3.eth.create_access_list({"from": alice.address, "to": address, "data": "0x6d4ce63c"})
+assert listed["accessList"] == [] and listed["gasUsed"] > 21_000, listed
+simulation = {"blockStateCalls": [{"calls": [{"from": alice.address, "to": bob.address, "value": 1}]}]}
+simulated = w3.eth.simulate_v1({**simulation, "traceTransfers": True}, "latest")
+assert len(simulated) == 1 and simulated[0]["calls"][0]["status"] == 1, simulated
+assert len(simulated[0]["calls"][0]["logs"]) == 1, simulated
+assert len(w3.eth.get_block_receipts(w3.eth.get_transaction(second)["blockNumber"])) >= 1
+traced = w3.provider.make_request("debug_traceTransaction", [second.to_0x_hex(), {"tracer": "callTracer"}])
+assert traced["result"]["to"] == bob.address.lower(), traced
 
 step("refusals")
 refused("nonce too low", lambda: send(alice, transfer(nonce=nonce)))
