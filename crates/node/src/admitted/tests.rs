@@ -12,7 +12,7 @@ use super::*;
 fn context() -> ChainContext {
     ChainContext::new(Genesis {
         chain_id: 5,
-        production: false,
+        purpose: freehold_primitives::Purpose::Development,
         timestamp_ms: 0,
         epoch_s: 600,
         lease_s: 600,
