@@ -43,7 +43,7 @@ pub use eventlog::{
     EventType, HashAlgorithm, KeyProvider, LogKind, LoggedEvent, Pcrs, Phase, RegisterCheck, Rtmr, Rtmrs, RuntimeLog,
     SYSTEM_READY, TcgEvent, TcgLog, app_event_digest, extended,
 };
-pub use evidence::{Evidence, claims, verify};
+pub use evidence::{Evidence, claims, claims_accepted, verify};
 pub use outline::{UnverifiedEvidence, collateral_wanted};
 pub use policy::{judge, judge_ahead};
 pub use refusal::{Refusal, RefusalClass};

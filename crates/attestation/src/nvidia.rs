@@ -14,7 +14,7 @@ mod report;
 mod revocation;
 mod tcb_info;
 
-pub use claims::{NvidiaClaims, check_nonce, claims, claims_with, gpu_nonce};
+pub use claims::{NvidiaClaims, check_nonce, claims, claims_accepted, gpu_nonce};
 pub use collateral::{
     COLLATERAL_BYTES_MAX, NvidiaCollateral, VerifiedNvidiaCollateral, canonicalise_collateral, read_collateral,
 };
