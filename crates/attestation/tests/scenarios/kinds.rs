@@ -16,7 +16,7 @@ use freehold_primitives::{
 use crate::{FORMS, NOW, REPORT_DATA, app, emulated_roots};
 
 /// The development roots of every vendor.
-fn all_roots() -> Vec<TrustRoot> {
+pub(crate) fn all_roots() -> Vec<TrustRoot> {
     let snp = SnpPlatform::new(&DEVELOPMENT_SEED, SnpProduct::Genoa).root_certificate();
     let nitro = NitroPlatform::new(&DEVELOPMENT_SEED).root_certificate();
     let root = |certificate| TrustRoot { domain: TrustDomain::Emulated, certificate: Blob(certificate) };
