@@ -15,6 +15,7 @@ mod policy;
 mod refusal;
 mod roots;
 mod vendor_roots;
+mod version;
 
 /// Containers of evidence and collateral, for tools. Consensus never calls this.
 pub mod container;
@@ -49,3 +50,4 @@ pub use policy::{judge, judge_ahead};
 pub use refusal::{Refusal, RefusalClass};
 pub use roots::check_roots;
 pub use vendor_roots::vendor_roots;
+pub use version::VerifierVersion;

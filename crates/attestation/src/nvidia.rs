@@ -18,5 +18,6 @@ pub use claims::{NvidiaClaims, check_nonce, claims, claims_accepted, gpu_nonce};
 pub use collateral::{
     COLLATERAL_BYTES_MAX, NvidiaCollateral, VerifiedNvidiaCollateral, canonicalise_collateral, read_collateral,
 };
+pub(crate) use evidence::check_report;
 pub use evidence::{CHAIN_CERTIFICATES, EVIDENCE_BYTES_MAX, NvidiaEvidence, UnverifiedNvidia, canonicalise};
 pub use judge::{judge, judge_all, judge_alone, reference_digest};

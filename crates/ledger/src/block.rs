@@ -24,6 +24,7 @@ use crate::{
     context::{BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT},
     error::LedgerError,
     fee::next_base_fee,
+    modules::check_verifier,
     state::{BlockHashes, Content, StateTree, TreeView, Write, account_value, to_account},
     transaction::{Admitted, Recovered, Transaction, TransactionRefusal, admit_with},
 };
@@ -196,6 +197,7 @@ pub fn prepare_payload(
     let Ordered { payload, seed, admitted } = ordered;
     let body = read_body(ctx, parent.header, payload)?;
     let header = open_header(parent, payload, seed)?;
+    check_verifier(header.number, (state, parent.content))?;
     let keys = parent.keys.ok_or(LedgerError::KeysMissing)?;
     let Turn { keyring, moved, sapphire, entries } = turn(ctx, (parent, keys), (&header, seed), state)?;
     let parent_time_unix_s = parent.header.timestamp;

@@ -3,6 +3,7 @@
 mod attest;
 mod finality;
 mod infer;
+mod registration;
 mod start;
 mod verify;
 

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, process::ExitCode};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use freehold_client::{Answer, AskEvent, AskOptions, Asker, Message};
+use freehold_host::EmulatedTee;
 use freehold_node::Clock;
 use freehold_primitives::NetworkKey;
 use freehold_verify::{LinkStatus, Verdict, VerifyOptions, mutations, verify_bundle};
@@ -30,7 +31,7 @@ pub(crate) async fn run(args: DemoArgs, output: Output) -> Result<ExitCode> {
     let held = Held::take(folder.path())?;
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = StackConfig {
-        wanted: Wanted { chain_id: CHAIN_ID, validators: args.validators },
+        wanted: Wanted { chain_id: CHAIN_ID, validators: args.validators, tee: EmulatedTee::Tdx },
         rpc: any,
         app: Some(AppChoice { api: any, model: args.model.clone(), threads: args.threads }),
     };

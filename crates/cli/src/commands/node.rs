@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
+use freehold_host::EmulatedTee;
 use freehold_node::{Clock, Member, MemberConfig, read_genesis, read_keys, validator_folder, write_genesis};
 use serde_json::json;
 
@@ -17,7 +18,7 @@ use crate::{
 pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
     let held = Held::take(&args.data_dir)?;
     if let Some(validators) = args.init {
-        return init(&held, Wanted { chain_id: args.chain_id, validators }, output);
+        return init(&held, Wanted { chain_id: args.chain_id, validators, tee: EmulatedTee::Tdx }, output);
     }
     let genesis = read_genesis(held.path())?
         .ok_or_else(|| anyhow!("{} holds no genesis: make one with --init", held.path().display()))?;

@@ -7,7 +7,7 @@
 use std::{fs, path::Path, sync::LazyLock};
 
 use freehold_attestation::{
-    Evidence, Refusal, UnverifiedEvidence,
+    Evidence, Refusal, UnverifiedEvidence, VerifierVersion,
     container::{Container, Endorsements, Prepared},
     default_policy, read_collateral, vendor_roots,
 };
@@ -96,7 +96,7 @@ fn chain(evidence: &Evidence<'_>, policy: &EvidencePolicy, now: u64) -> Result<(
     }
     let stated = freehold_attestation::claims(evidence, &ROOTS, now)
         .map_or((TrustDomain::Emulated, PlatformFamily::ZERO), |claims| (claims.trust_domain(), claims.family()));
-    let terms = AttestationTerms { stated, roots: &ROOTS, policy, now_unix_s: now };
+    let terms = AttestationTerms { stated, roots: &ROOTS, policy, verifier: VerifierVersion::V1, now_unix_s: now };
     match attest(evidence, &terms) {
         Ok(_) => Ok(()),
         Err((_, refusal)) => Err(refusal.expect("the stated domain and family are the evidence's own")),

@@ -10,6 +10,7 @@ use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Signature, TxKind, U256};
 use anyhow::{Context as _, Result};
+use freehold_host::EmulatedTee;
 use freehold_primitives::Digest;
 use freehold_rpc::{Endpoint, NodeClient};
 use rand::RngExt as _;
@@ -34,7 +35,7 @@ pub(crate) async fn run(count: u32, output: Output) -> Result<()> {
     for validators in [1, 4] {
         let folder = tempfile::tempdir().context("no temporary directory")?;
         let held = Held::take(folder.path())?;
-        let wanted = Wanted { chain_id: CHAIN_ID, validators };
+        let wanted = Wanted { chain_id: CHAIN_ID, validators, tee: EmulatedTee::Tdx };
         let config = StackConfig { wanted, rpc: SocketAddr::from(([127, 0, 0, 1], 0)), app: None };
         let stack = Stack::start(&held, config, output).await?;
         let node = NodeClient::new(stack.endpoints.rpc.parse::<Endpoint>()?);

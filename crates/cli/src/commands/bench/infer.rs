@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use freehold_client::{AskEvent, AskOptions, Asker, Message};
+use freehold_host::EmulatedTee;
 use freehold_inference::{CONTEXT_DEFAULT, Engine, Generation, environment, kernel_choice};
 use freehold_primitives::{Event, Sampling};
 use serde::{Deserialize, Serialize};
@@ -61,7 +62,7 @@ pub(crate) async fn run(count: u32, word: Option<String>, threads: u32, output: 
     let held = Held::take(folder.path())?;
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = StackConfig {
-        wanted: Wanted { chain_id: CHAIN_ID, validators: 4 },
+        wanted: Wanted { chain_id: CHAIN_ID, validators: 4, tee: EmulatedTee::Tdx },
         rpc: any,
         app: Some(AppChoice { api: any, model: word, threads: Some(threads) }),
     };

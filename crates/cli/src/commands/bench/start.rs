@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use freehold_client::{AskEvent, AskOptions, Asker, Message};
+use freehold_host::EmulatedTee;
 use serde_json::json;
 
 use super::{Samples, cpu_s, descendants_cpu_s, round};
@@ -59,7 +60,7 @@ async fn once(output: Output) -> Result<Run> {
     let held = Held::take(folder.path())?;
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = StackConfig {
-        wanted: Wanted { chain_id: CHAIN_ID, validators: 4 },
+        wanted: Wanted { chain_id: CHAIN_ID, validators: 4, tee: EmulatedTee::Tdx },
         rpc: any,
         app: Some(AppChoice { api: any, model: None, threads: None }),
     };

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fs, net::SocketAddr, path::PathBuf, time::Insta
 
 use anyhow::{Context as _, Result, bail};
 use freehold_client::{AskOptions, Asker, Message};
+use freehold_host::EmulatedTee;
 use freehold_node::Clock;
 use freehold_primitives::NetworkKey;
 use freehold_verify::{Step, VerifyOptions, verify_bundle_with};
@@ -76,7 +77,7 @@ async fn fresh(output: Output) -> Result<(String, NetworkKey)> {
     let held = Held::take(folder.path())?;
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = StackConfig {
-        wanted: Wanted { chain_id: CHAIN_ID, validators: 4 },
+        wanted: Wanted { chain_id: CHAIN_ID, validators: 4, tee: EmulatedTee::Tdx },
         rpc: any,
         app: Some(AppChoice { api: any, model: None, threads: None }),
     };
