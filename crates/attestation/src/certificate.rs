@@ -26,7 +26,8 @@ use crate::refusal::Refusal;
 mod split;
 mod validity;
 
-use split::{Signed, read_tlv, split};
+pub(crate) use split::split;
+use split::{Signed, read_tlv};
 pub(crate) use validity::Validity;
 
 /// Longest certificate, in bytes.

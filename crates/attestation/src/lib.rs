@@ -10,10 +10,10 @@ mod development;
 mod eventlog;
 mod evidence;
 mod outline;
-mod p384_scalar;
 mod policy;
 mod refusal;
 mod roots;
+mod scalar;
 mod vendor_roots;
 mod version;
 
