@@ -173,7 +173,7 @@ fn of_two_roots_of_one_name_the_one_that_signed_counts() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn at_any_time_and_with_any_bit_flipped(
