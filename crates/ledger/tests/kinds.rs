@@ -87,7 +87,7 @@ fn an_snp_guest_registers() {
     submit_snp(&mut registry, SnpCollateralCondition::Good).unwrap();
     for (condition, refusal) in [
         (SnpCondition::Debug, (ModuleRefusal::Evidence, Some(Refusal::PolicyDebug))),
-        (SnpCondition::ChipForeign, (ModuleRefusal::EvidenceMalformed, None)),
+        (SnpCondition::ChipForeign, (ModuleRefusal::Evidence, Some(Refusal::SnpChipMismatch))),
         (SnpCondition::EndorsementExpired, (ModuleRefusal::Evidence, Some(Refusal::CertificateExpired))),
         (SnpCondition::LowerPrivilege, (ModuleRefusal::EvidencePolicy, Some(Refusal::SnpPolicyVmpl))),
     ] {
