@@ -1,18 +1,25 @@
-//! Chores of the workspace: `cargo xtask tidy` checks the house against its map.
+//! Chores of the workspace: `cargo xtask tidy` checks the house against its map, `cargo xtask fuzz` runs the fuzz entries.
 //!
 //! Invariant: a chore reads the tree and reports; only a chore named after writing changes files.
 
 use std::{path::PathBuf, process::ExitCode};
 
+mod fuzz;
 mod tidy;
 
-const USAGE: &str = "usage: cargo xtask tidy\n\n  tidy   edges between rooms, the map against the tree, headers, sizes, promises against tests";
+const USAGE: &str = "usage: cargo xtask tidy
+       cargo xtask fuzz NAME [--seconds N] [--target-dir DIR]
+
+  tidy   edges between rooms, the map against the tree, headers, sizes, promises against tests
+  fuzz   coverage-guided runs of one parser of evidence, or of `all`, for N seconds of CPU each (600)";
 
 fn main() -> ExitCode {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let root = root.parent().map(PathBuf::from).unwrap_or(root);
-    match std::env::args().nth(1).as_deref() {
-        Some("tidy") => report(tidy::run(&root)),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.split_first() {
+        Some((chore, [])) if chore == "tidy" => report(tidy::run(&root)),
+        Some((chore, rest)) if chore == "fuzz" => fuzzed(fuzz::Plan::read(&root, rest)),
         _ => {
             say(USAGE);
             ExitCode::from(2)
@@ -31,6 +38,20 @@ fn report(result: anyhow::Result<tidy::Report>) -> ExitCode {
         }
         Err(error) => {
             say(&format!("tidy: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn fuzzed(plan: Option<fuzz::Plan>) -> ExitCode {
+    let Some(plan) = plan else {
+        say(USAGE);
+        return ExitCode::from(2);
+    };
+    match plan.run(say) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("fuzz: {error:#}"));
             ExitCode::FAILURE
         }
     }

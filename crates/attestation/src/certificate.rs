@@ -26,7 +26,8 @@ use crate::refusal::Refusal;
 mod split;
 mod validity;
 
-use split::{Signed, read_tlv, split};
+pub(crate) use split::split;
+use split::{Signed, read_tlv};
 pub(crate) use validity::Validity;
 
 /// Longest certificate, in bytes.
@@ -52,6 +53,16 @@ pub enum Revocation {
     Checked,
     /// No list came with the collateral.
     Unknown,
+}
+
+/// Whether the signatures in collateral must be checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signatures {
+    /// All of them.
+    Check,
+    /// Consensus checked them when it accepted the document. Everything else is checked again, in the same order, so that
+    /// the verdict is the same.
+    AcceptedBefore,
 }
 
 /// A public key of one of the two kinds.
@@ -156,8 +167,17 @@ impl<'a> Certificate<'a> {
 
     /// Checks that the certificate with this name and key issued this one.
     pub(crate) fn check_issued_by(&self, name: &Name, key: &PublicKey) -> Result<(), Refusal> {
-        let issued = self.issuer() == name && self.signed.is_by(key);
-        if issued { Ok(()) } else { Err(Refusal::CertificateChain) }
+        self.check_issuer_is((name, key), Signatures::Check)
+    }
+
+    /// Checks issuer's name and, where they must be, signatures.
+    pub(crate) fn check_issuer_is(
+        &self,
+        (name, key): (&Name, &PublicKey),
+        signatures: Signatures,
+    ) -> Result<(), Refusal> {
+        let is_signed = || signatures == Signatures::AcceptedBefore || self.signed.is_by(key);
+        if self.issuer() == name && is_signed() { Ok(()) } else { Err(Refusal::CertificateChain) }
     }
 }
 
@@ -226,18 +246,11 @@ pub(crate) struct RevocationList {
 
 impl RevocationList {
     /// Reads a list and checks that the certificate with this name and key issued it.
-    pub(crate) fn read(der: &[u8], name: &Name, key: &PublicKey) -> Result<Self, Refusal> {
+    pub(crate) fn read(der: &[u8], name: &Name, key: &PublicKey, signatures: Signatures) -> Result<Self, Refusal> {
         let signed = split(der).ok_or(Refusal::RevocationList)?;
         let list = Self::parse(&signed)?;
-        if list.tbs.issuer != *name || !signed.is_by(key) {
-            return Err(Refusal::RevocationList);
-        }
-        Ok(list)
-    }
-
-    /// Reads a list whose issuer and signature were checked when consensus accepted it.
-    pub(crate) fn read_accepted(der: &[u8]) -> Result<Self, Refusal> {
-        Self::parse(&split(der).ok_or(Refusal::RevocationList)?)
+        let is_signed = || signatures == Signatures::AcceptedBefore || signed.is_by(key);
+        if list.tbs.issuer == *name && is_signed() { Ok(list) } else { Err(Refusal::RevocationList) }
     }
 
     fn parse(signed: &Signed<'_>) -> Result<Self, Refusal> {

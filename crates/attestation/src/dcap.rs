@@ -9,7 +9,6 @@ mod fault;
 mod json;
 mod policy;
 mod quote;
-mod scalar;
 
 use dcap_qvl::{PckCertFlag, QuoteClaims, QuotePolicy, configs::RustCryptoConfig, verify::QuoteVerifier};
 use freehold_primitives::{Digest, PlatformFamily, TcbStatus, TrustDomain, TrustRoot, UnixSeconds};

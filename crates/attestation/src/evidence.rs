@@ -4,7 +4,9 @@ use freehold_primitives::{
     BUNDLE_GPUS_MAX, Canonical as _, EvidenceBundle, EvidenceKind, EvidencePolicy, TrustDomain, TrustRoot, UnixSeconds,
 };
 
-use crate::{claims::VerifiedClaims, nitro, nvidia, policy::judge, refusal::Refusal, sgx, snp, tdx};
+use crate::{
+    certificate::Signatures, claims::VerifiedClaims, nitro, nvidia, policy::judge, refusal::Refusal, sgx, snp, tdx,
+};
 
 /// Evidence with the collateral that judges it.
 #[derive(Debug, Clone, Copy)]
@@ -42,18 +44,44 @@ pub fn claims(
     roots: &[TrustRoot],
     now_unix_s: UnixSeconds,
 ) -> Result<VerifiedClaims, Refusal> {
+    claims_in(evidence, roots, now_unix_s, Signatures::Check)
+}
+
+/// As [`claims`], the same verdict, where consensus accepted the collateral before, by
+/// [`read_collateral`](crate::read_collateral) under the same roots: SEV-SNP, Nitro and NVIDIA do not check its signatures
+/// again, but everything else. Only for collateral that comes from the chain's own state.
+///
+/// # Errors
+/// As [`claims`].
+pub fn claims_accepted(
+    evidence: &Evidence<'_>,
+    roots: &[TrustRoot],
+    now_unix_s: UnixSeconds,
+) -> Result<VerifiedClaims, Refusal> {
+    claims_in(evidence, roots, now_unix_s, Signatures::AcceptedBefore)
+}
+
+fn claims_in(
+    evidence: &Evidence<'_>,
+    roots: &[TrustRoot],
+    now_unix_s: UnixSeconds,
+    signatures: Signatures,
+) -> Result<VerifiedClaims, Refusal> {
     let Evidence { kind, bytes, collateral } = *evidence;
     let own = || match collateral {
         [] => Err(Refusal::CollateralMissing),
         [document] => Ok(*document),
         [..] => Err(Refusal::CollateralExcess),
     };
+    let accepted = signatures == Signatures::AcceptedBefore;
+    let snp = if accepted { snp::claims_accepted } else { snp::claims };
+    let nitro = if accepted { nitro::claims_accepted } else { nitro::claims };
     match kind {
         EvidenceKind::Tdx => tdx::claims(bytes, own()?, roots, now_unix_s).map(Into::into),
         EvidenceKind::Sgx => sgx::claims(bytes, own()?, roots, now_unix_s).map(Into::into),
-        EvidenceKind::Snp => snp::claims(bytes, own()?, roots, now_unix_s).map(Into::into),
-        EvidenceKind::Nitro => nitro::claims(bytes, own()?, roots, now_unix_s).map(Into::into),
-        EvidenceKind::Bundle => bundle_claims(bytes, collateral, roots, now_unix_s),
+        EvidenceKind::Snp => snp(bytes, own()?, roots, now_unix_s).map(Into::into),
+        EvidenceKind::Nitro => nitro(bytes, own()?, roots, now_unix_s).map(Into::into),
+        EvidenceKind::Bundle => bundle_claims((bytes, collateral), roots, now_unix_s, signatures),
         EvidenceKind::Nvidia => Err(Refusal::EvidenceKind),
     }
 }
@@ -66,10 +94,10 @@ pub(crate) fn read_bundle(bytes: &[u8]) -> Result<EvidenceBundle, Refusal> {
 }
 
 fn bundle_claims(
-    bytes: &[u8],
-    collateral: &[&[u8]],
+    (bytes, collateral): (&[u8], &[&[u8]]),
     roots: &[TrustRoot],
     now_unix_s: UnixSeconds,
+    signatures: Signatures,
 ) -> Result<VerifiedClaims, Refusal> {
     let bundle = read_bundle(bytes)?;
     let (document, gpu_documents) = collateral.split_first().ok_or(Refusal::CollateralMissing)?;
@@ -80,10 +108,11 @@ fn bundle_claims(
         return Err(Refusal::CollateralExcess);
     }
     let primary = Evidence { kind: bundle.primary_kind, bytes: &bundle.primary.0, collateral: &[document] };
-    let mut claims = claims(&primary, roots, now_unix_s)?;
+    let mut claims = claims_in(&primary, roots, now_unix_s, signatures)?;
+    let gpu_claims = if signatures == Signatures::Check { nvidia::claims } else { nvidia::claims_accepted };
     let nonce = nvidia::gpu_nonce(&claims.report_data);
     for (gpu, document) in bundle.gpus.iter().zip(gpu_documents) {
-        let gpu = nvidia::claims(&gpu.0, document, roots, now_unix_s)?;
+        let gpu = gpu_claims(&gpu.0, document, roots, now_unix_s)?;
         nvidia::check_nonce(&gpu, &nonce)?;
         let emulated = |domain: TrustDomain| domain == TrustDomain::Emulated;
         if emulated(gpu.trust_domain()) != emulated(claims.trust_domain) {

@@ -10,11 +10,12 @@ mod development;
 mod eventlog;
 mod evidence;
 mod outline;
-mod p384_scalar;
 mod policy;
 mod refusal;
 mod roots;
+mod scalar;
 mod vendor_roots;
+mod version;
 
 /// Containers of evidence and collateral, for tools. Consensus never calls this.
 pub mod container;
@@ -43,9 +44,10 @@ pub use eventlog::{
     EventType, HashAlgorithm, KeyProvider, LogKind, LoggedEvent, Pcrs, Phase, RegisterCheck, Rtmr, Rtmrs, RuntimeLog,
     SYSTEM_READY, TcgEvent, TcgLog, app_event_digest, extended,
 };
-pub use evidence::{Evidence, claims, verify};
+pub use evidence::{Evidence, claims, claims_accepted, verify};
 pub use outline::{UnverifiedEvidence, collateral_wanted};
 pub use policy::{judge, judge_ahead};
 pub use refusal::{Refusal, RefusalClass};
 pub use roots::check_roots;
 pub use vendor_roots::vendor_roots;
+pub use version::VerifierVersion;

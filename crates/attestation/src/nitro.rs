@@ -20,7 +20,7 @@ pub use self::{
     policy::{judge, nitro_default_policy},
 };
 use crate::{
-    certificate::{Certificate, Revocation},
+    certificate::{Certificate, Revocation, Signatures},
     refusal::Refusal,
 };
 
@@ -80,7 +80,7 @@ fn platform(document: &NitroDocument) -> Digest {
     Digest(Sha256::digest(document.module_id()).into())
 }
 
-/// What verified Nitro evidence says. Only [`claims`] and [`claims_under`] make it.
+/// What verified Nitro evidence says. Only [`claims`] and [`claims_accepted`] make it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NitroClaims {
     trust_domain: TrustDomain,
@@ -115,31 +115,36 @@ pub fn claims(
     roots: &[TrustRoot],
     now_unix_s: UnixSeconds,
 ) -> Result<NitroClaims, Refusal> {
+    claims_in(evidence, collateral, roots, now_unix_s, Signatures::Check)
+}
+
+/// As [`claims`], the same verdict, for collateral that consensus accepted before under the same roots: its signatures
+/// are not checked again.
+///
+/// # Errors
+/// As [`claims`].
+pub fn claims_accepted(
+    evidence: &[u8],
+    collateral: &[u8],
+    roots: &[TrustRoot],
+    now_unix_s: UnixSeconds,
+) -> Result<NitroClaims, Refusal> {
+    claims_in(evidence, collateral, roots, now_unix_s, Signatures::AcceptedBefore)
+}
+
+fn claims_in(
+    evidence: &[u8],
+    collateral: &[u8],
+    roots: &[TrustRoot],
+    now_unix_s: UnixSeconds,
+    signatures: Signatures,
+) -> Result<NitroClaims, Refusal> {
     let canonical = read(evidence)?;
     if collateral.is_empty() || !NitroCollateralDocument::read(collateral)?.covers(canonical.document.intermediates()) {
         return verify(canonical, None, roots, now_unix_s);
     }
-    let known = VerifiedNitroCollateral::verify(collateral, roots, now_unix_s)?;
+    let known = VerifiedNitroCollateral::read(collateral, roots, now_unix_s, signatures)?;
     verify(canonical, Some(&known), roots, now_unix_s)
-}
-
-/// Verifies evidence under collateral that was verified before, without any policy. A document of another region than
-/// the collateral's is verified in full, and its revocation is then unknown.
-///
-/// # Errors
-/// Any [`Refusal`]; of class policy only [`Refusal::PolicyDebug`].
-pub fn claims_under(
-    evidence: &[u8],
-    collateral: &VerifiedNitroCollateral,
-    roots: &[TrustRoot],
-    now_unix_s: UnixSeconds,
-) -> Result<NitroClaims, Refusal> {
-    let canonical = read(evidence)?;
-    if !collateral.covers(&canonical.document) {
-        return verify(canonical, None, roots, now_unix_s);
-    }
-    collateral.check_dates(now_unix_s)?;
-    verify(canonical, Some(collateral), roots, now_unix_s)
 }
 
 /// Verifies a document whose first certificates are those of `known`, where there is any.

@@ -14,9 +14,10 @@ mod report;
 mod revocation;
 mod tcb_info;
 
-pub use claims::{NvidiaClaims, check_nonce, claims, claims_with, gpu_nonce};
+pub use claims::{NvidiaClaims, check_nonce, claims, claims_accepted, gpu_nonce};
 pub use collateral::{
     COLLATERAL_BYTES_MAX, NvidiaCollateral, VerifiedNvidiaCollateral, canonicalise_collateral, read_collateral,
 };
+pub(crate) use evidence::check_report;
 pub use evidence::{CHAIN_CERTIFICATES, EVIDENCE_BYTES_MAX, NvidiaEvidence, UnverifiedNvidia, canonicalise};
 pub use judge::{judge, judge_all, judge_alone, reference_digest};

@@ -15,6 +15,11 @@ use crate::refusal::Refusal;
 /// Longest RIM file, in bytes; real ones have 20 to 26 KiB.
 pub const RIM_BYTES_MAX: usize = 256 * 1024;
 
+/// NVIDIA's own root of RIM files, DER, as published: data, for tools. Its source stands in `roots/README.md`.
+pub const fn vendor_root() -> &'static [u8] {
+    include_bytes!("../roots/nvidia-rim-root.der")
+}
+
 /// A RIM file whose signature was verified. Only [`read_rim`] makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedRim {

@@ -27,7 +27,7 @@ pub use self::{
     table::{SNP_TABLE_BYTES_MAX, SnpCertificateTable},
 };
 use crate::{
-    certificate::{CERTIFICATE_BYTES_MAX, Certificate, PublicKey, Revocation},
+    certificate::{CERTIFICATE_BYTES_MAX, Certificate, PublicKey, Revocation, Signatures},
     refusal::Refusal,
 };
 
@@ -146,7 +146,7 @@ fn platform(report: &SnpReport, holder: &Holder) -> Digest {
     }
 }
 
-/// What verified SEV-SNP evidence says. Only [`claims`] and [`claims_under`] make it.
+/// What verified SEV-SNP evidence says. Only [`claims`] and [`claims_accepted`] make it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnpClaims {
     trust_domain: TrustDomain,
@@ -173,18 +173,20 @@ pub fn claims(
     verify(canonical, &collateral, now_unix_s)
 }
 
-/// Verifies evidence under collateral that was verified before, without any policy.
+/// As [`claims`], the same verdict, for collateral that consensus accepted before under the same roots: its signatures
+/// are not checked again.
 ///
 /// # Errors
-/// Any [`Refusal`]; of class policy only [`Refusal::PolicyDebug`].
-pub fn claims_under(
+/// As [`claims`].
+pub fn claims_accepted(
     evidence: &[u8],
-    collateral: &VerifiedSnpCollateral,
+    collateral: &[u8],
+    roots: &[TrustRoot],
     now_unix_s: UnixSeconds,
 ) -> Result<SnpClaims, Refusal> {
     let canonical = read(evidence)?;
-    collateral.check_dates(now_unix_s)?;
-    verify(canonical, collateral, now_unix_s)
+    let collateral = VerifiedSnpCollateral::read(collateral, roots, now_unix_s, Signatures::AcceptedBefore)?;
+    verify(canonical, &collateral, now_unix_s)
 }
 
 fn verify(

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use freehold_host::{Place, VendorUrl};
+use freehold_host::{EmulatedTee, Place, VendorUrl};
 use freehold_primitives::{Account, AppId, Digest, NetworkKey, PlatformFamily};
 
 /// Private AI that you can check: a network, attested apps, and answers with proofs.
@@ -120,6 +120,28 @@ pub(crate) struct UpArgs {
     /// A new network in which anyone may trace confidential contracts: their secrets are none, and every answer says so.
     #[arg(long)]
     pub(crate) dev_traces: bool,
+    /// Which TEE the emulator plays for the app; a new network admits it.
+    #[arg(long, value_name = "tdx|snp", default_value = "tdx")]
+    pub(crate) tee: TeeArg,
+}
+
+/// A TEE that the emulator can play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum TeeArg {
+    /// Intel TDX.
+    Tdx,
+    /// AMD SEV-SNP.
+    Snp,
+}
+
+impl UpArgs {
+    /// The TEE, as the host names it.
+    pub(crate) const fn tee(&self) -> EmulatedTee {
+        match self.tee {
+            TeeArg::Tdx => EmulatedTee::Tdx,
+            TeeArg::Snp => EmulatedTee::Snp,
+        }
+    }
 }
 
 /// How `ask`, `chat` and `status` find the node.

@@ -3,8 +3,10 @@
 use std::{net::SocketAddr, path::Path};
 
 use anyhow::{Result, bail};
+use freehold_emulator::{DEVELOPMENT_SEED, SnpPlatform};
+use freehold_host::EmulatedTee;
 use freehold_node::{Clock, Network, NetworkConfig, NewNetwork, create_network, read_genesis};
-use freehold_primitives::{Blob, Genesis, Purpose, TrustDomain, TrustRoot};
+use freehold_primitives::{Blob, Genesis, Purpose, SnpProduct, TrustDomain, TrustRoot};
 use rand::{rand_core::UnwrapErr, rngs::SysRng};
 
 use crate::accounts;
@@ -16,6 +18,15 @@ pub(crate) struct Wanted {
     pub(crate) validators: u32,
     /// What it is for.
     pub(crate) purpose: Purpose,
+    /// Which emulated machines the genesis admits beside those of Intel.
+    pub(crate) tee: EmulatedTee,
+}
+
+impl Wanted {
+    /// A development network whose apps run on emulated TDX.
+    pub(crate) const fn development(chain_id: u64, validators: u32) -> Self {
+        Self { chain_id, validators, purpose: Purpose::Development, tee: EmulatedTee::Tdx }
+    }
 }
 
 /// Whether a genesis was there.
@@ -63,13 +74,20 @@ pub(crate) fn open_or_make(folder: &Path, wanted: Wanted) -> Result<(Genesis, Or
         validators: wanted.validators,
         purpose: wanted.purpose,
         timestamp_ms: Clock::system().now_ms(),
-        trust_roots: vec![TrustRoot {
-            domain: TrustDomain::Emulated,
-            certificate: Blob(freehold_emulator::root_certificate(&freehold_emulator::DEVELOPMENT_SEED)),
-        }],
+        trust_roots: trust_roots(wanted.tee),
         allocations: accounts::allocations()?,
     };
     Ok((create_network(folder, &new, &mut UnwrapErr(SysRng))?, Origin::Made))
+}
+
+/// The emulator's roots: of Intel's machines always, of AMD's where they are wanted, since their keys take a while.
+fn trust_roots(tee: EmulatedTee) -> Vec<TrustRoot> {
+    let mut ders = vec![freehold_emulator::root_certificate(&DEVELOPMENT_SEED)];
+    if tee == EmulatedTee::Snp {
+        ders.push(SnpPlatform::new(&DEVELOPMENT_SEED, SnpProduct::Genoa).root_certificate());
+    }
+    let root = |der| TrustRoot { domain: TrustDomain::Emulated, certificate: Blob(der) };
+    ders.into_iter().map(root).collect()
 }
 
 /// Starts all validators of a folder's network in this process.

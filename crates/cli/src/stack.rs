@@ -10,10 +10,10 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use freehold_client::{AskTarget, Endpoints};
-use freehold_host::{AppProgram, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice};
+use freehold_host::{AppProgram, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice};
 use freehold_inference::{default_model_folder, default_threads, environment, find_model, kernel_choice};
 use freehold_node::Network;
-use freehold_primitives::{AppId, Genesis, KeyCeremony, TdxMeasurement};
+use freehold_primitives::{AppId, Genesis, KeyCeremony, Measurement};
 use freehold_rpc::{Endpoint, NodeClient};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -55,6 +55,7 @@ pub(crate) struct AppChoice {
 pub(crate) struct Stack {
     pub(crate) network: Network,
     pub(crate) endpoints: Endpoints,
+    tee: EmulatedTee,
     host: Option<Host>,
     folder: PathBuf,
 }
@@ -104,6 +105,7 @@ impl Stack {
                 app_id: None,
             },
             network,
+            tee: config.wanted.tee,
             host: None,
             folder: held.path().to_path_buf(),
         };
@@ -150,6 +152,7 @@ impl Stack {
             runtime_dir: None,
             owner_secret: *accounts::operator(accounts::APP_OWNER)?.to_bytes(),
             provider_secret: *accounts::operator(accounts::PROVIDER)?.to_bytes(),
+            tee: self.tee,
             guest: GuestProgram { executable: executable.clone(), arguments: vec!["guest".to_owned()] },
             app: AppProgram {
                 executable,
@@ -221,11 +224,8 @@ async fn first_block(rpc: SocketAddr) -> Result<u64> {
 async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, output: Output) {
     while let Some(event) = heard.recv().await {
         match event {
-            HostEvent::Measured { mrtd, rtmr3, .. } => {
-                output.step(
-                    "measurement",
-                    &format!("MRTD {}… (guest), RTMR3 {}… (app and model)", head(&mrtd), head(&rtmr3)),
-                );
+            HostEvent::Measured { measurement, .. } => {
+                output.step("measurement", &format!("{} (guest, app and model)", short(&measurement)));
             }
             HostEvent::AppCreated { app_id, .. } => output.step("app", &format!("{app_id} created")),
             HostEvent::PolicyUpdated { app_id, version, old, new } => tell_policy(app_id, version, &old, &new, output),
@@ -262,21 +262,20 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, output: Output) {
 }
 
 /// The app's owner, which is `up` itself, admits the programs of this build: nobody else is asked, so it is shown.
-fn tell_policy(app_id: AppId, version: u32, old: &[TdxMeasurement], new: &TdxMeasurement, output: Output) {
-    let short = |measurement: &TdxMeasurement| {
-        let rtmr3 = measurement.rtmr3.map_or_else(|| "any".to_owned(), |rtmr3| format!("{}…", head(&rtmr3)));
-        format!("{}…/{rtmr3}", head(&measurement.mrtd))
-    };
+fn tell_policy(app_id: AppId, version: u32, old: &[Measurement], new: &Measurement, output: Output) {
     let before: Vec<String> = old.iter().map(short).collect();
     output.step(
         "policy",
         &format!(
-            "the programs or the model changed: version {version} of the app admits MRTD/RTMR3 {} instead of {}",
+            "the programs or the model changed: version {version} of the app admits {} instead of {}",
             short(new),
             before.join(", ")
         ),
     );
-    let registers = |measurement: &TdxMeasurement| json!({ "mrtd": measurement.mrtd, "rtmr3": measurement.rtmr3 });
+    let registers = |measurement: &Measurement| match measurement {
+        Measurement::Tdx(shown) => json!({ "mrtd": shown.mrtd, "rtmr3": shown.rtmr3 }),
+        other => json!({ "launch": hex::encode(other.launched()) }),
+    };
     output.object(&json!({
         "event": "policy",
         "app_id": app_id,
@@ -284,6 +283,13 @@ fn tell_policy(app_id: AppId, version: u32, old: &[TdxMeasurement], new: &TdxMea
         "old": old.iter().map(registers).collect::<Vec<_>>(),
         "new": registers(new),
     }));
+}
+
+/// The registers that tell one launch from another, as far as a person compares them.
+fn short(measurement: &Measurement) -> String {
+    let Measurement::Tdx(shown) = measurement else { return format!("launch {}…", head(&measurement.launched())) };
+    let rtmr3 = shown.rtmr3.map_or_else(|| "any".to_owned(), |rtmr3| format!("{}…", head(&rtmr3)));
+    format!("MRTD {}…, RTMR3 {rtmr3}", head(&shown.mrtd))
 }
 
 fn head(bytes: &impl AsRef<[u8]>) -> String {

@@ -7,6 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
+/// ACI's words for the kinds of TEE whose evidence the verifier takes. Which one it is, the chain's entry says.
+const TEE_TYPES: [&str; 4] = ["tdx", "sgx", "sev_snp", "nitro"];
+
 /// Why a report cannot be read.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -86,7 +89,7 @@ impl Report {
     /// Every [`ReportError`].
     pub fn read(value: Value) -> Result<Self, ReportError> {
         let report: ReportJson = serde_json::from_value(value)?;
-        if report.api_version != ACI_VERSION || report.attestation.tee_type != "tdx" {
+        if report.api_version != ACI_VERSION || !TEE_TYPES.contains(&report.attestation.tee_type.as_str()) {
             return Err(ReportError::Version);
         }
         let keyset = read_keyset(report.attestation.workload_keyset)?;

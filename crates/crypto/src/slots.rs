@@ -60,7 +60,7 @@ pub const fn entry_module(kind: EntryKind) -> Account {
         | EntryKind::Deny => APPS,
         EntryKind::Grant | EntryKind::StateKeyStatus | EntryKind::StateKey | EntryKind::CallDataKey => KEYS,
         EntryKind::Anchor | EntryKind::Log => LOG,
-        EntryKind::Collateral => COLLATERAL,
+        EntryKind::Collateral | EntryKind::Verifier => COLLATERAL,
     }
 }
 
@@ -102,6 +102,9 @@ pub const fn call_data_key_id(epoch: u64) -> [u8; 8] {
 pub fn collateral_id(kind: CollateralKind, key: &[u8]) -> Vec<u8> {
     [&[kind as u8], key].concat()
 }
+
+/// Id bytes of the one [`EntryKind::Verifier`] entry.
+pub const VERIFIER_ID: [u8; 0] = [];
 
 /// Id of a grant: which instance gets which generation of which context.
 pub fn grant_id(instance: &Digest, context: &str, generation: Generation) -> Digest {

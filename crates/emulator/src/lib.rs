@@ -24,5 +24,5 @@ pub use nvidia::{EmulatedGpu, GpuCondition, GpuPlan, GpuRevocation, gpu_rim_root
 pub use platform::{FMSPC, Platform, PlatformFlags, PlatformPlan, root_certificate};
 pub use quote::TdBody;
 pub use report::{AppImage, Rtmr, RtmrEvent, TdReport};
-pub use server::{EvidenceServer, PROVIDER};
+pub use server::{EvidenceMachine, EvidenceServer};
 pub use snp::{SNP_CLOUD, SnpCollateralCondition, SnpCondition, SnpGuest, SnpPlatform};

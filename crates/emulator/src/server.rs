@@ -1,8 +1,9 @@
-//! One TD's evidence over a UNIX socket (`spec/evidence.md` §4): the emulator's side of the guest's evidence source,
+//! One machine's evidence over a UNIX socket (`spec/evidence.md` §4): the emulator's side of the guest's evidence source,
 //! whose other side on hardware is the kernel's configfs.
 //!
-//! On connecting, a client is told the provider; then each request of 64 bytes is answered by a generation and a quote.
-//! The server decides nothing: whoever reaches the socket gets quotes of this one TD.
+//! On connecting, a client is told the provider; then each request of 64 bytes is answered by a generation, the evidence,
+//! and what the host gives beside it. The server decides nothing: whoever reaches the socket gets evidence of this one TD
+//! or SEV-SNP guest.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -15,12 +16,57 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use crate::{platform::Platform, report::TdReport};
+use freehold_primitives::SnpSigningKey;
 
-/// What the kernel calls this provider.
-pub const PROVIDER: &str = "tdx_guest";
+use crate::{
+    platform::Platform,
+    report::TdReport,
+    snp::{REPORT_BYTES, SnpCondition, SnpGuest, SnpPlatform},
+};
+
+/// The VCEK's name in a host's certificate table (GHCB 2.03 §4.1.8.1), its first three fields little-endian.
+const VCEK: [u8; 16] = [0x8d, 0x75, 0xda, 0x63, 0x64, 0xe6, 0x64, 0x45, 0xad, 0xc5, 0xf4, 0xb9, 0x3b, 0xe8, 0xac, 0xcd];
+/// Bytes of an entry of the table.
+const TABLE_ENTRY_BYTES: usize = 24;
 /// Most connections served at once; a guest needs one.
 const CONNECTIONS_MAX: usize = 8;
+
+/// The machine whose evidence is served.
+pub enum EvidenceMachine {
+    /// A TD: quotes of version 4.
+    Td(Arc<Platform>, Box<TdReport>),
+    /// An SEV-SNP guest: reports signed by the chip's VCEK, whose certificate the host gives beside them.
+    Snp(Arc<SnpPlatform>, Box<SnpGuest>),
+}
+
+impl EvidenceMachine {
+    /// What the kernel calls its provider.
+    pub const fn provider(&self) -> &'static str {
+        match self {
+            Self::Td(..) => "tdx_guest",
+            Self::Snp(..) => "sev_guest",
+        }
+    }
+
+    /// Evidence over these bytes, and the host's certificate table, as the kernel's `outblob` and `auxblob`.
+    fn evidence(&self, report_data: &[u8; 64]) -> (Vec<u8>, Vec<u8>) {
+        match self {
+            Self::Td(platform, report) => (platform.quote_v4(report, report_data), Vec::new()),
+            Self::Snp(platform, guest) => {
+                let mut report = platform.evidence(guest, report_data, SnpSigningKey::Vcek, SnpCondition::Good);
+                let certificate = report.split_off(REPORT_BYTES);
+                (report, certificate_table(&certificate))
+            }
+        }
+    }
+}
+
+/// A host's table with a VCEK certificate: its entry, an entry of zeros, the certificate.
+fn certificate_table(certificate: &[u8]) -> Vec<u8> {
+    let number = |value: usize| u32::try_from(value).expect("a certificate is a few KiB").to_le_bytes();
+    let entry = [&VCEK[..], &number(2 * TABLE_ENTRY_BYTES), &number(certificate.len())].concat();
+    [&entry, &[0; TABLE_ENTRY_BYTES][..], certificate].concat()
+}
 
 /// A running server. Dropping it stops it.
 pub struct EvidenceServer {
@@ -33,24 +79,22 @@ pub struct EvidenceServer {
 type Connection = (u64, UnixStream);
 
 struct Shared {
-    platform: Arc<Platform>,
-    report: TdReport,
+    machine: EvidenceMachine,
     generation: AtomicU64,
     stopping: AtomicBool,
     connections: Mutex<Vec<Connection>>,
 }
 
 impl EvidenceServer {
-    /// Serves quotes of `report` by `platform` on a bound listener, on threads of its own.
+    /// Serves evidence of a machine on a bound listener, on threads of its own.
     ///
     /// # Errors
     /// When the listener has no path, or no thread can be started.
-    pub fn start(listener: UnixListener, platform: Arc<Platform>, report: TdReport) -> io::Result<Self> {
+    pub fn start(listener: UnixListener, machine: EvidenceMachine) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let path = address.as_pathname().ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))?.to_owned();
         let shared = Arc::new(Shared {
-            platform,
-            report,
+            machine,
             generation: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             connections: Mutex::new(Vec::new()),
@@ -122,18 +166,21 @@ fn forget(shared: &Shared, number: u64) {
 }
 
 fn converse(mut connection: &UnixStream, shared: &Shared) -> io::Result<()> {
-    let length = u8::try_from(PROVIDER.len()).expect("the provider's name is short");
+    let provider = shared.machine.provider();
+    let length = u8::try_from(provider.len()).expect("the provider's name is short");
     connection.write_all(&[length])?;
-    connection.write_all(PROVIDER.as_bytes())?;
+    connection.write_all(provider.as_bytes())?;
     loop {
         let mut report_data = [0; 64];
         connection.read_exact(&mut report_data)?;
         let generation = shared.generation.fetch_add(1, Ordering::SeqCst) + 1;
-        let quote = shared.platform.quote_v4(&shared.report, &report_data);
-        let length = u32::try_from(quote.len()).expect("a quote is a few KiB");
+        let (evidence, beside) = shared.machine.evidence(&report_data);
         let mut answer = generation.to_be_bytes().to_vec();
-        answer.extend(length.to_be_bytes());
-        answer.extend(quote);
+        for part in [evidence, beside] {
+            let length = u32::try_from(part.len()).expect("evidence is a few KiB");
+            answer.extend(length.to_be_bytes());
+            answer.extend(part);
+        }
         connection.write_all(&answer)?;
     }
 }

@@ -10,6 +10,7 @@ use freehold_primitives::{
     Blob, Canonical as _, SnpMeasurement, SnpProduct, SnpSigningKey, SnpTcb, UnixSeconds, VERSION,
 };
 
+pub(crate) use self::report::REPORT_BYTES;
 pub use self::report::SnpGuest;
 use crate::{
     collateral::{COLLATERAL_VALID_S, DAY_S, SLACK_S},

@@ -10,7 +10,7 @@ use std::{
 };
 
 use freehold_emulator::{
-    AppImage, CollateralPlan, DEVELOPMENT_SEED, EnclaveReport, EvidenceServer, PROVIDER, Platform, Rtmr, TdBody,
+    AppImage, CollateralPlan, DEVELOPMENT_SEED, EnclaveReport, EvidenceMachine, EvidenceServer, Platform, Rtmr, TdBody,
     TdReport, root_certificate,
 };
 use freehold_primitives::{Canonical as _, Digest, Register};
@@ -129,8 +129,8 @@ fn source() -> Source {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("evidence.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    let platform = Arc::new(Platform::new(&DEVELOPMENT_SEED));
-    let server = EvidenceServer::start(listener, platform, td()).unwrap();
+    let machine = EvidenceMachine::Td(Arc::new(Platform::new(&DEVELOPMENT_SEED)), Box::new(td()));
+    let server = EvidenceServer::start(listener, machine).unwrap();
     Source { _directory: directory, path, server: Some(server) }
 }
 
@@ -150,6 +150,9 @@ fn ask(stream: &mut UnixStream, report_data: &[u8; 64]) -> (u64, Vec<u8>) {
     stream.read_exact(&mut head).unwrap();
     let mut quote = vec![0; u32::from_be_bytes(head[8..].try_into().unwrap()) as usize];
     stream.read_exact(&mut quote).unwrap();
+    let mut beside = [0; 4];
+    stream.read_exact(&mut beside).unwrap();
+    assert_eq!(beside, [0; 4], "a TD's host gives nothing beside the quote");
     (u64::from_be_bytes(head[..8].try_into().unwrap()), quote)
 }
 
@@ -158,7 +161,7 @@ fn a_source_answers_each_request_with_its_quote() {
     let source = source();
     let platform = Platform::new(&DEVELOPMENT_SEED);
     let (mut stream, provider) = connect(&source.path);
-    assert_eq!(provider, PROVIDER);
+    assert_eq!(provider, "tdx_guest");
     assert_eq!(ask(&mut stream, &[1; 64]), (1, platform.quote_v4(&td(), &[1; 64])));
     assert_eq!(ask(&mut stream, &[2; 64]), (2, platform.quote_v4(&td(), &[2; 64])));
     // Another connection, and one that breaks off in the middle of a request, disturb nobody.

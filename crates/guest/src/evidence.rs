@@ -22,6 +22,7 @@ pub use self::{
     rtmr::{MEASUREMENTS_ROOT, Rtmr3, RtmrError, TDX_GUEST_DEVICE},
     socket::SocketSource,
 };
+pub(crate) use canonical::TDX as TDX_PROVIDER;
 #[cfg(feature = "nvml")]
 pub use nvml::{GpuEvidence, GpuEvidenceError, NvmlSource};
 pub(crate) use quotes::{QuoteError, QuoteService};
@@ -67,6 +68,13 @@ pub enum EvidenceError {
     /// The evidence does not hold the report data that was asked for.
     #[error("the evidence does not hold the report data that was asked for")]
     ReportData,
+    /// The boot could not be measured.
+    #[error(transparent)]
+    Rtmr(#[from] RtmrError),
+    /// A GPU beside the CPU gave no evidence.
+    #[cfg(feature = "nvml")]
+    #[error(transparent)]
+    Gpu(#[from] GpuEvidenceError),
     /// The source's name is not usable.
     #[error("the evidence source names no provider")]
     Provider,

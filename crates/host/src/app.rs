@@ -12,9 +12,8 @@ use freehold_crypto::{
     app_id_from_creator_nonce,
     slots::{APPS, COLLATERAL},
 };
-use freehold_emulator::{FMSPC, Platform};
 use freehold_primitives::{
-    AppId, AppPolicy, Canonical as _, DcapPolicy, EvidenceKind, EvidencePolicy, TcbStatus, TdxPolicy, TrustDomain,
+    AppId, AppPolicy, Canonical as _, EvidencePolicy, Measurement, TrustDomain,
     entries::{AppEntry, CollateralEntry, CollateralKind, collateral_key},
 };
 use freehold_rpc::{EntryKey, VerifiedClient};
@@ -25,6 +24,7 @@ use crate::{
     abi::{IApps, ICollateral},
     error::HostError,
     event::HostEvent,
+    machine::Machine,
     measure::Launch,
     payer::{Call, Payer},
 };
@@ -46,51 +46,10 @@ struct AppFile {
 pub(crate) struct Registrar {
     pub(crate) chain: VerifiedClient,
     pub(crate) owner: Arc<Payer>,
+    pub(crate) machine: Machine,
     pub(crate) data_dir: PathBuf,
     pub(crate) lease_s: u64,
     pub(crate) events: mpsc::UnboundedSender<HostEvent>,
-}
-
-/// What the app accepts: exactly this launch, emulated, up to date.
-pub(crate) fn policy(launch: &Launch, lease_s: u64) -> AppPolicy {
-    AppPolicy {
-        evidence: EvidencePolicy {
-            trust_domains: vec![TrustDomain::Emulated],
-            tdx: Some(tdx_policy(launch)),
-            ..EvidencePolicy::default()
-        },
-        lease_s_max: lease_s,
-        boot_contexts: vec!["root".to_owned()],
-    }
-}
-
-fn tdx_policy(launch: &Launch) -> TdxPolicy {
-    let report = &launch.report;
-    TdxPolicy {
-        platform: DcapPolicy {
-            tcb_statuses: vec![TcbStatus::UpToDate],
-            tcb_grace_s: 0,
-            tcb_evaluation_data_number_min: 0,
-            advisories_denied: Vec::new(),
-            advisories_allowed: None,
-            sgx_types_allowed: Vec::new(),
-            dynamic_platform_allowed: false,
-            cached_keys_allowed: false,
-            smt_allowed: false,
-        },
-        measurements: vec![report.measurement()],
-        forms_allowed: Vec::new(),
-        attributes_required: report.td_attributes,
-        attributes_allowed: report.td_attributes,
-        xfam_required: report.xfam,
-        xfam_allowed: report.xfam,
-        mr_seam_allowed: Vec::new(),
-        mr_signer_seam_allowed: Vec::new(),
-        mr_config_id: Some(report.mr_config_id),
-        mr_owner: Some(report.mr_owner),
-        mr_owner_config: Some(report.mr_owner_config),
-        service_tds_allowed: Vec::new(),
-    }
 }
 
 impl Registrar {
@@ -98,10 +57,19 @@ impl Registrar {
         let _ = self.events.send(event);
     }
 
+    /// What the app accepts: exactly this launch on this machine.
+    fn policy(&self, launch: &Launch) -> AppPolicy {
+        AppPolicy {
+            evidence: self.machine.policy(launch),
+            lease_s_max: self.lease_s,
+            boot_contexts: vec!["root".to_owned()],
+        }
+    }
+
     /// Creates the app, or updates its policy if other programs run now.
     pub(crate) async fn ensure_app(&self, launch: &Launch) -> Result<AppId, HostError> {
         let path = self.data_dir.join("app.json");
-        let policy = policy(launch, self.lease_s);
+        let policy = self.policy(launch);
         if let Some(app_id) = read(&path)? {
             let entry = self.chain.entry::<AppEntry>(&EntryKey::App(app_id)).await?.entry;
             if let Some(entry) = entry {
@@ -132,34 +100,35 @@ impl Registrar {
         if entry.owner != self.owner.account() || entry.closed_at.is_some() {
             return Err(HostError::ForeignApp(app_id, path));
         }
-        let policy = policy(launch, self.lease_s);
+        let policy = self.policy(launch);
         if entry.policy == policy {
             return Ok(app_id);
         }
         let data =
             IApps::updateCall { app: (*app_id.as_bytes()).into(), policy: policy.to_canonical().into() }.abi_encode();
         self.owner.execute("update the app's policy", Call { to: APPS, value_wei: 0, data }).await?;
-        let old = entry.policy.evidence.tdx.as_ref().map(|tdx| tdx.measurements.clone()).unwrap_or_default();
-        let new = launch.report.measurement();
+        let old = measurements(&entry.policy.evidence);
+        let new = self.machine.measurement(launch);
         self.tell(HostEvent::PolicyUpdated { app_id, version: entry.version + 1, old, new });
         Ok(app_id)
     }
 
     /// Brings the platform's collateral to the chain, unless what is there lasts.
-    pub(crate) async fn ensure_collateral(&self, platform: &Platform) -> Result<(), HostError> {
+    pub(crate) async fn ensure_collateral(&self) -> Result<(), HostError> {
+        let (machine, kind) = (&self.machine, self.machine.kind());
         let node = self.chain.node();
         let now = node.block("latest").await?.map_or(0, |block| block.timestamp.0);
-        let key = collateral_key(TrustDomain::Emulated, &FMSPC);
-        if let Some(found) = node.collateral(EvidenceKind::Tdx, &key).await? {
+        let key = collateral_key(TrustDomain::Emulated, &machine.family());
+        if let Some(found) = node.collateral(kind, &key).await? {
             let entry = CollateralEntry::from_canonical(&found.entry.0);
             if entry.is_ok_and(|entry| entry.expires_at > now.saturating_add(COLLATERAL_MARGIN_S)) {
                 return Ok(());
             }
         }
         let data = ICollateral::submitCall {
-            kind: CollateralKind::Dcap as u8,
+            kind: CollateralKind::of(kind).expect("a CPU has collateral of one kind") as u8,
             key: key.to_vec().into(),
-            document: platform.collateral(now).into(),
+            document: machine.collateral(now).into(),
         }
         .abi_encode();
         let call = Call { to: COLLATERAL, value_wei: 0, data };
@@ -167,6 +136,13 @@ impl Registrar {
         self.tell(HostEvent::CollateralSubmitted { tx_hash: receipt.transaction_hash });
         Ok(())
     }
+}
+
+/// Every measurement that a policy names.
+fn measurements(policy: &EvidencePolicy) -> Vec<Measurement> {
+    let tdx = policy.tdx.iter().flat_map(|tdx| tdx.measurements.iter().cloned().map(Measurement::Tdx));
+    let snp = policy.snp.iter().flat_map(|snp| snp.measurements.iter().cloned().map(Measurement::Snp));
+    tdx.chain(snp).collect()
 }
 
 fn read(path: &Path) -> Result<Option<AppId>, HostError> {

@@ -39,6 +39,15 @@ pub struct AppProgram {
     pub isolation: IsolationChoice,
 }
 
+/// Which TEE the emulator plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmulatedTee {
+    /// Intel TDX.
+    Tdx,
+    /// AMD SEV-SNP, on a Genoa.
+    Snp,
+}
+
 /// Configuration of a host. No `Debug`: it holds the accounts' secrets.
 #[derive(Clone)]
 pub struct HostConfig {
@@ -56,6 +65,8 @@ pub struct HostConfig {
     pub owner_secret: [u8; 32],
     /// Secret of the account that pays for instances.
     pub provider_secret: [u8; 32],
+    /// The machine that the guest runs on.
+    pub tee: EmulatedTee,
     /// The guest agent.
     pub guest: GuestProgram,
     /// The app.

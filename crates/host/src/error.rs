@@ -29,7 +29,10 @@ pub enum HostError {
     #[error(transparent)]
     Unverified(#[from] VerifiedError),
     /// The genesis has no root of trust for the emulator.
-    #[error("this chain's genesis does not admit emulated evidence: run the app on real hardware")]
+    #[error(
+        "this chain's genesis does not admit evidence of this emulated machine: make the network anew with its kind \
+         (`--tee`), or run the app on real hardware"
+    )]
     NoEmulatedRoot,
     /// A transaction was refused by the chain.
     #[error("the chain refused to {what} (transaction {tx_hash})")]

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use freehold_primitives::{AppId, Digest, Register, TdxMeasurement};
+use freehold_primitives::{AppId, Digest, Measurement};
 
 use crate::sandbox::Isolation;
 
@@ -18,10 +18,8 @@ pub enum HostEvent {
         app: Digest,
         /// SHA-256 of the model.
         model: Option<Digest>,
-        /// MRTD that follows.
-        mrtd: Register,
-        /// RTMR3 that follows.
-        rtmr3: Register,
+        /// What evidence will show of them.
+        measurement: Measurement,
     },
     /// The app was created.
     AppCreated {
@@ -37,9 +35,9 @@ pub enum HostEvent {
         /// Its new version.
         version: u32,
         /// Measurements that it accepted before.
-        old: Vec<TdxMeasurement>,
+        old: Vec<Measurement>,
         /// Measurement that it accepts now.
-        new: TdxMeasurement,
+        new: Measurement,
     },
     /// Collateral was brought to the chain.
     CollateralSubmitted {

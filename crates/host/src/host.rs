@@ -13,8 +13,8 @@ use std::{
 
 use axum::Router;
 use freehold_crypto::genesis_hash;
-use freehold_emulator::{DEVELOPMENT_SEED, EvidenceServer, FMSPC, Platform};
-use freehold_primitives::{Account, AppId, Canonical as _, TrustDomain};
+use freehold_emulator::EvidenceServer;
+use freehold_primitives::{Account, AppId, Canonical as _, EvidenceKind, TrustDomain};
 use freehold_rpc::{ChainTrust, Endpoint, HttpClient, LocalClient, NodeClient, VerifiedClient};
 use serde_json::json;
 use tempfile::TempDir;
@@ -31,6 +31,7 @@ use crate::{
     control::{self, Control},
     error::HostError,
     event::HostEvent,
+    machine::Machine,
     measure::{Launch, measure},
     payer::Payer,
     relay::{ChainRelay, chain_router, relay_api},
@@ -82,8 +83,8 @@ impl Host {
             TcpListener::bind(config.api).await.map_err(|source| HostError::Bind { address: config.api, source })?;
         let api = listener.local_addr().map_err(|source| HostError::Bind { address: config.api, source })?;
         let isolation = sandbox::detect(config.app.isolation).await;
-        let (programs, platform) = measured(&config).await?;
-        let _ = events.send(measured_event(&programs));
+        let (programs, machine) = measured(&config).await?;
+        let _ = events.send(measured_event(&programs, &machine));
         let node = NodeClient::new(config.node.clone());
         let chain_id = config.genesis.chain_id;
         let provider = Payer::new(node.clone(), &config.provider_secret, chain_id)?;
@@ -92,17 +93,19 @@ impl Host {
         let registrar = Registrar {
             chain: VerifiedClient::new(node.clone(), trust),
             owner: Payer::new(node.clone(), &config.owner_secret, chain_id)?,
+            machine: machine.clone(),
             data_dir: config.data_dir.clone(),
             lease_s: config.lease_s,
             events: events.clone(),
         };
-        registrar.ensure_collateral(&platform).await?;
+        registrar.ensure_collateral().await?;
         let app_id = registrar.ensure_app(&programs).await?;
-        let launched = evidence(&sockets, platform, &programs)?;
+        let launched = evidence(&sockets, &machine, &programs)?;
         let guest_file = GuestFile {
             config: &config,
             sockets: &sockets,
             launch: &programs,
+            machine: &machine,
             app_id,
             provider: provider.account(),
             isolation,
@@ -185,29 +188,25 @@ impl Host {
     }
 }
 
-fn measured_event(programs: &Launch) -> HostEvent {
-    let measurement = programs.report.measurement();
+fn measured_event(programs: &Launch, machine: &Machine) -> HostEvent {
     HostEvent::Measured {
         guest: programs.guest,
         app: programs.app.executable,
         model: programs.app.model,
-        mrtd: measurement.mrtd,
-        rtmr3: measurement.rtmr3.unwrap_or_default(),
+        measurement: machine.measurement(programs),
     }
 }
 
-async fn measured(config: &HostConfig) -> Result<(Launch, Arc<Platform>), HostError> {
-    let root = freehold_emulator::root_certificate(&DEVELOPMENT_SEED);
-    let admitted =
-        |given: &freehold_primitives::TrustRoot| given.domain == TrustDomain::Emulated && given.certificate.0 == root;
-    if !config.genesis.trust_roots.iter().any(admitted) {
+async fn measured(config: &HostConfig) -> Result<(Launch, Machine), HostError> {
+    let (guest, app, tee) = (config.guest.clone(), config.app.clone(), config.tee);
+    let work = tokio::task::spawn_blocking(move || (measure(&guest, &app), Machine::new(tee)));
+    let (launch, machine) = work.await.expect("measuring does not panic");
+    let root = machine.root_certificate();
+    let mut roots = config.genesis.trust_roots.iter();
+    if !roots.any(|given| given.domain == TrustDomain::Emulated && given.certificate.0 == root) {
         return Err(HostError::NoEmulatedRoot);
     }
-    let (guest, app) = (config.guest.clone(), config.app.clone());
-    let work = tokio::task::spawn_blocking(move || {
-        measure(&guest, &app).map(|launch| (launch, Arc::new(Platform::new(&DEVELOPMENT_SEED))))
-    });
-    Ok(work.await.expect("measuring does not panic")?)
+    Ok((launch?, machine))
 }
 
 fn sockets(config: &HostConfig) -> Result<(TempDir, Sockets), HostError> {
@@ -229,10 +228,10 @@ fn sockets(config: &HostConfig) -> Result<(TempDir, Sockets), HostError> {
     Ok((dir, sockets))
 }
 
-fn evidence(sockets: &Sockets, platform: Arc<Platform>, launch: &Launch) -> Result<EvidenceServer, HostError> {
+fn evidence(sockets: &Sockets, machine: &Machine, launch: &Launch) -> Result<EvidenceServer, HostError> {
     let start = || {
         let listener = std::os::unix::net::UnixListener::bind(&sockets.evidence)?;
-        EvidenceServer::start(listener, platform, launch.report.clone())
+        EvidenceServer::start(listener, machine.serves(launch))
     };
     start().map_err(HostError::system("evidence cannot be served", &sockets.evidence))
 }
@@ -252,6 +251,7 @@ struct GuestFile<'a> {
     config: &'a HostConfig,
     sockets: &'a Sockets,
     launch: &'a Launch,
+    machine: &'a Machine,
     app_id: AppId,
     provider: Account,
     isolation: Isolation,
@@ -260,7 +260,9 @@ struct GuestFile<'a> {
 impl GuestFile<'_> {
     /// Writes the configuration. The guest's own type is not linked here: both agree by this document alone.
     fn write(&self, dir: &Path) -> Result<PathBuf, HostError> {
-        let Self { config, sockets, launch, app_id, provider, isolation } = self;
+        let Self { config, sockets, launch, machine, app_id, provider, isolation } = self;
+        // Only a TD has a register that an app extends.
+        let event_log = if machine.kind() == EvidenceKind::Tdx { launch.event_log.as_slice() } else { &[] };
         let state_dir = config.data_dir.join("guest");
         let text = json!({
             "trust": {
@@ -278,9 +280,9 @@ impl GuestFile<'_> {
                 "chain": sockets.chain,
                 "control": sockets.control,
             },
-            "family": FMSPC,
+            "family": machine.family(),
             "isolation": isolation.as_str(),
-            "event_log": launch.event_log,
+            "event_log": event_log,
         })
         .to_string();
         let path = dir.join("guest.json");

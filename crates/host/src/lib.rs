@@ -10,6 +10,7 @@ mod control;
 mod error;
 mod event;
 mod host;
+mod machine;
 mod measure;
 mod payer;
 mod relay;
@@ -24,7 +25,7 @@ pub use collateral::{
     AMD_KDS, Basis, CollateralBot, CollateralConfig, CollateralEvent, CollateralWarning, EarlyLook, FetchError,
     INTEL_PCS, PckCa, Place, Promotion, RoundSummary, SourceError, Subject, VendorSources, VendorUrl, VendorUse,
 };
-pub use config::{AppProgram, GuestProgram, HostConfig, IsolationChoice};
+pub use config::{AppProgram, EmulatedTee, GuestProgram, HostConfig, IsolationChoice};
 pub use error::HostError;
 pub use event::HostEvent;
 pub use host::Host;

@@ -26,6 +26,7 @@ use crate::{
     context::{BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT},
     error::LedgerError,
     fee::next_base_fee,
+    modules::check_verifier,
     state::{BlockHashes, Content, StateTree, TreeView, Write, account_value, to_account},
     trace::{TRACED_BYTES_MAX, TracedTransaction},
     transaction::{Admitted, Recovered, Transaction, TransactionRefusal, admit_with},
@@ -225,6 +226,7 @@ pub(crate) fn in_block(
 ) -> Result<(Header, Vec<Write>, Vec<Kept>), LedgerError> {
     let body = read_body(ctx, parent.header, payload)?;
     let header = open_header(parent, payload, seed)?;
+    check_verifier(header.number, (state, parent.content))?;
     let keys = parent.keys.ok_or(LedgerError::KeysMissing)?;
     let Turn { keyring, moved, sapphire, entries } = turn(ctx, (parent, keys), (&header, seed), state)?;
     let parent_time_unix_s = parent.header.timestamp;

@@ -103,6 +103,17 @@ pub enum LedgerError {
          this network"
     )]
     WrongKey(Generation),
+    /// A height whose evidence this program cannot judge.
+    #[error(
+        "from height {height} on the chain judges evidence by version {version} of its verifier, which this program does \
+         not know: upgrade freehold and start it again; nothing is lost"
+    )]
+    VerifierUnknown {
+        /// Height of the block that was to be executed.
+        height: Height,
+        /// The version in force there.
+        version: u32,
+    },
     /// The store is not empty where genesis is to be written.
     #[error("the state store is not empty")]
     NotEmpty,

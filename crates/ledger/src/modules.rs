@@ -22,6 +22,7 @@ use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure, SubcallHand
 use freehold_primitives::{Digest, Genesis};
 
 pub use apps::{AttestationTerms, attest};
+pub(crate) use collateral::check_known as check_verifier;
 pub use refusal::ModuleRefusal;
 
 /// Gas of any call to a module: dispatch and reading its arguments.

@@ -9,7 +9,7 @@ use std::{fs, path::PathBuf};
 
 use common::{Chain, genesis, key};
 use freehold_attestation::{
-    CollateralDocument, Evidence, Refusal, VerifiedClaims, canonicalise, development_policy, sgx, tdx,
+    CollateralDocument, Evidence, Refusal, VerifiedClaims, VerifierVersion, canonicalise, development_policy, sgx, tdx,
 };
 use freehold_crypto::{app_id_from_creator_nonce, slots};
 use freehold_ledger::{AttestationTerms, ModuleRefusal, attest};
@@ -117,6 +117,7 @@ impl Hardware {
                 stated: (TrustDomain::Intel, self.family),
                 roots: &genesis.trust_roots,
                 policy: &self.policy,
+                verifier: VerifierVersion::V1,
                 now_unix_s: self.registry.chain.tip().timestamp,
             },
         )

@@ -110,7 +110,7 @@ fn instance_is_registered_with_everything_that_follows() {
     assert_eq!(account.instance_id, id);
     let signed_part = freehold_crypto::sha256(&draft.evidence[..632]);
     let used: UsedEvidenceEntry = registry.entry(EntryKind::UsedEvidence, signed_part.as_bytes()).unwrap();
-    assert_eq!(used.instance_id, id);
+    assert_eq!((used.instance_id, used.verifier), (id, 1));
     let grant_id = slots::grant_id(&id, "root", 0);
     let grant: GrantEntry = registry.entry(EntryKind::Grant, grant_id.as_bytes()).unwrap();
     assert_eq!((grant.until, grant.transport_key), (entry.expires_at, entry.transport_key));

@@ -42,6 +42,8 @@ canonical_enum! {
         StateKey = 12,
         /// [`CallDataKeyEntry`] in `Keys`, by epoch.
         CallDataKey = 13,
+        /// [`VerifierSchedule`] in `Collateral`, under an empty id: one entry, written again.
+        Verifier = 16,
     }
 }
 
@@ -172,6 +174,29 @@ impl InstanceEntry {
 }
 
 canonical_struct! {
+    /// Which version of the verifier judges evidence, by height. Where there is no entry, it is the first everywhere.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct VerifierSchedule {
+        /// Version in force below `next_from`.
+        pub current: u32,
+        /// Version in force from `next_from` on.
+        pub next: u32,
+        /// First height at which `next` judges.
+        pub next_from: Height,
+    }
+}
+
+impl VerifierSchedule {
+    /// The schedule of a chain that never announced a version.
+    pub const FIRST: Self = Self { current: 1, next: 1, next_from: 0 };
+
+    /// The version that judges evidence in the block at `height`.
+    pub const fn at(&self, height: Height) -> u32 {
+        if height < self.next_from { self.current } else { self.next }
+    }
+}
+
+canonical_struct! {
     /// Evidence that was used; its signed part is accepted once.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct UsedEvidenceEntry {
@@ -179,6 +204,8 @@ canonical_struct! {
         pub instance_id: Digest,
         /// Height of use.
         pub height: Height,
+        /// Version of the verifier that judged it.
+        pub verifier: u32,
     }
 }
 

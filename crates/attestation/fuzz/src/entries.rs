@@ -7,7 +7,9 @@ use std::sync::LazyLock;
 
 use freehold_attestation::{
     BootEvents, CollateralDocument, DstackAttestation, HashAlgorithm, RuntimeLog, TcgLog, UnverifiedEvidence,
-    canonicalise, nitro, nvidia, rim, sgx, snp, tdx, vendor_roots,
+    canonicalise,
+    container::{Container, Endorsements, Format},
+    nitro, nvidia, rim, sgx, snp, tdx, vendor_roots,
 };
 use freehold_primitives::{EvidenceKind, TrustRoot};
 
@@ -24,11 +26,14 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("rim", rim_file),
     ("eventlog_tcg", eventlog_tcg),
     ("eventlog_dstack", eventlog_dstack),
+    ("container", container),
 ];
 
 static ROOTS: LazyLock<Vec<TrustRoot>> = LazyLock::new(vendor_roots);
 /// 2025-07-02: the real collateral is valid then.
 const NOW: u64 = 1_751_500_000;
+/// 2023-11-14: the real RIM files' signers are valid then.
+const RIM_NOW: u64 = 1_700_000_000;
 
 fn quote(bytes: &[u8]) {
     if let Ok(canonical) = canonicalise(bytes) {
@@ -93,8 +98,7 @@ fn gpu(bytes: &[u8]) {
 }
 
 fn rim_file(bytes: &[u8]) {
-    let root = &ROOTS.last().expect("there are roots").certificate.0;
-    let _ = rim::read_rim(bytes, root, NOW);
+    let _ = rim::read_rim(bytes, rim::vendor_root(), RIM_NOW);
 }
 
 fn eventlog_tcg(bytes: &[u8]) {
@@ -116,4 +120,24 @@ fn eventlog_dstack(bytes: &[u8]) {
     assert_eq!(log.lines().count(), log.events().len(), "every event has a line");
     let _ = log.rtmrs();
     let _ = BootEvents::read(&log);
+}
+
+/// What tools read: of whatever kind the bytes say, and forced to be of each.
+fn container(bytes: &[u8]) {
+    let mut endorsements = Endorsements::default();
+    let _ = endorsements.add(bytes);
+    for stated in [None].into_iter().chain(Format::ALL.iter().copied().map(Some)) {
+        let Ok(container) = Container::read(bytes, stated) else { continue };
+        assert!(stated.is_none_or(|stated| stated == container.format()), "a container is what it was stated to be");
+        let Ok(prepared) = container.prepare(&endorsements, &ROOTS, NOW) else { continue };
+        for one in prepared {
+            match one.kind {
+                EvidenceKind::Tdx | EvidenceKind::Sgx => assert_eq!(canonicalise(&one.bytes), Ok(one.bytes)),
+                EvidenceKind::Snp => assert!(snp::UnverifiedSnp::read(&one.bytes).is_ok(), "a prepared report is read"),
+                EvidenceKind::Nitro => assert_eq!(nitro::canonicalise(&one.bytes), Ok(one.bytes)),
+                // These pass as they are: their own verifier says what is wrong with them.
+                EvidenceKind::Nvidia | EvidenceKind::Bundle => {}
+            }
+        }
+    }
 }

@@ -30,13 +30,13 @@ pub(super) enum Kind {
 }
 
 /// The three parts.
-pub(super) struct Signed<'a> {
+pub(crate) struct Signed<'a> {
     /// What was signed: tag, length and value.
-    pub(super) tbs: &'a [u8],
+    pub(crate) tbs: &'a [u8],
     /// The algorithm: tag, length and value.
-    pub(super) algorithm: &'a [u8],
+    pub(crate) algorithm: &'a [u8],
     /// The signature's bytes.
-    pub(super) signature: &'a [u8],
+    pub(crate) signature: &'a [u8],
 }
 
 impl Signed<'_> {
@@ -58,7 +58,7 @@ impl Signed<'_> {
 }
 
 /// Splits the outer layer.
-pub(super) fn split(der: &[u8]) -> Option<Signed<'_>> {
+pub(crate) fn split(der: &[u8]) -> Option<Signed<'_>> {
     let (0x30, fields, []) = read_tlv(der)? else { return None };
     let (0x30, _, behind_tbs) = read_tlv(fields)? else { return None };
     let (0x30, _, behind_algorithm) = read_tlv(behind_tbs)? else { return None };

@@ -1,9 +1,8 @@
-//! How long a set of certificates and revocation lists counts, with the code that a moment outside of it gets.
+//! How long a set of certificates and revocation lists counts.
 
 use freehold_primitives::UnixSeconds;
 
 use super::{Certificate, Revocation, RevocationList};
-use crate::refusal::Refusal;
 
 /// From the latest beginning to the earliest end, for certificates and lists each.
 #[derive(Debug, Clone, Copy)]
@@ -28,22 +27,6 @@ impl Validity {
     pub(crate) fn add_list(&mut self, list: &RevocationList) {
         let (from, until) = self.lists.unwrap_or((list.issued_at, list.expires_at));
         self.lists = Some((from.max(list.issued_at), until.min(list.expires_at)));
-    }
-
-    /// Checks a moment: the same codes as when each part is checked by itself.
-    pub(crate) fn check(&self, now_unix_s: UnixSeconds) -> Result<(), Refusal> {
-        let (from, until) = self.certificates;
-        if now_unix_s < from {
-            return Err(Refusal::CertificateNotYetValid);
-        }
-        if now_unix_s >= until {
-            return Err(Refusal::CertificateExpired);
-        }
-        match self.lists {
-            Some((from, _)) if now_unix_s < from => Err(Refusal::CollateralNotYetValid),
-            Some((_, until)) if now_unix_s >= until => Err(Refusal::RevocationListExpired),
-            _ => Ok(()),
-        }
     }
 
     /// Unix seconds of the latest issue: of the lists, else of the certificates.

@@ -176,7 +176,10 @@ fn prepare_gpu(gpu: &GpuEvidence, beside: &Endorsements) -> Result<Prepared, Ref
         GpuEvidence::Canonical(bytes) => (bytes.clone(), true, None),
         GpuEvidence::Parts { report, chain, nonce } => {
             let beside_it = || beside.chains.iter().find(|chain| certificates_in(chain) == CHAIN_CERTIFICATES);
-            let chain = chain.as_ref().or_else(beside_it).ok_or(Refusal::CollateralMissing)?;
+            let Some(chain) = chain.as_ref().or_else(beside_it) else {
+                // A report that is none is said before a chain that is missing.
+                return nvidia::check_report(report).and(Err(Refusal::CollateralMissing));
+            };
             let bytes = nvidia::canonicalise(report, chain)?;
             let same = NvidiaEvidence::from_canonical(&bytes).is_ok_and(|document| document.report.0 == *report);
             (bytes, same, *nonce)

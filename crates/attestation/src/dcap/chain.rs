@@ -15,8 +15,8 @@ use x509_cert::{
     },
 };
 
-use super::{fault, scalar};
-use crate::refusal::Refusal;
+use super::fault;
+use crate::{refusal::Refusal, scalar::P256};
 
 /// The only signature algorithm of Intel's attestation certificates.
 pub(crate) const ALGORITHM: &dyn SignatureVerificationAlgorithm = webpki::rustcrypto::ECDSA_P256_SHA256;
@@ -45,17 +45,17 @@ pub(crate) fn write(der: Vec<u8>) -> String {
 pub(crate) fn is_lower_half(der: &[u8]) -> Option<bool> {
     let certificate = Certificate::from_der(der).ok()?;
     let [_, s] = signature_of(&certificate)?;
-    Some(scalar::is_lower_half(&s))
+    Some(P256.is_lower_half(&s))
 }
 
 /// The same certificate with `s` of its signature in the lower half; what was signed does not change.
 pub(crate) fn to_lower_half(der: &[u8]) -> Option<Vec<u8>> {
     let certificate = Certificate::from_der(der).ok()?;
     let [r, mut s] = signature_of(&certificate)?;
-    if scalar::is_lower_half(&s) {
+    if P256.is_lower_half(&s) {
         return Some(der.to_vec());
     }
-    scalar::negate(&mut s)?;
+    P256.negate(&mut s)?;
     let signature = DerSigEncoder::encode_ecdsa_sig(&r, &s).ok()?;
     let mut fields = certificate.tbs_certificate().to_der().ok()?;
     fields.extend(certificate.signature_algorithm().to_der().ok()?);

@@ -9,8 +9,8 @@ use dcap_qvl::{configs::RustCryptoConfig, intel::parse_pck_extension_with};
 use freehold_primitives::{Digest, PlatformFamily, Register, TdxForm};
 use sha2::{Digest as _, Sha256};
 
-use super::{chain, platform_digest, scalar};
-use crate::refusal::Refusal;
+use super::{chain, platform_digest};
+use crate::{refusal::Refusal, scalar::P256};
 
 /// Longest quote in canonical form, in bytes.
 pub const QUOTE_BYTES_MAX: usize = 8 * 1024;
@@ -194,7 +194,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<CanonicalQuote<'_>, Refusal> {
         return Err(Refusal::EvidenceTrailing);
     }
     for at in [layout.signature_at, layout.qe_signature_at] {
-        if !scalar::is_lower_half(&s_at(bytes, at)) {
+        if !P256.is_lower_half(&s_at(bytes, at)) {
             return Err(Refusal::SignatureNotCanonical);
         }
     }
@@ -251,8 +251,8 @@ pub fn canonicalise(quote: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut bytes = quote[..layout.chain_at].to_vec();
     for at in [layout.signature_at, layout.qe_signature_at] {
         let mut s = s_at(&bytes, at);
-        if !scalar::is_lower_half(&s) {
-            scalar::negate(&mut s).ok_or(Refusal::SignatureNotCanonical)?;
+        if !P256.is_lower_half(&s) {
+            P256.negate(&mut s).ok_or(Refusal::SignatureNotCanonical)?;
             bytes[at + 32..at + 64].copy_from_slice(&s);
         }
     }

@@ -7,10 +7,10 @@
 use freehold_primitives::{Blob, Canonical as _, TrustDomain, TrustRoot, UnixSeconds, canonical_struct};
 use x509_cert::name::Name;
 
-use super::document::{BUNDLE_MAX, NitroDocument};
+use super::document::BUNDLE_MAX;
 use crate::{
     REVOCATION_LIST_BYTES_MAX,
-    certificate::{CERTIFICATE_BYTES_MAX, Certificate, PublicKey, Revocation, RevocationList, Validity},
+    certificate::{CERTIFICATE_BYTES_MAX, Certificate, PublicKey, Revocation, RevocationList, Signatures, Validity},
     refusal::Refusal,
 };
 
@@ -90,59 +90,63 @@ impl VerifiedNitroCollateral {
     /// # Errors
     /// Any [`Refusal`] but those of evidence and policy.
     pub fn verify(bytes: &[u8], roots: &[TrustRoot], now_unix_s: UnixSeconds) -> Result<Self, Refusal> {
+        Self::read(bytes, roots, now_unix_s, Signatures::Check)
+    }
+
+    /// As [`verify`](Self::verify); signatures of a document from the chain's own state need not be checked again.
+    pub(super) fn read(
+        bytes: &[u8],
+        roots: &[TrustRoot],
+        now_unix_s: UnixSeconds,
+        signatures: Signatures,
+    ) -> Result<Self, Refusal> {
         let document = NitroCollateralDocument::read(bytes)?;
         let first = document.certificates.first().ok_or(Refusal::CollateralMissing)?;
         let first = Certificate::read(&first.0).ok_or(Refusal::CollateralChain)?;
+        // Development roots of other kinds stand beside ours; what they are is not for this verifier to say.
+        let named: Vec<_> = roots_of(roots)
+            .filter_map(|root| Some((root, Certificate::read(&root.certificate.0)?)))
+            .filter(|(_, certificate)| certificate.subject() == first.issuer())
+            .collect();
+        // Of several roots of one name only the signature tells which one vouched.
+        let of_issuer = if named.len() == 1 { signatures } else { Signatures::Check };
         let mut nearest = Refusal::UnknownRoot;
-        for root in roots_of(roots) {
-            // Development roots of other kinds stand beside ours; what they are is not for this verifier to say.
-            let Some(certificate) = Certificate::read(&root.certificate.0) else { continue };
-            if first.issuer() != certificate.subject() {
-                continue;
-            }
-            let link = Link::of(&certificate)?;
-            match first.check_issued_by(&link.name, &link.key) {
-                Ok(()) => return Self::under(&document, root, Check::Everything { now_unix_s }),
+        for (root, certificate) in &named {
+            let link = Link::of(certificate)?;
+            match first.check_issuer_is((&link.name, &link.key), of_issuer) {
+                Ok(()) => return Self::under(&document, (root, certificate), now_unix_s, signatures),
                 Err(refusal) => nearest = refusal,
             }
         }
         Err(nearest)
     }
 
-    /// Reads a document that consensus accepted from [`verify`](Self::verify) earlier, under this root; checks no
-    /// signature and no list again. Only for documents that come from the chain's own state.
-    ///
-    /// # Errors
-    /// [`Refusal::CollateralFormat`], [`Refusal::CollateralChain`], [`Refusal::RootMalformed`],
-    /// [`Refusal::RevocationList`].
-    pub fn from_accepted(bytes: &[u8], root: &TrustRoot) -> Result<Self, Refusal> {
-        Self::under(&NitroCollateralDocument::read(bytes)?, root, Check::Nothing)
-    }
-
-    fn under(document: &NitroCollateralDocument, root: &TrustRoot, check: Check) -> Result<Self, Refusal> {
-        let certificate = Certificate::read(&root.certificate.0).ok_or(Refusal::RootMalformed)?;
-        if let Check::Everything { now_unix_s } = check {
-            certificate.check_issuer(document.certificates.len())?;
-            certificate.check_dates(now_unix_s)?;
-        }
+    fn under(
+        document: &NitroCollateralDocument,
+        (root, certificate): (&TrustRoot, &Certificate<'_>),
+        now_unix_s: UnixSeconds,
+        signatures: Signatures,
+    ) -> Result<Self, Refusal> {
+        certificate.check_issuer(document.certificates.len())?;
+        certificate.check_dates(now_unix_s)?;
         let mut verified = Self {
             trust_domain: root.domain,
             root: root.certificate.0.clone(),
             certificates: document.certificates.iter().map(|certificate| certificate.0.clone()).collect(),
-            validity: Validity::of(&certificate),
+            validity: Validity::of(certificate),
             revocation_number: 0,
         };
-        let mut link = Link::of(&certificate)?;
+        let mut link = Link::of(certificate)?;
         for (index, der) in document.certificates.iter().enumerate() {
             let certificate = Certificate::read(&der.0).ok_or(Refusal::CollateralChain)?;
-            if let Check::Everything { now_unix_s } = check {
-                certificate.check_issued_by(&link.name, &link.key)?;
-                // Below every one of these stand the instance's own certificate and the rest of the list.
-                certificate.check_issuer(document.certificates.len() - index)?;
-                certificate.check_dates(now_unix_s)?;
-            }
+            certificate.check_issuer_is((&link.name, &link.key), signatures)?;
+            // Below every one of these stand the instance's own certificate and the rest of the list.
+            certificate.check_issuer(document.certificates.len() - index)?;
+            certificate.check_dates(now_unix_s)?;
             if let Some(list) = document.revocation_lists.get(index) {
-                let list = read_list(&list.0, &link, &certificate, check)?;
+                let list = RevocationList::read(&list.0, &link.name, &link.key, signatures)?;
+                list.check_dates(now_unix_s)?;
+                list.check_not_revoked(&certificate)?;
                 verified.validity.add_list(&list);
                 verified.revocation_number = verified.revocation_number.max(list.number);
             }
@@ -150,17 +154,6 @@ impl VerifiedNitroCollateral {
             link = Link::of(&certificate)?;
         }
         Ok(verified)
-    }
-
-    /// Checks that all of it is in date.
-    pub(super) fn check_dates(&self, now_unix_s: UnixSeconds) -> Result<(), Refusal> {
-        self.validity.check(now_unix_s)
-    }
-
-    /// Whether a document's chain begins with this root and these certificates.
-    pub(super) fn covers(&self, document: &NitroDocument) -> bool {
-        let begins = document.intermediates().get(..self.certificates.len()) == Some(self.certificates.as_slice());
-        self.root == document.root_certificate() && begins
     }
 
     /// How many certificates below the root are verified.
@@ -197,26 +190,6 @@ impl VerifiedNitroCollateral {
     pub const fn revocation_number(&self) -> u64 {
         self.revocation_number
     }
-}
-
-/// What to check again.
-#[derive(Clone, Copy)]
-enum Check {
-    Everything { now_unix_s: UnixSeconds },
-    Nothing,
-}
-
-fn read_list(
-    der: &[u8],
-    issuer: &Link,
-    certificate: &Certificate<'_>,
-    check: Check,
-) -> Result<RevocationList, Refusal> {
-    let Check::Everything { now_unix_s } = check else { return RevocationList::read_accepted(der) };
-    let list = RevocationList::read(der, &issuer.name, &issuer.key)?;
-    list.check_dates(now_unix_s)?;
-    list.check_not_revoked(certificate)?;
-    Ok(list)
 }
 
 /// The roots that may vouch for Nitro evidence.

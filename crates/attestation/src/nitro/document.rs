@@ -6,7 +6,7 @@
 use freehold_primitives::{Digest, NitroMeasurement, Register};
 
 use super::cbor::{self, Reader};
-use crate::{p384_scalar, refusal::Refusal};
+use crate::{refusal::Refusal, scalar::P384};
 
 /// Longest evidence, in bytes: the canonical bound of every quote.
 pub const NITRO_EVIDENCE_BYTES_MAX: usize = 8 * 1024;
@@ -51,7 +51,7 @@ impl<'a> Envelope<'a> {
     /// Reads an envelope in canonical form.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Refusal> {
         let envelope = Self::split(bytes)?;
-        let lower = p384_scalar::is_lower_half(&s_of(envelope.signature));
+        let lower = P384.is_lower_half(&s_of(envelope.signature));
         if lower { Ok(envelope) } else { Err(Refusal::SignatureNotCanonical) }
     }
 
@@ -80,8 +80,8 @@ pub fn canonicalise(document: &[u8]) -> Result<Vec<u8>, Refusal> {
     let envelope = Envelope::split(bytes)?;
     let mut s = s_of(envelope.signature);
     let mut bytes = bytes.to_vec();
-    if !p384_scalar::is_lower_half(&s) {
-        p384_scalar::negate(&mut s).ok_or(Refusal::SignatureNotCanonical)?;
+    if !P384.is_lower_half(&s) {
+        P384.negate(&mut s).ok_or(Refusal::SignatureNotCanonical)?;
         let s_at = bytes.len() - s.len();
         bytes[s_at..].copy_from_slice(&s);
     }

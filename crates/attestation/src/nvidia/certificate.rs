@@ -8,8 +8,8 @@ use freehold_primitives::UnixSeconds;
 use p384::ecdsa::{DerSignature, Signature, VerifyingKey, signature::Verifier as _};
 use x509_cert::{
     der::{
-        Decode as _, Encode as _, Reader as _, SliceReader, Tag, Tagged as _,
-        asn1::{AnyRef, BitString, BitStringRef},
+        Decode as _, Encode as _, Tag, Tagged as _,
+        asn1::{AnyRef, BitString},
         oid::ObjectIdentifier,
     },
     ext::{
@@ -19,7 +19,10 @@ use x509_cert::{
     name::Name,
 };
 
-use crate::refusal::Refusal;
+use crate::{
+    certificate::{Signatures, split},
+    refusal::Refusal,
+};
 
 /// `ecdsa-with-SHA384` (RFC 5758 §3.2).
 const ECDSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
@@ -79,7 +82,7 @@ impl Certificate {
             return None;
         }
         let signature = read_signature(parts.signature)?;
-        Some(Self { der: der.to_vec(), signed: parts.signed.to_vec(), x509, key, key_info, signature })
+        Some(Self { der: der.to_vec(), signed: parts.tbs.to_vec(), x509, key, key_info, signature })
     }
 
     /// The whole certificate.
@@ -146,10 +149,13 @@ impl Certificate {
         if now_unix_s >= self.not_after() { Err(Refusal::CertificateExpired) } else { Ok(()) }
     }
 
-    /// Checks name and signature against the issuer.
-    pub(crate) fn check_issued_by(&self, issuer: &Self) -> Result<(), Refusal> {
+    /// Checks name and, where they must be, signature against the issuer.
+    pub(crate) fn check_issuer_is(&self, issuer: &Self, signatures: Signatures) -> Result<(), Refusal> {
         if self.x509.tbs_certificate().issuer() != issuer.subject() {
             return Err(Refusal::CertificateChain);
+        }
+        if signatures == Signatures::AcceptedBefore {
+            return Ok(());
         }
         issuer.key.verify(&self.signed, &self.signature).map_err(|_| Refusal::CertificateChain)
     }
@@ -212,7 +218,7 @@ pub(crate) fn check_path(
     }
     let unknown = path.len().saturating_sub(known);
     for (certificate, issuer) in path.iter().zip(authorities).take(unknown) {
-        certificate.check_issued_by(issuer)?;
+        certificate.check_issuer_is(issuer, Signatures::Check)?;
     }
     Ok(path.iter().map(Certificate::not_after).min().unwrap_or(0))
 }
@@ -231,31 +237,8 @@ pub(crate) fn to_lower_half(der: &[u8]) -> Option<Vec<u8>> {
         return Some(der.to_vec());
     }
     let signature = BitString::from_bytes(signature.normalize_s().to_der().as_bytes()).ok()?;
-    let content = [parts.signed, parts.algorithm, &signature.to_der().ok()?].concat();
+    let content = [parts.tbs, parts.algorithm, &signature.to_der().ok()?].concat();
     AnyRef::new(Tag::Sequence, &content).ok()?.to_der().ok()
-}
-
-/// The three fields of a certificate or revocation list (RFC 5280 §4.1, §5.1), as they stand.
-pub(crate) struct Parts<'a> {
-    /// The signed field, with tag and length.
-    pub(crate) signed: &'a [u8],
-    algorithm: &'a [u8],
-    /// Content of the signature's bit string.
-    pub(crate) signature: &'a [u8],
-}
-
-/// Splits strict DER into its three fields.
-pub(crate) fn split(der: &[u8]) -> Option<Parts<'_>> {
-    let outer = AnyRef::from_der(der).ok()?;
-    if outer.header().tag() != Tag::Sequence {
-        return None;
-    }
-    let mut reader = SliceReader::new(outer.value()).ok()?;
-    let signed = reader.tlv_bytes().ok()?;
-    let algorithm = reader.tlv_bytes().ok()?;
-    let signature = reader.decode::<BitStringRef<'_>>().ok()?.as_bytes()?;
-    reader.finish().ok()?;
-    Some(Parts { signed, algorithm, signature })
 }
 
 /// A DER signature in its shortest form.

@@ -8,12 +8,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     certificate,
-    collateral::{AUTHORITIES, VerifiedNvidiaCollateral, domain_of, read_collateral},
+    collateral::{self, AUTHORITIES, VerifiedNvidiaCollateral, domain_of, read_collateral},
     evidence::{self, CanonicalEvidence, DEVICE, PROVISIONER, ROOT, sha256},
     opaque::Opaque,
     tcb_info,
 };
-use crate::refusal::Refusal;
+use crate::{certificate::Signatures, refusal::Refusal};
 
 /// What verified evidence says about one GPU. Only this module makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,11 +137,26 @@ pub fn claims(
     claims_with(evidence, Some(&collateral), roots, now_unix_s)
 }
 
-/// As [`claims`], with collateral that was verified before: only leaf, device and report cost a signature check.
+/// As [`claims`], the same verdict, for collateral that consensus accepted before under the same roots: its signatures
+/// are not checked again.
 ///
 /// # Errors
-/// As [`claims`]; [`Refusal::PlatformFamily`] for collateral of another provisioner.
-pub fn claims_with(
+/// As [`claims`].
+pub fn claims_accepted(
+    evidence: &[u8],
+    collateral: &[u8],
+    roots: &[TrustRoot],
+    now_unix_s: UnixSeconds,
+) -> Result<NvidiaClaims, Refusal> {
+    if collateral.is_empty() {
+        return claims_with(evidence, None, roots, now_unix_s);
+    }
+    let collateral = collateral::read(collateral, roots, now_unix_s, Signatures::AcceptedBefore)?;
+    claims_with(evidence, Some(&collateral), roots, now_unix_s)
+}
+
+/// With verified collateral only leaf, device and report cost a signature check.
+fn claims_with(
     evidence: &[u8],
     collateral: Option<&VerifiedNvidiaCollateral>,
     roots: &[TrustRoot],

@@ -8,7 +8,7 @@ use super::{
     evidence::{self, sha256},
     revocation::{self, RevocationList},
 };
-use crate::refusal::Refusal;
+use crate::{certificate::Signatures, refusal::Refusal};
 
 /// Longest collateral of GPUs, in bytes.
 pub const COLLATERAL_BYTES_MAX: usize = 96 * 1024;
@@ -37,13 +37,6 @@ pub struct VerifiedNvidiaCollateral {
     lists: [Option<RevocationList>; AUTHORITIES],
 }
 
-/// Whether signatures must be checked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Signatures {
-    Check,
-    AcceptedBefore,
-}
-
 /// Verifies collateral without evidence: chain to a root of trust, dates, usages, every signature, no certificate of the
 /// chain revoked, lists in date.
 ///
@@ -54,8 +47,17 @@ pub fn read_collateral(
     roots: &[TrustRoot],
     now_unix_s: UnixSeconds,
 ) -> Result<VerifiedNvidiaCollateral, Refusal> {
-    let read = VerifiedNvidiaCollateral::read(document, roots, Signatures::Check)?;
-    let (certificates, _) = authorities(document)?;
+    read(document, roots, now_unix_s, Signatures::Check)
+}
+
+/// As [`read_collateral`]; signatures of a document from the chain's own state need not be checked again.
+pub(crate) fn read(
+    document: &[u8],
+    roots: &[TrustRoot],
+    now_unix_s: UnixSeconds,
+    signatures: Signatures,
+) -> Result<VerifiedNvidiaCollateral, Refusal> {
+    let (read, certificates) = VerifiedNvidiaCollateral::parse(document, roots, signatures)?;
     for certificate in &certificates {
         certificate.check_dates(now_unix_s)?;
     }
@@ -64,7 +66,7 @@ pub fn read_collateral(
         certificate.check_authority(below + 1)?;
     }
     for (certificate, issuer) in certificates.iter().zip(&certificates[1..]) {
-        certificate.check_issued_by(issuer)?;
+        certificate.check_issuer_is(issuer, signatures)?;
     }
     read.check_dates(now_unix_s)?;
     let [root, model, _] = &read.lists;
@@ -89,15 +91,11 @@ fn authorities(document: &[u8]) -> Result<(Vec<Certificate>, Vec<Blob>), Refusal
 }
 
 impl VerifiedNvidiaCollateral {
-    /// Collateral that consensus accepted earlier: parsed, its signatures not checked again.
-    ///
-    /// # Errors
-    /// Refusals for what consensus cannot have accepted.
-    pub fn from_accepted(document: &[u8], roots: &[TrustRoot]) -> Result<Self, Refusal> {
-        Self::read(document, roots, Signatures::AcceptedBefore)
-    }
-
-    fn read(document: &[u8], roots: &[TrustRoot], signatures: Signatures) -> Result<Self, Refusal> {
+    fn parse(
+        document: &[u8],
+        roots: &[TrustRoot],
+        signatures: Signatures,
+    ) -> Result<(Self, Vec<Certificate>), Refusal> {
         let (certificates, lists) = authorities(document)?;
         let trust_domain = domain_of(certificates[2].der(), roots)?;
         let mut read = Self {
@@ -112,13 +110,11 @@ impl VerifiedNvidiaCollateral {
             let list = RevocationList::read(&der.0)?;
             let issuer_at = |place: &usize| list.is_of(&certificates[AUTHORITIES - 1 - *place]);
             let place = (from..AUTHORITIES).find(issuer_at).ok_or(Refusal::RevocationList)?;
-            if signatures == Signatures::Check {
-                list.check_signature(&der.0, &certificates[AUTHORITIES - 1 - place])?;
-            }
+            list.check_signature(&der.0, &certificates[AUTHORITIES - 1 - place], signatures)?;
             read.lists[place] = Some(list);
             from = place + 1;
         }
-        Ok(read)
+        Ok((read, certificates))
     }
 
     /// Trust domain of the root.

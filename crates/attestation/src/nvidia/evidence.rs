@@ -100,6 +100,14 @@ pub fn canonicalise(report: &[u8], chain_pem: &[u8]) -> Result<Vec<u8>, Refusal>
     Ok(evidence)
 }
 
+/// Checks the form of a report alone, whichever half its `s` is in.
+pub(crate) fn check_report(report: &[u8]) -> Result<(), Refusal> {
+    if report.len() > EVIDENCE_BYTES_MAX {
+        return Err(Refusal::EvidenceTooLong);
+    }
+    Report::read_any_half(report).map(|_| ())
+}
+
 /// The model and architecture of a chain: the model that NVIDIA's own certificate names (`NVIDIA GH100 Identity`), which
 /// the leaf's alternative name must repeat.
 pub(crate) fn model(chain: &[Certificate; CHAIN_CERTIFICATES]) -> Result<(String, GpuArchitecture), Refusal> {

@@ -10,7 +10,11 @@ use x509_cert::{
 };
 
 use super::certificate::{self, Certificate};
-use crate::{REVOCATION_LIST_BYTES_MAX, refusal::Refusal};
+use crate::{
+    REVOCATION_LIST_BYTES_MAX,
+    certificate::{Signatures, split},
+    refusal::Refusal,
+};
 
 /// `ecdsa-with-SHA384` (RFC 5758 §3.2).
 const ECDSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
@@ -77,13 +81,21 @@ impl RevocationList {
     }
 
     /// Checks the signature over `der`, from which the list was read, and its canonical form.
-    pub(crate) fn check_signature(&self, der: &[u8], issuer: &Certificate) -> Result<(), Refusal> {
-        let parts = certificate::split(der).ok_or(Refusal::RevocationList)?;
+    pub(crate) fn check_signature(
+        &self,
+        der: &[u8],
+        issuer: &Certificate,
+        signatures: Signatures,
+    ) -> Result<(), Refusal> {
+        let parts = split(der).ok_or(Refusal::RevocationList)?;
         let signature = certificate::read_signature(parts.signature).ok_or(Refusal::RevocationList)?;
         if !certificate::is_lower_half(&signature) {
             return Err(Refusal::SignatureNotCanonical);
         }
-        issuer.key().verify(parts.signed, &signature).map_err(|_| Refusal::RevocationList)
+        if signatures == Signatures::AcceptedBefore {
+            return Ok(());
+        }
+        issuer.key().verify(parts.tbs, &signature).map_err(|_| Refusal::RevocationList)
     }
 
     /// Checks the dates; validity ends before the next update.

@@ -11,7 +11,7 @@ use x509_cert::name::Name;
 
 use crate::{
     REVOCATION_LIST_BYTES_MAX,
-    certificate::{CERTIFICATE_BYTES_MAX, Certificate, PublicKey, Revocation, RevocationList, Validity},
+    certificate::{CERTIFICATE_BYTES_MAX, Certificate, PublicKey, Revocation, RevocationList, Signatures, Validity},
     refusal::Refusal,
 };
 
@@ -68,19 +68,33 @@ impl VerifiedSnpCollateral {
     /// # Errors
     /// Any [`Refusal`] but those of evidence and policy.
     pub fn verify(bytes: &[u8], roots: &[TrustRoot], now_unix_s: UnixSeconds) -> Result<Self, Refusal> {
+        Self::read(bytes, roots, now_unix_s, Signatures::Check)
+    }
+
+    /// As [`verify`](Self::verify); signatures of a document from the chain's own state need not be checked again.
+    pub(super) fn read(
+        bytes: &[u8],
+        roots: &[TrustRoot],
+        now_unix_s: UnixSeconds,
+        signatures: Signatures,
+    ) -> Result<Self, Refusal> {
         let document = SnpCollateralDocument::read(bytes)?;
         let intermediate = Certificate::read(&document.intermediate.0).ok_or(Refusal::CollateralChain)?;
-        let mut nearest = Refusal::UnknownRoot;
         let trusted = roots.iter().filter(|root| matches!(root.domain, TrustDomain::Amd | TrustDomain::Emulated));
-        for root in trusted {
-            // Development roots of other kinds stand beside ours; what they are is not for this verifier to say.
-            let Some(certificate) = Certificate::read(&root.certificate.0) else { continue };
-            if certificate.subject() != intermediate.issuer() {
-                continue;
-            }
-            let key = certificate.public_key().ok_or(Refusal::RootMalformed)?;
-            match intermediate.check_issued_by(certificate.subject(), &key) {
-                Ok(()) => return Self::under(&document, &intermediate, (root.domain, &certificate, &key), now_unix_s),
+        // Development roots of other kinds stand beside ours; what they are is not for this verifier to say.
+        let named: Vec<_> = trusted
+            .filter_map(|root| Some((root.domain, Certificate::read(&root.certificate.0)?)))
+            .filter(|(_, certificate)| certificate.subject() == intermediate.issuer())
+            .collect();
+        // Of several roots of one name only the signature tells which one vouched.
+        let of_issuer = if named.len() == 1 { signatures } else { Signatures::Check };
+        let mut nearest = Refusal::UnknownRoot;
+        for (domain, root) in &named {
+            let key = root.public_key().ok_or(Refusal::RootMalformed)?;
+            match intermediate.check_issuer_is((root.subject(), &key), of_issuer) {
+                Ok(()) => {
+                    return Self::under(&document, &intermediate, (*domain, root, &key), now_unix_s, signatures);
+                }
                 Err(refusal) => nearest = refusal,
             }
         }
@@ -92,13 +106,14 @@ impl VerifiedSnpCollateral {
         intermediate: &Certificate<'_>,
         (domain, root, root_key): (TrustDomain, &Certificate<'_>, &PublicKey),
         now_unix_s: UnixSeconds,
+        signatures: Signatures,
     ) -> Result<Self, Refusal> {
         root.check_issuer(1)?;
         root.check_dates(now_unix_s)?;
         intermediate.check_issuer(0)?;
         intermediate.check_dates(now_unix_s)?;
         let list = match &document.revocation_list {
-            Some(list) => Some(RevocationList::read(&list.0, root.subject(), root_key)?),
+            Some(list) => Some(RevocationList::read(&list.0, root.subject(), root_key, signatures)?),
             None => None,
         };
         if let Some(list) = &list {
@@ -106,26 +121,6 @@ impl VerifiedSnpCollateral {
             list.check_not_revoked(intermediate)?;
         }
         Self::new(document, domain, (root, intermediate), list.as_ref())
-    }
-
-    /// Reads a document that consensus accepted from [`verify`](Self::verify) earlier, under this root; checks no
-    /// signature and no list again. Only for documents that come from the chain's own state.
-    ///
-    /// # Errors
-    /// [`Refusal::CollateralFormat`], [`Refusal::CollateralChain`], [`Refusal::RootMalformed`],
-    /// [`Refusal::RevocationList`].
-    pub fn from_accepted(bytes: &[u8], root: &TrustRoot) -> Result<Self, Refusal> {
-        let document = SnpCollateralDocument::read(bytes)?;
-        let intermediate = Certificate::read(&document.intermediate.0).ok_or(Refusal::CollateralChain)?;
-        let certificate = Certificate::read(&root.certificate.0).ok_or(Refusal::RootMalformed)?;
-        if certificate.subject() != intermediate.issuer() {
-            return Err(Refusal::UnknownRoot);
-        }
-        let list = match &document.revocation_list {
-            Some(list) => Some(RevocationList::read_accepted(&list.0)?),
-            None => None,
-        };
-        Self::new(&document, root.domain, (&certificate, &intermediate), list.as_ref())
     }
 
     fn new(
@@ -155,11 +150,6 @@ impl VerifiedSnpCollateral {
             validity,
             revocation_number: list.map_or(0, |list| list.number),
         })
-    }
-
-    /// Checks that all of it is in date.
-    pub(super) fn check_dates(&self, now_unix_s: UnixSeconds) -> Result<(), Refusal> {
-        self.validity.check(now_unix_s)
     }
 
     /// Checks that a certificate was issued by the intermediate.

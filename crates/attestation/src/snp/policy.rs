@@ -60,6 +60,11 @@ pub fn judge(claims: &SnpClaims, policy: &SnpPolicy, now_unix_s: UnixSeconds) ->
         Refusal::RevocationUnknown,
     )?;
     refuse_unless(report.guest_policy() & SNP_GUEST_DEBUG == 0, Refusal::PolicyDebug)?;
+    // First, since no other item of a denied generation matters.
+    refuse_unless(
+        policy.products.iter().any(|accepted| accepted.product == claims.product()),
+        Refusal::SnpPolicyProduct,
+    )?;
     refuse_unless(policy.signing_keys.contains(&report.signing_key()), Refusal::SnpPolicySigningKey)?;
     refuse_unless(report.version() >= policy.report_version_min, Refusal::SnpPolicyReportVersion)?;
     refuse_unless(report.vmpl() <= policy.vmpl_max, Refusal::SnpPolicyVmpl)?;

@@ -6,7 +6,7 @@
 use freehold_primitives::{Digest, Register, SnpProduct, SnpSigningKey, SnpTcb};
 use sha2::{Digest as _, Sha256};
 
-use crate::{p384_scalar, refusal::Refusal};
+use crate::{refusal::Refusal, scalar::P384};
 
 /// Bytes of a report.
 pub const SNP_REPORT_BYTES: usize = 1184;
@@ -73,7 +73,7 @@ impl SnpReport {
     /// Reads a report in canonical form.
     pub(super) fn read(bytes: &[u8; SNP_REPORT_BYTES]) -> Result<Self, Refusal> {
         let signing_key = Self::check_layout(bytes)?;
-        if !p384_scalar::is_lower_half(&s_of(bytes)) {
+        if !P384.is_lower_half(&s_of(bytes)) {
             return Err(Refusal::SignatureNotCanonical);
         }
         Ok(Self { bytes: Box::new(*bytes), signing_key })
@@ -304,8 +304,8 @@ const fn tcb(bytes: [u8; 8], product: SnpProduct) -> SnpTcb {
 pub(super) fn canonicalise(bytes: &mut [u8; SNP_REPORT_BYTES]) -> Result<(), Refusal> {
     SnpReport::check_layout(bytes)?;
     let mut s = s_of(bytes);
-    if !p384_scalar::is_lower_half(&s) {
-        p384_scalar::negate(&mut s).ok_or(Refusal::SignatureNotCanonical)?;
+    if !P384.is_lower_half(&s) {
+        P384.negate(&mut s).ok_or(Refusal::SignatureNotCanonical)?;
         s.reverse();
         bytes[S_AT..S_AT + SCALAR_BYTES].copy_from_slice(&s);
     }

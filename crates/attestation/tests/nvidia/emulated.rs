@@ -2,7 +2,7 @@
 
 use freehold_attestation::{
     Refusal,
-    nvidia::{self, NvidiaClaims, UnverifiedNvidia, VerifiedNvidiaCollateral},
+    nvidia::{self, NvidiaClaims, UnverifiedNvidia},
 };
 use freehold_emulator::{DEVELOPMENT_SEED, EmulatedGpu, GpuCondition, GpuPlan, GpuRevocation, gpu_root_certificate};
 use freehold_primitives::{GpuArchitecture, GpuMeasurement, GpuMode, Register, TrustDomain};
@@ -161,7 +161,6 @@ fn collateral_spares_the_shared_chain_and_brings_revocation() {
     let evidence = HOPPER.evidence(&NONCE);
     let document = HOPPER.collateral(NOW);
     let collateral = nvidia::read_collateral(&document, &roots, NOW).unwrap();
-    assert_eq!(VerifiedNvidiaCollateral::from_accepted(&document, &roots), Ok(collateral.clone()));
     assert_eq!(collateral.trust_domain(), TrustDomain::Emulated);
     assert_eq!(collateral.authority(), UnverifiedNvidia::read(&evidence).unwrap().authority());
     let day = (NOW - 3_600) / 86_400;
@@ -170,8 +169,8 @@ fn collateral_spares_the_shared_chain_and_brings_revocation() {
     assert_eq!(collateral.revocation_issued_at(), Some(day * 86_400));
     assert_eq!(collateral.expires_at(), (day + 30) * 86_400);
 
-    let claims = nvidia::claims_with(&evidence, Some(&collateral), &roots, NOW).unwrap();
-    assert_eq!(nvidia::claims(&evidence, &document, &roots, NOW), Ok(claims.clone()));
+    let claims = nvidia::claims(&evidence, &document, &roots, NOW).unwrap();
+    assert_eq!(nvidia::claims_accepted(&evidence, &document, &roots, NOW), Ok(claims.clone()));
     assert_eq!(claims.expires_at(), collateral.expires_at());
     let mut policy = policy(&HOPPER, &GpuPlan::new(GpuArchitecture::Hopper));
     policy.revocation_age_s_max = NOW - day * 86_400;
@@ -184,7 +183,7 @@ fn collateral_spares_the_shared_chain_and_brings_revocation() {
     let end = collateral.expires_at();
     assert!(nvidia::claims(&evidence, &document, &roots, end - 1).is_ok());
     assert_eq!(nvidia::claims(&evidence, &document, &roots, end), Err(Refusal::RevocationListExpired));
-    assert_eq!(nvidia::claims_with(&evidence, Some(&collateral), &roots, end), Err(Refusal::RevocationListExpired));
+    assert_eq!(nvidia::claims_accepted(&evidence, &document, &roots, end), Err(Refusal::RevocationListExpired));
     let early = day * 86_400 - 1;
     assert_eq!(nvidia::claims(&evidence, &document, &roots, early), Err(Refusal::CollateralNotYetValid));
 }

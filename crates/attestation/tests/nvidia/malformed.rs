@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use freehold_attestation::{
     Refusal, RefusalClass,
-    nvidia::{self, NvidiaClaims, NvidiaCollateral, NvidiaEvidence, UnverifiedNvidia, VerifiedNvidiaCollateral},
+    nvidia::{self, NvidiaClaims, NvidiaCollateral, NvidiaEvidence, UnverifiedNvidia},
 };
 use freehold_primitives::{Blob, Canonical as _};
 use proptest::prelude::*;
@@ -223,7 +223,7 @@ fn collateral_faults() {
     assert!(matches!(edited(&forged), Err(Refusal::RevocationList | Refusal::SignatureNotCanonical)));
     let mut document = document.clone();
     forged(&mut document);
-    assert!(VerifiedNvidiaCollateral::from_accepted(&document.to_canonical(), &roots).is_ok());
+    assert!(nvidia::claims_accepted(&HOPPER.evidence(&NONCE), &document.to_canonical(), &roots, NOW).is_ok());
 
     let (_, pem) = HOPPER.raw(&NONCE, &freehold_emulator::GpuPlan::new(freehold_primitives::GpuArchitecture::Hopper));
     let above: String = pem.split_inclusive("-----END CERTIFICATE-----\n").skip(2).collect();

@@ -13,10 +13,12 @@ use freehold_primitives::{
     SnpSigningKey, TrustDomain, TrustRoot, entries::CollateralKind,
 };
 
+use proptest::prelude::*;
+
 use crate::{FORMS, NOW, REPORT_DATA, app, emulated_roots};
 
 /// The development roots of every vendor.
-fn all_roots() -> Vec<TrustRoot> {
+pub(crate) fn all_roots() -> Vec<TrustRoot> {
     let snp = SnpPlatform::new(&DEVELOPMENT_SEED, SnpProduct::Genoa).root_certificate();
     let nitro = NitroPlatform::new(&DEVELOPMENT_SEED).root_certificate();
     let root = |certificate| TrustRoot { domain: TrustDomain::Emulated, certificate: Blob(certificate) };
@@ -176,4 +178,17 @@ fn a_bundle_has_one_form() {
     // A GPU alone vouches for no keyset.
     let alone = gpu(0).evidence(&nvidia::gpu_nonce(&REPORT_DATA));
     assert_eq!(verify(EvidenceKind::Nvidia, &alone, &[&[]]), Err(Refusal::EvidenceKind));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_flipped_bit_of_a_bundle_is_never_accepted(at in any::<prop::sample::Index>(), bit in 0..8u8) {
+        let mut bytes = bundle(&[nvidia::gpu_nonce(&REPORT_DATA)]);
+        let documents: [&[u8]; 2] = [&FORMS[0].collateral, &[]];
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        prop_assert!(verify(EvidenceKind::Bundle, &bytes, &documents).is_err(), "byte {at}");
+    }
 }

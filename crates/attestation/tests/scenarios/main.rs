@@ -1,6 +1,7 @@
 //! The room seen from outside: emulated evidence in every condition, malformed evidence, and real evidence.
 #![allow(clippy::unwrap_used)]
 
+mod accepted;
 mod emulated;
 mod eventlog;
 mod kinds;

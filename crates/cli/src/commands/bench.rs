@@ -4,6 +4,7 @@ mod attest;
 mod evm;
 mod finality;
 mod infer;
+mod registration;
 mod start;
 mod verify;
 

@@ -30,11 +30,7 @@ pub(crate) async fn run(args: DemoArgs, output: Output) -> Result<ExitCode> {
     let held = Held::take(folder.path())?;
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = StackConfig {
-        wanted: Wanted {
-            chain_id: CHAIN_ID,
-            validators: args.validators,
-            purpose: freehold_primitives::Purpose::Development,
-        },
+        wanted: Wanted::development(CHAIN_ID, args.validators),
         rpc: any,
         app: Some(AppChoice { api: any, model: args.model.clone(), threads: args.threads }),
     };

@@ -17,11 +17,7 @@ use crate::{
 pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
     let held = Held::take(&args.data_dir)?;
     if let Some(validators) = args.init {
-        return init(
-            &held,
-            Wanted { chain_id: args.chain_id, validators, purpose: freehold_primitives::Purpose::Development },
-            output,
-        );
+        return init(&held, Wanted::development(args.chain_id, validators), output);
     }
     let genesis = read_genesis(held.path())?
         .ok_or_else(|| anyhow!("{} holds no genesis: make one with --init", held.path().display()))?;

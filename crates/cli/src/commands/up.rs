@@ -23,7 +23,12 @@ const fn purpose(args: &UpArgs) -> Purpose {
 pub(crate) async fn run(args: UpArgs, output: Output) -> Result<ExitCode> {
     let held = Held::take(&data_dir::of(args.data_dir.as_deref(), args.chain_id)?)?;
     let config = StackConfig {
-        wanted: Wanted { chain_id: args.chain_id, validators: args.validators, purpose: purpose(&args) },
+        wanted: Wanted {
+            chain_id: args.chain_id,
+            validators: args.validators,
+            purpose: purpose(&args),
+            tee: args.tee(),
+        },
         rpc: args.rpc,
         app: (!args.no_app).then_some(AppChoice { api: args.api, model: args.model, threads: args.threads }),
     };

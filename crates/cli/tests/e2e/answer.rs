@@ -21,6 +21,28 @@ fn verdict(arguments: &[&str]) -> (i32, Value) {
 }
 
 #[test]
+fn an_app_on_emulated_sev_snp_answers_with_a_proof() {
+    let _turn = turn();
+    if !model_is_here() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("net");
+    let data = data.to_str().unwrap();
+    let any = ["--rpc", "127.0.0.1:0", "--api", "127.0.0.1:0"];
+    let up = [&["up", "--data-dir", data, "--validators", "1", "--threads", "1", "--tee", "snp"], &any[..]].concat();
+    let network = Running::start(&up);
+    let proof = folder.path().join("proof.json");
+    let asked = ask(data, &proof, &["Say hello.", "--max-tokens", "4"]);
+    assert!(asked.status.success(), "{}", said(&asked));
+    let key = network.text("network_key");
+    network.interrupt();
+    let (code, found) = verdict(&[proof.to_str().unwrap(), "--network-key", &key]);
+    assert_eq!((code, found["verdict"].as_str()), (0, Some("valid")), "{found}");
+    assert_eq!(found["trust_domain"], "emulated");
+}
+
+#[test]
 fn an_answer_is_proven_and_no_changed_copy_is() {
     let _turn = turn();
     if !model_is_here() {

@@ -29,6 +29,22 @@ pub enum GpuCondition {
     SignatureForeign,
 }
 
+impl GpuCondition {
+    /// Every condition.
+    pub const ALL: &'static [Self] = &[
+        Self::Sound,
+        Self::FirmwareIdentityForeign,
+        Self::Debug,
+        Self::DriverChanged,
+        Self::FirmwareChanged,
+        Self::MeasurementExtra,
+        Self::ModelForeign,
+        Self::ChipForeign,
+        Self::NonceForeign,
+        Self::SignatureForeign,
+    ];
+}
+
 /// What a report says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GpuPlan {

@@ -104,7 +104,10 @@ impl SnpGuest {
     }
 }
 
-/// The 1184 bytes of a report in canonical form.
+/// Bytes of a report (AMD 56860 table 22).
+pub(crate) const REPORT_BYTES: usize = 1184;
+
+/// The bytes of a report in canonical form.
 pub(super) fn report(
     platform: &SnpPlatform,
     guest: &SnpGuest,
@@ -112,7 +115,7 @@ pub(super) fn report(
     (signing_key, key): (SnpSigningKey, &P384Key),
     condition: SnpCondition,
 ) -> Vec<u8> {
-    let mut bytes = vec![0; 1184];
+    let mut bytes = vec![0; REPORT_BYTES];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
     let unsigned = condition == SnpCondition::Unsigned;
     let kind = if unsigned { 7 } else { signing_key as u32 };

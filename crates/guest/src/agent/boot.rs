@@ -16,7 +16,10 @@ use super::{Guest, GuestError};
 use crate::{
     api::{Metadata, router},
     config::{EvidencePath, Settings},
-    evidence::{ConfigfsSource, EvidenceError, EvidenceSource, QuoteService, SocketSource, Wanted},
+    evidence::{
+        ConfigfsSource, EvidenceError, EvidenceSource, MEASUREMENTS_ROOT, QuoteService, Rtmr3, SocketSource,
+        TDX_GUEST_DEVICE, TDX_PROVIDER, Wanted,
+    },
     keys::BootKeys,
     state::Lifecycle,
 };
@@ -26,6 +29,7 @@ pub(super) fn prepare(settings: Settings) -> Result<(Arc<Guest>, File), GuestErr
     let lock = lock_dir(&settings.paths.state_dir)?;
     let keys = BootKeys::generate().map_err(|error| GuestError::Randomness(Box::new(error)))?;
     let source = evidence_source(&settings.paths.evidence)?;
+    measure_boot(&settings, source.provider())?;
     let wanted = Wanted::new(settings.trust_domain, &settings.genesis.trust_roots);
     let quotes = QuoteService::start(source, wanted)
         .map_err(|source| GuestError::System { what: "no thread for quotes can be started", source })?;
@@ -54,6 +58,17 @@ fn evidence_source(path: &EvidencePath) -> Result<Box<dyn EvidenceSource>, Evide
         EvidencePath::Socket(path) => Box::new(SocketSource::connect(path)?),
         EvidencePath::Configfs(root) => Box::new(ConfigfsSource::open(root)?),
     })
+}
+
+/// In a TD on hardware the guest itself extends RTMR3 by its event log, before any evidence is asked for. The emulator
+/// and SEV-SNP, which has no such register, measure the app at launch.
+fn measure_boot(settings: &Settings, provider: &str) -> Result<(), EvidenceError> {
+    let is_td = matches!(settings.paths.evidence, EvidencePath::Configfs(_)) && provider == TDX_PROVIDER;
+    if is_td && !settings.event_log.is_empty() {
+        let register = Rtmr3::open(Path::new(MEASUREMENTS_ROOT), Path::new(TDX_GUEST_DEVICE))?;
+        register.measure(&settings.event_log)?;
+    }
+    Ok(())
 }
 
 fn lock_dir(dir: &Path) -> Result<File, GuestError> {

@@ -11,7 +11,7 @@ use freehold_primitives::{EvidenceKind, SnpSigningKey, TrustDomain, TrustRoot};
 use super::EvidenceError;
 
 /// What the kernel calls the source of Intel TDX quotes; the emulator bears the same name.
-pub(super) const TDX: &str = "tdx_guest";
+pub(crate) const TDX: &str = "tdx_guest";
 /// What the kernel calls the source of AMD SEV-SNP reports.
 pub(super) const SNP: &str = "sev_guest";
 /// What stands in the names of every certificate that an emulator issues.
@@ -38,6 +38,12 @@ impl Wanted {
     pub fn new(domain: TrustDomain, roots: &[TrustRoot]) -> Self {
         let of_domain = roots.iter().filter(|root| root.domain == domain);
         Self { domain, roots: of_domain.map(|root| root.certificate.0.clone()).collect() }
+    }
+
+    /// Whether it is the emulator's.
+    #[cfg(feature = "nvml")]
+    pub(super) fn is_emulated(&self) -> bool {
+        self.domain == TrustDomain::Emulated
     }
 
     /// Whether a source of this name can give it.

@@ -152,6 +152,31 @@ fn next(shared: &Shared, callers_from: Instant) -> Next {
     }
 }
 
+/// Evidence of the CPU.
+#[cfg(not(feature = "nvml"))]
+fn take_whole(
+    source: &mut dyn EvidenceSource,
+    report_data: &[u8; 64],
+    wanted: &Wanted,
+) -> Result<TakenEvidence, EvidenceError> {
+    take_evidence(source, report_data, wanted)
+}
+
+/// Evidence of the CPU, and of the GPUs beside it where NVIDIA's driver is there. Without the driver it is the CPU's alone,
+/// and a policy that wants GPUs refuses it. An emulated machine has no real ones.
+#[cfg(feature = "nvml")]
+fn take_whole(
+    source: &mut dyn EvidenceSource,
+    report_data: &[u8; 64],
+    wanted: &Wanted,
+) -> Result<TakenEvidence, EvidenceError> {
+    let cpu = take_evidence(source, report_data, wanted)?;
+    match super::NvmlSource::open() {
+        Ok(gpus) if !wanted.is_emulated() => Ok(gpus.bundle(cpu, report_data)?),
+        _ => Ok(cpu),
+    }
+}
+
 fn work(mut source: Box<dyn EvidenceSource>, wanted: &Wanted, shared: &Shared) {
     let mut callers_from = Instant::now();
     loop {
@@ -168,7 +193,7 @@ fn work(mut source: Box<dyn EvidenceSource>, wanted: &Wanted, shared: &Shared) {
             continue;
         }
         let data = report_data(&job.keyset, job.nonce.as_ref());
-        let taken = take_evidence(source.as_mut(), &data, wanted);
+        let taken = take_whole(source.as_mut(), &data, wanted);
         let answer = taken.map(Arc::new).map_err(|error| QuoteError::Evidence(Arc::new(error)));
         if let (None, Ok(quote)) = (&job.nonce, &answer) {
             shared.lock().cached = Some((job.keyset, Arc::clone(quote)));

@@ -14,12 +14,15 @@ use std::{
 
 use freehold_attestation::{AppEvent, Refusal, app_event_digest, extended};
 use freehold_primitives::Register;
+use freehold_rpc::EventLogEntry;
 use thiserror::Error;
 
 /// Where the kernel shows a TD's registers.
 pub const MEASUREMENTS_ROOT: &str = "/sys/devices/virtual/misc/tdx_guest/measurements";
 /// The TD's device.
 pub const TDX_GUEST_DEVICE: &str = "/dev/tdx_guest";
+/// The register's index in event logs.
+const RTMR3_INDEX: u32 = 3;
 /// The register's file below the root: name and hash.
 const RTMR3_FILE: &str = "rtmr3:sha384";
 
@@ -52,6 +55,18 @@ pub enum RtmrError {
         /// What the register holds.
         found: Register,
     },
+    /// The register holds what is neither nothing nor this log.
+    #[error(
+        "RTMR3 holds {found}, which is neither empty nor what the event log gives: something else was measured into this \
+         TD; start the VM anew"
+    )]
+    Foreign {
+        /// What it holds.
+        found: Register,
+    },
+    /// An event of the log names no digest of 48 bytes.
+    #[error("event {0} of the log has no digest of 48 bytes in hex")]
+    Digest(usize),
     /// The event has no digest.
     #[error("the event cannot be measured: {0}")]
     Event(#[from] Refusal),
@@ -114,6 +129,31 @@ impl Rtmr3 {
     /// Every [`RtmrError`].
     pub fn extend_by(&self, event: &AppEvent) -> Result<Register, RtmrError> {
         self.extend(&app_event_digest(event)?)
+    }
+
+    /// Measures the boot: extends the register by every event of the log that is of it, in order. A register that holds
+    /// the log already, since this is not the TD's first guest, is left as it is.
+    ///
+    /// # Errors
+    /// Every [`RtmrError`] but `Event`.
+    pub fn measure(&self, log: &[EventLogEntry]) -> Result<Register, RtmrError> {
+        let mut digests = Vec::new();
+        for (at, event) in log.iter().enumerate().filter(|(_, event)| event.imr == RTMR3_INDEX) {
+            let bytes = hex::decode(&event.digest).ok().and_then(|bytes| bytes.try_into().ok());
+            digests.push(Register(bytes.ok_or(RtmrError::Digest(at))?));
+        }
+        let whole = digests.iter().fold(Register::ZERO, |held, digest| extended(&held, &digest.0));
+        let found = self.read()?;
+        if found == whole {
+            return Ok(found);
+        }
+        if found != Register::ZERO {
+            return Err(RtmrError::Foreign { found });
+        }
+        for digest in &digests {
+            self.extend(digest)?;
+        }
+        Ok(whole)
     }
 
     fn failed(&self, source: io::Error) -> RtmrError {

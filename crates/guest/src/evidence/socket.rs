@@ -1,7 +1,8 @@
 //! Evidence over a UNIX socket (`spec/evidence.md` §4): the emulator's protocol, shaped like configfs.
 //!
-//! On connecting, the server names its provider. Each request is 64 bytes; each answer a `u64` generation, a `u32`
-//! length and the quote, big-endian. The first exchange of a connection only learns the generation.
+//! On connecting, the server names its provider. Each request is 64 bytes; each answer a `u64` generation, then the
+//! evidence and what the host gives beside it, each behind its `u32` length, big-endian. The first exchange of a
+//! connection only learns the generation.
 
 use std::{
     io::{self, Read, Write},
@@ -24,6 +25,14 @@ pub struct SocketSource {
     connection: Option<UnixStream>,
     generation: u64,
     outblob: Vec<u8>,
+    auxblob: Vec<u8>,
+}
+
+/// One answer.
+struct Answer {
+    generation: u64,
+    outblob: Vec<u8>,
+    auxblob: Vec<u8>,
 }
 
 impl SocketSource {
@@ -38,6 +47,7 @@ impl SocketSource {
             connection: None,
             generation: 0,
             outblob: Vec::new(),
+            auxblob: Vec::new(),
         };
         source.open()?;
         Ok(source)
@@ -56,33 +66,41 @@ impl SocketSource {
         connection.read_exact(&mut name)?;
         let plain = name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
         self.provider = String::from_utf8(name).ok().filter(|_| plain).ok_or(EvidenceError::Provider)?;
-        (self.generation, _) = exchange(&mut connection, &[0; 64])?;
+        self.generation = exchange(&mut connection, &[0; 64])?.generation;
         self.connection = Some(connection);
         Ok(())
     }
 }
 
-fn exchange(connection: &mut UnixStream, report_data: &[u8; 64]) -> Result<(u64, Vec<u8>), EvidenceError> {
+fn exchange(connection: &mut UnixStream, report_data: &[u8; 64]) -> Result<Answer, EvidenceError> {
     connection.write_all(report_data)?;
-    let mut head = [0; 12];
-    connection.read_exact(&mut head)?;
     let mut generation = [0; 8];
+    connection.read_exact(&mut generation)?;
+    let outblob = read_part(connection)?;
+    if outblob.is_empty() {
+        return Err(EvidenceError::Length(0));
+    }
+    let auxblob = read_part(connection)?;
+    Ok(Answer { generation: u64::from_be_bytes(generation), outblob, auxblob })
+}
+
+fn read_part(connection: &mut UnixStream) -> Result<Vec<u8>, EvidenceError> {
     let mut length = [0; 4];
-    generation.copy_from_slice(&head[..8]);
-    length.copy_from_slice(&head[8..]);
+    connection.read_exact(&mut length)?;
     let length = u32::from_be_bytes(length) as usize;
-    if length == 0 || length > OUTBLOB_BYTES_MAX {
+    if length > OUTBLOB_BYTES_MAX {
         return Err(EvidenceError::Length(length));
     }
-    let mut quote = vec![0; length];
-    connection.read_exact(&mut quote)?;
-    Ok((u64::from_be_bytes(generation), quote))
+    let mut part = vec![0; length];
+    connection.read_exact(&mut part)?;
+    Ok(part)
 }
 
 impl EvidenceSource for SocketSource {
     fn write_inblob(&mut self, report_data: &[u8; 64]) -> Result<(), EvidenceError> {
         let mut connection = self.connection.take().ok_or(io::ErrorKind::NotConnected).map_err(io::Error::from)?;
-        (self.generation, self.outblob) = exchange(&mut connection, report_data)?;
+        let answer = exchange(&mut connection, report_data)?;
+        (self.generation, self.outblob, self.auxblob) = (answer.generation, answer.outblob, answer.auxblob);
         // Kept only after a whole exchange: one that broke off may have bytes of an old answer under way.
         self.connection = Some(connection);
         Ok(())
@@ -90,6 +108,10 @@ impl EvidenceSource for SocketSource {
 
     fn read_outblob(&mut self) -> Result<Vec<u8>, EvidenceError> {
         Ok(std::mem::take(&mut self.outblob))
+    }
+
+    fn read_auxblob(&mut self) -> Result<Vec<u8>, EvidenceError> {
+        Ok(std::mem::take(&mut self.auxblob))
     }
 
     fn generation(&mut self) -> Result<u64, EvidenceError> {

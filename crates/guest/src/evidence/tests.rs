@@ -5,6 +5,7 @@ mod configfs;
 mod fuse;
 mod kernel;
 mod rtmr;
+mod socket;
 
 use std::sync::{
     Arc, LazyLock,

@@ -22,7 +22,7 @@ use freehold_crypto::{
     Derivation, Polynomial, Share, content_digest, encrypt_share, genesis_hash, keyset_digest, recover_registration,
     report_data, slots::grant_id,
 };
-use freehold_emulator::{AppImage, DEVELOPMENT_SEED, EvidenceServer, FMSPC, Platform, TdReport};
+use freehold_emulator::{AppImage, DEVELOPMENT_SEED, EvidenceMachine, EvidenceServer, FMSPC, Platform, TdReport};
 use freehold_guest::{EvidencePath, GuestConfig, GuestError, PathConfig, StopReason, TrustConfig, run};
 use freehold_primitives::{
     Account, AppId, Blob, Canonical, Digest, Genesis, KeyCeremony, Measurement, NetworkKey, Registration, TcbStatus,
@@ -436,7 +436,7 @@ impl FakeHost {
         let chain = FakeChain::new(misbehaviour);
         let listener = std::os::unix::net::UnixListener::bind(dir.path().join("evidence.sock")).unwrap();
         let platform = Arc::new(Platform::new(&DEVELOPMENT_SEED));
-        let evidence = EvidenceServer::start(listener, platform, td()).unwrap();
+        let evidence = EvidenceServer::start(listener, EvidenceMachine::Td(platform, Box::new(td()))).unwrap();
         let tasks = chain.serve(dir.path());
         Self { dir, chain, _evidence: evidence, tasks }
     }

@@ -121,7 +121,7 @@ fn genesis() -> Genesis {
     balance[8] = 1;
     Genesis {
         chain_id: 23_293,
-        production: false,
+        purpose: freehold_primitives::Purpose::Development,
         timestamp_ms: START_MS,
         epoch_s: 600,
         lease_s: 600,

@@ -1,6 +1,7 @@
 //! `Collateral`: what hardware vendors say about their platforms, brought by anyone, never going back (design D6).
 
 mod submit;
+mod verifier;
 mod views;
 
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use freehold_crypto::slots;
 use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure};
 use freehold_primitives::Genesis;
 
+pub(crate) use verifier::check_known;
+pub(super) use verifier::in_force;
 pub(super) use views::newest;
 
 use super::{
@@ -42,6 +45,12 @@ impl Module for Collateral {
                 submit::submit(ctx, &self.genesis.trust_roots, &args)?;
                 Ok(Bytes::new())
             }
+            ICollateralCalls::scheduleVerifier(args) => {
+                ctx.require_mutable()?;
+                verifier::announce(ctx, &self.genesis, &call.caller, &args)?;
+                Ok(Bytes::new())
+            }
+            ICollateralCalls::verifier(_) => Ok(returned::<ICollateral::verifierCall>(&verifier::view(ctx)?)),
             ICollateralCalls::collateral(args) => {
                 let entry = views::entry_bytes(ctx, args.kind, &args.key)?;
                 Ok(returned::<ICollateral::collateralCall>(&entry))

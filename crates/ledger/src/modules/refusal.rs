@@ -133,6 +133,14 @@ refusals! {
     CollateralRefused = 182, "the collateral does not verify";
     /// The document is no newer than what stands.
     CollateralOld = 183, "the collateral is no newer than what stands";
+    /// The caller does not govern the chain.
+    VerifierCaller = 184, "only who governs the chain may announce a version of the verifier";
+    /// The version is not above the one in force.
+    VerifierOld = 185, "the version of the verifier is not above the one in force";
+    /// The height is too near.
+    VerifierNotice = 186, "a version of the verifier needs longer notice";
+    /// This program does not know the version in force.
+    VerifierUnknown = 187, "this program does not know the version of the verifier in force: upgrade it";
 
     /// The caller is no contract whose constructor runs.
     VisibilityEnded = 200, "a contract chooses its visibility in its constructor only";

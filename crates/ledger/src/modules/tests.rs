@@ -52,7 +52,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 #[test]
 fn selectors_are_those_of_the_interfaces() {
     // What Solidity would compute from the text of the signature; a change here is a change of the contract.
-    let pairs: [(&str, [u8; 4]); 12] = [
+    let pairs: [(&str, [u8; 4]); 14] = [
         ("create(uint8,bytes)", IApps::createCall::SELECTOR),
         ("update(bytes21,bytes)", IApps::updateCall::SELECTOR),
         ("register(bytes,bytes,bytes)", IApps::registerCall::SELECTOR),
@@ -63,13 +63,15 @@ fn selectors_are_those_of_the_interfaces() {
         ("request(string)", IKeys::requestCall::SELECTOR),
         ("anchor(uint64,bytes32,bytes32)", ILog::anchorCall::SELECTOR),
         ("submit(uint8,bytes,bytes)", ICollateral::submitCall::SELECTOR),
+        ("scheduleVerifier(uint32,uint64)", ICollateral::scheduleVerifierCall::SELECTOR),
+        ("verifier()", ICollateral::verifierCall::SELECTOR),
         ("makePublic()", IVisibility::makePublicCall::SELECTOR),
         ("rotateStateKey()", IKeys::rotateStateKeyCall::SELECTOR),
     ];
     for (signature, selector) in pairs {
         assert_eq!(alloy_primitives::keccak256(signature)[..4], selector, "{signature}");
     }
-    assert_eq!((IAppsCalls::COUNT, IKeysCalls::COUNT, ILogCalls::COUNT, ICollateralCalls::COUNT), (13, 7, 3, 3));
+    assert_eq!((IAppsCalls::COUNT, IKeysCalls::COUNT, ILogCalls::COUNT, ICollateralCalls::COUNT), (13, 7, 3, 5));
     let errors = [IApps::Refused::SELECTOR, IKeys::Refused::SELECTOR, ILog::Refused::SELECTOR];
     assert!(errors.iter().all(|selector| *selector == ICollateral::Refused::SELECTOR));
     let granted = "Granted(bytes32,bytes21,bytes32,string,uint32,bytes,uint64)";

@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use freehold_attestation::{
-    Cover, EventLine, Phase, TcgLog,
+    Cover, EventLine, Phase, Refusal, TcgLog,
     container::{Container, Endorsements, Format, GpuEvidence},
     nitro::UnverifiedNitro,
     nvidia::UnverifiedNvidia,
@@ -113,6 +113,12 @@ fn fields(container: &Container) -> Map<String, Value> {
         Ok(prepared) => {
             let canonical = prepared.iter().all(|one| one.is_as_given);
             all.insert("form".to_owned(), if canonical { "canonical" } else { "hardware's, not canonical" }.into());
+        }
+        Err(Refusal::CollateralMissing) if matches!(container, Container::Snp { .. }) => {
+            all.insert("form".to_owned(), "a report without the certificate of its key".into());
+        }
+        Err(Refusal::CollateralMissing) if matches!(container, Container::Nvidia(_)) => {
+            all.insert("form".to_owned(), "a report without its certificates".into());
         }
         Err(refusal) if !matches!(container.format(), Format::EventLog) => {
             all.insert("form".to_owned(), format!("{} {refusal}", refusal.code()).into());

@@ -3,14 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use freehold_attestation::{
-    BareDcap, Evidence, VerifiedClaims, default_policy,
-    nitro::{self, VerifiedNitroCollateral},
-    nvidia::{self, VerifiedNvidiaCollateral},
-    sgx,
-    snp::{self, VerifiedSnpCollateral},
-    tdx,
-};
+use freehold_attestation::{BareDcap, Evidence, VerifierVersion, default_policy, nitro, nvidia, sgx, snp, tdx};
 use freehold_client::PolicyFile;
 use freehold_emulator::{
     AppImage, DEVELOPMENT_SEED, EmulatedGpu, EnclaveReport, NitroCollateralCondition, NitroCondition, NitroEnclave,
@@ -19,20 +12,20 @@ use freehold_emulator::{
 };
 use freehold_ledger::{AttestationTerms, attest};
 use freehold_primitives::{
-    Account, AppId, Blob, Canonical as _, Digest, EvidenceKind, G1Point, GpuArchitecture, Measurement, SnpProduct,
-    SnpSigningKey, TrustDomain, TrustRoot,
-    entries::{AccountEntry, InstanceEntry, UsedEvidenceEntry},
+    Blob, Digest, EvidenceKind, GpuArchitecture, Measurement, SnpProduct, SnpSigningKey, TrustDomain, TrustRoot,
 };
 use serde_json::json;
 
-use super::{Samples, cpu_s, round};
+use super::{
+    Samples, cpu_s,
+    registration::{self, REGISTRATIONS, Taken},
+    round,
+};
 use crate::output::Output;
 
 /// Emulated evidence is made and judged at this moment.
 const NOW: u64 = 1_795_000_000;
 const REPORT_DATA: [u8; 64] = [7; 64];
-/// A slot of the state: key and value.
-const SLOT_BYTES: usize = 64;
 
 /// Runs the benchmark.
 pub(crate) fn run(count: u32, output: Output) -> Result<()> {
@@ -143,8 +136,7 @@ impl Bench {
         let bytes = (evidence.len(), document.len());
         self.measure("snp, whole chain", bytes, || snp::claims(&evidence, &document, &roots, NOW).is_ok())?;
         self.measure("snp, chain verified before", bytes, || {
-            VerifiedSnpCollateral::from_accepted(&document, &roots[0])
-                .is_ok_and(|known| snp::claims_under(&evidence, &known, NOW).is_ok())
+            snp::claims_accepted(&evidence, &document, &roots, NOW).is_ok()
         })
     }
 
@@ -157,8 +149,7 @@ impl Bench {
         let bytes = (evidence.len(), document.len());
         self.measure("nitro, whole chain", bytes, || nitro::claims(&evidence, &document, &roots, NOW).is_ok())?;
         self.measure("nitro, chain verified before", bytes, || {
-            VerifiedNitroCollateral::from_accepted(&document, &roots[0])
-                .is_ok_and(|known| nitro::claims_under(&evidence, &known, &roots, NOW).is_ok())
+            nitro::claims_accepted(&evidence, &document, &roots, NOW).is_ok()
         })
     }
 
@@ -169,8 +160,7 @@ impl Bench {
         let bytes = (evidence.len(), document.len());
         self.measure("nvidia, whole chain", bytes, || nvidia::claims(&evidence, &document, &roots, NOW).is_ok())?;
         self.measure("nvidia, chain verified before", bytes, || {
-            VerifiedNvidiaCollateral::from_accepted(&document, &roots)
-                .is_ok_and(|known| nvidia::claims_with(&evidence, Some(&known), &roots, NOW).is_ok())
+            nvidia::claims_accepted(&evidence, &document, &roots, NOW).is_ok()
         })
     }
 
@@ -188,13 +178,13 @@ impl Bench {
             stated: (TrustDomain::Emulated, freehold_emulator::FMSPC),
             roots: &roots,
             policy: &policy,
+            verifier: VerifierVersion::V1,
             now_unix_s: NOW,
         };
         let (begun, cpu) = (Instant::now(), cpu_s());
-        let mut last = None;
         for quote in &quotes {
             let evidence = Evidence { kind: EvidenceKind::Tdx, bytes: quote, collateral: &[&document] };
-            last = Some(attest(&evidence, &terms).ok().context("the ledger refuses the evidence")?);
+            attest(&evidence, &terms).ok().context("the ledger refuses the evidence")?;
         }
         let (seconds, cpu) = (begun.elapsed().as_secs_f64(), cpu_s() - cpu);
         let rate = quotes.len() as f64 / cpu.max(f64::EPSILON);
@@ -209,67 +199,32 @@ impl Bench {
             "n": quotes.len(),
             "per_cpu_second": round(rate),
         }));
-        if let (Some(claims), Some(quote)) = (last, quotes.last()) {
-            self.state(&claims, quote.len());
-        }
-        Ok(())
+        self.whole_registration(app)
     }
 
-    /// What the first registration of a TD leaves in the state, as `spec/entries.md` has it: three entries with a slot
-    /// each, the id in the app's list, and the evidence, kept by its digest.
-    fn state(&self, claims: &VerifiedClaims, evidence_bytes: usize) {
-        let instance = instance(claims);
-        let id = instance.instance_id;
-        let used = UsedEvidenceEntry { instance_id: id, height: 1 };
-        let entries = instance.to_canonical().len()
-            + AccountEntry { instance_id: id }.to_canonical().len()
-            + used.to_canonical().len();
-        let slots = 3 * SLOT_BYTES;
-        let all = entries + slots + id.0.len() + evidence_bytes;
+    /// Whole registrations through the ledger, and what one leaves in the state.
+    fn whole_registration(&self, app: &AppImage) -> Result<()> {
+        let Taken { cpu_s, tree_bytes, content_bytes, gas } = registration::run(app, NOW)?;
+        let rate = f64::from(REGISTRATIONS) / cpu_s.max(f64::EPSILON);
+        let bytes = tree_bytes + content_bytes;
         self.output.text(&format!(
-            "  state: {all} bytes a registration (evidence {evidence_bytes}, entries {entries}, slots {slots}, list {})",
-            id.0.len()
+            "  whole registrations, executed in a block of {REGISTRATIONS}: {rate:.0} a second of one core"
+        ));
+        self.output.text(&format!(
+            "  state: {bytes} bytes a registration (tree {tree_bytes}, documents {content_bytes}), {gas} gas"
         ));
         self.output.object(&json!({
             "event": "bench",
             "bench": "attest",
-            "kind": "registration state",
-            "bytes": all,
-            "evidence_bytes": evidence_bytes,
-            "entry_bytes": entries,
-            "slot_bytes": slots,
+            "kind": "registration",
+            "n": REGISTRATIONS,
+            "per_cpu_second": round(rate),
+            "bytes": bytes,
+            "tree_bytes": tree_bytes,
+            "content_bytes": content_bytes,
+            "gas": gas,
         }));
-    }
-}
-
-/// The entry of a first registration; its length does not depend on what the ids and digests are.
-fn instance(claims: &VerifiedClaims) -> InstanceEntry {
-    InstanceEntry {
-        instance_id: Digest::ZERO,
-        app_id: AppId::new([0; 20]),
-        app_version: 0,
-        provider: Account([0; 20]),
-        account: Account([0; 20]),
-        transport_key: G1Point([0; 48]),
-        keyset_digest: Digest::ZERO,
-        keyset_not_after: claims.expires_at(),
-        evidence_digest: Digest::ZERO,
-        collateral_digests: vec![Digest::ZERO],
-        nonce_height: 1,
-        nonce: Digest::ZERO,
-        judged_at_unix_s: NOW,
-        evidence_kind: EvidenceKind::Tdx,
-        trust_domain: claims.trust_domain(),
-        measurement: claims.measurement().clone(),
-        tcb_status: claims.tcb_status(),
-        platform: claims.platform(),
-        family: claims.family(),
-        gpus: claims.gpu_records(),
-        opened_at: 1,
-        renewed_at: 1,
-        expires_at: claims.expires_at(),
-        closed_at: None,
-        closed_code: None,
+        Ok(())
     }
 }
 

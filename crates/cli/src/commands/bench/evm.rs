@@ -13,7 +13,6 @@ mod wire;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context as _, Result};
-use freehold_primitives::Purpose;
 use serde_json::json;
 
 use self::{
@@ -76,11 +75,7 @@ pub(crate) async fn run(plan: Plan, output: Output) -> Result<()> {
         let folder = tempfile::tempdir().context("no temporary directory")?;
         let held = Held::take(folder.path())?;
         let rpc = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = StackConfig {
-            wanted: Wanted { chain_id: CHAIN_ID, validators, purpose: Purpose::Development },
-            rpc,
-            app: None,
-        };
+        let config = StackConfig { wanted: Wanted::development(CHAIN_ID, validators), rpc, app: None };
         let stack = Stack::start(&held, config, output).await?;
         let host = stack.endpoints.rpc.trim_start_matches("http://").to_owned();
         let rounds = plan.clone();

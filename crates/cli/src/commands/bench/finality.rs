@@ -34,7 +34,7 @@ pub(crate) async fn run(count: u32, output: Output) -> Result<()> {
     for validators in [1, 4] {
         let folder = tempfile::tempdir().context("no temporary directory")?;
         let held = Held::take(folder.path())?;
-        let wanted = Wanted { chain_id: CHAIN_ID, validators, purpose: freehold_primitives::Purpose::Development };
+        let wanted = Wanted::development(CHAIN_ID, validators);
         let config = StackConfig { wanted, rpc: SocketAddr::from(([127, 0, 0, 1], 0)), app: None };
         let stack = Stack::start(&held, config, output).await?;
         let node = NodeClient::new(stack.endpoints.rpc.parse::<Endpoint>()?);

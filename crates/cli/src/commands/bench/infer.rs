@@ -61,7 +61,7 @@ pub(crate) async fn run(count: u32, word: Option<String>, threads: u32, output: 
     let held = Held::take(folder.path())?;
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = StackConfig {
-        wanted: Wanted { chain_id: CHAIN_ID, validators: 4, purpose: freehold_primitives::Purpose::Development },
+        wanted: Wanted::development(CHAIN_ID, 4),
         rpc: any,
         app: Some(AppChoice { api: any, model: word, threads: Some(threads) }),
     };

@@ -59,7 +59,7 @@ async fn once(output: Output) -> Result<Run> {
     let held = Held::take(folder.path())?;
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = StackConfig {
-        wanted: Wanted { chain_id: CHAIN_ID, validators: 4, purpose: freehold_primitives::Purpose::Development },
+        wanted: Wanted::development(CHAIN_ID, 4),
         rpc: any,
         app: Some(AppChoice { api: any, model: None, threads: None }),
     };

@@ -2,6 +2,7 @@
 
 use freehold_attestation::{AppEvent, DigestRule, app_event_digest, extended};
 use freehold_primitives::Register;
+use freehold_rpc::EventLogEntry;
 
 use super::{fuse::Mounted, *};
 
@@ -24,6 +25,28 @@ fn a_register_is_extended_and_read_back() {
     assert_eq!(register.read().unwrap(), extended(&first, &[7; 48]));
     assert!(matches!(register.extend_by(&event("a:b")), Err(RtmrError::Event(_))));
     assert!(kernel.state().commands.is_empty(), "the device is not needed");
+}
+
+#[test]
+fn a_boot_is_measured_once() {
+    let Some(kernel) = Mounted::new(None, no_reports()) else { return };
+    let register = Rtmr3::open(&kernel.path("measurements"), &kernel.path("device")).unwrap();
+    let event = |imr, digest: &str| EventLogEntry {
+        imr,
+        event_type: 0x0800_0001,
+        digest: digest.to_owned(),
+        event: "freehold-app".to_owned(),
+        event_payload: String::new(),
+    };
+    let log = [event(3, &"07".repeat(48)), event(1, "of another register"), event(3, &"08".repeat(48))];
+    let whole = extended(&extended(&Register::ZERO, &[7; 48]), &[8; 48]);
+    assert_eq!(register.measure(&log).unwrap(), whole);
+    // The successor of a guest finds it done.
+    assert_eq!(register.measure(&log).unwrap(), whole);
+    assert_eq!(register.read().unwrap(), whole);
+    // Another log, or an event after the boot, is somebody else's.
+    assert!(matches!(register.measure(&log[..1]), Err(RtmrError::Foreign { found }) if found == whole));
+    assert!(matches!(register.measure(&[event(3, "07")]), Err(RtmrError::Digest(0))));
 }
 
 #[test]

@@ -5,7 +5,9 @@ use freehold_emulator::{CollateralPlan, Condition, DEVELOPMENT_SEED, Platform, T
 use freehold_primitives::{Blob, DcapPolicy, EvidenceKind, EvidencePolicy, TcbStatus, TrustDomain, TrustRoot};
 
 use crate::{
+    EmulatedTee,
     collateral::outlook::{Foreseen, Terms, foresee, remedy},
+    machine::Machine,
     tests::launched,
 };
 
@@ -24,7 +26,7 @@ impl Stage {
         let platform = Platform::new(&DEVELOPMENT_SEED);
         let launch = launched();
         let report: &TdReport = &launch.report;
-        let policy = crate::app::policy(&launch, 600).evidence;
+        let policy = Machine::new(EmulatedTee::Tdx).policy(&launch);
         let root = TrustRoot { domain: TrustDomain::Emulated, certificate: Blob(platform.root_certificate()) };
         Self { roots: vec![root], policy, evidence: platform.quote_v4(report, &[7; 64]), platform }
     }

@@ -5,7 +5,7 @@
 
 use alloy_primitives::U256;
 use alloy_sol_types::SolEvent as _;
-use freehold_attestation::{Evidence, UnverifiedEvidence, VerifiedClaims};
+use freehold_attestation::{Evidence, UnverifiedEvidence, VerifiedClaims, VerifierVersion};
 use freehold_crypto::{content_digest, keyset_digest, recover_registration, report_data, slots, subject_digest};
 use freehold_evm::{ModuleCall, ModuleContext, ModuleFailure};
 use freehold_primitives::{
@@ -58,6 +58,7 @@ struct Judged {
     claims: VerifiedClaims,
     collateral_digests: Vec<Digest>,
     keyset_digest: Digest,
+    verifier: VerifierVersion,
 }
 
 impl Registrar<'_> {
@@ -128,6 +129,7 @@ impl Registrar<'_> {
         let wanted = report_data(&keyset_digest, Some(&registration.nonce));
         check(*outline.report_data() == wanted, ModuleRefusal::ReportData)?;
 
+        let verifier = collateral::in_force(ctx)?;
         let newest = collateral::newest(ctx, registration, evidence)?;
         let (collateral_digests, documents): (Vec<Digest>, Vec<Vec<u8>>) = newest.into_iter().unzip();
         let documents: Vec<&[u8]> = documents.iter().map(Vec::as_slice).collect();
@@ -136,6 +138,7 @@ impl Registrar<'_> {
             stated: (registration.trust_domain, registration.family),
             roots: &self.genesis.trust_roots,
             policy: &candidate.app.policy.evidence,
+            verifier,
             now_unix_s: ctx.environment().parent_time_unix_s,
         };
         let claims = attest(&evidence, &terms).map_err(|(refusal, detail)| match detail {
@@ -143,7 +146,7 @@ impl Registrar<'_> {
             None => refusal.into(),
         })?;
         check(*claims.report_data() == wanted, ModuleRefusal::Domain)?;
-        Ok(Judged { claims, collateral_digests, keyset_digest })
+        Ok(Judged { claims, collateral_digests, keyset_digest, verifier })
     }
 
     /// Checks 10 to 13: nothing of it is denied or used up, and there is time left. Gives the entry.
@@ -263,7 +266,8 @@ fn record(
         let account = AccountEntry { instance_id: id };
         store(ctx, EntryKind::Account, instance.account.as_bytes(), &account)?;
     }
-    let used = UsedEvidenceEntry { instance_id: id, height: ctx.environment().height };
+    let height = ctx.environment().height;
+    let used = UsedEvidenceEntry { instance_id: id, height, verifier: judged.verifier.number() };
     store(ctx, EntryKind::UsedEvidence, judged.claims.signed_part_digest().as_bytes(), &used)?;
     let app = (*instance.app_id.as_bytes()).into();
     let account = to_address(&instance.account);

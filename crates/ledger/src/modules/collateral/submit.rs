@@ -4,7 +4,7 @@
 //! the numbers of revocation lists a new TCB info beside an old list would bring a revoked platform back.
 
 use alloy_sol_types::SolEvent as _;
-use freehold_attestation::{VerifiedCollateral, read_collateral};
+use freehold_attestation::{VerifiedCollateral, VerifierVersion, read_collateral};
 use freehold_crypto::{content_digest, slots};
 use freehold_evm::{ModuleContext, ModuleFailure};
 use freehold_primitives::{
@@ -18,6 +18,7 @@ use super::{
         entries::{load, store},
         refusal::ModuleRefusal,
     },
+    verifier::in_force,
     views::kind_of,
 };
 use crate::state::to_address;
@@ -29,7 +30,9 @@ pub(super) fn submit(ctx: &mut ModuleContext<'_>, roots: &[TrustRoot], args: &su
     ctx.charge(COLLATERAL_GAS)?;
     let kind = kind_of(args.kind)?;
     let now = ctx.environment().parent_time_unix_s;
-    let verified = read_collateral(kind, &args.document, roots, now);
+    let verified = match in_force(ctx)? {
+        VerifierVersion::V1 => read_collateral(kind, &args.document, roots, now),
+    };
     let verified = verified.map_err(|refusal| ModuleRefusal::CollateralRefused.because(refusal))?;
     let key = verified.key().as_slice();
     if args.key.as_ref() != key {

@@ -11,7 +11,6 @@ use std::{
 
 use alloy_primitives::{Address, Bytes, U256, hex, keccak256};
 use anyhow::{Context as _, Result};
-use freehold_primitives::Purpose;
 use serde_json::json;
 
 use super::{
@@ -124,11 +123,7 @@ async fn start(held: &Held, output: Output) -> Result<(Stack, Duration)> {
     loop {
         let begun = Instant::now();
         let rpc = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = StackConfig {
-            wanted: Wanted { chain_id: CHAIN_ID, validators: 1, purpose: Purpose::Development },
-            rpc,
-            app: None,
-        };
+        let config = StackConfig { wanted: Wanted::development(CHAIN_ID, 1), rpc, app: None };
         match Stack::start(held, config, output).await {
             Ok(stack) => return Ok((stack, begun.elapsed())),
             Err(error) if first.elapsed() > RELEASE_WAIT => return Err(error),

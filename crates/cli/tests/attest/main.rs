@@ -4,6 +4,8 @@
 //! Real evidence is kept outside the repository (`FREEHOLD_VECTORS`); without it the tests of it say `SKIPPED`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod same;
+
 use std::{
     fs,
     io::Write as _,
@@ -11,6 +13,11 @@ use std::{
     process::Command,
 };
 
+use freehold_attestation::nvidia::gpu_nonce;
+use freehold_emulator::{
+    AppImage, DEVELOPMENT_SEED, EmulatedGpu, GpuCondition, GpuPlan, GpuRevocation, Platform, TdReport,
+};
+use freehold_primitives::{Digest, GpuArchitecture};
 use serde_json::{Value, json};
 
 /// 2025-07-02: within the validity of most of the real collateral.
@@ -139,14 +146,14 @@ const REAL: &[Known] = &[
     known("sgx/oasis/quote_v3_ecdsa_p256_pck_chain.bin", None, SUMMER_2025, unverified("sgx"), Some(401)),
     known("sgx/oasis/quote_v3_ecdsa_p256_eppid.bin", None, SUMMER_2025, unverified("sgx"), Some(105)),
     known("sgx/oasis/pcs_quote_bundle.cbor", None, SUMMER_2025, unverified("sgx"), Some(401)),
-    // Genuine, but of Milan, of old reports, or of a lower privilege level.
-    known("snp/virtee-sev/report_milan.hex", Some("snp/virtee-sev"), SUMMER_2025, AMD, Some(532)),
-    known("snp/trustee/test-report.bin", TRUSTEE, SUMMER_2025, AMD, Some(532)),
-    known("snp/trustee/test-vlek-report.bin", TRUSTEE, SUMMER_2025, AMD, Some(533)),
+    // Genuine, but of Milan.
+    known("snp/virtee-sev/report_milan.hex", Some("snp/virtee-sev"), SUMMER_2025, AMD, Some(530)),
+    known("snp/trustee/test-report.bin", TRUSTEE, SUMMER_2025, AMD, Some(530)),
+    known("snp/trustee/test-vlek-report.bin", TRUSTEE, SUMMER_2025, AMD, Some(530)),
     known("snp/trustee/az-evidence-v0.json", TRUSTEE, SUMMER_2025, AMD, Some(530)),
     known("snp/trustee/az-evidence-v2.json", TRUSTEE, SUMMER_2025, AMD, Some(530)),
-    known("snp/trustee/az-hcl-report.bin", TRUSTEE, SUMMER_2025, AMD, Some(532)),
-    known("snp/trustee/az-milan-report.bin", TRUSTEE, SUMMER_2025, AMD, Some(532)),
+    known("snp/trustee/az-hcl-report.bin", TRUSTEE, SUMMER_2025, AMD, Some(530)),
+    known("snp/trustee/az-milan-report.bin", TRUSTEE, SUMMER_2025, AMD, Some(530)),
     known("snp/trustee/az-genoa-report.bin", TRUSTEE, SUMMER_2025, AMD, None),
     known("snp/trustee/az-evidence-genoa.json", TRUSTEE, SUMMER_2025, AMD, None),
     known("snp/trustee/az-genoa-report.bin", None, SUMMER_2025, unverified("snp"), Some(401)),
@@ -161,6 +168,7 @@ const REAL: &[Known] = &[
 #[test]
 fn real_evidence_has_its_known_verdict() {
     let Some(vectors) = vectors() else { return };
+    let mut compared = 0;
     for known in REAL {
         let file = vectors.join(known.file);
         let collateral = known.collateral.map(|path| vectors.join(path));
@@ -175,7 +183,9 @@ fn real_evidence_has_its_known_verdict() {
         assert_eq!(said, [Some(known.said.0), known.said.1, known.said.2], "{arguments:?}");
         // What is genuine is shown even where a policy refuses it.
         assert_eq!(verdict["claims"].is_object(), known.said.1.is_some(), "{arguments:?}");
+        compared += usize::from(same::check(&file, collateral.as_deref(), known.now, known.code));
     }
+    assert!(compared >= 25, "{compared} verdicts are compared with the chain's and the proof's");
 }
 
 #[test]
@@ -235,6 +245,7 @@ fn every_emulated_status_has_the_code_that_the_list_names() {
     let (status, cases) = attest(&["emulate", "--list"]);
     assert_eq!(status, 0);
     assert!(cases.len() > 100, "{}", cases.len());
+    let mut compared = 0;
     let folder = tempfile::tempdir().unwrap();
     let (out, now) = (folder.path().to_str().unwrap(), NOVEMBER_2026.to_string());
     for case in &cases {
@@ -252,6 +263,35 @@ fn every_emulated_status_has_the_code_that_the_list_names() {
             assert!(first["warnings"].to_string().contains("anyone can make"), "{kind} {name}");
             arguments.push("--require-hardware");
             assert_eq!(verdict(&arguments)["code"], 501, "{kind} {name}");
+        }
+        let beside = made[0]["collateral"].as_str().map(Path::new);
+        let evidence = Path::new(made[0]["evidence"].as_str().unwrap());
+        compared += usize::from(same::check(evidence, beside, NOVEMBER_2026, first["code"].as_u64()));
+    }
+    // All but GPUs alone, and what has no form or no collateral.
+    assert!(compared >= 90, "{compared} of {} verdicts are compared with the chain's and the proof's", cases.len());
+}
+
+#[test]
+fn a_gpu_beside_a_td_has_one_verdict_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let platform = Platform::new(&DEVELOPMENT_SEED);
+    let td =
+        TdReport::launch(&Digest([1; 32]), &AppImage { executable: Digest([2; 32]), arguments: vec![], model: None });
+    let td = platform.quote_v4(&td, &[7; 64]);
+    let td_collateral = platform.collateral(NOVEMBER_2026);
+    let gpu = EmulatedGpu::nth(&DEVELOPMENT_SEED, GpuArchitecture::Blackwell, 0);
+    let nonce = gpu_nonce(&[7; 64]);
+    for condition in GpuCondition::ALL {
+        for revocation in [None, Some(GpuRevocation::None), Some(GpuRevocation::Device), Some(GpuRevocation::Model)] {
+            let plan = GpuPlan { condition: *condition, ..GpuPlan::new(GpuArchitecture::Blackwell) };
+            let collateral = revocation.map(|revocation| gpu.collateral_with(NOVEMBER_2026, revocation));
+            same::bundle(folder.path(), &td, &td_collateral, (gpu.evidence_with(&nonce, &plan), collateral));
+            let [bundle, beside] = ["bundle.bin", "collateral"].map(|name| folder.path().join(name));
+            let (now, paths) = (NOVEMBER_2026.to_string(), [bundle.to_str().unwrap(), beside.to_str().unwrap()]);
+            let said = verdict(&[paths[0], "--collateral", paths[1], "--now", &now]);
+            assert_eq!(said["tee"], "bundle");
+            assert!(same::check(&bundle, Some(&beside), NOVEMBER_2026, said["code"].as_u64()), "{condition:?}");
         }
     }
 }
