@@ -14,6 +14,7 @@ mod p384_scalar;
 mod policy;
 mod refusal;
 mod roots;
+mod tiers;
 mod vendor_roots;
 
 /// Containers of evidence and collateral, for tools. Consensus never calls this.
@@ -48,4 +49,5 @@ pub use outline::{UnverifiedEvidence, collateral_wanted};
 pub use policy::{judge, judge_ahead};
 pub use refusal::{Refusal, RefusalClass};
 pub use roots::check_roots;
+pub use tiers::{default_tiers, judge_tier};
 pub use vendor_roots::vendor_roots;

@@ -30,7 +30,7 @@ pub use freehold_evm::{
 };
 pub use genesis::genesis_block;
 pub use modules::{AttestationTerms, ModuleRefusal, attest};
-pub use read::{entry_key, read_entry, read_entry_bytes};
+pub use read::{ShadowPage, entry_key, is_denied, read_entry, read_entry_bytes, read_grant_ids, read_shadow};
 pub use state::{
     ACCOUNT_VALUE_BYTES, BlockHashes, Content, MemoryTree, StateTree, VALUE_BYTES_MAX, Write, account_value,
     read_account, read_account_value, read_storage, to_account, to_address,

@@ -21,7 +21,9 @@ use alloy_sol_types::SolInterface;
 use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure, SubcallHandler};
 use freehold_primitives::{Digest, Genesis};
 
+pub(crate) use apps::SHADOW_PAGE;
 pub use apps::{AttestationTerms, attest};
+pub(crate) use entries::grants_slot;
 pub use refusal::ModuleRefusal;
 
 /// Gas of any call to a module: dispatch and reading its arguments.
