@@ -9,12 +9,13 @@ use std::{
 
 use alloy_sol_types::SolCall as _;
 use freehold_crypto::{
-    app_id_from_creator_nonce,
+    app_id_from_creator_nonce, measurement_digest,
     slots::{APPS, COLLATERAL},
 };
 use freehold_emulator::{FMSPC, Platform};
 use freehold_primitives::{
-    AppId, AppPolicy, Canonical as _, DcapPolicy, EvidenceKind, EvidencePolicy, TcbStatus, TdxPolicy, TrustDomain,
+    AppId, AppPolicy, Canonical as _, DcapPolicy, Digest, EvidenceKind, EvidencePolicy, ReleaseModel, TcbStatus,
+    TdxPolicy, TrustDomain,
     entries::{AppEntry, CollateralEntry, CollateralKind, collateral_key},
 };
 use freehold_rpc::{EntryKey, VerifiedClient};
@@ -61,7 +62,14 @@ pub(crate) fn policy(launch: &Launch, lease_s: u64) -> AppPolicy {
         },
         lease_s_max: lease_s,
         boot_contexts: vec!["root".to_owned()],
+        models: launch.app.model.map(|model| release_model(launch, model)).into_iter().collect(),
+        ..AppPolicy::default()
     }
+}
+
+/// Names the model that this launch was measured with, so that contracts can ask for it.
+fn release_model(launch: &Launch, model: Digest) -> ReleaseModel {
+    ReleaseModel { measurement: measurement_digest(&launch.report.measurement().into()), model }
 }
 
 fn tdx_policy(launch: &Launch) -> TdxPolicy {

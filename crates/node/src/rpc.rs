@@ -11,6 +11,7 @@ mod params;
 mod probes;
 mod server;
 mod subscriptions;
+mod taint;
 mod view;
 
 pub(crate) use server::RpcServer;

@@ -216,7 +216,8 @@ impl Bench {
     }
 
     /// What the first registration of a TD leaves in the state, as `spec/entries.md` has it: three entries with a slot
-    /// each, the id in the app's list, and the evidence, kept by its digest.
+    /// each, a slot in the shadow of platform, family, measurement and generation, the id in the app's list, and the
+    /// evidence, kept by its digest.
     fn state(&self, claims: &VerifiedClaims, evidence_bytes: usize) {
         let instance = instance(claims);
         let id = instance.instance_id;
@@ -224,7 +225,7 @@ impl Bench {
         let entries = instance.to_canonical().len()
             + AccountEntry { instance_id: id }.to_canonical().len()
             + used.to_canonical().len();
-        let slots = 3 * SLOT_BYTES;
+        let slots = (3 + 4) * SLOT_BYTES;
         let all = entries + slots + id.0.len() + evidence_bytes;
         self.output.text(&format!(
             "  state: {all} bytes a registration (evidence {evidence_bytes}, entries {entries}, slots {slots}, list {})",
@@ -262,6 +263,9 @@ fn instance(claims: &VerifiedClaims) -> InstanceEntry {
         trust_domain: claims.trust_domain(),
         measurement: claims.measurement().clone(),
         tcb_status: claims.tcb_status(),
+        tcb_level: claims.tcb_level(),
+        tcb_level_lowest: claims.tcb_level(),
+        tier: 0,
         platform: claims.platform(),
         family: claims.family(),
         gpus: claims.gpu_records(),
