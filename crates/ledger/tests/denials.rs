@@ -383,8 +383,14 @@ fn contracts_learn_who_calls() {
     let mut registry = Registry::with(named.clone());
     assert_eq!(caller(&registry, INSTANCE).instance, B256::ZERO);
     let draft = registry.draft(INSTANCE);
-    registry.register(&draft).unwrap();
+    let block = registry.register(&draft).unwrap();
+    println!("a registration costs {} gas", block.receipts[0].gas_used);
     let entry = registry.instance(&draft.instance_id());
+    let call = IApps::callerCall { account: address(&key(INSTANCE)) };
+    // Beside the 21,000 of a transaction.
+    let gas = registry.view(module(slots::APPS), call).gas_used - 21_000;
+    println!("caller costs {gas} gas");
+    assert!(gas < 30_000);
     let found = caller(&registry, INSTANCE);
     assert_eq!((found.app.0, found.instance.0), (*registry.app.as_bytes(), draft.instance_id().0));
     assert_eq!(found.measurement.0, measurement_digest(&shown()).0);
