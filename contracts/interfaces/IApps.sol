@@ -4,6 +4,32 @@ pragma solidity ^0.8.20;
 /// The registry of apps and of their instances: a system module at 0x0000000000000000000000000000000000f4ee01.
 /// Formats: spec/apps.md, spec/registration.md. Every refusal reverts with Refused(code, detail).
 interface IApps {
+    /// A live instance as contracts see it; every member is zero where an account is none's (spec/apps.md §6).
+    struct Caller {
+        /// App that it is an instance of.
+        bytes21 app;
+        /// Its id.
+        bytes32 instance;
+        /// Account that pays for it.
+        address provider;
+        /// Digest of all registers of its measurement.
+        bytes32 measurement;
+        /// keccak-256 of the register that stands for what was launched: MRTD, MRENCLAVE, SNP launch digest or PCR0.
+        bytes32 launch;
+        /// SHA-256 of the model's weights that the app's policy names for this measurement; 0 where it names none.
+        bytes32 model;
+        /// Highest tier that its evidence satisfies; 0 for none.
+        uint8 tier;
+        /// 1 emulated, 2 Intel, 3 AMD, 4 AWS, 5 NVIDIA.
+        uint8 trustDomain;
+        /// 1 TDX, 2 SGX, 3 SEV-SNP, 4 Nitro, 6 a CPU TEE with GPUs.
+        uint8 evidenceKind;
+        /// Height of its first registration.
+        uint64 openedAt;
+        /// Unix seconds at which its lease ends.
+        uint64 expiresAt;
+    }
+
     /// An app was created.
     event AppCreated(bytes21 indexed app, address indexed owner, bytes32 entry);
     /// An app has a new policy.
@@ -22,8 +48,14 @@ interface IApps {
     );
     /// An instance was closed; code as in spec/entries.md, reason as its owner gave it (0 where there is none).
     event InstanceClosed(bytes21 indexed app, bytes32 indexed instance, uint8 code, uint8 reason);
-    /// An app no longer trusts a subject.
+    /// An app no longer trusts a subject; the chain itself where the app is zero.
     event Denied(bytes21 indexed app, uint8 kind, bytes subject, uint8 reason);
+    /// The chain trusts a subject again from here on; what happened while it was denied stays tainted.
+    event DenialLifted(uint8 kind, bytes subject);
+    /// The chain has another governor.
+    event GovernorChanged(address indexed previousGovernor, address indexed newGovernor);
+    /// A tier has another policy.
+    event TierSet(uint8 indexed tier, string name, bytes32 entry);
 
     /// Codes: spec/apps.md and spec/registration.md; detail is the refusal code of spec/evidence.md, or 0.
     error Refused(uint16 code, uint16 detail);
@@ -43,8 +75,15 @@ interface IApps {
     function deregister(bytes32 instance) external;
     /// Closes an instance. Owner only.
     function revoke(bytes21 app, bytes32 instance, uint8 reason) external;
-    /// Denies a platform, a family, a measurement or an instance, and closes the instances that match. Owner only.
+    /// Denies a subject (spec/apps.md §7) and closes the app's instances that match. Owner only. With app zero the chain
+    /// itself denies it, for every app from the next call on: governor only.
     function deny(bytes21 app, uint8 kind, bytes calldata subject, uint8 reason) external;
+    /// Ends a denial by the chain. Its entry keeps both heights. Governor only.
+    function lift(uint8 kind, bytes calldata subject) external;
+    /// Hands the chain-wide rights over, to an account or a contract. Governor only.
+    function setGovernor(address newGovernor) external;
+    /// Sets what evidence must show to be of a tier, whatever it runs. Governor only.
+    function setTier(uint8 tier, string calldata name, bytes calldata policy) external;
 
     /// Canonical bytes of the app's entry.
     function app(bytes21 id) external view returns (bytes memory entry);
@@ -54,6 +93,19 @@ interface IApps {
     function instances(bytes21 id, uint64 cursor) external view returns (bytes32[] memory ids, uint64 next);
     /// Whether caller is the account of a live instance of an open app.
     function isAuthorized(bytes21 id, address caller) external view returns (bool);
-    /// Canonical bytes of a deny entry.
+    /// The live instance of an open app whose account this is; all zero where there is none.
+    function caller(address account) external view returns (Caller memory instance);
+    /// Canonical bytes of a deny entry; of the chain's own where id is zero.
     function denied(bytes21 id, uint8 kind, bytes calldata subject) external view returns (bytes memory entry);
+    /// Whether the chain denies now what an instance stands on.
+    function isDenied(bytes32 instance) external view returns (bool);
+    /// Ids of instances that ever stood on a subject, from a cursor that starts at 0; next is 0 at the end.
+    function shadow(uint8 kind, bytes calldata subject, uint64 cursor)
+        external
+        view
+        returns (bytes32[] memory instances, uint64 next);
+    /// Who may deny for the whole chain and set tiers; zero where nobody may.
+    function governor() external view returns (address);
+    /// Name of a tier, and the canonical policy that evidence is judged by; empty where there is none.
+    function tier(uint8 number) external view returns (string memory name, bytes memory policy);
 }

@@ -1,7 +1,8 @@
 //! What verified evidence says. Only the verifiers of this crate make claims; their fields are private.
 
 use freehold_primitives::{
-    Digest, EvidenceKind, Measurement, PlatformFamily, TcbStatus, TrustDomain, UnixSeconds, entries::GpuRecord,
+    Digest, EvidenceKind, Measurement, PlatformFamily, TcbStatus, TrustDomain, UnixSeconds,
+    entries::{GpuRecord, TcbLevel},
 };
 
 use crate::{nitro::NitroClaims, nvidia::NvidiaClaims, sgx::SgxClaims, snp::SnpClaims, tdx::TdxClaims};
@@ -78,6 +79,16 @@ claims_struct! {
 }
 
 impl VerifiedClaims {
+    /// How far the platform is patched, as entries record it and denials name it; `None` for vendors without levels.
+    pub fn tcb_level(&self) -> Option<TcbLevel> {
+        match &self.detail {
+            KindClaims::Tdx(claims) => Some(TcbLevel::Dated(claims.platform.tcb_date_unix_s)),
+            KindClaims::Sgx(claims) => Some(TcbLevel::Dated(claims.platform.tcb_date_unix_s)),
+            KindClaims::Snp(claims) => Some(TcbLevel::Snp(claims.report().reported_tcb(claims.product()))),
+            KindClaims::Nitro(_) => None,
+        }
+    }
+
     /// The GPUs as entries record them.
     pub fn gpu_records(&self) -> Vec<GpuRecord> {
         let record = |gpu: &NvidiaClaims| GpuRecord { family: PlatformFamily(gpu.family()), platform: gpu.platform() };

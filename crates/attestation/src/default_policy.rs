@@ -1,4 +1,5 @@
-//! The policy that tools judge by when they are given none (`docs/attestation.md`). No chain uses it.
+//! The policy that tools judge by when they are given none (`docs/attestation.md`), and that the tiers of block 0 are made
+//! from (`crate::tiers`): a change here is a change of the chain's rules.
 
 use freehold_primitives::{
     DcapPolicy, EvidencePolicy, GpuArchitecture, GpuMode, NvidiaPolicy, SgxPolicy, SnpSigningKey, TcbStatus, TdxPolicy,

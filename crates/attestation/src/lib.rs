@@ -14,6 +14,7 @@ mod policy;
 mod refusal;
 mod roots;
 mod scalar;
+mod tiers;
 mod vendor_roots;
 mod version;
 
@@ -49,5 +50,6 @@ pub use outline::{UnverifiedEvidence, collateral_wanted};
 pub use policy::{judge, judge_ahead};
 pub use refusal::{Refusal, RefusalClass};
 pub use roots::check_roots;
+pub use tiers::{default_tiers, judge_tier};
 pub use vendor_roots::vendor_roots;
 pub use version::VerifierVersion;

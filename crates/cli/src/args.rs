@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Status(FindArgs),
     /// Save the network's newest final header, for `verify --header`: how an instance stands now.
     Header(HeaderArgs),
+    /// Show what lies in the shadow of a subject: instances, apps, keys and receipts that ever stood on it.
+    Taint(TaintArgs),
     /// Models that `up --model` knows.
     #[command(subcommand)]
     Model(ModelCommand),
@@ -201,6 +203,18 @@ pub(crate) struct HeaderArgs {
     /// Instance that it must speak of, as the receipt names it.
     #[arg(long, value_name = "HEX", conflicts_with = "proof")]
     pub(crate) instance: Option<Digest>,
+    #[command(flatten)]
+    pub(crate) find: FindArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TaintArgs {
+    /// platform, family, measurement, instance, generation or tcb.
+    #[arg(value_name = "KIND")]
+    pub(crate) kind: String,
+    /// The subject in hex, as verdicts and entries name it.
+    #[arg(value_name = "SUBJECT")]
+    pub(crate) subject: String,
     #[command(flatten)]
     pub(crate) find: FindArgs,
 }

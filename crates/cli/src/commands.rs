@@ -11,6 +11,7 @@ mod model;
 mod node;
 mod roles;
 mod status;
+mod taint;
 mod up;
 mod verify;
 
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Verify(args) => verify::run(&args, output),
         Command::Status(args) => block_on(status::run(args, output)),
         Command::Header(args) => block_on(header::run(args, output)),
+        Command::Taint(args) => block_on(taint::run(args, output)),
         Command::Model(command) => block_on(model::run(command, output)),
         Command::Bench(command) => block_on(bench::run(command, output)),
         Command::Node(args) => block_on(node::run(args, output)),

@@ -1,6 +1,6 @@
 //! How a verdict is shown: a line for each link, and what it means in a sentence.
 
-use freehold_verify::{LinkStatus, ValidNow, Verdict};
+use freehold_verify::{Claims, LinkStatus, Taint, ValidNow, Verdict};
 
 use crate::output::Output;
 
@@ -39,6 +39,16 @@ pub(crate) fn sentence(verdict: &Verdict) -> String {
         ValidNow::No => "NOT registered any more",
         ValidNow::Unknown => "of unknown standing now (a newer header would tell)",
     };
-    let taint = if claims.tainted.is_empty() { "" } else { "; TAINTED since: see tainted in --json" };
+    let taint = taint(claims);
     format!("valid: {} answered in {hardware}; the instance is {now}{taint}", claims.model.name)
+}
+
+/// What was denied, by whom and since when; empty where nothing was.
+fn taint(claims: &Claims) -> String {
+    let one = |taint: &Taint| {
+        let by = if taint.by == "chain" { "the chain" } else { "its owner" };
+        let lifted = taint.lifted_height.map_or(String::new(), |height| format!(", lifted at block {height}"));
+        format!("; TAINTED: {by} denied {} at block {} ({}){lifted}", taint.subject, taint.since_height, taint.reason)
+    };
+    claims.tainted.iter().map(one).collect()
 }

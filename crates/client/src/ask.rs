@@ -247,9 +247,17 @@ impl Asker {
         if self.target.app_id.is_some_and(|app_id| app_id != instance.app_id) {
             return Err(AskError::OtherApp { found: instance.app_id });
         }
-        // The app is read second, so that its header is the newer of the two and answers for both ends of validity.
-        let app = chain.entry::<entries::AppEntry>(&EntryKey::App(instance.app_id)).await?;
-        let header = app.header;
+        // These are read second, so that the header is newer than the instance's and answers for both ends of validity.
+        let app_key = EntryKey::App(instance.app_id);
+        let subjects = instance.deny_subjects().into_iter();
+        let deny_keys: Vec<EntryKey> =
+            subjects.map(|(kind, subject)| EntryKey::Deny(AppId::CHAIN, kind, subject)).collect();
+        let (app, denied) = tokio::try_join!(
+            chain.entry::<entries::AppEntry>(&app_key),
+            chain.entries::<entries::DenyEntry>(&deny_keys)
+        )?;
+        let (header, denied) = denied;
+        let denied: Vec<entries::DenyEntry> = denied.into_iter().flatten().collect();
         let age_s = unix_now().saturating_sub(header.time_unix_s());
         if age_s > HEADER_AGE_S_MAX {
             return Err(AskError::StaleNode { age_s });
@@ -266,6 +274,7 @@ impl Asker {
             header: &header,
             instance: &instance,
             app: &app,
+            denied: &denied,
         })?)
     }
 

@@ -101,8 +101,7 @@ async fn state_once(
     let instance = InstanceEntry::from_canonical(&content)?;
     let mut keys =
         vec![key, EntryKey::AppVersion(instance.app_id, instance.app_version), EntryKey::App(instance.app_id)];
-    let subjects = instance.deny_subjects();
-    keys.extend(subjects.into_iter().map(|(kind, subject)| EntryKey::Deny(instance.app_id, kind, subject)));
+    keys.extend(instance.deny_entries().into_iter().map(|(app, kind, subject)| EntryKey::Deny(app, kind, subject)));
     let anchor_key: Vec<EntryKey> = anchor.iter().map(|index| EntryKey::Anchor(instance_id, *index)).collect();
     let (height, apps) = leaves(node, &APPS, &keys).await?;
     let mut anchors = Vec::new();

@@ -7,7 +7,7 @@
 mod fields;
 mod records;
 
-use freehold_primitives::{EvidenceKind, EvidencePolicy, Measurement, SgxRelease};
+use freehold_primitives::{EvidenceKind, EvidencePolicy, Measurement};
 use thiserror::Error;
 use toml::{Table, Value};
 
@@ -103,27 +103,8 @@ impl PolicyFile {
 
     /// The policy to judge claims by that show this measurement.
     pub fn policy_for(&self, shown: &Measurement) -> EvidencePolicy {
-        let mut policy = self.policy.clone();
-        if !self.open.contains(&shown.kind()) {
-            return policy;
-        }
-        match (shown, &mut policy) {
-            (Measurement::Tdx(shown), EvidencePolicy { tdx: Some(tdx), .. }) => tdx.measurements = vec![shown.clone()],
-            (Measurement::Sgx(shown), EvidencePolicy { sgx: Some(sgx), .. }) => {
-                sgx.releases = vec![SgxRelease {
-                    mr_enclave: Some(shown.mr_enclave),
-                    mr_signer: None,
-                    isv_prod_id: None,
-                    isv_svn_min: 0,
-                }];
-            }
-            (Measurement::Snp(shown), EvidencePolicy { snp: Some(snp), .. }) => snp.measurements = vec![shown.clone()],
-            (Measurement::Nitro(shown), EvidencePolicy { nitro: Some(nitro), .. }) => {
-                nitro.measurements = vec![shown.clone()];
-            }
-            _ => {}
-        }
-        policy
+        let policy = self.policy.clone();
+        if self.open.contains(&shown.kind()) { policy.accepting(shown) } else { policy }
     }
 
     /// The policy as it stands; for GPUs alone, which have no measurement of this kind.

@@ -3,7 +3,9 @@
 //! Every digest of a document is made by a function here, so that no room chooses a domain of its own. The keyset and
 //! the statement of a quote are hashed without a domain, because ACI fixes their bytes.
 
-use freehold_primitives::{Canonical, Digest, Genesis, Keyset, PayloadHead, Register, SubjectBody, report_statement};
+use freehold_primitives::{
+    Canonical, Digest, Genesis, Keyset, Measurement, PayloadHead, Register, SubjectBody, report_statement,
+};
 use sha2::{Digest as _, Sha256, Sha384, Sha512, Sha512_256};
 use tiny_keccak::{Hasher as _, Keccak};
 
@@ -77,6 +79,11 @@ pub fn genesis_hash(genesis: &Genesis) -> Digest {
 /// Digest under which bytes are kept content-addressed: entries, evidence, collateral documents.
 pub fn content_digest(bytes: &[u8]) -> Digest {
     hash("freehold content", &[bytes])
+}
+
+/// Digest of all registers of a measurement, by which policies and contracts name a release (`spec/policy.md` §5).
+pub fn measurement_digest(measurement: &Measurement) -> Digest {
+    hash("freehold measurement", &[&measurement.to_canonical()])
 }
 
 /// Id of an instance: SHA-256 of its subject body's document, the digest in the keyset's `subject`.

@@ -33,8 +33,8 @@ pub use ehbp::{
     RequestOpener, RequestSealer, ResponseOpener, ResponseSealer, frame, key_config, parse_key_config,
 };
 pub use hash::{
-    body_digest, content_digest, genesis_hash, hash, keccak256, keyset_digest, payload_digest, report_data, sha256,
-    sha384, sha512, sha512_256, subject_digest,
+    body_digest, content_digest, genesis_hash, hash, keccak256, keyset_digest, measurement_digest, payload_digest,
+    report_data, sha256, sha384, sha512, sha512_256, subject_digest,
 };
 pub use jcs::{JCS_DEPTH_MAX, JCS_INTEGER_MAX, JcsError, parse_canonical, to_jcs};
 pub use kdf::{KeyKind, app_key, hkdf_sha256};

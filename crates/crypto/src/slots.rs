@@ -57,7 +57,9 @@ pub const fn entry_module(kind: EntryKind) -> Account {
         | EntryKind::Instance
         | EntryKind::UsedEvidence
         | EntryKind::Account
-        | EntryKind::Deny => APPS,
+        | EntryKind::Deny
+        | EntryKind::Governor
+        | EntryKind::Tier => APPS,
         EntryKind::Grant | EntryKind::StateKeyStatus | EntryKind::StateKey | EntryKind::CallDataKey => KEYS,
         EntryKind::Anchor | EntryKind::Log => LOG,
         EntryKind::Collateral | EntryKind::Verifier => COLLATERAL,
@@ -72,7 +74,7 @@ pub fn app_version_id(app: &AppId, version: u32) -> [u8; 25] {
     id
 }
 
-/// Id bytes of an [`EntryKind::Deny`] entry: app id, kind byte of the subject, the subject.
+/// Id bytes of an [`EntryKind::Deny`] entry: app id, kind byte of the subject, the subject without a level.
 pub fn deny_id(app: &AppId, kind: DenySubject, subject: &[u8]) -> Vec<u8> {
     [app.as_bytes().as_slice(), &[kind as u8], subject].concat()
 }
@@ -83,6 +85,14 @@ pub fn anchor_id(instance: &Digest, index: u64) -> [u8; 40] {
     id[..32].copy_from_slice(instance.as_bytes());
     id[32..].copy_from_slice(&index.to_be_bytes());
     id
+}
+
+/// Id bytes of the one [`EntryKind::Governor`] entry.
+pub const GOVERNOR_ID: [u8; 0] = [];
+
+/// Id bytes of an [`EntryKind::Tier`] entry: its number.
+pub const fn tier_id(tier: u8) -> [u8; 1] {
+    [tier]
 }
 
 /// Id bytes of the one [`EntryKind::StateKeyStatus`] entry.
@@ -105,6 +115,19 @@ pub fn collateral_id(kind: CollateralKind, key: &[u8]) -> Vec<u8> {
 
 /// Id bytes of the one [`EntryKind::Verifier`] entry.
 pub const VERIFIER_ID: [u8; 0] = [];
+/// Kind byte of the index of a subject's shadow; indexes are from 128 on, and no verifier reads them.
+const SHADOW_INDEX: u8 = 0x82;
+
+/// Slot in `Apps` that counts the instances in the shadow of a subject (`spec/entries.md`).
+pub fn shadow_count_slot(kind: DenySubject, key: &[u8]) -> [u8; 32] {
+    keccak256(&[&[SHADOW_INDEX, kind as u8], key]).0
+}
+
+/// Slot in `Apps` that holds the id of the instance at `place` in the shadow of a subject.
+pub fn shadow_slot(kind: DenySubject, key: &[u8], place: u64) -> [u8; 32] {
+    let of_subject = keccak256(&[&[kind as u8], key]);
+    keccak256(&[&[SHADOW_INDEX + 1], of_subject.as_bytes(), &place.to_be_bytes()]).0
+}
 
 /// Id of a grant: which instance gets which generation of which context.
 pub fn grant_id(instance: &Digest, context: &str, generation: Generation) -> Digest {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use freehold_crypto::{Derivation, EncryptedShare, Polynomial, ThresholdError, content_digest, slots::grant_id};
 use freehold_primitives::{
-    Digest,
-    entries::{GrantEntry, InstanceEntry},
+    AppId, Digest,
+    entries::{DenyEntry, GrantEntry, InstanceEntry},
 };
 use freehold_rpc::{Checked, VerifiedClient, VerifiedError};
 use freehold_verify::EntryKey;
@@ -82,6 +82,20 @@ pub(crate) async fn registration(
     let Some(entry) = entry else { return Ok(None) };
     let terms = own_lease(identity, &entry).map_err(ChainError::Lost)?;
     Ok(Some((terms, entry.evidence_digest)))
+}
+
+/// Looks at the own registration, and whether the chain denies what it stands on; `None` where the chain has none.
+pub(crate) async fn standing(chain: &VerifiedClient, identity: &Identity) -> Result<Option<LeaseTerms>, ChainError> {
+    let Checked { entry, .. } = chain.entry::<InstanceEntry>(&EntryKey::Instance(identity.instance_id)).await?;
+    let Some(entry) = entry else { return Ok(None) };
+    let terms = own_lease(identity, &entry).map_err(ChainError::Lost)?;
+    let subjects = entry.deny_subjects().into_iter();
+    let keys: Vec<EntryKey> = subjects.map(|(kind, subject)| EntryKey::Deny(AppId::CHAIN, kind, subject)).collect();
+    let (_, denials) = chain.entries::<DenyEntry>(&keys).await?;
+    if denials.iter().flatten().any(|denial| denial.stands(entry.tcb_level.as_ref())) {
+        return Err(ChainError::Lost(StopReason::Denied));
+    }
+    Ok(Some(terms))
 }
 
 /// What the guest sees once its registration stands.

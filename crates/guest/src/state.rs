@@ -55,6 +55,8 @@ pub enum StopReason {
     LeaseEnd,
     /// The chain closed the registration.
     Closed,
+    /// The chain denies what the instance stands on.
+    Denied,
     /// The registration that the chain holds under this id has other keys.
     Foreign,
     /// The host asked.
@@ -67,6 +69,7 @@ impl StopReason {
         match self {
             Self::LeaseEnd => "the lease ends and no newer certified header shows a renewal",
             Self::Closed => "the chain closed this registration",
+            Self::Denied => "the chain denies what this instance stands on",
             Self::Foreign => "the chain holds another registration under this id",
             Self::Asked => "the host asked the guest to stop",
         }

@@ -184,6 +184,16 @@ async fn a_closed_registration_stops_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_denial_by_the_chain_stops_it() {
+    let host = FakeHost::new(Misbehaviour::default());
+    let guest = host.guest();
+    host.serving().await;
+    host.chain.deny_all();
+    let reason = timeout(Duration::from_secs(20), guest).await.unwrap().unwrap().unwrap();
+    assert_eq!(reason, StopReason::Denied);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_guests_do_not_share_a_directory() {
     let host = FakeHost::new(Misbehaviour::default());
     let guest = host.guest();

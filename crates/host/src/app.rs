@@ -9,11 +9,11 @@ use std::{
 
 use alloy_sol_types::SolCall as _;
 use freehold_crypto::{
-    app_id_from_creator_nonce,
+    app_id_from_creator_nonce, measurement_digest,
     slots::{APPS, COLLATERAL},
 };
 use freehold_primitives::{
-    AppId, AppPolicy, Canonical as _, EvidencePolicy, Measurement, TrustDomain,
+    AppId, AppPolicy, Canonical as _, Digest, EvidencePolicy, Measurement, ReleaseModel, TrustDomain,
     entries::{AppEntry, CollateralEntry, CollateralKind, collateral_key},
 };
 use freehold_rpc::{EntryKey, VerifiedClient};
@@ -63,7 +63,14 @@ impl Registrar {
             evidence: self.machine.policy(launch),
             lease_s_max: self.lease_s,
             boot_contexts: vec!["root".to_owned()],
+            models: launch.app.model.map(|model| self.release_model(launch, model)).into_iter().collect(),
+            ..AppPolicy::default()
         }
+    }
+
+    /// Names the model that this launch was measured with, so that contracts can ask for it.
+    fn release_model(&self, launch: &Launch, model: Digest) -> ReleaseModel {
+        ReleaseModel { measurement: measurement_digest(&self.machine.measurement(launch)), model }
     }
 
     /// Creates the app, or updates its policy if other programs run now.

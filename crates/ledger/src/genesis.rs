@@ -4,7 +4,13 @@ use alloy_consensus::Header;
 use alloy_consensus::constants::{EMPTY_RECEIPTS, EMPTY_TRANSACTIONS};
 use alloy_eips::{eip2935::HISTORY_STORAGE_CODE, eip4788::BEACON_ROOTS_CODE};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use freehold_attestation::default_tiers;
+use freehold_crypto::{content_digest, slots};
 use freehold_evm::{AccountState, Changes, Visibility};
+use freehold_primitives::{
+    Canonical,
+    entries::{EntryKind, GovernorEntry, TierEntry},
+};
 
 use crate::{
     block::{ExecutedBlock, empty_header, to_writes},
@@ -18,7 +24,7 @@ use crate::{
 const MODULE_CODE: Bytes = Bytes::from_static(&[0xfe]);
 
 /// Writes block 0 into an empty store: allocations, the modules' accounts, and the contracts of EIP-2935 and EIP-4788,
-/// all of whose storage is public.
+/// all of whose storage is public; governor and tiers.
 ///
 /// # Errors
 /// [`LedgerError::NotEmpty`], [`LedgerError::State`].
@@ -37,6 +43,7 @@ pub fn genesis_block(ctx: &ChainContext, state: &mut dyn StateTree) -> Result<Ex
     }
     deploy(&mut changes, HISTORY_CONTRACT, HISTORY_STORAGE_CODE.clone());
     deploy(&mut changes, PAYLOAD_ROOTS_CONTRACT, BEACON_ROOTS_CODE.clone());
+    govern(&mut changes, ctx);
     let (writes, content) = to_writes(changes, Writes::new(), state)?;
     let root = state.apply(0, &writes)?;
     let header = Header {
@@ -51,6 +58,26 @@ pub fn genesis_block(ctx: &ChainContext, state: &mut dyn StateTree) -> Result<Ex
     let hash = header.hash_slow();
     let (transactions, receipts, skipped) = (Vec::new(), Vec::new(), Vec::new());
     Ok(ExecutedBlock { header, hash, transactions, receipts, skipped, content, writes })
+}
+
+/// Who governs the chain at first, the first account of the genesis, and the tiers that it begins with.
+fn govern(changes: &mut Changes, ctx: &ChainContext) {
+    if let Some(first) = ctx.genesis().allocations.first() {
+        let entry = GovernorEntry { governor: first.account, since: 0 };
+        write_entry(changes, EntryKind::Governor, &slots::GOVERNOR_ID, &entry);
+    }
+    for (tier, (name, policy)) in (1..).zip(default_tiers()) {
+        let entry = TierEntry { tier, version: 0, name: name.to_owned(), policy, changed_at: 0 };
+        write_entry(changes, EntryKind::Tier, &slots::tier_id(tier), &entry);
+    }
+}
+
+fn write_entry(changes: &mut Changes, kind: EntryKind, id: &[u8], entry: &impl Canonical) {
+    let bytes = entry.to_canonical();
+    let digest = content_digest(&bytes);
+    let slot = U256::from_be_bytes(slots::entry_slot(kind, id));
+    changes.storage.insert((to_address(&slots::entry_module(kind)), slot), U256::from_be_bytes(digest.0));
+    changes.content.insert(digest, bytes);
 }
 
 fn deploy(changes: &mut Changes, address: Address, code: Bytes) {

@@ -36,7 +36,7 @@ pub use freehold_evm::{
 pub use genesis::genesis_block;
 pub use modules::{AttestationTerms, ModuleRefusal, attest};
 pub use overrides::{BlockOverrides, Overrides};
-pub use read::{entry_key, read_entry, read_entry_bytes};
+pub use read::{ShadowPage, entry_key, is_denied, read_entry, read_entry_bytes, read_grant_ids, read_shadow};
 pub use simulate::{
     BlockRequest, SIMULATED_BLOCKS_MAX, SIMULATED_CALLS_MAX, SimulatedBlock, SimulatedCall, Simulation,
     SimulationError, simulate,

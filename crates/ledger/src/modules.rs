@@ -21,8 +21,10 @@ use alloy_sol_types::SolInterface;
 use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure, SubcallHandler};
 use freehold_primitives::{Digest, Genesis};
 
+pub(crate) use apps::SHADOW_PAGE;
 pub use apps::{AttestationTerms, attest};
 pub(crate) use collateral::check_known as check_verifier;
+pub(crate) use entries::grants_slot;
 pub use refusal::ModuleRefusal;
 
 /// Gas of any call to a module: dispatch and reading its arguments.

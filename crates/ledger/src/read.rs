@@ -1,10 +1,17 @@
 //! Reading entries of the system modules from state, for node, host and RPC (`spec/entries.md`).
 
+use alloy_primitives::U256;
 use freehold_crypto::slots;
 use freehold_evm::ViewError;
-use freehold_primitives::{Canonical, Digest, entries::EntryKind};
+use freehold_primitives::{
+    AppId, Canonical, Digest,
+    entries::{DenyEntry, DenySubject, EntryKind, InstanceEntry, NamedSubject},
+};
 
-use crate::state::{Content, StateTree};
+use crate::{
+    modules::{SHADOW_PAGE, grants_slot},
+    state::{Content, StateTree, read_storage, to_address},
+};
 
 /// Key in the tree of the slot that holds an entry's digest.
 pub fn entry_key(kind: EntryKind, id: &[u8]) -> Digest {
@@ -40,4 +47,90 @@ pub fn read_entry<T: Canonical>(
         None => Ok(None),
         Some(bytes) => T::from_canonical(&bytes).map(Some).map_err(|_| ViewError::Malformed),
     }
+}
+
+/// Whether an app, or the chain ([`AppId::CHAIN`]), denies now what an instance stands on.
+///
+/// # Errors
+/// As [`read_entry_bytes`].
+pub fn is_denied(
+    by: &AppId,
+    instance: &InstanceEntry,
+    state: &dyn StateTree,
+    content: &dyn Content,
+) -> Result<bool, ViewError> {
+    for (kind, key) in instance.deny_subjects() {
+        let entry: Option<DenyEntry> = read_entry(EntryKind::Deny, &slots::deny_id(by, kind, &key), state, content)?;
+        if entry.is_some_and(|entry| entry.stands(instance.tcb_level.as_ref())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A page of a subject's shadow (`spec/apps.md` §8).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ShadowPage {
+    /// Instances that ever stood on the subject, oldest first.
+    pub instances: Vec<InstanceEntry>,
+    /// Cursor of the next page; `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// Reads a page of a subject's shadow, from a cursor that starts at 0.
+///
+/// # Errors
+/// As [`read_entry_bytes`].
+pub fn read_shadow(
+    subject: &NamedSubject,
+    cursor: u64,
+    state: &dyn StateTree,
+    content: &dyn Content,
+) -> Result<ShadowPage, ViewError> {
+    let entry = |id: &[u8]| read_entry::<InstanceEntry>(EntryKind::Instance, id, state, content);
+    if subject.kind() == DenySubject::Instance {
+        let instances = if cursor == 0 { entry(subject.key())?.into_iter().collect() } else { Vec::new() };
+        return Ok(ShadowPage { instances, next: None });
+    }
+    let (kind, key) = shadow_index(subject);
+    let apps = to_address(&slots::APPS);
+    let slot = |slot: [u8; 32]| read_storage(state, &apps, &U256::from_be_bytes(slot));
+    let count: u64 = slot(slots::shadow_count_slot(kind, &key))?.saturating_to();
+    let end = cursor.saturating_add(SHADOW_PAGE).min(count);
+    let mut instances = Vec::new();
+    for place in cursor..end {
+        let id = slot(slots::shadow_slot(kind, &key, place))?.to_be_bytes::<32>();
+        let instance = entry(&id)?.ok_or(ViewError::Malformed)?;
+        if kind == subject.kind() || subject.shadows(&instance) {
+            instances.push(instance);
+        }
+    }
+    Ok(ShadowPage { instances, next: (end < count).then_some(end) })
+}
+
+/// Under what the shadow of a subject is kept: that of a TCB level under its family.
+pub(crate) fn shadow_index(subject: &NamedSubject) -> (DenySubject, Vec<u8>) {
+    match subject.tcb_family() {
+        Some(family) => (DenySubject::Family, family.0.to_vec()),
+        None => (subject.kind(), subject.key().to_vec()),
+    }
+}
+
+/// Ids of an instance's grants.
+///
+/// # Errors
+/// As [`read_entry_bytes`].
+pub fn read_grant_ids(
+    instance: &Digest,
+    state: &dyn StateTree,
+    content: &dyn Content,
+) -> Result<Vec<Digest>, ViewError> {
+    let slot = U256::from_be_bytes(grants_slot(instance));
+    let digest = read_storage(state, &to_address(&slots::KEYS), &slot)?;
+    if digest.is_zero() {
+        return Ok(Vec::new());
+    }
+    let digest = Digest(digest.to_be_bytes());
+    let bytes = content.get(&digest).ok_or(ViewError::ContentMissing(digest))?;
+    Vec::from_canonical(&bytes).map_err(|_| ViewError::Malformed)
 }

@@ -88,7 +88,7 @@ impl Hardware {
             _ => tdx::claims(&quote, &document, &roots, THEN).unwrap().measurement().clone().into(),
         };
         let policy = hardware_policy(measurement);
-        let app_policy = AppPolicy { evidence: policy.clone(), lease_s_max: 500, boot_contexts: Vec::new() };
+        let app_policy = AppPolicy { evidence: policy.clone(), lease_s_max: 500, ..AppPolicy::default() };
         registry.app = app_id_from_creator_nonce(&key(OWNER).account(), registry.chain.nonce(&key(OWNER)));
         registry.apps(OWNER, IApps::createCall { scheme: 1, policy: app_policy.to_canonical().into() }).unwrap();
         Some(Self { registry, kind, family, quote, policy })

@@ -33,7 +33,8 @@ fn chain(root: Vec<u8>, measurement: Measurement) -> Registry {
     let mut registry = Registry { chain: Chain::new(genesis(vec![root])), app: AppId::new([0; 20]) };
     registry.app = app_id_from_creator_nonce(&key(OWNER).account(), registry.chain.nonce(&key(OWNER)));
     let evidence = development_policy(measurement);
-    let policy = AppPolicy { evidence, lease_s_max: 500, boot_contexts: vec!["root".to_owned()] };
+    let policy =
+        AppPolicy { evidence, lease_s_max: 500, boot_contexts: vec!["root".to_owned()], ..AppPolicy::default() };
     registry.apps(OWNER, IApps::createCall { scheme: 1, policy: policy.to_canonical().into() }).unwrap();
     registry
 }

@@ -29,7 +29,7 @@ fn schedule(registry: &Registry) -> Option<VerifierSchedule> {
 fn a_version_is_announced_with_notice_by_who_governs() {
     let mut registry = Registry::new();
     assert_eq!(schedule(&registry), None);
-    assert_refused(announce(&mut registry, PROVIDER, 2, 10), ModuleRefusal::VerifierCaller);
+    assert_refused(announce(&mut registry, PROVIDER, 2, 10), ModuleRefusal::NotGovernor);
     assert_refused(announce(&mut registry, OWNER, 1, 10), ModuleRefusal::VerifierOld);
     assert_refused(announce(&mut registry, OWNER, 0, 10), ModuleRefusal::VerifierOld);
     assert_refused(announce(&mut registry, OWNER, 2, 9), ModuleRefusal::VerifierNotice);

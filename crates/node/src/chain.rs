@@ -15,8 +15,8 @@ use freehold_ledger::{
     prepare_payload, read_account, read_account_value, read_storage, to_account,
 };
 use freehold_primitives::{
-    Canonical as _, Digest, EXECUTED_LAG_MAX, G1Point, Genesis, Height, Payload, PayloadBody,
-    entries::{EntryKind, GrantEntry, StateKeyStatus},
+    AppId, Canonical as _, Digest, EXECUTED_LAG_MAX, G1Point, Genesis, Height, Payload, PayloadBody,
+    entries::{EntryKind, GrantEntry, InstanceEntry, StateKeyStatus},
 };
 use thiserror::Error;
 
@@ -211,6 +211,16 @@ impl Chain {
         let height = self.store.executed().map_or(0, |mark| mark.height);
         let state = self.state(height)?;
         Ok(freehold_ledger::read_entry(EntryKind::Grant, id.as_bytes(), &state, &self.store)?)
+    }
+
+    /// Whether the chain denies now what an instance stands on; `None` where there is no such instance.
+    pub(crate) fn is_denied(&self, instance: &Digest) -> Result<Option<bool>, ChainError> {
+        let height = self.store.executed().map_or(0, |mark| mark.height);
+        let state = self.state(height)?;
+        let entry: Option<InstanceEntry> =
+            freehold_ledger::read_entry(EntryKind::Instance, instance.as_bytes(), &state, &self.store)?;
+        let Some(entry) = entry else { return Ok(None) };
+        Ok(Some(freehold_ledger::is_denied(&AppId::CHAIN, &entry, &state, &self.store)?))
     }
 
     /// The height that a tag names; `None` where there is no such block yet.

@@ -1,8 +1,8 @@
 //! Key service: encrypted shares of granted keys, from validators to anyone who asks (design D5).
 //!
-//! A share leaves only for a live grant, encrypted to the transport key that the ledger recorded, and never when this
-//! validator's newest header is older than [`HEADER_AGE_S_MAX`]. Shares of the master never leave; nothing here combines
-//! shares.
+//! A share leaves only for a live grant of an instance that the chain does not deny, encrypted to the transport key that
+//! the ledger recorded, and never when this validator's newest header is older than [`HEADER_AGE_S_MAX`]. Shares of the
+//! master never leave; nothing here combines shares.
 
 use std::{
     collections::BTreeMap,
@@ -40,6 +40,9 @@ pub(crate) enum ShareError {
     /// The grant was closed, or its time is over.
     #[error("the grant is closed or expired")]
     Closed,
+    /// The chain denies what the grant's instance stands on.
+    #[error("the chain denies what the instance stands on")]
+    Denied,
     /// This validator's newest header is too old to say that a grant is live.
     #[error("this validator's newest header is older than {HEADER_AGE_S_MAX} s")]
     Stale,
@@ -129,7 +132,9 @@ impl KeyService {
         if entry.closed_at.is_some() || entry.until <= tip.header.timestamp {
             return Err(ShareError::Closed);
         }
-        Ok(entry)
+        // A denial by the chain closes no grant: it is looked up here, each time.
+        let denied = self.shared.chain.is_denied(&entry.instance_id).map_err(|_| ShareError::State)?;
+        if denied.ok_or(ShareError::Unknown)? { Err(ShareError::Denied) } else { Ok(entry) }
     }
 
     fn shares(&self, grant: &Digest) -> BTreeMap<u32, Vec<u8>> {

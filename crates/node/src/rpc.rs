@@ -15,6 +15,7 @@ mod request;
 mod server;
 mod simulate;
 mod subscriptions;
+mod taint;
 mod traces;
 mod view;
 

@@ -3,6 +3,16 @@
 //! An entry is a canonical document, kept content-addressed; its digest stands in one storage slot of its module, so
 //! that one slot proof proves the whole entry. Entries are never deleted, only closed. Slots: `freehold_crypto::slots`.
 
+mod denial;
+#[cfg(test)]
+mod tests;
+mod tier;
+
+pub use self::{
+    denial::{DENIALS_MAX, Denial, DenyEntry, DenySubject, NamedSubject, TcbLevel, generation, tcb_family},
+    tier::{GovernorEntry, TIER_NAME_BYTES_MAX, TIERS_MAX, TierEntry},
+};
+
 use crate::{
     codec::Blob,
     evidence::EvidenceKind,
@@ -24,7 +34,7 @@ canonical_enum! {
         UsedEvidence = 3,
         /// [`AccountEntry`] in `Apps`, by account.
         Account = 4,
-        /// [`DenyEntry`] in `Apps`, by (subject kind, subject).
+        /// [`DenyEntry`] in `Apps`, by (app id, subject kind, subject).
         Deny = 5,
         /// [`GrantEntry`] in `Keys`, by grant id.
         Grant = 6,
@@ -42,6 +52,10 @@ canonical_enum! {
         StateKey = 12,
         /// [`CallDataKeyEntry`] in `Keys`, by epoch.
         CallDataKey = 13,
+        /// [`GovernorEntry`] in `Apps`, under an empty id: one entry, written again.
+        Governor = 14,
+        /// [`TierEntry`] in `Apps`, by number.
+        Tier = 15,
         /// [`VerifierSchedule`] in `Collateral`, under an empty id: one entry, written again.
         Verifier = 16,
     }
@@ -125,6 +139,12 @@ canonical_struct! {
         pub measurement: Measurement,
         /// TCB status that it had; `None` for vendors without such statuses.
         pub tcb_status: Option<TcbStatus>,
+        /// TCB level that it had; `None` for vendors without levels.
+        pub tcb_level: Option<TcbLevel>,
+        /// The lowest level that any of its evidence had.
+        pub tcb_level_lowest: Option<TcbLevel>,
+        /// Highest tier that the evidence satisfies; 0 for none.
+        pub tier: u8,
         /// The platform: SHA-256 of its PPID, chip id or module id.
         pub platform: Digest,
         /// Platform family.
@@ -152,24 +172,6 @@ canonical_struct! {
         pub family: PlatformFamily,
         /// The device.
         pub platform: Digest,
-    }
-}
-
-impl InstanceEntry {
-    /// What a deny entry can name of an instance, in the order of proofs: platform, family, measurement, instance, then
-    /// platform and family of each GPU.
-    pub fn deny_subjects(&self) -> Vec<(DenySubject, Vec<u8>)> {
-        let mut subjects = vec![
-            (DenySubject::Platform, self.platform.0.to_vec()),
-            (DenySubject::Family, self.family.0.to_vec()),
-            (DenySubject::Measurement, self.measurement.launched().to_vec()),
-            (DenySubject::Instance, self.instance_id.0.to_vec()),
-        ];
-        for gpu in &self.gpus {
-            subjects.push((DenySubject::Platform, gpu.platform.0.to_vec()));
-            subjects.push((DenySubject::Family, gpu.family.0.to_vec()));
-        }
-        subjects
     }
 }
 
@@ -215,38 +217,6 @@ canonical_struct! {
     pub struct AccountEntry {
         /// The instance.
         pub instance_id: Digest,
-    }
-}
-
-canonical_enum! {
-    /// What a deny entry names.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-    pub enum DenySubject {
-        /// A platform, as entries name it (32 bytes).
-        Platform = 1,
-        /// A platform family (6 bytes).
-        Family = 2,
-        /// A measurement: MRTD, SNP launch digest or PCR0 (48 bytes), or MRENCLAVE (32 bytes).
-        Measurement = 3,
-        /// An instance, by id (32 bytes).
-        Instance = 4,
-    }
-}
-
-canonical_struct! {
-    /// A subject that an app no longer trusts; instances that match are closed in the same block.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct DenyEntry {
-        /// App that denies.
-        pub app_id: AppId,
-        /// Kind of the subject.
-        pub subject_kind: DenySubject,
-        /// The subject's bytes.
-        pub subject: Blob,
-        /// Reason, a short code of the owner's: 1 compromised, 2 extracted key, 3 withdrawn release, 4 other.
-        pub reason: u8,
-        /// Height from which it counts.
-        pub since: Height,
     }
 }
 

@@ -149,6 +149,9 @@ byte_id!(
 pub struct AppId([u8; 21]);
 
 impl AppId {
+    /// Stands for the chain itself where an entry is kept by app; no app has this id.
+    pub const CHAIN: Self = Self([0; 21]);
+
     /// The id whose last 20 bytes are `hash`.
     pub fn new(hash: [u8; 20]) -> Self {
         let mut bytes = [0; 21];

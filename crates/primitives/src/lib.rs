@@ -34,8 +34,8 @@ pub use payload::{
 };
 pub use policy::{
     AppPolicy, DcapPolicy, EvidencePolicy, GPU_MEASUREMENTS, GPU_VERSION_BYTES_MAX, GpuArchitecture, GpuMeasurement,
-    GpuMode, GpuReference, NitroPolicy, NvidiaPolicy, POLICY_LIST_MAX, SgxPolicy, SgxRelease, SnpPolicy, SnpProduct,
-    SnpProductPolicy, SnpSigningKey, SnpTcb, TcbStatus, TdxForm, TdxPolicy,
+    GpuMode, GpuReference, NitroPolicy, NvidiaPolicy, POLICY_LIST_MAX, ReleaseModel, SgxPolicy, SgxRelease, SnpPolicy,
+    SnpProduct, SnpProductPolicy, SnpSigningKey, SnpTcb, TcbStatus, TdxForm, TdxPolicy,
 };
 pub use receipt::{ACI_VERSION, Event, RECEIPT_BYTES_MAX, RECEIPT_EVENTS_MAX, Receipt, Sampling};
 pub use registration::{EVIDENCE_BYTES_MAX, NONCE_AGE_S_MAX, REGISTRATION_BYTES_MAX, Registration};

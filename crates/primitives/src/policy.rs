@@ -17,7 +17,9 @@ pub use self::{
     snp::{SnpPolicy, SnpProduct, SnpProductPolicy, SnpSigningKey, SnpTcb},
 };
 use crate::{
+    evidence::EvidenceKind,
     ids::{Digest, PlatformFamily, UnixSeconds},
+    measurement::Measurement,
     payload::TrustDomain,
 };
 
@@ -52,6 +54,43 @@ canonical_struct! {
 }
 
 impl EvidencePolicy {
+    /// What is asked of Intel platforms, under TDs and under enclaves.
+    pub fn dcap_mut(&mut self) -> impl Iterator<Item = &mut DcapPolicy> {
+        let tdx = self.tdx.as_mut().map(|tdx| &mut tdx.platform);
+        tdx.into_iter().chain(self.sgx.as_mut().map(|sgx| &mut sgx.platform))
+    }
+
+    /// Whether it lists a measurement of this kind, or accepts the kind not at all.
+    pub fn lists_measurements(&self, kind: EvidenceKind) -> bool {
+        match kind {
+            EvidenceKind::Tdx => self.tdx.as_ref().is_none_or(|tdx| !tdx.measurements.is_empty()),
+            EvidenceKind::Sgx => self.sgx.as_ref().is_none_or(|sgx| !sgx.releases.is_empty()),
+            EvidenceKind::Snp => self.snp.as_ref().is_none_or(|snp| !snp.measurements.is_empty()),
+            EvidenceKind::Nitro => self.nitro.as_ref().is_none_or(|nitro| !nitro.measurements.is_empty()),
+            EvidenceKind::Nvidia | EvidenceKind::Bundle => true,
+        }
+    }
+
+    /// The same policy for this very measurement and no other of its kind.
+    #[must_use]
+    pub fn accepting(mut self, shown: &Measurement) -> Self {
+        match (shown, &mut self) {
+            (Measurement::Tdx(shown), Self { tdx: Some(tdx), .. }) => tdx.measurements = vec![shown.clone()],
+            (Measurement::Sgx(shown), Self { sgx: Some(sgx), .. }) => {
+                sgx.releases = vec![SgxRelease {
+                    mr_enclave: Some(shown.mr_enclave),
+                    mr_signer: None,
+                    isv_prod_id: None,
+                    isv_svn_min: 0,
+                }];
+            }
+            (Measurement::Snp(shown), Self { snp: Some(snp), .. }) => snp.measurements = vec![shown.clone()],
+            (Measurement::Nitro(shown), Self { nitro: Some(nitro), .. }) => nitro.measurements = vec![shown.clone()],
+            _ => {}
+        }
+        self
+    }
+
     /// Whether every list is within [`POLICY_LIST_MAX`].
     pub fn is_bounded(&self) -> bool {
         let common = [
@@ -71,8 +110,19 @@ impl EvidencePolicy {
 }
 
 canonical_struct! {
+    /// Which model a release runs, by the word of the app's owner. Whoever has the files can compute the measurement again.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct ReleaseModel {
+        /// Digest of the release's whole measurement (`spec/policy.md` §5).
+        pub measurement: Digest,
+        /// SHA-256 of the model's weights.
+        pub model: Digest,
+    }
+}
+
+canonical_struct! {
     /// What an app accepts and grants.
-    #[derive(Debug, Clone, PartialEq, Eq)]
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
     pub struct AppPolicy {
         /// What an instance's evidence must show.
         pub evidence: EvidencePolicy,
@@ -80,5 +130,9 @@ canonical_struct! {
         pub lease_s_max: UnixSeconds,
         /// Key contexts granted to every registered instance at boot, such as `root`.
         pub boot_contexts: Vec<String>,
+        /// Most live instances on one platform; 0 sets no limit.
+        pub instances_per_platform_max: u32,
+        /// Models of the releases; at most [`POLICY_LIST_MAX`].
+        pub models: Vec<ReleaseModel>,
     }
 }

@@ -9,6 +9,7 @@ mod local;
 mod local_client;
 mod node;
 mod node_client;
+mod taint;
 mod transaction;
 mod verified;
 
@@ -32,5 +33,6 @@ pub use node::{
     NodeStatus, Proof, QuantityU64, StateKeyReport, StatusMoment, TransactionReceipt,
 };
 pub use node_client::{FeeQuote, NodeClient, NodeError};
+pub use taint::{ChainDenial, TaintPage, TaintedGrant, TaintedInstance};
 pub use transaction::CallTransaction;
 pub use verified::{Checked, VerifiedClient, VerifiedError};

@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use freehold_primitives::{Account, Canonical, CodecError, Digest, EvidenceKind, Genesis, Height, NetworkKey};
+use freehold_primitives::{
+    Account, Canonical, CodecError, Digest, EvidenceKind, Genesis, Height, NetworkKey, entries::DenySubject,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json, value::RawValue};
 use thiserror::Error;
@@ -24,6 +26,7 @@ use crate::{
         BlockSummary, CallDataKeyReport, CollateralDocument, Finality, HEADERS_MAX, KeyShare, NodeStatus, Proof,
         QuantityU64, TransactionReceipt,
     },
+    taint::TaintPage,
 };
 
 /// Pause between two looks for a receipt.
@@ -334,6 +337,14 @@ impl NodeClient {
     /// As [`Self::call`].
     pub async fn status(&self) -> Result<NodeStatus, NodeError> {
         self.call("freehold_status", ()).await
+    }
+
+    /// `freehold_taint`: a page of what lies in the shadow of a subject, from a cursor that starts at 0.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn taint(&self, kind: DenySubject, subject: &[u8], cursor: u64) -> Result<TaintPage, NodeError> {
+        self.call("freehold_taint", (kind.as_str(), HexBytes(subject.to_vec()), cursor)).await
     }
 
     /// `freehold_collateral` for a kind of evidence, by its key (`spec/collateral.md`); null where the chain has none.

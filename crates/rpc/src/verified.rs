@@ -138,9 +138,22 @@ impl VerifiedClient {
     /// # Errors
     /// Every [`VerifiedError`].
     pub async fn entry<T: Canonical>(&self, key: &EntryKey) -> Result<Checked<T>, VerifiedError> {
+        let (header, entries) = self.entries(std::slice::from_ref(key)).await?;
+        Ok(Checked { header, entry: entries.into_iter().next().flatten() })
+    }
+
+    /// Reads entries of one module and one type at the newest executed height, in the order asked, and waits for the
+    /// certificate over them. At least one must be asked for.
+    ///
+    /// # Errors
+    /// Every [`VerifiedError`].
+    pub async fn entries<T: Canonical>(
+        &self,
+        keys: &[EntryKey],
+    ) -> Result<(VerifiedHeader, Vec<Option<T>>), VerifiedError> {
         let mut tries = 1;
         loop {
-            match self.entry_once(key).await {
+            match self.entries_once(keys).await {
                 // The state moved on between two calls of one read.
                 Err(VerifiedError::OtherHeight(_) | VerifiedError::NoContent) if tries < TRIES => tries += 1,
                 other => return other,
@@ -148,21 +161,32 @@ impl VerifiedClient {
         }
     }
 
-    async fn entry_once<T: Canonical>(&self, key: &EntryKey) -> Result<Checked<T>, VerifiedError> {
-        let Proof { height, state_root, proofs, .. } = self.node.proof(&key.module(), &[key.slot()]).await?;
-        let [leaf] = <[_; 1]>::try_from(proofs).map_err(|_| VerifiedError::OtherHeight(height))?;
+    async fn entries_once<T: Canonical>(
+        &self,
+        keys: &[EntryKey],
+    ) -> Result<(VerifiedHeader, Vec<Option<T>>), VerifiedError> {
+        let module = keys.first().map_or(freehold_crypto::slots::APPS, EntryKey::module);
+        let slots: Vec<[u8; 32]> = keys.iter().map(EntryKey::slot).collect();
+        let Proof { height, state_root, proofs, .. } = self.node.proof(&module, &slots).await?;
+        if proofs.len() != keys.len() {
+            return Err(VerifiedError::OtherHeight(height));
+        }
         let header = *self.wait_for_headers(height).await?.first();
         if header.state_root() != state_root {
             return Err(VerifiedError::OtherHeight(height));
         }
-        let Some(value) = leaf.value else {
-            verify_absent_entry(&header, key, &leaf.proof.0)?;
-            return Ok(Checked { header, entry: None });
-        };
-        let digest = value.0.try_into().map(freehold_primitives::Digest).map_err(|_| EntryError::Content)?;
-        let content = self.node.content(&digest).await?.ok_or(VerifiedError::NoContent)?;
-        let entry = verify_entry(&header, key, &leaf.proof.0, &content)?;
-        Ok(Checked { header, entry: Some(entry) })
+        let mut entries = Vec::with_capacity(keys.len());
+        for (key, leaf) in keys.iter().zip(proofs) {
+            let Some(value) = leaf.value else {
+                verify_absent_entry(&header, key, &leaf.proof.0)?;
+                entries.push(None);
+                continue;
+            };
+            let digest = value.0.try_into().map(freehold_primitives::Digest).map_err(|_| EntryError::Content)?;
+            let content = self.node.content(&digest).await?.ok_or(VerifiedError::NoContent)?;
+            entries.push(Some(verify_entry(&header, key, &leaf.proof.0, &content)?));
+        }
+        Ok((header, entries))
     }
 }
 

@@ -7,7 +7,7 @@ use freehold_attestation::{Evidence, Refusal, verify};
 use freehold_crypto::{content_digest, keyset_digest, report_data};
 use freehold_primitives::{
     AppId, Digest, Ed25519Key, Genesis, Keyset, TrustDomain, UnixSeconds, X25519Key,
-    entries::{AppEntry, InstanceEntry},
+    entries::{AppEntry, DenyEntry, DenySubject, InstanceEntry},
 };
 use thiserror::Error;
 
@@ -32,6 +32,8 @@ pub struct InstanceClaim<'a> {
     pub instance: &'a InstanceEntry,
     /// The entry of its app, as it is now.
     pub app: &'a AppEntry,
+    /// The chain's own deny entries that name what the instance stands on, as far as there are any.
+    pub denied: &'a [DenyEntry],
 }
 
 /// Why an instance is not to be asked.
@@ -53,6 +55,9 @@ pub enum InstanceError {
     /// The app was closed.
     #[error("the app was closed at height {0}")]
     AppClosed(u64),
+    /// The chain denies what the instance stands on.
+    #[error("the chain denies what the instance stands on: its {0}")]
+    Denied(DenySubject),
     /// The lease or the keyset has ended.
     #[error("the instance's lease or keyset ended at {0}")]
     Expired(UnixSeconds),
@@ -76,6 +81,7 @@ pub struct VerifiedInstance {
     instance_id: Digest,
     app_id: AppId,
     trust_domain: TrustDomain,
+    tier: u8,
     hpke_key: X25519Key,
     receipt_key: Ed25519Key,
     keyset_digest: Digest,
@@ -94,6 +100,10 @@ impl VerifiedInstance {
     /// Trust domain of its evidence.
     pub const fn trust_domain(&self) -> TrustDomain {
         self.trust_domain
+    }
+    /// Highest tier of the chain that its evidence satisfied at registration; 0 for none.
+    pub const fn tier(&self) -> u8 {
+        self.tier
     }
     /// Key to encrypt to.
     pub const fn hpke_key(&self) -> X25519Key {
@@ -135,6 +145,9 @@ pub fn verify_instance(claim: &InstanceClaim<'_>) -> Result<VerifiedInstance, In
     if let Some(height) = app.closed_at {
         return Err(InstanceError::AppClosed(height));
     }
+    if let Some(entry) = claim.denied.iter().find(|entry| entry.stands(instance.tcb_level.as_ref())) {
+        return Err(InstanceError::Denied(entry.subject_kind));
+    }
     let ends = instance.expires_at.min(keyset.not_after);
     if header.time_unix_s() > ends {
         return Err(InstanceError::Expired(ends));
@@ -157,6 +170,7 @@ pub fn verify_instance(claim: &InstanceClaim<'_>) -> Result<VerifiedInstance, In
         instance_id: instance.instance_id,
         app_id: instance.app_id,
         trust_domain: claims.trust_domain(),
+        tier: instance.tier,
         hpke_key: keyset.hpke_key,
         receipt_key: keyset.receipt_key,
         keyset_digest,

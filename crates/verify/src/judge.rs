@@ -1,8 +1,8 @@
 //! From a file to a verdict: read, walk every link, then say what follows.
 
 use freehold_primitives::{
-    BlockMoment, Digest, NetworkKey, UnixSeconds,
-    entries::{DenyEntry, DenySubject},
+    AppId, BlockMoment, Digest, NetworkKey, UnixSeconds,
+    entries::{DenyEntry, InstanceEntry},
 };
 
 use crate::{
@@ -134,7 +134,8 @@ fn draw_claims(facts: &Facts<'_>, options: &VerifyOptions<'_>) -> Result<Option<
         trust_domain,
         valid_then,
         valid_now: valid_now(&as_of, options),
-        tainted: as_of.denied.iter().map(taint).collect(),
+        tainted: as_of.denied.iter().flat_map(|entry| taints(entry, &as_of.instance)).collect(),
+        tier: as_of.instance.tier,
         anchored: proven.anchor.is_some(),
         as_of: header(&as_of.moment),
         app_id: as_of.instance.app_id,
@@ -192,7 +193,14 @@ impl Proven {
         let start = header(&self.not_before);
         let end = self.anchor.as_ref().filter(|anchor| !anchor.adopted).map_or(start, |anchor| anchor.at);
         let open_until = |closed_at: Option<u64>| closed_at.is_none_or(|height| height > end.height);
-        instance.opened_at <= start.height
+        // A denial that was lifted before the answer, or came after it, taints and does not end the registration then.
+        let denied = self.as_of.denied.iter().flat_map(|entry| &entry.denials).any(|denial| {
+            denial.covers(instance.tcb_level.as_ref())
+                && denial.since <= end.height
+                && denial.lifted_at.is_none_or(|height| height > start.height)
+        });
+        !denied
+            && instance.opened_at <= start.height
             && open_until(instance.closed_at)
             && end.time_unix_s <= instance.expires_at
             && end.time_unix_s <= instance.keyset_not_after
@@ -209,25 +217,27 @@ fn valid_now(as_of: &AsOf, options: &VerifyOptions<'_>) -> ValidNow {
         || as_of.app.closed_at.is_some()
         || as_of.moment.time_unix_s > as_of.instance.expires_at
         || as_of.moment.time_unix_s > as_of.instance.keyset_not_after
-        || !as_of.denied.is_empty();
+        || as_of.denied.iter().any(|entry| entry.stands(as_of.instance.tcb_level.as_ref()));
     if ended { ValidNow::No } else { ValidNow::Yes }
 }
 
-fn taint(entry: &DenyEntry) -> Taint {
-    let word = match entry.subject_kind {
-        DenySubject::Platform => "platform",
-        DenySubject::Family => "family",
-        DenySubject::Measurement => "measurement",
-        DenySubject::Instance => "instance",
-    };
-    Taint {
-        since_height: entry.since,
-        reason: match entry.reason {
-            1 => "compromised",
-            2 => "extracted_key",
-            3 => "withdrawn_release",
-            _ => "other",
-        },
-        subject: format!("{word}:{}", hex::encode(&entry.subject.0)),
-    }
+/// Every denial of an entry whose shadow the instance lies in: those too that were lifted, and of TCB levels those that
+/// it had at an earlier time.
+fn taints<'a>(entry: &'a DenyEntry, instance: &'a InstanceEntry) -> impl Iterator<Item = Taint> + 'a {
+    let covering = entry.denials.iter().filter(|denial| denial.covers(instance.tcb_level_lowest.as_ref()));
+    covering.map(|denial| {
+        let level = denial.level.map(|level| level.to_subject()).unwrap_or_default();
+        Taint {
+            since_height: denial.since,
+            reason: match denial.reason {
+                1 => "compromised",
+                2 => "extracted_key",
+                3 => "withdrawn_release",
+                _ => "other",
+            },
+            subject: format!("{}:{}{}", entry.subject_kind, hex::encode(&entry.subject.0), hex::encode(level)),
+            by: if entry.app_id == AppId::CHAIN { "chain" } else { "app" },
+            lifted_height: denial.lifted_at,
+        }
+    })
 }

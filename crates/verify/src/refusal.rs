@@ -22,28 +22,22 @@ pub enum EntryName {
     AppVersion,
     /// The anchor.
     Anchor,
-    /// The deny entry against a subject of this kind.
+    /// The app's deny entry against a subject of this kind.
     Denied(DenySubject),
-}
-
-impl EntryName {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Instance => "instance",
-            Self::App => "app",
-            Self::AppVersion => "app version",
-            Self::Anchor => "anchor",
-            Self::Denied(DenySubject::Platform) => "denied platform",
-            Self::Denied(DenySubject::Family) => "denied family",
-            Self::Denied(DenySubject::Measurement) => "denied measurement",
-            Self::Denied(DenySubject::Instance) => "denied instance",
-        }
-    }
+    /// The chain's own deny entry against a subject of this kind.
+    DeniedByChain(DenySubject),
 }
 
 impl core::fmt::Display for EntryName {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(self.as_str())
+        match self {
+            Self::Instance => f.write_str("instance"),
+            Self::App => f.write_str("app"),
+            Self::AppVersion => f.write_str("app version"),
+            Self::Anchor => f.write_str("anchor"),
+            Self::Denied(kind) => write!(f, "denied {kind}"),
+            Self::DeniedByChain(kind) => write!(f, "{kind} denied by the chain"),
+        }
     }
 }
 

@@ -31,15 +31,19 @@ impl ValidNow {
     }
 }
 
-/// Something that the app's owner denied, before or after the answer.
+/// Something that the app's owner or the chain denied, before or after the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Taint {
     /// Height from which it counts.
     pub since_height: Height,
     /// `compromised`, `extracted_key`, `withdrawn_release` or `other`.
     pub reason: &'static str,
-    /// What is denied: `platform:`, `family:`, `measurement:` or `instance:`, and its bytes in hex.
+    /// What is denied: `platform:`, `family:`, `measurement:`, `instance:`, `generation:` or `tcb:`, and its bytes in hex.
     pub subject: String,
+    /// Who denies: `app` (its owner) or `chain`.
+    pub by: &'static str,
+    /// Height from which it no longer counts, where it was lifted.
+    pub lifted_height: Option<Height>,
 }
 
 /// The header as of which `valid_now` and `tainted` are said.
@@ -69,7 +73,7 @@ pub struct Claims {
     pub valid_then: bool,
     /// Whether it still stands.
     pub valid_now: ValidNow,
-    /// Deny entries against what the instance stood on.
+    /// Denials of what the instance stands on or stood on.
     pub tainted: Vec<Taint>,
     /// Whether the receipt is anchored.
     pub anchored: bool,
@@ -79,6 +83,8 @@ pub struct Claims {
     pub app_id: AppId,
     /// The model.
     pub model: ModelName,
+    /// Highest tier of the chain that the instance's evidence satisfied; 0 for none.
+    pub tier: u8,
     /// The receipt was made after this block (newest final header that it names).
     pub not_before: AsOfHeader,
     /// The receipt was made before this block (the one that anchors it).
@@ -177,7 +183,7 @@ struct LinkLine {
 impl Serialize for Verdict {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let claims = self.claims.as_ref();
-        let mut object = serializer.serialize_struct("Verdict", 12)?;
+        let mut object = serializer.serialize_struct("Verdict", 13)?;
         object.serialize_field("format", VERDICT_FORMAT)?;
         object.serialize_field("verdict", if self.is_valid() { "valid" } else { "refused" })?;
         object.serialize_field("trust_domain", &claims.map(|claims| claims.trust_domain.as_str()))?;
@@ -189,6 +195,7 @@ impl Serialize for Verdict {
         object.serialize_field("network_key", &self.network_key)?;
         object.serialize_field("app_id", &claims.map(|claims| claims.app_id))?;
         object.serialize_field("model", &claims.map(|claims| &claims.model))?;
+        object.serialize_field("tier", &claims.map(|claims| claims.tier))?;
         let lines: Vec<LinkLine> = self
             .links
             .iter()

@@ -4,8 +4,8 @@
 mod support;
 
 use freehold_primitives::{
-    Canonical, Digest, Genesis, NetworkKey,
-    entries::{AppEntry, DenySubject},
+    AppId, Blob, Canonical, Digest, Genesis, NetworkKey,
+    entries::{AppEntry, Denial, DenyEntry, DenySubject},
 };
 use freehold_verify::{
     AnchorSection, ChainTrust, FinalityProof, HeaderFileError, InstanceClaim, InstanceError, Link, LinkStatus,
@@ -88,7 +88,12 @@ fn every_changed_leaf_is_refused_by_the_link_of_its_section() {
     for plan in [
         Plan::default(),
         Plan { unanchored: true, ..Plan::default() },
-        Plan { denied: vec![DenySubject::Platform], ..Plan::default() },
+        Plan {
+            denied: vec![DenySubject::Platform],
+            denied_by_chain: vec![DenySubject::TcbLevel],
+            lifted_at: Some(45),
+            ..Plan::default()
+        },
     ] {
         let made = made_with(&plan);
         for document in [made.document.clone(), made.document.clone().redacted()] {
@@ -291,7 +296,7 @@ fn a_header_file_that_does_not_count_is_an_error() {
 
 #[test]
 fn denied_subjects_taint() {
-    for kind in [DenySubject::Platform, DenySubject::Family, DenySubject::Measurement, DenySubject::Instance] {
+    for kind in DenySubject::ALL {
         let made = made_with(&Plan { denied: vec![kind], closed_at: Some(44), ..Plan::default() });
         let verdict = valid(&made);
         let claims = verdict.claims().unwrap();
@@ -307,6 +312,54 @@ fn denied_subjects_taint() {
         document.state_proof.denied = clean;
         assert_failed(&judge(&made, &document), Link::StateProof, 801);
     }
+}
+
+#[test]
+fn what_the_chain_denies_taints_and_ends() {
+    for kind in DenySubject::ALL {
+        let plan = Plan { denied_by_chain: vec![kind], ..Plan::default() };
+        let made = made_with(&plan);
+        let verdict = valid(&made);
+        let claims = verdict.claims().unwrap();
+        assert_eq!((claims.valid_then, claims.valid_now), (true, ValidNow::No), "denied after the answer: {kind}");
+        let [taint] = claims.tainted.as_slice() else { panic!("one taint") };
+        assert_eq!((taint.since_height, taint.by, taint.lifted_height), (44, "chain", None));
+        assert!(taint.subject.starts_with(&format!("{kind}:")));
+        assert!(verdict.to_json().contains(",\"by\":\"chain\",\"lifted_height\":null}]"));
+        let mut document = made.document.clone();
+        document.state_proof.denied = made_with(&Plan::default()).document.state_proof.denied;
+        assert_failed(&judge(&made, &document), Link::StateProof, 801);
+
+        // Lifted, the registration stands again and the taint remains.
+        let lifted = made_with(&Plan { lifted_at: Some(45), ..plan });
+        let verdict = valid(&lifted);
+        let claims = verdict.claims().unwrap();
+        assert_eq!((claims.valid_then, claims.valid_now), (true, ValidNow::Yes));
+        assert_eq!(claims.tainted[0].lifted_height, Some(45));
+    }
+}
+
+#[test]
+fn an_answer_of_a_denied_instance_was_not_valid_then() {
+    // The answer lies between heights 40 and 42.
+    for (since, lifted_at, valid_then) in
+        [(43, None, true), (42, None, false), (30, None, false), (30, Some(41), false), (30, Some(40), true)]
+    {
+        let denied_by_chain = vec![DenySubject::Generation];
+        let made = made_with(&Plan { denied_by_chain, denied_since: Some(since), lifted_at, ..Plan::default() });
+        let text = made.document.to_text().unwrap();
+        let verdict = verify_bundle(&text, &VerifyOptions::new(made.network_key, NOW)).unwrap();
+        assert_eq!(verdict.claims().unwrap().valid_then, valid_then, "from {since} to {lifted_at:?}");
+        assert_eq!(verdict.is_valid(), valid_then);
+    }
+}
+
+#[test]
+fn a_level_of_earlier_evidence_taints_and_does_not_end() {
+    let plan = Plan { denied_by_chain: vec![DenySubject::TcbLevel], earlier_level: true, ..Plan::default() };
+    let verdict = valid(&made_with(&plan));
+    let claims = verdict.claims().unwrap();
+    assert_eq!((claims.tainted.len(), claims.valid_now), (1, ValidNow::Yes));
 }
 
 #[test]
@@ -353,10 +406,19 @@ fn a_live_instance_is_judged_by_the_same_rules() {
         header: &header,
         instance: &made.instance,
         app: &app,
+        denied: &[],
     };
     let verified = verify_instance(&claim).unwrap();
     assert_eq!((verified.instance_id(), verified.hpke_key()), (keyset.subject, keyset.hpke_key));
 
+    assert_eq!(verified.tier(), 1);
+    let denial = Denial { level: None, reason: 1, since: 3, lifted_at: None };
+    let (subject_kind, subject) = made.instance.deny_subjects().remove(4);
+    let mut denied = [DenyEntry { app_id: AppId::CHAIN, subject_kind, subject: Blob(subject), denials: vec![denial] }];
+    let refused = Err(InstanceError::Denied(DenySubject::Generation));
+    assert_eq!(verify_instance(&InstanceClaim { denied: &denied, ..claim }), refused);
+    denied[0].denials[0].lifted_at = Some(4);
+    assert!(verify_instance(&InstanceClaim { denied: &denied, ..claim }).is_ok());
     let other = InstanceClaim { nonce: &Digest::ZERO, ..claim };
     assert_eq!(verify_instance(&other), Err(InstanceError::ReportData));
     for other in [&[quote.as_slice()][..], &[], &[collateral[0], collateral[0]]] {

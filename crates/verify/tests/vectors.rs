@@ -38,6 +38,14 @@ fn vectors() -> (NetworkKey, Vec<(&'static str, String)>) {
             let plan = Plan { denied: vec![DenySubject::Platform], closed_at: Some(44), ..Plan::default() };
             text(plan)
         }),
+        ("valid_tainted_by_chain", {
+            let denied_by_chain = vec![DenySubject::Generation, DenySubject::TcbLevel];
+            text(Plan { denied_by_chain, lifted_at: Some(45), ..Plan::default() })
+        }),
+        ("refused_denied_before_anchor", {
+            let denied_by_chain = vec![DenySubject::Platform];
+            text(Plan { denied_by_chain, denied_since: Some(ANCHOR_HEIGHT), ..Plan::default() })
+        }),
         ("refused_closed_before_anchor", text(Plan { closed_at: Some(ANCHOR_HEIGHT), ..Plan::default() })),
         ("refused_quote_stale_nonce", text(Plan { stale_quote: true, ..Plan::default() })),
         ("refused_quote_other_measurement", text(Plan { other_measurement: true, ..Plan::default() })),

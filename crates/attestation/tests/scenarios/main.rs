@@ -12,6 +12,7 @@ mod real;
 mod smoke;
 mod spec;
 mod statuses;
+mod tiers;
 
 use std::sync::LazyLock;
 

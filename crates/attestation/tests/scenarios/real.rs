@@ -14,7 +14,7 @@ use freehold_primitives::{
 use crate::{NOW, PLATFORM, REPORT_DATA, emulated_roots, pem_text, td};
 
 /// Within the validity of the collateral beside `tdx_quote` and `sgx_quote`.
-const SUMMER_2025: u64 = 1_751_500_000;
+pub(crate) const SUMMER_2025: u64 = 1_751_500_000;
 /// Within the validity of the collateral beside `quote_tdx_00806f050000.dat`.
 const FEBRUARY_2025: u64 = 1_740_000_000;
 /// Within the validity of the collateral for family 50806F000000.
@@ -44,13 +44,13 @@ fn text(path: &str) -> Option<String> {
     Some(String::from_utf8(vector(path)?).unwrap())
 }
 
-fn intel_roots() -> Option<Vec<TrustRoot>> {
+pub(crate) fn intel_roots() -> Option<Vec<TrustRoot>> {
     let certificate = Blob(vector("tdx/IntelSGXRootCA.der")?);
     Some(vec![TrustRoot { domain: TrustDomain::Intel, certificate }])
 }
 
 /// Collateral in one JSON file.
-fn collateral(path: &str) -> Option<Vec<u8>> {
+pub(crate) fn collateral(path: &str) -> Option<Vec<u8>> {
     let json: serde_json::Value = serde_json::from_slice(&vector(path)?).unwrap();
     let text = |name: &str| json[name].as_str().unwrap().to_owned();
     let bytes = |name: &str| hex::decode(text(name)).unwrap();

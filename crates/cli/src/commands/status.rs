@@ -60,5 +60,6 @@ async fn instance(endpoints: &freehold_client::Endpoints, node: &NodeClient) -> 
     let genesis = node.genesis().await?;
     let instance = asker.verify_instance(&genesis).await?;
     let app = endpoints.app_id.map_or_else(String::new, |app_id| format!("{app_id}, "));
-    Ok(format!("{app}instance verified, trust domain {}", instance.trust_domain().as_str()))
+    let (domain, tier) = (instance.trust_domain().as_str(), instance.tier());
+    Ok(format!("{app}instance verified, trust domain {domain}, tier {tier}"))
 }

@@ -15,7 +15,7 @@ pub(crate) fn model_is_here() -> bool {
     pulled.status.success()
 }
 
-fn verdict(arguments: &[&str]) -> (i32, Value) {
+pub(crate) fn verdict(arguments: &[&str]) -> (i32, Value) {
     let output = run(&[&["verify", "--json"], arguments].concat());
     (output.status.code().unwrap(), serde_json::from_slice(&output.stdout).unwrap_or_default())
 }
@@ -167,7 +167,7 @@ fn a_wrong_model_file_is_refused_at_once() {
     }
 }
 
-fn ask(data: &str, proof: &Path, more: &[&str]) -> std::process::Output {
+pub(crate) fn ask(data: &str, proof: &Path, more: &[&str]) -> std::process::Output {
     run(&[&["ask", "--data-dir", data, "--save-proof", proof.to_str().unwrap()], more].concat())
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn prepared(network: &Running, owner: Account, nonce: u64, seeds: &[u
     let status = network.call("freehold_status", json!([])).unwrap();
     let quote = platform.quote_v4(&report(), &[0; 64]);
     let registers = UnverifiedTdx::read(&quote).unwrap().measurement().clone();
-    let policy = AppPolicy { evidence: development_policy(registers), lease_s_max: 500, boot_contexts: Vec::new() };
+    let policy = AppPolicy { evidence: development_policy(registers), lease_s_max: 500, ..AppPolicy::default() };
     let app = app_id_from_creator_nonce(&owner, nonce);
     let chain = Chain { tip: &tip, status: &status, platform: &platform, provider: owner };
     json!({

@@ -5,6 +5,7 @@ mod answer;
 mod collateral;
 mod contracts;
 mod damage;
+mod denial;
 mod instance;
 mod network;
 mod processes;

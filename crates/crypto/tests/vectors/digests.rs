@@ -2,8 +2,8 @@
 
 use freehold_crypto::{
     KeyKind, MerkleTree, TreeHead, app_id_from_creator_nonce, app_id_from_creator_round_index, app_id_from_name,
-    app_key, body_digest, content_digest, genesis_hash, hash, keyset_digest, leaf_hash, oasis_address, parse_canonical,
-    payload_digest, report_data,
+    app_key, body_digest, content_digest, genesis_hash, hash, keyset_digest, leaf_hash, measurement_digest,
+    oasis_address, parse_canonical, payload_digest, report_data,
     slots::{
         self, account_key, anchor_id, app_version_id, collateral_id, deny_id, entry_module, entry_slot, grant_id,
         storage_key,
@@ -12,8 +12,9 @@ use freehold_crypto::{
 };
 use freehold_primitives::{
     Account, Allocation, AppId, Blob, Canonical as _, Digest, Ed25519Key, Executed, G1Point, Genesis, KeyCeremony,
-    Keyset, NetworkKey, PayloadBody, PayloadHead, SubjectBody, TlsKey, TrustDomain, TrustRoot, X25519Key,
-    entries::{CollateralKind, DenySubject, EntryKind},
+    Keyset, Measurement, NetworkKey, PayloadBody, PayloadHead, PlatformFamily, Register, SubjectBody, TdxMeasurement,
+    TlsKey, TrustDomain, TrustRoot, X25519Key,
+    entries::{CollateralKind, DenySubject, EntryKind, generation, tcb_family},
     report_statement,
 };
 use serde_json::{Value, json};
@@ -82,6 +83,13 @@ fn digest_vectors() {
     let head = head(body_digest(&body));
     let (subject, keyset, nonce) = (subject(), keyset(), Digest([11; 32]));
     let digest = keyset_digest(&keyset);
+    let measurement = Measurement::from(TdxMeasurement {
+        mrtd: Register([1; 48]),
+        rtmr0: Some(Register([2; 48])),
+        rtmr1: Some(Register([3; 48])),
+        rtmr2: Some(Register([4; 48])),
+        rtmr3: Some(Register([5; 48])),
+    });
     let statement = |nonce: Option<&Digest>| {
         json!({
             "nonce": nonce, "statement": report_statement(&digest, nonce),
@@ -104,6 +112,9 @@ fn digest_vectors() {
                 "fields": hex::encode(keyset.to_canonical()), "jcs": keyset.to_jcs(), "digest": digest,
             },
             "report_data": [statement(Some(&nonce)), statement(None)],
+            "measurement": {
+                "document": hex::encode(measurement.to_canonical()), "digest": measurement_digest(&measurement),
+            },
         }),
     );
     // The keyset's text is canonical although no JSON library made it.
@@ -121,6 +132,9 @@ fn slot_vectors() {
         })
     };
     let grant = grant_id(&instance, "root", 3);
+    let family = PlatformFamily([0x00, 0x80, 0x6f, 0x05, 0, 0]);
+    let generation = generation(TrustDomain::Intel, TrustDomain::Intel, &family);
+    let tcb = tcb_family(TrustDomain::Intel, TrustDomain::Intel, &family);
     check(
         "slots.json",
         &json!({
@@ -142,6 +156,10 @@ fn slot_vectors() {
                 entry(EntryKind::Anchor, &anchor_id(&instance, 6)),
                 entry(EntryKind::Log, instance.as_bytes()),
                 entry(EntryKind::Collateral, &collateral_id(CollateralKind::Dcap, &[16; 7])),
+                entry(EntryKind::Deny, &deny_id(&AppId::CHAIN, DenySubject::Generation, &generation)),
+                entry(EntryKind::Deny, &deny_id(&AppId::CHAIN, DenySubject::TcbLevel, &tcb)),
+                entry(EntryKind::Governor, &slots::GOVERNOR_ID),
+                entry(EntryKind::Tier, &slots::tier_id(3)),
             ],
         }),
     );

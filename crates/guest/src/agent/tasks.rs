@@ -108,8 +108,8 @@ async fn try_register(guest: &Guest, identity: &Identity, moment: BlockMoment) -
 /// Looks whether the registration still stands.
 pub(super) async fn recheck(guest: &Guest) -> Input {
     let Some(identity) = guest.identity.get() else { return Input::RecheckFailed };
-    match chain::registration(&guest.chain, identity).await {
-        Ok(Some((terms, _))) => Input::Registered(terms),
+    match chain::standing(&guest.chain, identity).await {
+        Ok(Some(terms)) => Input::Registered(terms),
         Err(ChainError::Lost(reason)) => Input::Lost(reason),
         Ok(None) => Input::RecheckFailed,
         Err(error) => {

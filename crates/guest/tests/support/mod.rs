@@ -27,7 +27,7 @@ use freehold_guest::{EvidencePath, GuestConfig, GuestError, PathConfig, StopReas
 use freehold_primitives::{
     Account, AppId, Blob, Canonical, Digest, Genesis, KeyCeremony, Measurement, NetworkKey, Registration, TcbStatus,
     TrustDomain, TrustRoot,
-    entries::{AnchorEntry, ClosedCode, GrantEntry, InstanceEntry, LogEntry},
+    entries::{AnchorEntry, ClosedCode, Denial, DenyEntry, GrantEntry, InstanceEntry, LogEntry},
 };
 use freehold_rpc::{BareHex, Endpoint, Health, LocalClient, RegistrationSubmit};
 use freehold_verify::EntryKey;
@@ -177,6 +177,20 @@ impl FakeChain {
             entry.closed_code = Some(ClosedCode::Owner);
             inner.pending.push((EntryKey::Instance(entry.instance_id), entry.to_canonical()));
             inner.instances.insert(entry.instance_id, entry);
+        }
+    }
+
+    /// Denies the generation of every instance, for the whole chain.
+    pub(crate) fn deny_all(&self) {
+        let mut inner = self.lock();
+        let since = inner.headers.len() as u64;
+        let entries: Vec<InstanceEntry> = inner.instances.values().cloned().collect();
+        for entry in entries {
+            let (subject_kind, subject) = entry.deny_subjects().remove(4);
+            let denials = vec![Denial { level: None, reason: 1, since, lifted_at: None }];
+            let key = EntryKey::Deny(AppId::CHAIN, subject_kind, subject.clone());
+            let denial = DenyEntry { app_id: AppId::CHAIN, subject_kind, subject: Blob(subject), denials };
+            inner.pending.push((key, denial.to_canonical()));
         }
     }
 
@@ -382,6 +396,9 @@ async fn register(State(chain): State<FakeChain>, Json(submit): Json<Registratio
         trust_domain: TrustDomain::Emulated,
         measurement: Measurement::Tdx(td().measurement()),
         tcb_status: Some(TcbStatus::UpToDate),
+        tcb_level: None,
+        tcb_level_lowest: None,
+        tier: 0,
         platform: Digest([3; 32]),
         family: FMSPC,
         gpus: Vec::new(),

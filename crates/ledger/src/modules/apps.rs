@@ -1,10 +1,13 @@
 //! `Apps`: the registry of apps and of their instances (`spec/apps.md`, `spec/registration.md`).
 
 mod attest;
+mod denials;
+mod governor;
 mod instances;
 mod owner;
 mod register;
 mod rofl;
+mod shadow;
 mod views;
 
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure};
 use freehold_primitives::{AppId, Digest, Genesis};
 
 pub use attest::{AttestationTerms, attest};
+pub(super) use governor::require_governor;
 
 use super::{
     Payable,
@@ -31,6 +35,8 @@ const INSTANCES_MAX: usize = 64;
 const POLICY_BYTES_MAX: usize = 16 * 1024;
 /// Most key contexts that a policy grants at boot.
 const BOOT_CONTEXTS_MAX: usize = 8;
+/// Places of a shadow that one answer of `shadow` looks at.
+pub(crate) const SHADOW_PAGE: u64 = 32;
 /// Ids in one answer of `instances`.
 const INSTANCES_PAGE: usize = 32;
 
@@ -50,8 +56,6 @@ impl Apps {
         calls: IAppsCalls,
         ctx: &mut ModuleContext<'_>,
     ) -> Result<Bytes, ModuleFailure> {
-        let payable = if matches!(calls, IAppsCalls::register(_)) { Payable::Yes } else { Payable::No };
-        check_value(call, payable)?;
         ctx.require_mutable()?;
         let caller = &call.caller;
         match calls {
@@ -75,9 +79,10 @@ impl Apps {
                 let owned = owner::Owned { app: app_id(args.app)?, caller };
                 owner::revoke(ctx, &owned, &Digest(args.instance.0), args.reason)?;
             }
-            IAppsCalls::deny(args) => {
-                owner::deny(ctx, &owner::Owned { app: app_id(args.app)?, caller }, &args)?;
-            }
+            IAppsCalls::deny(args) => denials::deny(ctx, caller, app_id(args.app)?, &args)?,
+            IAppsCalls::lift(args) => denials::lift(ctx, caller, &args)?,
+            IAppsCalls::setGovernor(args) => governor::set_governor(ctx, caller, &args.newGovernor)?,
+            IAppsCalls::setTier(args) => governor::set_tier(ctx, caller, &args)?,
             _ => return Err(ModuleRefusal::Call.into()),
         }
         Ok(Bytes::new())
@@ -90,30 +95,12 @@ impl Module for Apps {
     }
 
     fn call(&self, call: &ModuleCall, ctx: &mut ModuleContext<'_>) -> Result<Bytes, ModuleFailure> {
-        match read_call(call, ctx)? {
-            IAppsCalls::app(args) => {
-                check_value(call, Payable::No)?;
-                Ok(returned::<IApps::appCall>(&views::app(ctx, &app_id(args.id)?)?))
-            }
-            IAppsCalls::instance(args) => {
-                check_value(call, Payable::No)?;
-                Ok(returned::<IApps::instanceCall>(&views::instance(ctx, args.id)?))
-            }
-            IAppsCalls::instances(args) => {
-                check_value(call, Payable::No)?;
-                let page = views::instances(ctx, &app_id(args.id)?, args.cursor)?;
-                Ok(returned::<IApps::instancesCall>(&page))
-            }
-            IAppsCalls::isAuthorized(args) => {
-                check_value(call, Payable::No)?;
-                let authorized = views::is_authorized(ctx, &app_id(args.id)?, &args.caller)?;
-                Ok(returned::<IApps::isAuthorizedCall>(&authorized))
-            }
-            IAppsCalls::denied(args) => {
-                check_value(call, Payable::No)?;
-                Ok(returned::<IApps::deniedCall>(&views::denied(ctx, &args)?))
-            }
-            change => self.change(call, change, ctx),
+        let calls = read_call(call, ctx)?;
+        let payable = if matches!(calls, IAppsCalls::register(_)) { Payable::Yes } else { Payable::No };
+        check_value(call, payable)?;
+        match views::answer(ctx, &calls)? {
+            Some(answer) => Ok(answer),
+            None => self.change(call, calls, ctx),
         }
     }
 }

@@ -7,7 +7,7 @@ use freehold_crypto::{content_digest, keccak256, slots};
 use freehold_evm::{ModuleContext, ModuleFailure, ViewError};
 use freehold_primitives::{
     Account, AppId, Canonical, Digest,
-    entries::{AccountEntry, AppEntry, EntryKind, InstanceEntry},
+    entries::{AccountEntry, AppEntry, DenyEntry, EntryKind, InstanceEntry},
 };
 
 use crate::state::{to_account, to_address};
@@ -33,6 +33,11 @@ impl IndexKind {
     fn slot(self, id: &[u8]) -> [u8; 32] {
         keccak256(&[&[self as u8], id]).0
     }
+}
+
+/// Slot in `Keys` of the list of an instance's grants.
+pub(crate) fn grants_slot(instance: &Digest) -> [u8; 32] {
+    IndexKind::Grants.slot(instance.as_bytes())
 }
 
 /// An entry, `None` where there is none.
@@ -121,9 +126,30 @@ pub(super) fn load_instance(ctx: &mut ModuleContext<'_>, id: &Digest) -> Result<
     load(ctx, EntryKind::Instance, id.as_bytes())
 }
 
-/// Whether an instance is live: neither closed nor past its lease by the parent's time.
-pub(super) fn is_live(ctx: &ModuleContext<'_>, instance: &InstanceEntry) -> bool {
+/// Whether an instance is open: neither closed nor past its lease by the parent's time.
+pub(super) fn is_open(ctx: &ModuleContext<'_>, instance: &InstanceEntry) -> bool {
     instance.closed_at.is_none() && ctx.environment().parent_time_unix_s < instance.expires_at
+}
+
+/// Whether an instance is live: open, and nothing that it stands on is denied by the chain. A denial closes no instance;
+/// it counts here, from the transaction on that made it.
+pub(super) fn is_live(ctx: &mut ModuleContext<'_>, instance: &InstanceEntry) -> Result<bool, ModuleFailure> {
+    Ok(is_open(ctx, instance) && !is_denied(ctx, &AppId::CHAIN, instance)?)
+}
+
+/// Whether an app, or the chain, denies now what an instance stands on.
+pub(super) fn is_denied(
+    ctx: &mut ModuleContext<'_>,
+    by: &AppId,
+    instance: &InstanceEntry,
+) -> Result<bool, ModuleFailure> {
+    for (kind, key) in instance.deny_subjects() {
+        let entry: Option<DenyEntry> = load(ctx, EntryKind::Deny, &slots::deny_id(by, kind, &key))?;
+        if entry.is_some_and(|entry| entry.stands(instance.tcb_level.as_ref())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The live instance whose account this is.
@@ -133,6 +159,7 @@ pub(super) fn live_instance_of(
 ) -> Result<Option<InstanceEntry>, ModuleFailure> {
     let account = to_account(account);
     let Some(entry) = load::<AccountEntry>(ctx, EntryKind::Account, account.as_bytes())? else { return Ok(None) };
-    let instance = load_instance(ctx, &entry.instance_id)?;
-    Ok(instance.filter(|instance| is_live(ctx, instance) && instance.account == account))
+    let instance = load_instance(ctx, &entry.instance_id)?.filter(|instance| instance.account == account);
+    let Some(instance) = instance else { return Ok(None) };
+    Ok(if is_live(ctx, &instance)? { Some(instance) } else { None })
 }

@@ -58,6 +58,16 @@ refusals! {
     NotInstance = 30, "the caller is neither the instance nor its provider";
     /// The new owner is the zero address.
     OwnerZero = 31, "an app needs an owner";
+    /// The caller does not govern the chain.
+    NotGovernor = 32, "only the governor of the chain may do this";
+    /// The entry of the subject is full.
+    DenialsFull = 33, "the subject was denied as often as its entry can hold";
+    /// The chain does not deny this subject.
+    NotDenied = 34, "the chain does not deny this subject";
+    /// The new governor is the zero address.
+    GovernorZero = 35, "the chain needs a governor";
+    /// A tier's number or name is out of bounds.
+    Tier = 36, "the tier's number or name is out of bounds";
 
     /// Check 1: a part of the call is too long.
     RegistrationTooLong = 101, "registration, evidence or signature is too long";
@@ -109,6 +119,10 @@ refusals! {
     LeaseEmpty = 124, "the lease would end at once";
     /// Check 14: the app has as many live instances as it may have.
     InstancesFull = 125, "the app has as many instances as it may have";
+    /// Check 15: the chain denies what the instance stands on, or stood on before this renewal.
+    DeniedByChain = 126, "the chain denies what the instance stands on";
+    /// Check 16: the platform has as many live instances of the app as its policy allows.
+    PlatformFull = 127, "the platform has as many instances of the app as its policy allows";
 
     /// The caller is no live instance.
     NotLive = 140, "the caller is not the account of a live instance";
@@ -134,7 +148,6 @@ refusals! {
     /// The document is no newer than what stands.
     CollateralOld = 183, "the collateral is no newer than what stands";
     /// The caller does not govern the chain.
-    VerifierCaller = 184, "only who governs the chain may announce a version of the verifier";
     /// The version is not above the one in force.
     VerifierOld = 185, "the version of the verifier is not above the one in force";
     /// The height is too near.

@@ -52,13 +52,18 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 #[test]
 fn selectors_are_those_of_the_interfaces() {
     // What Solidity would compute from the text of the signature; a change here is a change of the contract.
-    let pairs: [(&str, [u8; 4]); 14] = [
+    let pairs: [(&str, [u8; 4]); 19] = [
         ("create(uint8,bytes)", IApps::createCall::SELECTOR),
         ("update(bytes21,bytes)", IApps::updateCall::SELECTOR),
         ("register(bytes,bytes,bytes)", IApps::registerCall::SELECTOR),
         ("deregister(bytes32)", IApps::deregisterCall::SELECTOR),
         ("revoke(bytes21,bytes32,uint8)", IApps::revokeCall::SELECTOR),
         ("deny(bytes21,uint8,bytes,uint8)", IApps::denyCall::SELECTOR),
+        ("lift(uint8,bytes)", IApps::liftCall::SELECTOR),
+        ("setGovernor(address)", IApps::setGovernorCall::SELECTOR),
+        ("setTier(uint8,string,bytes)", IApps::setTierCall::SELECTOR),
+        ("caller(address)", IApps::callerCall::SELECTOR),
+        ("shadow(uint8,bytes,uint64)", IApps::shadowCall::SELECTOR),
         ("isAuthorized(bytes21,address)", IApps::isAuthorizedCall::SELECTOR),
         ("request(string)", IKeys::requestCall::SELECTOR),
         ("anchor(uint64,bytes32,bytes32)", ILog::anchorCall::SELECTOR),
@@ -71,7 +76,7 @@ fn selectors_are_those_of_the_interfaces() {
     for (signature, selector) in pairs {
         assert_eq!(alloy_primitives::keccak256(signature)[..4], selector, "{signature}");
     }
-    assert_eq!((IAppsCalls::COUNT, IKeysCalls::COUNT, ILogCalls::COUNT, ICollateralCalls::COUNT), (13, 7, 3, 5));
+    assert_eq!((IAppsCalls::COUNT, IKeysCalls::COUNT, ILogCalls::COUNT, ICollateralCalls::COUNT), (21, 7, 3, 5));
     let errors = [IApps::Refused::SELECTOR, IKeys::Refused::SELECTOR, ILog::Refused::SELECTOR];
     assert!(errors.iter().all(|selector| *selector == ICollateral::Refused::SELECTOR));
     let granted = "Granted(bytes32,bytes21,bytes32,string,uint32,bytes,uint64)";

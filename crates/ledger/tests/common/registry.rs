@@ -62,7 +62,12 @@ pub(crate) fn shown() -> Measurement {
 }
 
 pub(crate) fn policy() -> AppPolicy {
-    AppPolicy { evidence: development_policy(registers()), lease_s_max: 500, boot_contexts: vec!["root".to_owned()] }
+    AppPolicy {
+        evidence: development_policy(registers()),
+        lease_s_max: 500,
+        boot_contexts: vec!["root".to_owned()],
+        ..AppPolicy::default()
+    }
 }
 
 pub(crate) fn collateral_key() -> Vec<u8> {

@@ -47,6 +47,7 @@ pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError
     method(module, "freehold_getProof", proof)?;
     method(module, "freehold_getContent", content)?;
     method(module, "freehold_collateral", collateral)?;
+    method(module, "freehold_taint", super::taint::taint)?;
     method(module, "freehold_status", status)?;
     method(module, "oasis_callDataPublicKey", call_data_key)?;
     module.register_async_method("freehold_keyShares", key_shares).map(|_| ())

@@ -32,6 +32,19 @@ canonical_enum! {
 }
 
 impl TcbStatus {
+    /// Every status.
+    pub const ALL: [Self; 9] = [
+        Self::UpToDate,
+        Self::SwHardeningNeeded,
+        Self::ConfigurationNeeded,
+        Self::ConfigurationAndSwHardeningNeeded,
+        Self::OutOfDate,
+        Self::OutOfDateConfigurationNeeded,
+        Self::Revoked,
+        Self::TdRelaunchAdvised,
+        Self::TdRelaunchAdvisedConfigurationNeeded,
+    ];
+
     /// The word that Intel uses.
     pub const fn as_str(self) -> &'static str {
         match self {

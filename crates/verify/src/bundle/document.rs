@@ -171,8 +171,8 @@ pub struct StateProofSection {
     pub app: EntryProof,
     /// The version of the app whose policy judged the evidence.
     pub app_version: EntryProof,
-    /// Deny entries of the app, present or proven absent, against whatever the instance stands on: platform, family,
-    /// measurement, instance, then platform and family of each GPU.
+    /// Deny entries of the app and then of the chain, present or proven absent, against whatever the instance stands on
+    /// (`InstanceEntry::deny_entries`).
     pub denied: Vec<OptionalEntryProof>,
     /// Height whose state it is: the first header's of `header.state`.
     pub height: Height,

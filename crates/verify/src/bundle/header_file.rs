@@ -31,7 +31,7 @@ pub struct HeaderDocument {
     pub app: EntryProof,
     /// Canonical document of the certificate.
     pub certificate: LowerHex,
-    /// Deny entries of the app, as in a proof.
+    /// Deny entries of the app and of the chain, as in a proof.
     pub denied: Vec<OptionalEntryProof>,
     /// [`HEADER_FORMAT`].
     pub format: String,

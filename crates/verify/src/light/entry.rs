@@ -2,7 +2,10 @@
 
 use freehold_crypto::{
     content_digest,
-    slots::{anchor_id, app_version_id, call_data_key_id, collateral_id, deny_id, entry_module, entry_slot},
+    slots::{
+        GOVERNOR_ID, anchor_id, app_version_id, call_data_key_id, collateral_id, deny_id, entry_module, entry_slot,
+        tier_id,
+    },
 };
 use freehold_primitives::{
     Account, AppId, Canonical, CodecError, Digest,
@@ -50,7 +53,7 @@ pub enum EntryKey {
     UsedEvidence(Digest),
     /// Which instance an account belongs to.
     Account(Account),
-    /// A subject that an app denies; the bytes are the subject.
+    /// A subject that an app denies, or the chain ([`AppId::CHAIN`]); the bytes are the subject without a level.
     Deny(AppId, DenySubject, Vec<u8>),
     /// A grant, by its id.
     Grant(Digest),
@@ -62,6 +65,10 @@ pub enum EntryKey {
     Collateral(CollateralKind, Vec<u8>),
     /// The public key that call data of an epoch is encrypted to.
     CallDataKey(u64),
+    /// Who governs the chain.
+    Governor,
+    /// A tier, by its number.
+    Tier(u8),
 }
 
 impl EntryKey {
@@ -84,6 +91,8 @@ impl EntryKey {
             Self::Log(_) => EntryKind::Log,
             Self::Collateral(..) => EntryKind::Collateral,
             Self::CallDataKey(_) => EntryKind::CallDataKey,
+            Self::Governor => EntryKind::Governor,
+            Self::Tier(_) => EntryKind::Tier,
         }
     }
 
@@ -98,6 +107,8 @@ impl EntryKey {
             Self::Anchor(instance, index) => anchor_id(instance, *index).to_vec(),
             Self::Collateral(kind, key) => collateral_id(*kind, key),
             Self::CallDataKey(epoch) => call_data_key_id(*epoch).to_vec(),
+            Self::Governor => GOVERNOR_ID.to_vec(),
+            Self::Tier(tier) => tier_id(*tier).to_vec(),
         }
     }
 

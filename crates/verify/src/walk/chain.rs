@@ -2,7 +2,7 @@
 
 use freehold_crypto::{chain_namespace, payload_digest, verify_certificate};
 use freehold_primitives::{
-    Canonical, CodecError, Height, PayloadHead,
+    AppId, Canonical, CodecError, Height, PayloadHead,
     entries::{AnchorEntry, AppEntry, DenyEntry, InstanceEntry},
 };
 
@@ -58,21 +58,21 @@ pub(crate) fn proven_app(
     proven(header, EntryName::App, &EntryKey::App(instance.app_id), entry)
 }
 
-/// Deny entries of the instance's app that name what the instance stands on: one proof for each of its subjects, in
-/// their order.
+/// Deny entries of the instance's app, then of the chain, that name what the instance stands on: one proof for each of
+/// its subjects under each of the two, in their order.
 pub(crate) fn proven_denied(
     header: &VerifiedHeader,
     section: &[OptionalEntryProof],
     instance: &InstanceEntry,
 ) -> Result<Vec<DenyEntry>, LinkError> {
-    let subjects = instance.deny_subjects();
-    if section.len() != subjects.len() {
-        return Err(LinkError::DeniedCount { found: section.len(), expected: subjects.len() });
+    let entries = instance.deny_entries();
+    if section.len() != entries.len() {
+        return Err(LinkError::DeniedCount { found: section.len(), expected: entries.len() });
     }
     let mut denied = Vec::new();
-    for (entry, (kind, subject)) in section.iter().zip(subjects) {
-        let name = EntryName::Denied(kind);
-        let key = EntryKey::Deny(instance.app_id, kind, subject);
+    for (entry, (app, kind, subject)) in section.iter().zip(entries) {
+        let name = if app == AppId::CHAIN { EntryName::DeniedByChain(kind) } else { EntryName::Denied(kind) };
+        let key = EntryKey::Deny(app, kind, subject);
         let refused = |source| LinkError::Entry { name, source };
         match &entry.content {
             None => verify_absent_entry(header, &key, &entry.proof.0).map_err(refused)?,

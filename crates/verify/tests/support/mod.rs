@@ -16,7 +16,7 @@ use freehold_primitives::{
     ACI_VERSION, Account, AppId, AppPolicy, Blob, BlockMoment, Canonical, Digest, Event, EvidenceKind, G1Point,
     Genesis, KeyCeremony, Keyset, Measurement, NetworkKey, RECEIPT_KEY_ID, Receipt, Registration, Sampling,
     SubjectBody, TlsKey, TrustDomain, TrustRoot,
-    entries::{AnchorEntry, AppEntry, ClosedCode, DenyEntry, DenySubject, InstanceEntry},
+    entries::{AnchorEntry, AppEntry, ClosedCode, Denial, DenyEntry, DenySubject, InstanceEntry, TcbLevel},
 };
 use freehold_verify::{
     AnchorSection, BodySection, CommitmentSection, EntryKey, EntryProof, FinalityProof, FinalitySection, HEADER_FORMAT,
@@ -48,6 +48,8 @@ pub(crate) const RECEIPT_HEIGHT: u64 = 40;
 pub(crate) const ANCHOR_HEIGHT: u64 = 42;
 /// Height whose state is proven.
 pub(crate) const STATE_HEIGHT: u64 = 45;
+/// A TCB date long before that of the emulated platform.
+pub(crate) const EARLIER_DATE: u64 = 1_000_000_000;
 /// What was asked.
 pub(crate) const REQUEST: &str = r#"{"messages":[{"content":"Why is the sky blue?","role":"user"}],"stream":true}"#;
 /// What was answered.
@@ -60,6 +62,14 @@ pub(crate) struct Plan {
     pub(crate) unanchored: bool,
     /// Subjects that the app denies, from height 44.
     pub(crate) denied: Vec<DenySubject>,
+    /// Subjects that the chain denies, from height 44.
+    pub(crate) denied_by_chain: Vec<DenySubject>,
+    /// Another height from which the chain denies it.
+    pub(crate) denied_since: Option<u64>,
+    /// Height that lifted what the chain denies.
+    pub(crate) lifted_at: Option<u64>,
+    /// The chain denies a TCB level below the instance's, which an earlier piece of its evidence had.
+    pub(crate) earlier_level: bool,
     /// Height that closed the instance.
     pub(crate) closed_at: Option<u64>,
     /// Height that closed the app.
@@ -168,7 +178,7 @@ impl Made {
         HeaderDocument {
             app: proof(&tree, &EntryKey::App(self.app.app_id), &self.app),
             certificate: run.certificate.into(),
-            denied: denied(&tree, &instance, &[]),
+            denied: denied(&tree, &instance, &Plan::default()),
             format: HEADER_FORMAT.to_owned(),
             headers: hexed(run.headers),
             instance: proof(&tree, &EntryKey::Instance(instance.instance_id), &instance),
@@ -289,6 +299,9 @@ pub(crate) fn instance(plan: &Plan, genesis_hash: Digest) -> Instance {
         trust_domain: TrustDomain::Emulated,
         measurement: Measurement::Tdx(td.measurement()),
         tcb_status: claims.tcb_status(),
+        tcb_level: claims.tcb_level(),
+        tcb_level_lowest: if plan.earlier_level { Some(TcbLevel::Dated(EARLIER_DATE)) } else { claims.tcb_level() },
+        tier: 1,
         platform: claims.platform(),
         family: claims.family(),
         gpus: Vec::new(),
@@ -316,7 +329,12 @@ fn app(plan: &Plan, subject: &SubjectBody, evidence: freehold_primitives::Eviden
         app_id: subject.app_id,
         owner: Account([9; 20]),
         version: 1,
-        policy: AppPolicy { evidence, lease_s_max: 600, boot_contexts: vec!["root".to_owned()] },
+        policy: AppPolicy {
+            evidence,
+            lease_s_max: 600,
+            boot_contexts: vec!["root".to_owned()],
+            ..AppPolicy::default()
+        },
         opened_at: 5,
         changed_at: 6,
         closed_at: plan.app_closed_at,
@@ -391,12 +409,26 @@ fn anchor(plan: &Plan, instance: &Instance, leaf: Digest) -> (AnchorEntry, Vec<D
     (entry, log.inclusion_path(2, 5).unwrap())
 }
 
-fn deny_entry(instance: &InstanceEntry, kind: DenySubject) -> (EntryKey, DenyEntry) {
+/// The deny entry of an app, or of the chain, against one of the instance's subjects.
+fn deny_entry(plan: &Plan, instance: &InstanceEntry, app_id: AppId, kind: DenySubject) -> (EntryKey, DenyEntry) {
     let subjects = instance.deny_subjects();
     let subject = subjects.into_iter().find(|(known, _)| *known == kind).unwrap().1;
-    let key = EntryKey::Deny(instance.app_id, kind, subject.clone());
-    let entry = DenyEntry { app_id: instance.app_id, subject_kind: kind, subject: Blob(subject), reason: 2, since: 44 };
-    (key, entry)
+    let key = EntryKey::Deny(app_id, kind, subject.clone());
+    let level = match kind {
+        DenySubject::TcbLevel if plan.earlier_level => Some(TcbLevel::Dated(EARLIER_DATE)),
+        DenySubject::TcbLevel => instance.tcb_level,
+        _ => None,
+    };
+    let lifted_at = plan.lifted_at.filter(|_| app_id == AppId::CHAIN);
+    let since = plan.denied_since.unwrap_or(44);
+    let denials = vec![Denial { level, reason: 2, since, lifted_at }];
+    (key, DenyEntry { app_id, subject_kind: kind, subject: Blob(subject), denials })
+}
+
+/// Who denies what by the plan.
+fn deniers(plan: &Plan, instance: &InstanceEntry) -> Vec<(AppId, DenySubject)> {
+    let of = |app: AppId, kinds: &[DenySubject]| kinds.iter().map(move |kind| (app, *kind)).collect::<Vec<_>>();
+    [of(instance.app_id, &plan.denied), of(AppId::CHAIN, &plan.denied_by_chain)].concat()
 }
 
 /// The state of the chain: the instance, its app, its anchor, and leaves of others.
@@ -409,8 +441,8 @@ pub(crate) fn state_tree(plan: &Plan, instance: &Instance, anchor: Option<&Ancho
     if let Some(anchor) = anchor {
         tree.entry(&EntryKey::Anchor(entry.instance_id, anchor.index), anchor);
     }
-    for &kind in &plan.denied {
-        let (key, denied) = deny_entry(entry, kind);
+    for (app, kind) in deniers(plan, entry) {
+        let (key, denied) = deny_entry(plan, entry, app, kind);
         tree.entry(&key, &denied);
     }
     tree.fill(11);
@@ -429,22 +461,23 @@ fn state(plan: &Plan, instance: &Instance, anchor: Option<&AnchorEntry>) -> (Sta
         anchor: anchor.map(|anchor| proof(&tree, &anchor_key, anchor)),
         app: proof(&tree, &EntryKey::App(entry.app_id), &instance.app),
         app_version: proof(&tree, &EntryKey::AppVersion(entry.app_id, 1), &opened(&instance.app)),
-        denied: denied(&tree, entry, &plan.denied),
+        denied: denied(&tree, entry, plan),
         height: plan.state_height.unwrap_or(STATE_HEIGHT),
         instance: proof(&tree, &EntryKey::Instance(entry.instance_id), entry),
     };
     (section, tree.root())
 }
 
-fn denied(tree: &TestTree, instance: &InstanceEntry, present: &[DenySubject]) -> Vec<OptionalEntryProof> {
-    let one = |(kind, _): (DenySubject, Vec<u8>)| {
-        let (key, entry) = deny_entry(instance, kind);
+fn denied(tree: &TestTree, instance: &InstanceEntry, plan: &Plan) -> Vec<OptionalEntryProof> {
+    let deniers = deniers(plan, instance);
+    let one = |(app, kind, _): (AppId, DenySubject, Vec<u8>)| {
+        let (key, entry) = deny_entry(plan, instance, app, kind);
         OptionalEntryProof {
-            content: present.contains(&kind).then(|| entry.to_canonical().into()),
+            content: deniers.contains(&(app, kind)).then(|| entry.to_canonical().into()),
             proof: tree.prove(&key).into(),
         }
     };
-    instance.deny_subjects().into_iter().map(one).collect()
+    instance.deny_entries().into_iter().map(one).collect()
 }
 
 fn proof<T: Canonical>(tree: &TestTree, key: &EntryKey, entry: &T) -> EntryProof {

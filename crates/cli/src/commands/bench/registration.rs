@@ -119,6 +119,7 @@ impl Chain {
             evidence: development_policy(measurement),
             lease_s_max: 600,
             boot_contexts: vec!["root".to_owned()],
+            ..AppPolicy::default()
         };
         let create = IApps::createCall { scheme: 1, policy: policy.to_canonical().into() };
         let document = Platform::new(&DEVELOPMENT_SEED).collateral(now_unix_s);

@@ -12,7 +12,7 @@ use freehold_primitives::{
 use super::{
     super::{
         abi::IApps::InstanceClosed,
-        entries::{IndexKind, is_live, load_ids, load_instance, store, store_ids},
+        entries::{IndexKind, is_live, is_open, load_ids, load_instance, store, store_ids},
         keys,
         refusal::ModuleRefusal,
     },
@@ -28,14 +28,43 @@ pub(super) struct Closing {
     pub(super) reason: u8,
 }
 
-/// Instances of an app that are live.
-pub(super) fn live_instances(ctx: &mut ModuleContext<'_>, app: &AppId) -> Result<Vec<InstanceEntry>, ModuleFailure> {
+/// Instances of an app that are open, those too that the chain denies.
+pub(super) fn open_instances(ctx: &mut ModuleContext<'_>, app: &AppId) -> Result<Vec<InstanceEntry>, ModuleFailure> {
     let mut instances = Vec::new();
     for id in load_ids(ctx, IndexKind::Instances, app.as_bytes())? {
         let instance = load_instance(ctx, &id)?;
-        instances.extend(instance.filter(|instance| is_live(ctx, instance)));
+        instances.extend(instance.filter(|instance| is_open(ctx, instance)));
     }
     Ok(instances)
+}
+
+/// Instances of an app that are live.
+pub(super) fn live_instances(ctx: &mut ModuleContext<'_>, app: &AppId) -> Result<Vec<InstanceEntry>, ModuleFailure> {
+    let mut live = Vec::new();
+    for instance in open_instances(ctx, app)? {
+        if is_live(ctx, &instance)? {
+            live.push(instance);
+        }
+    }
+    Ok(live)
+}
+
+/// Whether an app has fewer than `max` live instances on an instance's platform that were there before it; 0 sets no
+/// limit. The oldest stay when a policy lowers the number.
+pub(super) fn platform_has_room(
+    ctx: &mut ModuleContext<'_>,
+    instance: &InstanceEntry,
+    max: u32,
+) -> Result<bool, ModuleFailure> {
+    if max == 0 {
+        return Ok(true);
+    }
+    let age = |one: &InstanceEntry| (one.opened_at, one.instance_id);
+    let before = live_instances(ctx, &instance.app_id)?
+        .iter()
+        .filter(|other| other.platform == instance.platform && age(other) < age(instance))
+        .count();
+    Ok(before < max as usize)
 }
 
 /// Closes instances of an app with all their grants, and takes them from its list.

@@ -1,4 +1,4 @@
-//! What the owner of an app does: create, change, hand over, close, revoke, deny.
+//! What the owner of an app does: create, change, hand over, close, revoke. Denying: [`super::denials`].
 
 use std::collections::BTreeSet;
 
@@ -8,19 +8,19 @@ use freehold_attestation::{Evidence, claims, judge};
 use freehold_crypto::{app_id_from_creator_nonce, app_id_from_creator_round_index, slots};
 use freehold_evm::{ModuleContext, ModuleFailure};
 use freehold_primitives::{
-    AppId, AppPolicy, Blob, Canonical as _, Digest, Genesis,
-    entries::{AppEntry, ClosedCode, DenyEntry, DenySubject, EntryKind, InstanceEntry},
+    AppId, AppPolicy, Canonical as _, Digest, Genesis, POLICY_LIST_MAX,
+    entries::{AppEntry, ClosedCode, EntryKind, InstanceEntry},
 };
 
 use super::{
     super::{
-        abi::IApps::{AppClosed, AppCreated, AppUpdated, Denied, OwnerChanged, denyCall},
-        entries::{load, load_app, load_instance, store},
+        abi::IApps::{AppClosed, AppCreated, AppUpdated, OwnerChanged},
+        entries::{load_app, load_instance, store},
         keys,
         refusal::ModuleRefusal,
     },
     BOOT_CONTEXTS_MAX, POLICY_BYTES_MAX,
-    instances::{Closing, close as close_instances, live_instances},
+    instances::{Closing, close as close_instances, open_instances},
 };
 use crate::state::{to_account, to_address};
 
@@ -37,7 +37,7 @@ pub(super) struct Owned<'a> {
 
 impl Owned<'_> {
     /// The entry, if the app is open and the caller owns it.
-    fn open(&self, ctx: &mut ModuleContext<'_>) -> Result<AppEntry, ModuleFailure> {
+    pub(super) fn open(&self, ctx: &mut ModuleContext<'_>) -> Result<AppEntry, ModuleFailure> {
         let app = load_app(ctx, &self.app)?.ok_or(ModuleRefusal::AppUnknown)?;
         if app.closed_at.is_some() {
             return Err(ModuleRefusal::AppClosed.into());
@@ -88,7 +88,7 @@ pub(super) fn update(
     let event = AppUpdated { app: (*app.app_id.as_bytes()).into(), version: app.version, entry: entry.0.into() };
     ctx.log(to_address(&slots::APPS), event.encode_log_data())?;
     let mut refused = Vec::new();
-    for instance in live_instances(ctx, &app.app_id)? {
+    for instance in open_instances(ctx, &app.app_id)? {
         if still_accepted(ctx, genesis, &instance, &app.policy)? {
             keys::close_unlisted(ctx, &instance.instance_id, &app.policy)?;
         } else {
@@ -145,7 +145,7 @@ pub(super) fn close(ctx: &mut ModuleContext<'_>, owned: &Owned<'_>) -> Result<()
     store_app(ctx, &app)?;
     let event = AppClosed { app: (*app.app_id.as_bytes()).into() };
     ctx.log(to_address(&slots::APPS), event.encode_log_data())?;
-    let instances = live_instances(ctx, &app.app_id)?;
+    let instances = open_instances(ctx, &app.app_id)?;
     close_instances(ctx, &app.app_id, instances, Closing { code: ClosedCode::AppClosed, reason: 0 })
 }
 
@@ -164,45 +164,6 @@ pub(super) fn revoke(
     close_instances(ctx, &app.app_id, vec![instance], Closing { code: ClosedCode::Owner, reason })
 }
 
-pub(super) fn deny(ctx: &mut ModuleContext<'_>, owned: &Owned<'_>, args: &denyCall) -> Result<(), ModuleFailure> {
-    let app = owned.open(ctx)?;
-    let subject_kind = subject_kind(args.kind, &args.subject)?;
-    let id = slots::deny_id(&app.app_id, subject_kind, &args.subject);
-    if load::<DenyEntry>(ctx, EntryKind::Deny, &id)?.is_some() {
-        return Err(ModuleRefusal::AlreadyDenied.into());
-    }
-    let entry = DenyEntry {
-        app_id: app.app_id,
-        subject_kind,
-        subject: Blob(args.subject.to_vec()),
-        reason: args.reason,
-        since: ctx.environment().height,
-    };
-    store(ctx, EntryKind::Deny, &id, &entry)?;
-    let event = Denied { app: args.app, kind: args.kind, subject: args.subject.clone(), reason: args.reason };
-    ctx.log(to_address(&slots::APPS), event.encode_log_data())?;
-    let names = |instance: &InstanceEntry| {
-        instance.deny_subjects().iter().any(|(kind, subject)| *kind == subject_kind && subject[..] == args.subject[..])
-    };
-    let mut named = live_instances(ctx, &app.app_id)?;
-    named.retain(names);
-    close_instances(ctx, &app.app_id, named, Closing { code: ClosedCode::Denied, reason: args.reason })
-}
-
-/// The kind of a subject, if it is known and the subject has its length.
-pub(super) fn subject_kind(kind: u8, subject: &[u8]) -> Result<DenySubject, ModuleFailure> {
-    let kinds = [
-        (DenySubject::Platform, 32),
-        (DenySubject::Family, 6),
-        (DenySubject::Measurement, 48),
-        // An enclave's.
-        (DenySubject::Measurement, 32),
-        (DenySubject::Instance, 32),
-    ];
-    let found = kinds.into_iter().find(|(known, length)| *known as u8 == kind && *length == subject.len());
-    found.map(|(kind, _)| kind).ok_or(ModuleRefusal::Subject.into())
-}
-
 /// Writes an app under its id and under its version, so that every version stays provable.
 fn store_app(ctx: &mut ModuleContext<'_>, app: &AppEntry) -> Result<Digest, ModuleFailure> {
     store(ctx, EntryKind::AppVersion, &slots::app_version_id(&app.app_id, app.version), app)?;
@@ -218,7 +179,8 @@ fn read_policy(bytes: &[u8]) -> Result<AppPolicy, ModuleFailure> {
     let is_sound = policy.evidence.is_bounded()
         && policy.boot_contexts.len() <= BOOT_CONTEXTS_MAX
         && contexts.len() == policy.boot_contexts.len()
-        && contexts.iter().all(|context| is_context(context));
+        && contexts.iter().all(|context| is_context(context))
+        && policy.models.len() <= POLICY_LIST_MAX;
     if is_sound { Ok(policy) } else { Err(ModuleRefusal::Policy.into()) }
 }
 

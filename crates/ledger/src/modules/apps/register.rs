@@ -9,21 +9,23 @@ use freehold_attestation::{Evidence, UnverifiedEvidence, VerifiedClaims, Verifie
 use freehold_crypto::{content_digest, keyset_digest, recover_registration, report_data, slots, subject_digest};
 use freehold_evm::{ModuleCall, ModuleContext, ModuleFailure};
 use freehold_primitives::{
-    AppPolicy, Canonical as _, Digest, EVIDENCE_BYTES_MAX, EvidenceBundle, EvidenceKind, Genesis, NONCE_AGE_S_MAX,
-    REGISTRATION_BYTES_MAX, Registration, UnixSeconds,
-    entries::{AccountEntry, AppEntry, DenyEntry, EntryKind, InstanceEntry, UsedEvidenceEntry},
+    AppId, AppPolicy, Canonical as _, Digest, EVIDENCE_BYTES_MAX, EvidenceBundle, EvidenceKind, Genesis,
+    NONCE_AGE_S_MAX, REGISTRATION_BYTES_MAX, Registration, UnixSeconds,
+    entries::{AccountEntry, AppEntry, EntryKind, InstanceEntry, TcbLevel, UsedEvidenceEntry},
 };
 
 use super::{
     super::{
         abi::IApps::{InstanceRegistered, InstanceRenewed, registerCall},
         collateral,
-        entries::{is_live, live_instance_of, load, load_app, load_instance, store},
+        entries::{is_denied, is_open, live_instance_of, load, load_app, load_instance, store},
         keys,
         refusal::ModuleRefusal,
     },
     attest::{AttestationTerms, attest},
-    instances::enlist,
+    governor,
+    instances::{enlist, platform_has_room},
+    shadow,
 };
 use crate::state::{to_account, to_address};
 
@@ -59,6 +61,7 @@ struct Judged {
     collateral_digests: Vec<Digest>,
     keyset_digest: Digest,
     verifier: VerifierVersion,
+    tier: u8,
 }
 
 impl Registrar<'_> {
@@ -103,7 +106,7 @@ impl Registrar<'_> {
         check(live.is_none_or(|live| live.instance_id == instance_id), ModuleRefusal::AccountLive)?;
         let before = load_instance(ctx, &instance_id)?;
         if let Some(before) = &before {
-            check(is_live(ctx, before), ModuleRefusal::RenewalLate)?;
+            check(is_open(ctx, before), ModuleRefusal::RenewalLate)?;
             check(before.keyset_digest == keyset_digest(&registration.keyset), ModuleRefusal::RenewalKeyset)?;
         }
         let moment = ctx.moment(registration.nonce_height)?.ok_or(ModuleRefusal::NonceUnknown)?;
@@ -146,7 +149,8 @@ impl Registrar<'_> {
             None => refusal.into(),
         })?;
         check(*claims.report_data() == wanted, ModuleRefusal::Domain)?;
-        Ok(Judged { claims, collateral_digests, keyset_digest, verifier })
+        let tier = governor::highest_tier(ctx, &claims)?;
+        Ok(Judged { claims, collateral_digests, keyset_digest, verifier, tier })
     }
 
     /// Checks 10 to 13: nothing of it is denied or used up, and there is time left. Gives the entry.
@@ -160,11 +164,7 @@ impl Registrar<'_> {
         let Candidate { registration, app, .. } = candidate;
         let expires_at = self.expiry(ctx, registration, &app.policy, judged.claims.expires_at());
         let instance = entry(ctx, candidate, judged, expires_at, content_digest(evidence));
-        for (kind, subject) in instance.deny_subjects() {
-            let id = slots::deny_id(&app.app_id, kind, &subject);
-            let denied: Option<DenyEntry> = load(ctx, EntryKind::Deny, &id)?;
-            check(denied.is_none(), ModuleRefusal::DeniedSubject)?;
-        }
+        check(!is_denied(ctx, &app.app_id, &instance)?, ModuleRefusal::DeniedSubject)?;
         check(registration.keyset.not_after >= expires_at, ModuleRefusal::KeysetExpiry)?;
         let signed_part = judged.claims.signed_part_digest();
         let used: Option<UsedEvidenceEntry> = load(ctx, EntryKind::UsedEvidence, signed_part.as_bytes())?;
@@ -241,6 +241,9 @@ fn entry(
         trust_domain: claims.trust_domain(),
         measurement: claims.measurement().clone(),
         tcb_status: claims.tcb_status(),
+        tcb_level: claims.tcb_level(),
+        tcb_level_lowest: lowest(before.as_ref().and_then(|before| before.tcb_level_lowest), claims.tcb_level()),
+        tier: judged.tier,
         platform: claims.platform(),
         family: claims.family(),
         gpus: claims.gpu_records(),
@@ -252,7 +255,28 @@ fn entry(
     }
 }
 
-/// Check 14, and everything that a registration writes but its value.
+fn lowest(before: Option<TcbLevel>, now: Option<TcbLevel>) -> Option<TcbLevel> {
+    match (before, now) {
+        (Some(before), Some(now)) => Some(before.lowest(now)),
+        _ => now.or(before),
+    }
+}
+
+/// Checks 15 and 16: the chain denies neither what stands now nor what stood until this renewal, and the platform has
+/// room.
+fn check_platform(
+    ctx: &mut ModuleContext<'_>,
+    candidate: &Candidate,
+    instance: &InstanceEntry,
+) -> Result<(), ModuleFailure> {
+    for stands in candidate.before.iter().chain([instance]) {
+        check(!is_denied(ctx, &AppId::CHAIN, stands)?, ModuleRefusal::DeniedByChain)?;
+    }
+    let max = candidate.app.policy.instances_per_platform_max;
+    check(platform_has_room(ctx, instance, max)?, ModuleRefusal::PlatformFull)
+}
+
+/// Checks 14 to 16, and everything that a registration writes but its value.
 fn record(
     ctx: &mut ModuleContext<'_>,
     candidate: &Candidate,
@@ -261,6 +285,8 @@ fn record(
 ) -> Result<(), ModuleFailure> {
     let id = instance.instance_id;
     enlist(ctx, instance)?;
+    check_platform(ctx, candidate, instance)?;
+    shadow::cast(ctx, instance, candidate.before.as_ref())?;
     let digest = store(ctx, EntryKind::Instance, id.as_bytes(), instance)?;
     if candidate.before.is_none() {
         let account = AccountEntry { instance_id: id };

@@ -151,8 +151,11 @@ impl Apps {
         fields.finish()?;
         open_app(ctx, &app)?;
         let instance = load_instance(ctx, &id).map_err(translate)?;
-        let instance = instance.filter(|instance| instance.app_id == app && is_live(ctx, instance));
-        let wire = InstanceWire::new(instance.ok_or(UNKNOWN_INSTANCE)?);
+        let instance = instance.filter(|instance| instance.app_id == app).ok_or(UNKNOWN_INSTANCE)?;
+        if !is_live(ctx, &instance).map_err(translate)? {
+            return Err(UNKNOWN_INSTANCE.into());
+        }
+        let wire = InstanceWire::new(instance);
         Ok(wire.value(self.genesis.epoch_s).to_vec())
     }
 

@@ -15,13 +15,14 @@ use freehold_primitives::{
 
 use super::super::{
     abi::ICollateral::{VerifierScheduled, scheduleVerifierCall, verifierReturn},
+    apps::require_governor,
     entries::{load, store},
     refusal::ModuleRefusal,
 };
 use crate::{
     error::LedgerError,
     read::read_entry,
-    state::{Content, StateTree, to_account, to_address},
+    state::{Content, StateTree, to_address},
 };
 
 /// Least blocks between an announcement and its version: half a day of the fastest blocks, a week of idle ones.
@@ -60,7 +61,7 @@ pub(super) fn announce(
     caller: &Address,
     args: &scheduleVerifierCall,
 ) -> Result<(), ModuleFailure> {
-    require_governor(genesis, caller)?;
+    require_governor(ctx, caller)?;
     let height = ctx.environment().height;
     let current = schedule(ctx)?.at(height);
     // A version is never taken back: what one refused for a reason, its successors do not accept again.
@@ -75,13 +76,6 @@ pub(super) fn announce(
     store(ctx, EntryKind::Verifier, &slots::VERIFIER_ID, &entry)?;
     let event = VerifierScheduled { version: args.version, fromHeight: args.fromHeight };
     ctx.log(to_address(&slots::COLLATERAL), event.encode_log_data())
-}
-
-/// Refuses everyone but who governs the chain: the first account of a development genesis, as for the state root key.
-fn require_governor(genesis: &Genesis, caller: &Address) -> Result<(), ModuleFailure> {
-    let first = genesis.allocations.first().map(|allocation| allocation.account);
-    let governor = first.filter(|_| !genesis.is_production());
-    if governor == Some(to_account(caller)) { Ok(()) } else { Err(ModuleRefusal::VerifierCaller.into()) }
 }
 
 /// The version in force, and the one that was announced last with its height.

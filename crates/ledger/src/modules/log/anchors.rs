@@ -22,7 +22,7 @@ pub(super) fn anchor(ctx: &mut ModuleContext<'_>, caller: &Address, args: &ancho
     let by = live_instance_of(ctx, caller)?.ok_or(ModuleRefusal::NotLive)?;
     if by.instance_id != instance_id {
         let owner = load_instance(ctx, &instance_id)?.ok_or(ModuleRefusal::InstanceUnknown)?;
-        if owner.app_id != by.app_id || is_live(ctx, &owner) {
+        if owner.app_id != by.app_id || is_live(ctx, &owner)? {
             return Err(ModuleRefusal::LogForeign.into());
         }
     }
