@@ -14,6 +14,7 @@ mod query;
 mod read;
 mod state;
 mod transaction;
+mod witness;
 
 pub use block::{
     ExecutedBlock, ExecutedReceipt, ExecutedTransaction, Ordered, Parent, PayloadRefusal, PreparedBlock, SkipReason,
@@ -36,3 +37,4 @@ pub use state::{
     read_account, read_account_value, read_storage, to_account, to_address,
 };
 pub use transaction::{Admitted, Recovered, Transaction, TransactionRefusal, admit, admit_with, intrinsic_gas};
+pub use witness::{ReadSet, Recorder, Witness, history_key};

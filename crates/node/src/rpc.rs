@@ -8,9 +8,9 @@ mod filter_methods;
 mod filters;
 mod ours;
 mod params;
+mod proofs;
 mod server;
 mod subscriptions;
-mod view;
 
 pub(crate) use server::RpcServer;
 pub use server::ServerError;

@@ -1,10 +1,10 @@
 //! Calls outside of any block: `eth_call`, `eth_estimateGas`, `eth_createAccessList`.
 
 use alloy_eips::{BlockId, eip2930::AccessList};
-use alloy_primitives::{B256, Bytes, TxKind, U64, U256};
+use alloy_primitives::{B256, Bytes, TxKind, U64};
 use alloy_rpc_types_eth::TransactionRequest;
 use freehold_crypto::{CallDataRefusal, SignedQuery};
-use freehold_ledger::{CallError, CallRequest, LedgerError, Outcome, Parent, StateTree, Status};
+use freehold_ledger::{CallError, CallRequest, Outcome, Parent, StateTree, Status};
 use jsonrpsee::{
     RpcModule,
     core::RegisterMethodError,
@@ -18,9 +18,6 @@ use super::{
     params::one_two_and_more,
     server::{Rpc, method},
 };
-
-/// Least gas of any transaction.
-const GAS_LEAST: u64 = 21_000;
 
 type Answer<T> = Result<T, ErrorObjectOwned>;
 
@@ -51,30 +48,22 @@ fn estimated(rpc: &Rpc, params: &Params<'_>) -> Answer<u64> {
     run(rpc, read(params)?, freehold_ledger::estimate_gas)
 }
 
-/// Where a price is named but no gas limit, the limit is what the caller can pay: otherwise an account with little would
-/// be told that it cannot call at all.
-fn affordable(mut request: CallRequest, state: &dyn StateTree) -> Result<CallRequest, CallError> {
-    let price = U256::from(request.gas_price.unwrap_or_default());
-    if request.gas.is_none() && !price.is_zero() {
-        let balance = freehold_ledger::read_account(state, &request.from).map_err(LedgerError::from)?.balance;
-        let gas = balance.saturating_sub(request.value) / price;
-        // Too little for any call: the refusal then says what is missing.
-        request.gas = u64::try_from(gas).ok().filter(|gas| *gas >= GAS_LEAST);
-    }
-    Ok(request)
-}
-
 fn read(params: &Params<'_>) -> Answer<(CallRequest, Option<BlockId>)> {
     let (request, id, overrides) = one_two_and_more::<TransactionRequest, BlockId, Value>(params)?;
     if overrides.iter().any(|overrides| !overrides.is_null() && *overrides != json!({})) {
         return Err(invalid_params("overrides of state and block are not supported"));
     }
+    Ok((call_request(request, entropy()?)?, id))
+}
+
+/// A request as the ledger takes it.
+pub(super) fn call_request(request: TransactionRequest, entropy: B256) -> Answer<CallRequest> {
     let to = match request.to {
         Some(TxKind::Call(address)) => Some(address),
         Some(TxKind::Create) | None => None,
     };
     let data = request.input.try_into_unique_input().map_err(invalid_params)?.unwrap_or_default();
-    let request = CallRequest {
+    Ok(CallRequest {
         from: request.from.unwrap_or_default(),
         to,
         value: request.value.unwrap_or_default(),
@@ -82,9 +71,8 @@ fn read(params: &Params<'_>) -> Answer<(CallRequest, Option<BlockId>)> {
         gas: request.gas,
         gas_price: request.max_fee_per_gas.or(request.gas_price),
         access_list: request.access_list.unwrap_or_default(),
-        entropy: entropy()?,
-    };
-    Ok((request, id))
+        entropy,
+    })
 }
 
 /// Fresh entropy of a call.
@@ -109,7 +97,7 @@ fn run<T>(
     let header = chain.store.header(height).map_err(internal)?.ok_or_else(|| internal("the header is missing"))?;
     let state = chain.state(height).map_err(internal)?;
     let done =
-        affordable(request, &state).and_then(|request| work(chain.context(), chain.parent(&header), &state, &request));
+        request.within_means(&state).and_then(|request| work(chain.context(), chain.parent(&header), &state, &request));
     done.map_err(|error| match error {
         CallError::Fails(outcome) => failure(&outcome),
         CallError::Invalid(invalid) => no_call(&invalid),

@@ -21,7 +21,7 @@ use serde::Serialize;
 use thiserror::Error;
 use tower_http::cors::{Any, CorsLayer};
 
-use super::{calls, eth, fees, filter_methods, filters::Filters, ours, subscriptions};
+use super::{calls, eth, fees, filter_methods, filters::Filters, ours, proofs, subscriptions};
 use crate::{chain::Chain, intake::Intake, key_service::KeyService, shared::Shared};
 
 /// Largest request body: a transaction in hex, or a batch of them.
@@ -132,6 +132,7 @@ fn module(rpc: Rpc) -> Result<RpcModule<Rpc>, RegisterMethodError> {
     filter_methods::add(&mut module)?;
     subscriptions::add(&mut module)?;
     ours::add(&mut module)?;
+    proofs::add(&mut module)?;
     Ok(module)
 }
 
