@@ -26,3 +26,4 @@ pub use error::LightError;
 pub use head::{LightClient, LightConfig, Unproven};
 pub use logs::{LIGHT_LOG_BLOCKS_MAX, LIGHT_LOGS_MAX};
 pub use server::{LightServer, LightServerError};
+pub use upstreams::ATTEMPT_MAX_DEFAULT;

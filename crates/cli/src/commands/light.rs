@@ -5,7 +5,9 @@ use std::{process::ExitCode, sync::Arc};
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::{Address, Bytes};
 use anyhow::{Context as _, Result, bail};
-use freehold_client::{Endpoints, LightCall, LightClient, LightConfig, LightServer, Unproven, pinned_network_key};
+use freehold_client::{
+    ATTEMPT_MAX_DEFAULT, Endpoints, LightCall, LightClient, LightConfig, LightServer, Unproven, pinned_network_key,
+};
 use freehold_node::Clock;
 use freehold_primitives::NetworkKey;
 use freehold_rpc::Endpoint;
@@ -27,6 +29,7 @@ pub(crate) async fn run(args: LightArgs, output: Output) -> Result<ExitCode> {
         rules: HeadRules { age_s_max: args.max_age, ..HeadRules::default() },
         unproven: if args.allow_unproven { Unproven::PassedOn } else { Unproven::Refused },
         checkpoint: args.checkpoint.clone(),
+        attempt_max: ATTEMPT_MAX_DEFAULT,
         now: || Clock::system().now_s(),
     };
     let client = LightClient::open(config).await.context("no node proves its chain under this network key")?;

@@ -3,6 +3,7 @@
 
 mod answer;
 mod damage;
+mod light;
 mod network;
 mod processes;
 mod sapphire;

@@ -55,6 +55,8 @@ pub struct LightConfig {
     pub unproven: Unproven,
     /// File in which the newest header is kept, so that a restart does not go back.
     pub checkpoint: Option<PathBuf>,
+    /// Longest time for a whole answer of one node.
+    pub attempt_max: Duration,
     /// The clock, in Unix seconds.
     pub now: fn() -> UnixSeconds,
 }
@@ -85,11 +87,11 @@ impl LightClient {
     pub async fn open(config: LightConfig) -> Result<Self, LightError> {
         let mut worst = LightError::NoNodes;
         for endpoint in &config.nodes {
-            match tokio::time::timeout(upstreams::ATTEMPT_MAX, Self::try_open(&config, endpoint)).await {
+            match tokio::time::timeout(config.attempt_max, Self::try_open(&config, endpoint)).await {
                 Ok(Ok(client)) => return Ok(client),
                 Ok(Err(error)) if error.is_final() => return Err(error),
                 Ok(Err(error)) => worst = error,
-                Err(_) => worst = LightError::Timeout(upstreams::ATTEMPT_MAX),
+                Err(_) => worst = LightError::Timeout(config.attempt_max),
             }
         }
         Err(worst)
@@ -123,7 +125,7 @@ impl LightClient {
         head.accept(&newest, floor, (config.now)())?;
         let context = ChainContext::new(genesis).map_err(|_| LightError::ForeignGenesis)?;
         Ok(Self {
-            upstreams: Upstreams::new(&config.nodes, trust),
+            upstreams: Upstreams::new(&config.nodes, trust, config.attempt_max),
             context: Arc::new(context),
             config: config.clone(),
             trust,

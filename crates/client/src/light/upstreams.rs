@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use super::error::LightError;
 
-/// Longest time for a whole answer of one node, with the wait for a certificate.
-pub(crate) const ATTEMPT_MAX: Duration = Duration::from_secs(30);
+/// Longest time for a whole answer of one node, with the wait for a certificate, unless the user sets another.
+pub const ATTEMPT_MAX_DEFAULT: Duration = Duration::from_secs(30);
 
 /// Bounds of one exchange with a node: a whole block in hex is the longest answer.
 pub(crate) const LIMITS: HttpLimits = HttpLimits {
@@ -27,6 +27,7 @@ pub(crate) const LIMITS: HttpLimits = HttpLimits {
 pub(crate) struct Upstreams {
     nodes: Vec<VerifiedClient>,
     first: AtomicUsize,
+    attempt_max: Duration,
 }
 
 /// A client of one node with the bounds of a light client.
@@ -36,15 +37,19 @@ pub(crate) fn node(endpoint: &Endpoint) -> NodeClient {
 
 impl Upstreams {
     /// Holds every node to `trust`.
-    pub(crate) fn new(endpoints: &[Endpoint], trust: ChainTrust) -> Self {
+    pub(crate) fn new(endpoints: &[Endpoint], trust: ChainTrust, attempt_max: Duration) -> Self {
         let nodes = endpoints.iter().map(|endpoint| VerifiedClient::new(node(endpoint), trust)).collect();
-        Self { nodes, first: AtomicUsize::new(0) }
+        Self { nodes, first: AtomicUsize::new(0), attempt_max }
     }
 
     /// The nodes, the preferred one first.
     pub(crate) fn in_order(&self) -> impl Iterator<Item = (usize, &VerifiedClient)> {
         let (count, first) = (self.nodes.len(), self.first.load(Ordering::Relaxed));
         (0..count).map(move |place| (first + place) % count).filter_map(|index| Some((index, self.nodes.get(index)?)))
+    }
+
+    async fn within<T>(&self, answer: impl Future<Output = Result<T, LightError>>) -> Result<T, LightError> {
+        timeout(self.attempt_max, answer).await.unwrap_or(Err(LightError::Timeout(self.attempt_max)))
     }
 
     /// The first answer that holds. Where none does, the error of a node that lied, or else of the last one.
@@ -54,7 +59,7 @@ impl Upstreams {
     {
         let mut worst = LightError::NoNodes;
         for (index, node) in self.in_order() {
-            match timeout(ATTEMPT_MAX, ask(node.clone())).await.unwrap_or(Err(LightError::Timeout(ATTEMPT_MAX))) {
+            match self.within(ask(node.clone())).await {
                 Ok(answer) => {
                     self.first.store(index, Ordering::Relaxed);
                     return Ok(answer);
@@ -76,7 +81,7 @@ impl Upstreams {
     {
         let mut worst = None;
         for (_, node) in self.in_order() {
-            match timeout(ATTEMPT_MAX, ask(node.clone())).await.unwrap_or(Err(LightError::Timeout(ATTEMPT_MAX))) {
+            match self.within(ask(node.clone())).await {
                 Ok(Some(found)) => return Ok(Some(found)),
                 Ok(None) => {}
                 Err(error) if error.is_final() => return Err(error),

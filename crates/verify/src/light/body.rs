@@ -191,3 +191,6 @@ pub fn verify_ancestors<B: AsRef<[u8]>>(
 }
 
 const _: () = assert!(HEADER_BYTES_MAX < BLOCK_BYTES_MAX, "a header fits into a block");
+
+#[cfg(test)]
+mod tests;

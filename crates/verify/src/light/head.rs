@@ -146,3 +146,6 @@ impl Head {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
