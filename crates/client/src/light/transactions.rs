@@ -9,10 +9,11 @@ use alloy_eips::Decodable2718 as _;
 use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_rpc_types_eth::TransactionReceipt;
 use freehold_primitives::Digest;
-use freehold_rpc::{BlockView, EthTransaction, HexBytes, QuantityU64, VerifiedClient, pending_transaction};
+use freehold_rpc::{BlockView, EthTransaction, HexBytes, NodeError, QuantityU64, VerifiedClient, pending_transaction};
 use freehold_verify::{Envelope, VerifiedBlock};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::{
     error::LightError,
@@ -79,18 +80,25 @@ impl LightClient {
         let envelope = Envelope::decode_2718_exact(raw).map_err(|_| LightError::Request("this is no transaction"))?;
         let sender = envelope.recover_signer().map_err(|_| LightError::Request("the signature has no signer"))?;
         let hash = keccak256(raw);
-        let mut refusal = None;
-        let mut is_taken = false;
+        let mut sending = JoinSet::new();
         for (_, node) in self.upstreams.in_order() {
-            match node.node().send_raw_transaction(raw.to_vec()).await {
-                Ok(said) if said == Digest(hash.0) => is_taken = true,
-                Ok(_) => refusal = refusal.or(Some(LightError::OtherTransaction(Digest(hash.0)))),
-                Err(error) => refusal = refusal.or(Some(error.into())),
+            let (node, raw) = (node.clone(), raw.to_vec());
+            sending.spawn(async move { node.node().send_raw_transaction(raw).await });
+        }
+        let mut refusal = LightError::NoNodes;
+        loop {
+            match sending.join_next().await {
+                Some(Ok(Ok(said))) if said == Digest(hash.0) => break,
+                Some(Ok(Ok(_))) => refusal = LightError::OtherTransaction(Digest(hash.0)),
+                // What a node says of the transaction counts for more than that another is away.
+                Some(Ok(Err(error))) if !matches!(error, NodeError::Unreachable(_)) => refusal = error.into(),
+                Some(Ok(Err(error))) if matches!(refusal, LightError::NoNodes) => refusal = error.into(),
+                Some(_) => {}
+                None => return Err(refusal),
             }
         }
-        if !is_taken {
-            return Err(refusal.unwrap_or(LightError::NoNodes));
-        }
+        // One has it; the others get it while the caller goes on.
+        sending.detach_all();
         let mut sent = locked(&self.sent);
         sent.insert((sender, envelope.nonce()), Instant::now());
         if sent.len() > SENT_MAX {

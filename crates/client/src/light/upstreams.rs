@@ -74,20 +74,20 @@ impl Upstreams {
         Err(worst)
     }
 
-    /// The first node that finds something. Nothing, only where every node that answers says so.
+    /// The first node that finds something. Nothing, where no node finds it and one at least answers well.
     pub(crate) async fn find<T, F>(&self, ask: impl Fn(VerifiedClient) -> F) -> Result<Option<T>, LightError>
     where
         F: Future<Output = Result<Option<T>, LightError>>,
     {
-        let mut worst = None;
+        let (mut worst, mut is_answered) = (LightError::NoNodes, false);
         for (_, node) in self.in_order() {
             match self.within(ask(node.clone())).await {
                 Ok(Some(found)) => return Ok(Some(found)),
-                Ok(None) => {}
+                Ok(None) => is_answered = true,
                 Err(error) if error.is_final() => return Err(error),
-                Err(error) => worst = Some(error),
+                Err(error) => worst = error,
             }
         }
-        worst.map_or(Ok(None), Err)
+        if is_answered { Ok(None) } else { Err(worst) }
     }
 }

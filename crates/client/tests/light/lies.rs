@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// Changed bytes for each answer.
-const BYTES: usize = 24;
+const BYTES: usize = 8;
 /// Long lists of changes are thinned out to about this many, evenly.
-const CHANGES_MAX: usize = 160;
+const CHANGES_MAX: usize = 40;
 
 /// Real answers to every question, recorded once.
 fn tapes() -> &'static [(Case, Tape)] {
@@ -110,7 +110,7 @@ fn oversized_and_hanging_answers_end_in_time() {
             let begun = std::time::Instant::now();
             let error = tape.play(case, Some((name.clone(), reply))).unwrap_err();
             assert!(matches!(error.code(), 1 | 5), "{}: {error}", case.name);
-            assert!(begun.elapsed().as_secs() < 10, "{}", case.name);
+            assert!(begun.elapsed().as_secs() < 20, "{}", case.name);
         }
     }
 }

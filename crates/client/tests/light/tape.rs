@@ -123,7 +123,7 @@ impl Tape {
         });
         block_on(async {
             let node = serve(handler).await;
-            let config = LightConfig { attempt_max: Duration::from_secs(2), ..config(self.network_key, vec![node]) };
+            let config = LightConfig { attempt_max: Duration::from_secs(4), ..config(self.network_key, vec![node]) };
             let client = LightClient::open(config).await?;
             (case.ask)(&client, &self.facts).await
         })
