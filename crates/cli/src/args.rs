@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use alloy_primitives::{Address, B256, Bytes};
 use clap::{Args, Parser, Subcommand};
 use freehold_host::{EmulatedTee, Place, VendorUrl};
 use freehold_primitives::{Account, AppId, Digest, NetworkKey, PlatformFamily};
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Header(HeaderArgs),
     /// Show what lies in the shadow of a subject: instances, apps, keys and receipts that ever stood on it.
     Taint(TaintArgs),
+    /// Check a chain's answers from the network key alone: a local JSON-RPC for any Ethereum client, or one answer.
+    Light(LightArgs),
     /// Models that `up --model` knows.
     #[command(subcommand)]
     Model(ModelCommand),
@@ -203,6 +206,12 @@ pub(crate) struct HeaderArgs {
     /// Instance that it must speak of, as the receipt names it.
     #[arg(long, value_name = "HEX", conflicts_with = "proof")]
     pub(crate) instance: Option<Digest>,
+    /// Keep the file new until stopped, never with an older header than before.
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Seconds between two headers under --follow.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "follow", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) every: u64,
     #[command(flatten)]
     pub(crate) find: FindArgs,
 }
@@ -248,6 +257,85 @@ pub(crate) struct VerifyArgs {
     /// Chain id, which names the default data directory.
     #[arg(long, value_name = "N", default_value_t = 23_293)]
     pub(crate) chain_id: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without a command it listens, and any Ethereum client may use it as its node. Nodes are asked in the order \
+                  given; none is trusted."
+)]
+pub(crate) struct LightArgs {
+    /// Network key to trust, 96 bytes in hex; by default the one pinned in the data directory.
+    #[arg(long, value_name = "HEX", conflicts_with = "network")]
+    pub(crate) network_key: Option<NetworkKey>,
+    /// File that holds the network key.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) network: Option<PathBuf>,
+    /// JSON-RPC of a node, such as http://127.0.0.1:8545; several may be given. By default that of the data directory.
+    #[arg(long = "node", value_name = "URL")]
+    pub(crate) nodes: Vec<String>,
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8546")]
+    pub(crate) listen: SocketAddr,
+    /// File in which the newest header is kept, so that a restart does not go back.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Oldest header that still answers for now, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) max_age: u64,
+    /// Pass calls that reach confidential storage on to a node, whose answer nothing stands for.
+    #[arg(long)]
+    pub(crate) allow_unproven: bool,
+    /// Data directory whose pinned network key and node count.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Chain id, which names the default data directory.
+    #[arg(long, value_name = "N", default_value_t = 23_293)]
+    pub(crate) chain_id: u64,
+    #[command(subcommand)]
+    pub(crate) command: Option<LightCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LightCommand {
+    /// The newest header.
+    Header,
+    /// Balance of an account, in wei.
+    Balance {
+        /// The account.
+        address: Address,
+    },
+    /// Make a call again over proofs and show its output.
+    Call {
+        /// Contract.
+        to: Address,
+        /// Call data in hex.
+        #[arg(default_value = "0x")]
+        data: Bytes,
+        /// Who calls.
+        #[arg(long, value_name = "ADDRESS")]
+        from: Option<Address>,
+    },
+    /// Receipt of a transaction, once its block is proven.
+    Receipt {
+        /// Hash of the transaction.
+        hash: B256,
+    },
+    /// All logs of a range of blocks.
+    Logs {
+        /// First height.
+        #[arg(long, value_name = "N")]
+        from_block: u64,
+        /// Last height; the newest by default.
+        #[arg(long, value_name = "N")]
+        to_block: Option<u64>,
+        /// Contract; any by default.
+        #[arg(long, value_name = "ADDRESS")]
+        address: Option<Address>,
+        /// First topic; any by default.
+        #[arg(long, value_name = "HASH")]
+        topic: Option<B256>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@ mod chat;
 mod collateral;
 mod demo;
 mod header;
+mod light;
 mod model;
 mod node;
 mod roles;
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Status(args) => block_on(status::run(args, output)),
         Command::Header(args) => block_on(header::run(args, output)),
         Command::Taint(args) => block_on(taint::run(args, output)),
+        Command::Light(args) => block_on(light::run(args, output)),
         Command::Model(command) => block_on(model::run(command, output)),
         Command::Bench(command) => block_on(bench::run(command, output)),
         Command::Node(args) => block_on(node::run(args, output)),

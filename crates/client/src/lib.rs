@@ -8,6 +8,7 @@ mod endpoints;
 mod error;
 mod exchange;
 mod header;
+mod light;
 mod policy_file;
 mod prove;
 mod register_call;
@@ -23,6 +24,10 @@ pub use endpoints::{ENDPOINTS_FILE, Endpoints, EndpointsError, NETWORK_KEY_FILE,
 pub use error::AskError;
 pub use exchange::{Exchange, ExchangeError, OpenResponse, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, SealedRequest};
 pub use header::{HeaderError, SavedHeader, fetch_header};
+pub use light::{
+    ATTEMPT_MAX_DEFAULT, CHECKPOINT_FORMAT, CheckpointError, LIGHT_LOG_BLOCKS_MAX, LIGHT_LOGS_MAX, LightCall,
+    LightClient, LightConfig, LightError, LightServer, LightServerError, Unproven,
+};
 pub use policy_file::{POLICY_FILE_BYTES_MAX, PolicyFile, PolicyFileError};
 pub use prove::{Answered, collect_proof};
 pub use report::{Report, ReportError};

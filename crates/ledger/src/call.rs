@@ -24,10 +24,12 @@ use crate::{
     error::LedgerError,
     overrides::Overrides,
     query::{self, Moment, QueryView, Sender, is_confidential_contract},
-    state::{StateTree, TreeView},
+    state::{StateTree, TreeView, read_account},
     transaction::intrinsic_floor,
 };
 
+/// Least gas of any transaction.
+const GAS_LEAST: u64 = 21_000;
 /// What an estimate adds where the call failed under the zero sender (Sapphire's figure).
 const UNPROVEN_GAS: u64 = 2_000_000;
 /// What it adds where the call succeeded under the zero sender and had asked who sends: four slots that are new for one
@@ -68,6 +70,28 @@ pub struct CallRequest {
     /// Fresh entropy of this call alone: what a contract draws by chance in it, and the nonce of its sealed answer, hang
     /// on this.
     pub entropy: B256,
+}
+
+impl CallRequest {
+    /// The request with a gas limit that the caller can pay, where it names a price but no limit: otherwise an account with
+    /// little would be told that it cannot call at all.
+    ///
+    /// # Errors
+    /// [`CallError::Ledger`].
+    pub fn within_means(mut self, state: &dyn StateTree) -> Result<Self, CallError> {
+        let price = U256::from(self.gas_price.unwrap_or_default());
+        if self.gas.is_none() && !price.is_zero() {
+            let said = self.overrides.state.get(&self.from).and_then(|said| said.balance);
+            let balance = match said {
+                Some(balance) => balance,
+                None => read_account(state, &self.from).map_err(LedgerError::from)?.balance,
+            };
+            let gas = balance.saturating_sub(self.value) / price;
+            // Too little for any call: the refusal then says what is missing.
+            self.gas = u64::try_from(gas).ok().filter(|gas| *gas >= GAS_LEAST);
+        }
+        Ok(self)
+    }
 }
 
 /// Why a call has no outcome.

@@ -17,6 +17,7 @@ mod simulate;
 mod state;
 mod trace;
 mod transaction;
+mod witness;
 
 pub use block::{
     ExecutedBlock, ExecutedReceipt, ExecutedTransaction, Ordered, Parent, PayloadRefusal, PreparedBlock, SkipReason,
@@ -47,3 +48,4 @@ pub use state::{
 };
 pub use trace::{Selection, TracedTransaction, trace_payload};
 pub use transaction::{Admitted, Recovered, Transaction, TransactionRefusal, admit, admit_with, intrinsic_gas};
+pub use witness::{ReadSet, Recorder, Witness, history_key};

@@ -11,13 +11,13 @@ mod ours;
 mod params;
 mod parity;
 mod probes;
+mod proofs;
 mod request;
 mod server;
 mod simulate;
 mod subscriptions;
 mod taint;
 mod traces;
-mod view;
 
 pub(crate) use server::RpcServer;
 pub use server::ServerError;

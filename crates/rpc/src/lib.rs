@@ -3,6 +3,7 @@
 
 mod control;
 mod endpoint;
+mod eth_view;
 mod hexed;
 mod http_client;
 mod local;
@@ -18,6 +19,9 @@ mod tests;
 
 pub use control::{CONTROL_BODY_BYTES_MAX, RegistrationSubmit, RegistrationSubmitted};
 pub use endpoint::{Endpoint, EndpointError, SOCKET_PATH_BYTES_MAX};
+pub use eth_view::{
+    BlockView, Detail, EthBlock, EthTransaction, TIP_SUGGESTED_WEI, TransactionView, pending_transaction, revert_reason,
+};
 /// What [`VerifiedClient`] speaks of, for rooms that have no verifier of their own.
 pub use freehold_verify::{ChainTrust, EntryKey};
 pub use hexed::{BareHex, Base64Text, HexBytes, bare_signature, prefixed, prefixed_option};
@@ -29,10 +33,11 @@ pub use local::{
 };
 pub use local_client::LocalClient;
 pub use node::{
-    BlockSummary, CallDataKeyReport, CollateralDocument, Finality, HEADERS_MAX, KeyShare, LeafProof, LogRecord,
-    NodeStatus, Proof, QuantityU64, StateKeyReport, StatusMoment, TransactionReceipt,
+    BlockSummary, CALL_KEYS_MAX, CallDataKeyReport, CallProof, CallPurpose, CollateralDocument, Finality,
+    HEADER_RANGE_MAX, HEADERS_MAX, KeyShare, LeafProof, LogRecord, NodeStatus, Proof, QuantityU64, RawBlock,
+    StateKeyReport, StatusMoment, TransactionReceipt,
 };
 pub use node_client::{FeeQuote, NodeClient, NodeError};
 pub use taint::{ChainDenial, TaintPage, TaintedGrant, TaintedInstance};
 pub use transaction::CallTransaction;
-pub use verified::{Checked, VerifiedClient, VerifiedError};
+pub use verified::{CallReads, Checked, Proven, VerifiedClient, VerifiedError};

@@ -10,6 +10,10 @@ use crate::hexed::{HexBytes, prefixed, prefixed_option};
 
 /// Most headers in a [`Finality`]: the lag that a payload may have, and itself.
 pub const HEADERS_MAX: usize = 17;
+/// Most headers of a `freehold_getHeaders`.
+pub const HEADER_RANGE_MAX: u64 = 1_024;
+/// Most keys of a [`CallProof`].
+pub const CALL_KEYS_MAX: usize = 1_024;
 
 /// Answer of `freehold_getFinality(height)`: the first payload with its own certificate whose `executed` is at or above
 /// the height, and the headers from the height to there.
@@ -65,6 +69,45 @@ pub struct CallDataKeyReport {
     pub signature: HexBytes,
     /// Epoch of the key.
     pub epoch: u64,
+}
+
+/// Answer of `freehold_getBlock(height)`: a whole block in the bytes that its roots are made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawBlock {
+    /// RLP of the header.
+    pub header: HexBytes,
+    /// EIP-2718 bytes of the transactions, in order.
+    pub transactions: Vec<HexBytes>,
+    /// EIP-2718 bytes of the receipts, in order.
+    pub receipts: Vec<HexBytes>,
+}
+
+/// What a call is made for, in `freehold_proveCall`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallPurpose {
+    /// Its output (`eth_call`).
+    Call,
+    /// Its gas (`eth_estimateGas`).
+    Estimate,
+}
+
+/// Answer of `freehold_proveCall(request, purpose, entropy)`: all that the call reads behind the newest executed block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallProof {
+    /// Height whose state it is.
+    pub height: Height,
+    /// State root after that height.
+    #[serde(with = "prefixed")]
+    pub state_root: Digest,
+    /// Every key that the call reads, with its proof.
+    pub leaves: Vec<LeafProof>,
+    /// Code and documents that it reads.
+    pub content: Vec<HexBytes>,
+    /// RLP of the earlier headers that it reads.
+    pub headers: Vec<HexBytes>,
 }
 
 /// One share of a derived key, of `freehold_keyShares(grant_id)`.

@@ -23,8 +23,8 @@ use crate::{
     hexed::HexBytes,
     http_client::{HttpClient, HttpError, HttpLimits},
     node::{
-        BlockSummary, CallDataKeyReport, CollateralDocument, Finality, HEADERS_MAX, KeyShare, NodeStatus, Proof,
-        QuantityU64, TransactionReceipt,
+        BlockSummary, CALL_KEYS_MAX, CallDataKeyReport, CallProof, CallPurpose, CollateralDocument, Finality,
+        HEADERS_MAX, KeyShare, NodeStatus, Proof, QuantityU64, RawBlock, TransactionReceipt,
     },
     taint::TaintPage,
 };
@@ -299,6 +299,40 @@ impl NodeClient {
     pub async fn proof(&self, account: &Account, slots: &[[u8; 32]]) -> Result<Proof, NodeError> {
         let slots: Vec<String> = slots.iter().map(|slot| prefixed(&Digest(*slot))).collect();
         self.call("freehold_getProof", (prefixed(account), slots, "latest")).await
+    }
+
+    /// `freehold_getBlock`: a whole block in the bytes of its roots; null where the node has none at that height.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn raw_block(&self, height: Height) -> Result<Option<RawBlock>, NodeError> {
+        self.call("freehold_getBlock", (height,)).await
+    }
+
+    /// `freehold_getHeaders`: RLP of `count` headers from a height on, fewer where the node has no more.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn raw_headers(&self, from: Height, count: u64) -> Result<Vec<HexBytes>, NodeError> {
+        self.call("freehold_getHeaders", (from, count)).await
+    }
+
+    /// `freehold_proveCall`: all that a call reads behind the newest block, with proofs. `request` is that of `eth_call`.
+    ///
+    /// # Errors
+    /// As [`Self::call`]; [`NodeError::Malformed`] above [`CALL_KEYS_MAX`] keys.
+    pub async fn prove_call(
+        &self,
+        request: &Value,
+        purpose: CallPurpose,
+        entropy: &Digest,
+    ) -> Result<CallProof, NodeError> {
+        let proof: CallProof = self.call("freehold_proveCall", (request, purpose, prefixed(entropy))).await?;
+        if proof.leaves.len() > CALL_KEYS_MAX {
+            let reason = format!("more than {CALL_KEYS_MAX} keys");
+            return Err(NodeError::Malformed { method: "freehold_proveCall".to_owned(), reason });
+        }
+        Ok(proof)
     }
 
     /// `freehold_getContent`: bytes kept under a content digest.

@@ -2,19 +2,24 @@
 //!
 //! The node can withhold and delay; it cannot lie. How old an answer is, the header beside it says.
 
+mod blocks;
+mod error;
+mod state;
+
 use std::time::Duration;
 
 use freehold_primitives::{Canonical, Height, entries::CallDataKeyEntry};
 use freehold_verify::{
-    ChainTrust, EntryError, EntryKey, FinalityError, FinalityProof, VerifiedHeader, VerifiedHeaders,
-    verify_absent_entry, verify_entry,
+    ChainTrust, EntryError, EntryKey, FinalityProof, VerifiedHeader, VerifiedHeaders, verify_absent_entry, verify_entry,
 };
-use thiserror::Error;
 use tokio::time::{Instant, sleep};
+
+pub use error::VerifiedError;
+pub use state::{CallReads, Proven};
 
 use crate::{
     node::{Finality, Proof},
-    node_client::{NodeClient, NodeError},
+    node_client::NodeClient,
 };
 
 /// Pause between two looks for a certificate.
@@ -23,33 +28,6 @@ const POLL: Duration = Duration::from_millis(50);
 const CERTIFICATE_WAIT: Duration = Duration::from_secs(10);
 /// Tries of a whole read.
 const TRIES: u32 = 3;
-
-/// Why there is no checked value.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum VerifiedError {
-    /// The node gave no usable answer.
-    #[error(transparent)]
-    Node(#[from] NodeError),
-    /// The headers are not covered by the network key.
-    #[error("the node's headers are not covered by the network key: {0}")]
-    Finality(#[from] FinalityError),
-    /// The entry is not under the state root.
-    #[error("the node's entry is not under the certified state: {0}")]
-    Entry(#[from] EntryError),
-    /// The proof is of another height than its header.
-    #[error("the node's proof does not belong to the certified header of height {0}")]
-    OtherHeight(Height),
-    /// No certificate covered the height in time.
-    #[error("no certificate covered height {0} in time")]
-    NotFinal(Height),
-    /// The key that the node names for call data is not the chain's.
-    #[error("the call-data key that the node names is not the chain's")]
-    NoCallDataKey,
-    /// Content that a proven slot names is not to be had.
-    #[error("the node has not the content of an entry that its state names")]
-    NoContent,
-}
 
 /// An entry under a certified header; `None` where it is proven absent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,9 +19,10 @@ pub use bundle::{
 pub use instance::{InstanceClaim, InstanceError, VerifiedInstance, verify_instance};
 pub use judge::{MAX_AGE_S_DEFAULT, Step, VerifyOptions, verify_bundle, verify_bundle_with, verify_header_file};
 pub use light::{
-    AccountState, ChainTrust, EntryError, EntryKey, FinalityError, FinalityProof, HEADER_BYTES_MAX, HeaderError,
-    StateError, VerifiedHeader, VerifiedHeaders, verify_absent_entry, verify_account, verify_entry, verify_finality,
-    verify_storage,
+    AccountState, BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, BlockBytes, BlockError, ChainTrust, EntryError, EntryKey,
+    Envelope, FinalityError, FinalityProof, HEADER_BYTES_MAX, Head, HeadError, HeadRules, HeaderError, StateError,
+    VerifiedBlock, VerifiedHeader, VerifiedHeaders, VerifiedTransaction, open_header, verify_absent_entry,
+    verify_account, verify_ancestors, verify_block, verify_entry, verify_finality, verify_leaf, verify_storage,
 };
 pub use link::{Link, LinkReport, LinkStatus, Skip};
 pub use refusal::{EntryName, LinkError, Run};

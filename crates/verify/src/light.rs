@@ -1,17 +1,24 @@
 //! The light client: from the network key to headers, and from a header to what the state holds.
 //!
 //! Invariant: a [`VerifiedHeader`] exists only for a block that a certificate under the network key covers, and what
-//! the functions of this module return stands under such a header's state root. Not here: which header is the newest.
-//! A proof cannot know that; whoever holds a clock compares [`VerifiedHeader::moment`] with it.
+//! the functions of this module return stands under such a header's roots. No proof knows which header is the newest:
+//! [`Head`] judges by a clock that its caller holds.
 
+mod body;
 mod entry;
 mod finality;
+mod head;
 mod header;
 mod state;
 
+pub use body::{
+    BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, BlockBytes, BlockError, Envelope, VerifiedBlock, VerifiedTransaction,
+    open_header, verify_ancestors, verify_block,
+};
 pub use entry::{EntryError, EntryKey, verify_absent_entry, verify_entry};
 pub use finality::{ChainTrust, FinalityError, FinalityProof, VerifiedHeaders, verify_finality};
+pub use head::{Head, HeadError, HeadRules};
 pub use header::{HEADER_BYTES_MAX, HeaderError, VerifiedHeader};
-pub use state::{AccountState, StateError, verify_account, verify_storage};
+pub use state::{AccountState, StateError, verify_account, verify_leaf, verify_storage};
 
 pub(crate) use finality::{check_chain, decode_certificate, decode_head};

@@ -1,10 +1,10 @@
 //! `header`: the newest final header with what it says of one instance, checked and saved for `verify --header`.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
-use freehold_client::{Asker, Endpoints, fetch_header};
-use freehold_primitives::{Digest, Event};
+use freehold_client::{Asker, Endpoints, SavedHeader, fetch_header};
+use freehold_primitives::{Digest, Event, Height, NetworkKey};
 use freehold_rpc::{Endpoint, NodeClient};
 use freehold_verify::ProofDocument;
 use serde_json::json;
@@ -22,10 +22,48 @@ pub(crate) async fn run(args: HeaderArgs, output: Output) -> Result<ExitCode> {
         (None, None) => of_app(&endpoints, &node).await?,
     };
     let header = fetch_header(&node, endpoints.network_key, instance).await?;
-    super::ask::write_private(&args.save, &header.text)?;
+    save(&args.save, &header, instance, output)?;
+    if args.follow {
+        tokio::select! {
+            stop = super::asked_to_stop() => stop?,
+            () = follow(&args, &node, (endpoints.network_key, instance), header.as_of.height, output) => {}
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Keeps the file new. A node that is away, or behind, leaves the file as it is.
+async fn follow(
+    args: &HeaderArgs,
+    node: &NodeClient,
+    (network_key, instance): (NetworkKey, Digest),
+    mut newest: Height,
+    output: Output,
+) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(args.every)).await;
+        let saved = match fetch_header(node, network_key, instance).await {
+            Ok(header) if header.as_of.height <= newest => continue,
+            Ok(header) => {
+                newest = header.as_of.height;
+                save(&args.save, &header, instance, output)
+            }
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = saved {
+            output.warn(&format!("{} stays as it is: {error:#}", args.save.display()));
+        }
+    }
+}
+
+/// Writes the file in one step: a reader sees the old header or the new one.
+fn save(path: &Path, header: &SavedHeader, instance: Digest, output: Output) -> Result<()> {
+    let beside = path.with_extension("new");
+    super::ask::write_private(&beside, &header.text)?;
+    std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))?;
     output.object(&json!({
         "event": "header",
-        "path": args.save,
+        "path": path,
         "height": header.as_of.height,
         "time_unix_s": header.as_of.time_unix_s,
         "instance_id": instance,
@@ -33,9 +71,9 @@ pub(crate) async fn run(args: HeaderArgs, output: Output) -> Result<ExitCode> {
     output.text(&format!(
         "block {} with instance {instance} written to {path}\nfreehold verify PROOF --header {path} counts it",
         header.as_of.height,
-        path = args.save.display(),
+        path = path.display(),
     ));
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// The instance that a proof's receipt names. The proof is not judged here.

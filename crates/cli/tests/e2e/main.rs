@@ -7,6 +7,7 @@ mod contracts;
 mod damage;
 mod denial;
 mod instance;
+mod light;
 mod network;
 mod processes;
 mod sapphire;

@@ -1,12 +1,10 @@
 //! Calls outside of any block: `eth_call`, `eth_estimateGas`, `eth_createAccessList`.
 
 use alloy_eips::BlockId;
-use alloy_primitives::{Bytes, U64, U256};
+use alloy_primitives::{Bytes, U64};
 use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
 use freehold_crypto::{CallDataRefusal, SignedQuery};
-use freehold_ledger::{
-    AccessListed, CallError, CallRequest, ChainContext, LedgerError, Outcome, Parent, StateTree, Status,
-};
+use freehold_ledger::{AccessListed, CallError, CallRequest, ChainContext, Outcome, Parent, StateTree, Status};
 use jsonrpsee::{
     RpcModule,
     core::RegisterMethodError,
@@ -20,9 +18,6 @@ use super::{
     request::{call_request, overrides},
     server::{Rpc, method},
 };
-
-/// Least gas of any transaction.
-const GAS_LEAST: u64 = 21_000;
 
 type Answer<T> = Result<T, ErrorObjectOwned>;
 type Work<'w, T> = dyn Fn(&ChainContext, Parent<'_>, &dyn StateTree, &CallRequest) -> Result<T, CallError> + 'w;
@@ -53,23 +48,6 @@ fn access_list(rpc: &Rpc, params: Params<'_>) -> Answer<Value> {
     Ok(answer)
 }
 
-/// Where a price is named but no gas limit, the limit is what the caller can pay: otherwise an account with little would
-/// be told that it cannot call at all.
-fn affordable(mut request: CallRequest, state: &dyn StateTree) -> Result<CallRequest, CallError> {
-    let price = U256::from(request.gas_price.unwrap_or_default());
-    if request.gas.is_none() && !price.is_zero() {
-        let said = request.overrides.state.get(&request.from).and_then(|said| said.balance);
-        let balance = match said {
-            Some(balance) => balance,
-            None => freehold_ledger::read_account(state, &request.from).map_err(LedgerError::from)?.balance,
-        };
-        let gas = balance.saturating_sub(request.value) / price;
-        // Too little for any call: the refusal then says what is missing.
-        request.gas = u64::try_from(gas).ok().filter(|gas| *gas >= GAS_LEAST);
-    }
-    Ok(request)
-}
-
 fn read(params: &Params<'_>) -> Answer<(CallRequest, Option<BlockId>)> {
     let (request, id, state, block) =
         call_params::<TransactionRequest, BlockId, StateOverride, BlockOverrides>(params)?;
@@ -88,7 +66,8 @@ impl Rpc {
         let chain = self.chain();
         let header = chain.store.header(height).map_err(internal)?.ok_or_else(|| internal("the header is missing"))?;
         let state = chain.state(height).map_err(unread_state)?;
-        affordable(request, &state)
+        request
+            .within_means(&state)
             .and_then(|request| work(chain.context(), chain.parent(&header), &state, &request))
             .map_err(refused_call)
     }

@@ -7,6 +7,7 @@ use alloy_rlp::Encodable as _;
 use alloy_rpc_types_eth::TransactionRequest;
 use alloy_rpc_types_trace::geth::{GethDebugTracingCallOptions, GethDebugTracingOptions};
 use freehold_ledger::{Selection, TraceKind};
+use freehold_rpc::BlockView;
 use jsonrpsee::{
     RpcModule,
     core::RegisterMethodError,
@@ -20,7 +21,6 @@ use super::{
     request::{call_request, overrides},
     server::{Rpc, method},
     traces::{TracedBlock, shown},
-    view::{BlockView, Envelope},
 };
 
 type Answer<T> = Result<T, ErrorObjectOwned>;
@@ -100,7 +100,8 @@ fn raw_header(rpc: &Rpc, params: Params<'_>) -> Answer<Bytes> {
 
 fn raw_block(rpc: &Rpc, params: Params<'_>) -> Answer<Bytes> {
     let view = raw_view(rpc, &params)?;
-    let transactions: Vec<Envelope> = view.transactions.into_iter().map(|found| found.transaction).collect();
+    let transactions: Vec<freehold_ledger::Transaction> =
+        view.transactions.into_iter().map(|found| found.transaction).collect();
     let withdrawals = Some(alloy_eips::eip4895::Withdrawals::default());
     let body = BlockBody { transactions, ommers: Vec::<Header>::new(), withdrawals };
     let mut bytes = Vec::new();

@@ -161,7 +161,7 @@ pub(crate) fn reverted(data: &Bytes) -> ErrorObjectOwned {
 
 /// A revert in words.
 pub(crate) fn revert_text(data: &[u8]) -> String {
-    match revert_reason(data) {
+    match freehold_rpc::revert_reason(data) {
         Some(reason) => format!("execution reverted: {reason}"),
         None => "execution reverted".to_owned(),
     }
@@ -194,13 +194,4 @@ pub(crate) fn no_call(invalid: &Invalid) -> ErrorObjectOwned {
         Invalid::PriorityFeeGreaterThanMaxFee => format!("tip higher than fee cap: {invalid}"),
         other => format!("the call cannot be made: {other}"),
     })
-}
-
-/// The sentence of Solidity's `Error(string)`, where the data is one.
-fn revert_reason(data: &[u8]) -> Option<String> {
-    const ERROR_STRING: [u8; 4] = [0x08, 0xc3, 0x79, 0xa0];
-    let body = data.strip_prefix(&ERROR_STRING)?;
-    let length = usize::try_from(alloy_primitives::U256::from_be_slice(body.get(32..64)?)).ok()?;
-    let text = body.get(64..64_usize.checked_add(length)?)?;
-    String::from_utf8(text.to_vec()).ok()
 }

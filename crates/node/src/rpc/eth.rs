@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
-use alloy_rpc_types_eth::{Block, Filter, FilterBlockOption, Log, Transaction, TransactionReceipt};
+use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log, TransactionReceipt};
 use freehold_primitives::{Account, Digest, Height};
+use freehold_rpc::{BlockView, Detail, EthBlock, EthTransaction, TransactionView, pending_transaction};
 use jsonrpsee::{
     RpcModule,
     types::{ErrorObjectOwned, Params},
@@ -20,7 +21,6 @@ use super::{
     filters::check_filter,
     params::{one, pair, three, two},
     server::{Rpc, method},
-    view::{BlockView, Detail, TransactionView, pending},
 };
 use crate::{
     chain::decode,
@@ -131,17 +131,17 @@ impl Rpc {
     }
 }
 
-fn block_by_number(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Block<Transaction<super::view::Envelope>>>> {
+fn block_by_number(rpc: &Rpc, params: Params<'_>) -> Answer<Option<EthBlock>> {
     let (tag, full) = two::<BlockNumberOrTag, bool>(&params)?;
     block(rpc, tag.into(), full)
 }
 
-fn block_by_hash(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Block<Transaction<super::view::Envelope>>>> {
+fn block_by_hash(rpc: &Rpc, params: Params<'_>) -> Answer<Option<EthBlock>> {
     let (hash, full) = two::<B256, bool>(&params)?;
     block(rpc, hash.into(), full)
 }
 
-fn block(rpc: &Rpc, id: BlockId, full: Option<bool>) -> Answer<Option<Block<Transaction<super::view::Envelope>>>> {
+fn block(rpc: &Rpc, id: BlockId, full: Option<bool>) -> Answer<Option<EthBlock>> {
     let detail = if full.unwrap_or(false) { Detail::Full } else { Detail::Hashes };
     let Some(height) = rpc.height(id)? else { return Ok(None) };
     Ok(rpc.view(height)?.map(|view| view.block(detail)))
@@ -166,7 +166,7 @@ fn count(rpc: &Rpc, id: BlockId) -> Answer<Option<U64>> {
     Ok(rpc.view(height)?.map(|view| U64::from(view.transactions.len() as u64)))
 }
 
-fn transaction_by_hash(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Transaction<super::view::Envelope>>> {
+fn transaction_by_hash(rpc: &Rpc, params: Params<'_>) -> Answer<Option<EthTransaction>> {
     let hash: B256 = one(&params)?;
     if let Some((view, index)) = rpc.place(&hash)? {
         return Ok(view.transaction(index));
@@ -174,7 +174,7 @@ fn transaction_by_hash(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Transacti
     let waiting = rpc.shared.pool().mempool.get(&hash).map(|tx| (tx.raw.clone(), tx.sender));
     let Some((raw, sender)) = waiting else { return Ok(None) };
     let transaction = decode(&raw).map_err(internal)?;
-    Ok(Some(pending(transaction, sender)))
+    Ok(Some(pending_transaction(transaction, sender)))
 }
 
 fn raw_transaction(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Bytes>> {
@@ -186,17 +186,17 @@ fn raw_transaction(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Bytes>> {
     Ok(rpc.shared.pool().mempool.get(&hash).map(|tx| tx.raw.clone().into()))
 }
 
-fn transaction_at_number(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Transaction<super::view::Envelope>>> {
+fn transaction_at_number(rpc: &Rpc, params: Params<'_>) -> Answer<Option<EthTransaction>> {
     let (tag, index) = pair::<BlockNumberOrTag, U64>(&params)?;
     transaction_at(rpc, tag.into(), index)
 }
 
-fn transaction_at_hash(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Transaction<super::view::Envelope>>> {
+fn transaction_at_hash(rpc: &Rpc, params: Params<'_>) -> Answer<Option<EthTransaction>> {
     let (hash, index) = pair::<B256, U64>(&params)?;
     transaction_at(rpc, hash.into(), index)
 }
 
-fn transaction_at(rpc: &Rpc, id: BlockId, index: U64) -> Answer<Option<Transaction<super::view::Envelope>>> {
+fn transaction_at(rpc: &Rpc, id: BlockId, index: U64) -> Answer<Option<EthTransaction>> {
     let Some(height) = rpc.height(id)? else { return Ok(None) };
     let index = usize::try_from(index.to::<u64>()).unwrap_or(usize::MAX);
     Ok(rpc.view(height)?.and_then(|view| view.transaction(index)))
@@ -315,7 +315,7 @@ fn txpool_content(rpc: &Rpc, _: Params<'_>) -> Answer<Value> {
     let mut accounts = serde_json::Map::new();
     for (sender, nonce, raw) in waiting {
         let transaction = decode(&raw).map_err(internal)?;
-        let shown = serde_json::to_value(pending(transaction, sender)).map_err(internal)?;
+        let shown = serde_json::to_value(pending_transaction(transaction, sender)).map_err(internal)?;
         let account = accounts.entry(sender.to_string()).or_insert_with(|| json!({}));
         account[nonce.to_string()] = shown;
     }

@@ -1,10 +1,11 @@
 //! Fees: what a transaction should offer, and what was paid.
 
-use alloy_consensus::{BlockHeader as _, Header, Transaction as _};
+use alloy_consensus::{BlockHeader as _, Header};
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::{U64, U256};
 use alloy_rpc_types_eth::FeeHistory;
 use freehold_primitives::Height;
+use freehold_rpc::TIP_SUGGESTED_WEI;
 use jsonrpsee::{
     RpcModule,
     core::RegisterMethodError,
@@ -21,15 +22,13 @@ use super::{
 const HISTORY_BLOCKS_MAX: u64 = 1_024;
 /// Most percentiles of a fee history.
 const PERCENTILES_MAX: usize = 100;
-/// Suggested priority fee, in wei: order is by tip, and blocks are rarely full.
-const TIP_SUGGESTED: u128 = 1_000_000;
 
 type Answer<T> = Result<T, ErrorObjectOwned>;
 
 /// Adds the methods of this file.
 pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError> {
-    method(module, "eth_gasPrice", |rpc, _| Ok(U256::from(rpc.next_fee() + TIP_SUGGESTED)))?;
-    method(module, "eth_maxPriorityFeePerGas", |_, _| Ok(U256::from(TIP_SUGGESTED)))?;
+    method(module, "eth_gasPrice", |rpc, _| Ok(U256::from(rpc.next_fee() + TIP_SUGGESTED_WEI)))?;
+    method(module, "eth_maxPriorityFeePerGas", |_, _| Ok(U256::from(TIP_SUGGESTED_WEI)))?;
     method(module, "eth_blobBaseFee", |_, _| Ok(U256::from(1)))?;
     method(module, "eth_feeHistory", history)?;
     Ok(())
@@ -69,7 +68,7 @@ fn history(rpc: &Rpc, params: Params<'_>) -> Answer<FeeHistory> {
         answer.base_fee_per_blob_gas.push(1);
         answer.blob_gas_used_ratio.push(0.0);
         if let Some(percentiles) = &percentiles {
-            rewards.push(tips(rpc, height, &header, percentiles)?);
+            rewards.push(tips(rpc, &header, percentiles)?);
         }
         last = Some(header);
     }
@@ -79,27 +78,12 @@ fn history(rpc: &Rpc, params: Params<'_>) -> Answer<FeeHistory> {
     Ok(answer)
 }
 
-/// Tips of a block at percentiles of its gas.
-fn tips(rpc: &Rpc, height: Height, header: &Header, percentiles: &[f64]) -> Answer<Vec<u128>> {
+/// Tips of a block at percentiles of its gas; blocks without transactions are not read.
+fn tips(rpc: &Rpc, header: &Header, percentiles: &[f64]) -> Answer<Vec<u128>> {
     if header.gas_used == 0 {
         return Ok(vec![0; percentiles.len()]);
     }
+    let height = header.number;
     let view = rpc.view(height)?.ok_or_else(|| not_found(format!("no block {height}")))?;
-    let base_fee = header.base_fee_per_gas().unwrap_or_default();
-    let mut paid: Vec<(u128, u64)> = view
-        .transactions
-        .iter()
-        .map(|tx| (tx.transaction.effective_tip_per_gas(base_fee).unwrap_or_default(), tx.gas_used))
-        .collect();
-    paid.sort_unstable();
-    let at = |percentile: &f64| {
-        let threshold = (header.gas_used as f64 * percentile / 100.0) as u64;
-        let mut gas = 0;
-        let reached = paid.iter().find(|(_, used)| {
-            gas += used;
-            gas >= threshold
-        });
-        reached.or(paid.last()).map_or(0, |(tip, _)| *tip)
-    };
-    Ok(percentiles.iter().map(at).collect())
+    Ok(view.tips(percentiles))
 }

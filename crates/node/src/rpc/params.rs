@@ -31,6 +31,18 @@ where
     Ok((sequence.next().map_err(unreadable)?, sequence.next().map_err(unreadable)?))
 }
 
+/// The first three parameters.
+pub(super) fn triple<A, B, C>(params: &Params<'_>) -> Result<(A, B, C), ErrorObjectOwned>
+where
+    A: DeserializeOwned,
+    B: DeserializeOwned,
+    C: DeserializeOwned,
+{
+    let mut sequence = params.sequence();
+    let (first, second) = (sequence.next().map_err(unreadable)?, sequence.next().map_err(unreadable)?);
+    Ok((first, second, sequence.next().map_err(unreadable)?))
+}
+
 /// The first two parameters and, where it is given, the third.
 pub(super) fn three<A, B, C>(params: &Params<'_>) -> Result<(A, B, Option<C>), ErrorObjectOwned>
 where

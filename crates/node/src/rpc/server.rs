@@ -24,7 +24,8 @@ use tokio::sync::Semaphore;
 use tower_http::cors::{Any, CorsLayer};
 
 use super::{
-    calls, debug, eth, fees, filter_methods, filters::Filters, ours, parity, probes::Probes, simulate, subscriptions,
+    calls, debug, eth, fees, filter_methods, filters::Filters, ours, parity, probes::Probes, proofs, simulate,
+    subscriptions,
 };
 use crate::{chain::Chain, intake::Intake, key_service::KeyService, metrics::Gauges, shared::Shared};
 
@@ -164,6 +165,7 @@ fn module(rpc: Rpc) -> Result<RpcModule<Rpc>, RegisterMethodError> {
     filter_methods::add(&mut module)?;
     subscriptions::add(&mut module)?;
     ours::add(&mut module)?;
+    proofs::add(&mut module)?;
     Ok(module)
 }
 

@@ -15,6 +15,7 @@ use freehold_ledger::{
     BlockRequest, Invalid, Outcome, Overrides, QueryRules, SIMULATED_BLOCKS_MAX, SimulatedBlock, SimulatedCall,
     Simulation, SimulationError, Status, Transfers, simulate,
 };
+use freehold_rpc::{Detail, EthBlock};
 use jsonrpsee::{
     RpcModule,
     core::RegisterMethodError,
@@ -28,11 +29,10 @@ use super::{
     params::two,
     request::{block_overrides, call_request, entropy, state_overrides},
     server::{Rpc, method},
-    view::{Detail, Envelope},
 };
 
 type Answer<T> = Result<T, ErrorObjectOwned>;
-type ShownBlock = Shown<Block<Transaction<Envelope>>>;
+type ShownBlock = Shown<EthBlock>;
 
 const BLOCK_GAS: i32 = -38_015;
 const NUMBER: i32 = -38_020;

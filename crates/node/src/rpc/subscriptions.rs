@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use alloy_consensus::Sealed;
 use alloy_primitives::B256;
-use alloy_rpc_types_eth::{Filter, Header as RpcHeader, Transaction};
+use alloy_rpc_types_eth::{Filter, Header as RpcHeader};
+use freehold_rpc::{Detail, EthTransaction, pending_transaction};
 use jsonrpsee::{
     Extensions, PendingSubscriptionSink, RpcModule, SubscriptionMessage, SubscriptionSink, core::RegisterMethodError,
     core::SubscriptionError, types::Params,
@@ -16,7 +17,6 @@ use super::{
     error::{invalid_params, limit},
     filters::check_filter,
     server::Rpc,
-    view::{Detail, Envelope, pending},
 };
 use crate::chain::decode;
 
@@ -136,9 +136,9 @@ async fn waiting(rpc: &Arc<Rpc>, sink: &SubscriptionSink, detail: Detail) {
 }
 
 /// A transaction that waits.
-fn waiting_view(rpc: &Rpc, hash: &B256) -> Option<Transaction<Envelope>> {
+fn waiting_view(rpc: &Rpc, hash: &B256) -> Option<EthTransaction> {
     let (raw, sender) = rpc.shared.pool().mempool.get(hash).map(|tx| (tx.raw.clone(), tx.sender))?;
-    decode(&raw).ok().map(|transaction| pending(transaction, sender))
+    decode(&raw).ok().map(|transaction| pending_transaction(transaction, sender))
 }
 
 async fn send(sink: &SubscriptionSink, value: &impl Serialize) -> bool {

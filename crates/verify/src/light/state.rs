@@ -38,6 +38,14 @@ pub struct AccountState {
     pub visibility: u8,
 }
 
+/// What the state holds under any key of the tree; `None` where it is proven absent.
+///
+/// # Errors
+/// [`StateError::Proof`].
+pub fn verify_leaf(header: &VerifiedHeader, key: &Digest, proof: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+    Ok(verify_state(&header.state_root(), key, proof)?)
+}
+
 /// What the state holds of an account; `None` where it is proven absent.
 ///
 /// # Errors

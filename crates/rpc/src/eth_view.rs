@@ -1,6 +1,7 @@
 //! Blocks, transactions, receipts and logs as Ethereum's JSON-RPC shows them (execution-apis).
 //!
-//! Built on `alloy-rpc-types-eth`, which keeps the field names; what is here is the way from our records to them.
+//! Built on `alloy-rpc-types-eth`, which keeps the field names; what is here is the way from a block to them. A node fills
+//! a view from its store, a light client from a verified block, so that both say the same in the same bytes.
 
 use alloy_consensus::{
     BlockHeader as _, Header, ReceiptEnvelope, Sealed, Transaction as _,
@@ -10,37 +11,71 @@ use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, U256};
 use alloy_rlp::Encodable as _;
 use alloy_rpc_types_eth::{Block, BlockTransactions, Header as RpcHeader, Log, Transaction, TransactionReceipt};
+use freehold_verify::{Envelope, VerifiedBlock};
 
-/// A signed transaction, never of type 3.
-pub(crate) type Envelope = freehold_ledger::Transaction;
+/// Suggested priority fee, in wei: order is by tip, and blocks are rarely full.
+pub const TIP_SUGGESTED_WEI: u128 = 1_000_000;
+
+/// A block of Ethereum's JSON.
+pub type EthBlock = Block<Transaction<Envelope>>;
+/// A transaction of Ethereum's JSON.
+pub type EthTransaction = Transaction<Envelope>;
 
 /// A block with everything a view needs.
 #[derive(Debug, Clone)]
-pub(crate) struct BlockView {
-    pub(crate) header: Header,
-    pub(crate) hash: B256,
-    pub(crate) transactions: Vec<TransactionView>,
+pub struct BlockView {
+    /// Its header.
+    pub header: Header,
+    /// Hash of the header.
+    pub hash: B256,
+    /// All its transactions, in order.
+    pub transactions: Vec<TransactionView>,
 }
 
 /// A transaction of a block and what became of it.
 #[derive(Debug, Clone)]
-pub(crate) struct TransactionView {
-    pub(crate) transaction: Envelope,
-    pub(crate) sender: Address,
-    pub(crate) receipt: ReceiptEnvelope,
-    pub(crate) gas_used: u64,
-    pub(crate) contract_address: Option<Address>,
+pub struct TransactionView {
+    /// The transaction.
+    pub transaction: Envelope,
+    /// Who sent it.
+    pub sender: Address,
+    /// Its receipt.
+    pub receipt: ReceiptEnvelope,
+    /// Gas that it alone used.
+    pub gas_used: u64,
+    /// The contract that it made.
+    pub contract_address: Option<Address>,
 }
 
 /// How a block shows its transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Detail {
+pub enum Detail {
+    /// By hash.
     Hashes,
+    /// Whole.
     Full,
 }
 
+impl From<&VerifiedBlock> for BlockView {
+    fn from(block: &VerifiedBlock) -> Self {
+        let view = |tx: &freehold_verify::VerifiedTransaction| TransactionView {
+            transaction: tx.envelope.clone(),
+            sender: tx.sender,
+            receipt: tx.receipt.clone(),
+            gas_used: tx.gas_used,
+            contract_address: tx.created,
+        };
+        Self {
+            header: block.header().clone(),
+            hash: B256::from(block.verified().block_hash().0),
+            transactions: block.transactions().iter().map(view).collect(),
+        }
+    }
+}
+
 impl BlockView {
-    pub(crate) fn block(&self, detail: Detail) -> Block<Transaction<Envelope>> {
+    /// The block.
+    pub fn block(&self, detail: Detail) -> EthBlock {
         let header = Sealed::new_unchecked(self.header.clone(), self.hash);
         let bytes = self.header.length()
             + self.transactions.iter().map(|view| view.transaction.encode_2718_len()).sum::<usize>();
@@ -56,7 +91,8 @@ impl BlockView {
         Block::new(header, transactions).with_withdrawals(Some(alloy_eips::eip4895::Withdrawals::default()))
     }
 
-    pub(crate) fn transaction(&self, index: usize) -> Option<Transaction<Envelope>> {
+    /// The transaction at an index.
+    pub fn transaction(&self, index: usize) -> Option<EthTransaction> {
         let view = self.transactions.get(index)?;
         let info = TransactionInfo {
             hash: Some(*view.transaction.tx_hash()),
@@ -70,7 +106,8 @@ impl BlockView {
         Some(Transaction::from_transaction(recovered, info))
     }
 
-    pub(crate) fn receipt(&self, index: usize) -> Option<TransactionReceipt> {
+    /// The receipt at an index.
+    pub fn receipt(&self, index: usize) -> Option<TransactionReceipt> {
         let view = self.transactions.get(index)?;
         let first_log = self.first_log(index);
         let place = Place { block: self, index, hash: *view.transaction.tx_hash() };
@@ -89,6 +126,36 @@ impl BlockView {
             to: view.transaction.to(),
             contract_address: view.contract_address,
         })
+    }
+
+    /// All logs of the block, in order.
+    pub fn logs(&self) -> impl Iterator<Item = Log> + '_ {
+        let mut first_log = 0;
+        self.transactions.iter().enumerate().flat_map(move |(index, view)| {
+            let place = Place { block: self, index, hash: *view.transaction.tx_hash() };
+            let first = first_log;
+            first_log += view.receipt.logs().len() as u64;
+            let logs = view.receipt.logs().iter().cloned();
+            (first..).zip(logs).map(move |(position, log)| place.log(position, log)).collect::<Vec<_>>()
+        })
+    }
+
+    /// Tips of the block at percentiles of its gas, as `eth_feeHistory` tells them.
+    pub fn tips(&self, percentiles: &[f64]) -> Vec<u128> {
+        let base_fee = self.header.base_fee_per_gas().unwrap_or_default();
+        let tip = |view: &TransactionView| view.transaction.effective_tip_per_gas(base_fee).unwrap_or_default();
+        let mut paid: Vec<(u128, u64)> = self.transactions.iter().map(|view| (tip(view), view.gas_used)).collect();
+        paid.sort_unstable();
+        let at = |percentile: &f64| {
+            let threshold = (self.header.gas_used as f64 * percentile / 100.0) as u64;
+            let mut gas = 0;
+            let reached = paid.iter().find(|(_, used)| {
+                gas += used;
+                gas >= threshold
+            });
+            reached.or(paid.last()).map_or(0, |(tip, _)| *tip)
+        };
+        percentiles.iter().map(at).collect()
     }
 
     fn first_log(&self, index: usize) -> u64 {
@@ -130,8 +197,17 @@ fn map_logs(
 }
 
 /// A transaction that waits in the pool.
-pub(crate) fn pending(transaction: Envelope, sender: Address) -> Transaction<Envelope> {
+pub fn pending_transaction(transaction: Envelope, sender: Address) -> EthTransaction {
     let recovered = Recovered::new_unchecked(transaction, sender);
     let info = TransactionInfo { hash: Some(*recovered.inner().tx_hash()), ..TransactionInfo::default() };
     Transaction::from_transaction(recovered, info)
+}
+
+/// The sentence of Solidity's `Error(string)`, where the data is one.
+pub fn revert_reason(data: &[u8]) -> Option<String> {
+    const ERROR_STRING: [u8; 4] = [0x08, 0xc3, 0x79, 0xa0];
+    let body = data.strip_prefix(&ERROR_STRING)?;
+    let length = usize::try_from(U256::from_be_slice(body.get(32..64)?)).ok()?;
+    let text = body.get(64..64_usize.checked_add(length)?)?;
+    String::from_utf8(text.to_vec()).ok()
 }

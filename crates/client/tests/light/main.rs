@@ -1,0 +1,11 @@
+//! The light client against a real network, and against servers that lie about one.
+#![allow(clippy::unwrap_used)]
+
+mod cases;
+mod chain;
+mod failover;
+mod honest;
+mod lies;
+mod mutate;
+mod server;
+mod tape;
