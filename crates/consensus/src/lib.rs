@@ -4,6 +4,7 @@
 mod adapter;
 mod application;
 mod block;
+mod ceremony;
 mod check;
 mod config;
 mod dealer;
@@ -18,6 +19,10 @@ mod validator;
 
 pub use application::{Application, FinalizedPayload, ProposalContext, SeenCertificate};
 pub use block::{BlockError, genesis_payload};
+pub use ceremony::{
+    Ceremony, CeremonyError, Committee, DIRECT_BYTES_MAX, Effect, Outcome, Plan, Record, Refusal, Report,
+    STATEMENT_BYTES_MAX, Statement, next_players,
+};
 pub use check::{Fault, Position, check_payload};
 pub use config::{
     ConfigError, GOSSIP_BYTES_MAX, GOSSIP_CHANNELS_MAX, GOSSIP_QUOTA_MAX, GossipChannel, Reach, Timers, Validator,
