@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Print a measured figure.
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Make a new network of several machines; its validators make the keys among themselves.
+    #[command(subcommand)]
+    Genesis(GenesisCommand),
     /// Run one validator of a network as a process of its own.
     Node(NodeArgs),
     /// Agent inside an instance (started by the host).
@@ -408,15 +411,62 @@ pub(crate) enum BenchCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum GenesisCommand {
+    /// Make this machine's validator identity, and the file that says who it is and where.
+    Contribute(ContributeArgs),
+    /// Make the network file from the contributions of all validators.
+    Combine(CombineArgs),
+    /// Make the keys together with the other validators, live; nobody ever holds a key.
+    Join(JoinArgs),
+}
+
 #[derive(Debug, Args)]
-pub(crate) struct NodeArgs {
-    /// Folder of this validator: its genesis, keys and stores (made by `up`, or by `node --init`).
+pub(crate) struct ContributeArgs {
+    /// Folder of this validator.
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
-    /// Address to listen on for other validators.
-    #[arg(long, value_name = "ADDR", required_unless_present = "init")]
+    /// Address at which the other validators reach this one.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) address: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CombineArgs {
+    /// Contributions of all validators: one file each.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) contributions: Vec<PathBuf>,
+    /// Where the network file is written.
+    #[arg(long, value_name = "FILE", default_value = "network.toml")]
+    pub(crate) out: PathBuf,
+    /// Chain id.
+    #[arg(long, value_name = "N", default_value_t = 23_293)]
+    pub(crate) chain_id: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JoinArgs {
+    /// Folder of this validator.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Network file, the same for all.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) network: PathBuf,
+    /// Address to listen on, where it is not the one in the network file.
+    #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
-    /// Addresses of all validators, in the order of the genesis, separated by commas.
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// Folder of this validator: its genesis, keys and stores (made by `genesis join`, or by `node --init`).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Address to listen on for other validators; by default the one in the network file.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Addresses of all validators, in the order of the genesis, separated by commas; by default those in the network
+    /// file.
     #[arg(long, value_name = "ADDR,…", value_delimiter = ',')]
     pub(crate) peers: Vec<SocketAddr>,
     /// Address of the JSON-RPC; without it none is served.

@@ -110,6 +110,14 @@ impl ShareKind {
             Self::Derivation => 2,
         }
     }
+
+    pub(crate) const fn from_tag(tag: u8) -> Option<Self> {
+        match tag {
+            1 => Some(Self::Consensus),
+            2 => Some(Self::Derivation),
+            _ => None,
+        }
+    }
 }
 
 /// A validator's share of a threshold key: the value of the secret polynomial at `index + 1`.

@@ -9,6 +9,7 @@ mod check;
 mod config;
 mod dealer;
 mod delivery;
+mod founding;
 mod gossip;
 mod keys;
 mod network;
@@ -16,6 +17,7 @@ mod reports;
 mod rounds;
 mod runtime;
 mod validator;
+mod vault;
 
 pub use application::{Application, FinalizedPayload, ProposalContext, SeenCertificate};
 pub use block::{BlockError, genesis_payload};
@@ -28,6 +30,7 @@ pub use config::{
     ConfigError, GOSSIP_BYTES_MAX, GOSSIP_CHANNELS_MAX, GOSSIP_QUOTA_MAX, GossipChannel, Reach, Timers, Validator,
 };
 pub use dealer::{Dealt, trusted_dealer};
+pub use founding::{FOUNDING_GENERATIONS, Founded, Founding, FoundingError, FoundingHandle, Progress, found};
 pub use gossip::{GOSSIP_QUEUED_MAX, Gossip, GossipError, GossipReceiver, GossipSender};
 pub use keys::{
     GenesisKeys, IdentityKey, KeyError, KeyMaterial, KeyShare, KeySource, ShareKind, VALIDATORS_MAX, network_key,

@@ -1,6 +1,6 @@
 //! The authenticated, encrypted network between validators: whom to reach, which channels, how large.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
 use commonware_consensus::{
     marshal::{self, standard::Standard},
@@ -17,13 +17,14 @@ use commonware_stream::{
     sake::{self, Sake},
 };
 use commonware_utils::{NZU32, NZUsize, ordered::Map};
+use freehold_primitives::Ed25519Key;
 
 use crate::{
     block::Block,
     check::Scheme,
     config::{Reach, Validator, engine_quota},
     gossip::Pump,
-    keys::{VALIDATORS_MAX, engine_key},
+    keys::{IdentityKey, VALIDATORS_MAX, engine_key},
     runtime::Runtime,
 };
 
@@ -40,7 +41,7 @@ const WARM_UP_STEP: Duration = Duration::from_millis(10);
 /// How long a connected quorum waits for the rest.
 const STRAGGLER_WAIT: Duration = Duration::from_millis(500);
 
-type Handshake = Cups<Sake<ed25519::PrivateKey>, ChaCha20Poly1305>;
+pub(crate) type Handshake = Cups<Sake<ed25519::PrivateKey>, ChaCha20Poly1305>;
 /// Peers and their standing.
 pub(crate) type Oracle = lookup::Oracle<ed25519::PublicKey>;
 /// Both ends of a channel.
@@ -57,11 +58,36 @@ pub(crate) struct Channels<E: Runtime> {
     pub(crate) task: commonware_runtime::Handle<()>,
 }
 
+/// A member's place on a network of members.
+pub(crate) struct Endpoint<'a> {
+    pub(crate) identity: &'a IdentityKey,
+    pub(crate) listen: SocketAddr,
+    /// Where the members are; its own entry may stand among them.
+    pub(crate) peers: &'a [(Ed25519Key, SocketAddr)],
+    pub(crate) reach: Reach,
+    pub(crate) message_bytes_max: u32,
+}
+
+/// A network of members that takes channels until it is started.
+pub(crate) type Joined<E> = lookup::Network<E, Handshake>;
+
+/// Makes the network of an endpoint; it runs once it is started.
+pub(crate) fn join<E: Runtime>(context: &E, endpoint: &Endpoint<'_>, namespace: &[u8]) -> (Joined<E>, Oracle) {
+    let (network, mut oracle) = lookup::Network::new(context.child("network"), settings(endpoint, namespace));
+    oracle.track(0, peers(endpoint));
+    (network, oracle)
+}
+
 /// Starts the network of a checked configuration.
 pub(crate) fn open<E: Runtime>(context: &E, config: &Validator, namespace: &[u8], pumps: Vec<Pump>) -> Channels<E> {
-    let settings = settings(config, namespace);
-    let (mut network, mut oracle) = lookup::Network::new(context.child("network"), settings);
-    oracle.track(0, peers(config));
+    let endpoint = Endpoint {
+        identity: &config.identity,
+        listen: config.listen,
+        peers: &config.peers,
+        reach: config.reach,
+        message_bytes_max: message_bytes_max(config),
+    };
+    let (mut network, oracle) = join(context, &endpoint, namespace);
     let mut next = 0..;
     let mut register = || network.register(next.next().unwrap_or_default(), engine_quota());
     let (votes, certificates, rounds) = (register(), register(), register());
@@ -106,26 +132,26 @@ fn message_bytes_max(config: &Validator) -> u32 {
     max_message_size(&[blocks, votes, gossip])
 }
 
-fn settings(config: &Validator, namespace: &[u8]) -> lookup::Config<Handshake> {
+fn settings(endpoint: &Endpoint<'_>, namespace: &[u8]) -> lookup::Config<Handshake> {
     let handshake = Cups::new(
         Sake {
-            signer: config.identity.engine().clone(),
+            signer: endpoint.identity.engine().clone(),
             synchrony_bound: CLOCK_DIFFERENCE_MAX,
             max_handshake_age: HANDSHAKE_AGE_MAX,
             version: sake::Version::V1,
         },
         cups::Version::V1,
     );
-    let peers = NonZeroUsize::new(config.genesis.validators.len()).unwrap_or(NonZeroUsize::MIN);
-    let bytes = message_bytes_max(config);
+    let peers = NonZeroUsize::MIN.saturating_add(endpoint.peers.len());
+    let bytes = endpoint.message_bytes_max;
     let namespace = [namespace, b" p2p"].concat();
-    let mut settings = match config.reach {
-        Reach::Public => lookup::Config::recommended(handshake, &namespace, config.listen, peers, bytes, MAILBOX),
-        Reach::Local => lookup::Config::local(handshake, &namespace, config.listen, peers, bytes, MAILBOX),
+    let mut settings = match endpoint.reach {
+        Reach::Public => lookup::Config::recommended(handshake, &namespace, endpoint.listen, peers, bytes, MAILBOX),
+        Reach::Local => lookup::Config::local(handshake, &namespace, endpoint.listen, peers, bytes, MAILBOX),
     };
     // Every channel's mailbox holds peers × sets × quota places from the start; one set is tracked.
     settings.tracked_peer_sets = NonZeroUsize::MIN;
-    if config.reach == Reach::Local {
+    if endpoint.reach == Reach::Local {
         settings.bypass_ip_check = true;
         settings.peer_connection_cooldown = Duration::from_millis(50);
         settings.allowed_handshake_rate_per_ip = Quota::per_second(NZU32!(256));
@@ -135,9 +161,9 @@ fn settings(config: &Validator, namespace: &[u8]) -> lookup::Config<Handshake> {
     settings
 }
 
-fn peers(config: &Validator) -> Map<ed25519::PublicKey, Address> {
-    let own = (config.identity.public(), config.listen);
-    let others = config.peers.iter().copied().filter(|(key, _)| *key != own.0);
+fn peers(endpoint: &Endpoint<'_>) -> Map<ed25519::PublicKey, Address> {
+    let own = (endpoint.identity.public(), endpoint.listen);
+    let others = endpoint.peers.iter().copied().filter(|(key, _)| *key != own.0);
     Map::from_iter_dedup(
         others.chain([own]).filter_map(|(key, address)| Some((engine_key(&key)?, Address::from(address)))),
     )

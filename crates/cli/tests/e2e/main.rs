@@ -4,6 +4,7 @@
 mod answer;
 mod collateral;
 mod damage;
+mod founding;
 mod network;
 mod processes;
 mod sapphire;

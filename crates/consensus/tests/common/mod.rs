@@ -166,6 +166,12 @@ impl Net {
         Self { identities, keys, genesis, addresses, seen, knobs, timers }
     }
 
+    /// Takes the genesis and the shares that founders made.
+    pub fn adopt(&mut self, made: &[freehold_consensus::Founded]) {
+        self.genesis = made[0].genesis.clone();
+        self.keys = made.iter().map(|made| GenesisKeys::new(&self.genesis, &made.consensus).unwrap()).collect();
+    }
+
     /// A network on free ports of the loopback.
     pub fn loopback(count: usize, seed: u64) -> Self {
         let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
