@@ -35,6 +35,7 @@ use crate::{
 
 use state::{Act, State};
 use wire::FRAME_BYTES_MAX;
+pub(crate) use wire::{Body, Frame, Kept};
 
 /// Generations of the state root key that are derived at the founding.
 pub const FOUNDING_GENERATIONS: Generation = 4;

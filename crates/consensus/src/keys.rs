@@ -222,8 +222,18 @@ impl KeyMaterial {
         constant_term(&self.polynomial)
     }
 
+    pub(crate) fn share(&self) -> KeyShare {
+        KeyShare::from_engine(ShareKind::Consensus, &self.share)
+    }
+
+    #[cfg(test)]
     pub(crate) fn scheme(&self, namespace: &[u8]) -> Option<Scheme> {
         Scheme::signer(namespace, self.validators.clone(), self.polynomial.clone(), self.share.clone())
+    }
+
+    /// Verifies certificates and seeds of every term.
+    pub(crate) fn verifier(&self, namespace: &[u8]) -> Scheme {
+        Scheme::certificate_verifier(namespace, *self.polynomial.public())
     }
 }
 

@@ -9,7 +9,7 @@ use commonware_consensus::{
 use commonware_cryptography::{ChaCha20Poly1305, ed25519, sha256};
 use commonware_p2p::{
     Address, AddressableManager as _, CheckedSender as _, LimitedSender as _, Recipients, authenticated::lookup,
-    max_message_size,
+    max_message_size, utils::mux,
 };
 use commonware_runtime::Quota;
 use commonware_stream::{
@@ -34,6 +34,10 @@ const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(5);
 const HANDSHAKE_AGE_MAX: Duration = Duration::from_secs(10);
 /// Messages in the mailboxes inside the network.
 const MAILBOX: NonZeroUsize = NZUsize!(1_024);
+/// Channel of dealings, acknowledgements and statements of resharing.
+const RESHARING_CHANNEL: u64 = 8;
+/// Messages a second that a peer may send on it.
+const RESHARING_QUOTA_PER_S: u32 = 256;
 /// First gossip channel; the engine's own stand below.
 const GOSSIP_CHANNEL_FIRST: u64 = 16;
 /// How often the start looks whether peers have come.
@@ -54,6 +58,7 @@ pub(crate) struct Channels<E: Runtime> {
     pub(crate) rounds: Channel<E>,
     pub(crate) backfill: Channel<E>,
     pub(crate) blocks: Channel<E>,
+    pub(crate) resharing: Channel<E>,
     pub(crate) oracle: Oracle,
     pub(crate) task: commonware_runtime::Handle<()>,
 }
@@ -92,13 +97,14 @@ pub(crate) fn open<E: Runtime>(context: &E, config: &Validator, namespace: &[u8]
     let mut register = || network.register(next.next().unwrap_or_default(), engine_quota());
     let (votes, certificates, rounds) = (register(), register(), register());
     let (backfill, blocks) = (register(), register());
+    let resharing = network.register(RESHARING_CHANNEL, Quota::per_second(NZU32!(RESHARING_QUOTA_PER_S)));
     for ((index, pump), settings) in (0..).zip(pumps).zip(&config.gossip) {
         let quota = Quota::per_second(settings.quota_per_s.try_into().unwrap_or(NZU32!(1)));
         let (sender, receiver) = network.register(GOSSIP_CHANNEL_FIRST + index, quota);
         context.child("gossip").with_attribute("channel", index).spawn(|_| pump.run(sender, receiver));
     }
     let task = network.start();
-    Channels { votes, certificates, rounds, backfill, blocks, oracle, task }
+    Channels { votes, certificates, rounds, backfill, blocks, resharing, oracle, task }
 }
 
 /// Waits until all peers are connected, or a quorum is and a moment has passed, or the warm-up is over: a vote sent to
@@ -127,7 +133,8 @@ pub(crate) async fn warm_up<E: Runtime>(context: &E, config: &Validator, channel
 fn message_bytes_max(config: &Validator) -> u32 {
     let members = u32::try_from(VALIDATORS_MAX).expect("a named bound far below 2^32");
     let blocks = marshal::max_payload_size::<Standard<Block>, Scheme>(members, &());
-    let votes = simplex::max_payload_size::<Scheme, sha256::Digest>(members);
+    // Votes travel with the number of their term before them.
+    let votes = mux::prefixed(simplex::max_payload_size::<Scheme, sha256::Digest>(members));
     let gossip = config.gossip.iter().map(|channel| channel.message_bytes_max).max().unwrap_or(0);
     max_message_size(&[blocks, votes, gossip])
 }

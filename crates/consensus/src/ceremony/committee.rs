@@ -84,6 +84,10 @@ impl Committee {
         public.is_ok_and(|public| public == engine.public::<MinSig>())
     }
 
+    pub(crate) fn parts(&self) -> (Set<ed25519::PublicKey>, Sharing<MinSig>) {
+        (self.members.clone(), self.polynomial.clone())
+    }
+
     pub(super) const fn members(&self) -> &Set<ed25519::PublicKey> {
         &self.members
     }

@@ -9,21 +9,21 @@ use crate::{
 };
 
 /// Largest frame, in bytes.
-pub(super) const FRAME_BYTES_MAX: usize = 64 + max(DIRECT_BYTES_MAX, STATEMENT_BYTES_MAX);
+pub(crate) const FRAME_BYTES_MAX: usize = 64 + max(DIRECT_BYTES_MAX, STATEMENT_BYTES_MAX);
 
 const fn max(a: usize, b: usize) -> usize {
     if a > b { a } else { b }
 }
 
 /// One message.
-pub(super) struct Frame {
+pub(crate) struct Frame {
     /// The attempt it belongs to.
-    pub(super) attempt: u64,
-    pub(super) body: Body,
+    pub(crate) attempt: u64,
+    pub(crate) body: Body,
 }
 
 /// What a message says.
-pub(super) enum Body {
+pub(crate) enum Body {
     /// I am here.
     Here,
     /// A dealing or an acknowledgement of one of the two rounds.
@@ -41,14 +41,14 @@ pub(super) enum Body {
 }
 
 impl Frame {
-    pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(FRAME_BYTES_MAX));
         out.push(freehold_primitives::VERSION);
         self.write(&mut out);
         out
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if bytes.len() > FRAME_BYTES_MAX { None } else { Self::from_canonical(bytes).ok() }
     }
 }
@@ -106,7 +106,7 @@ fn read_kind(reader: &mut Reader<'_>) -> Result<ShareKind, CodecError> {
 }
 
 /// What is kept of an attempt.
-pub(super) enum Kept {
+pub(crate) enum Kept {
     /// The attempt begins; nothing before it counts.
     Attempt(u64),
     /// A record of one of the two rounds.
@@ -116,7 +116,7 @@ pub(super) enum Kept {
 }
 
 impl Kept {
-    pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(FRAME_BYTES_MAX));
         match self {
             Self::Attempt(attempt) => {
@@ -129,7 +129,7 @@ impl Kept {
         out
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(bytes);
         let kept = match u8::read(&mut reader)? {
             1 => Self::Attempt(Canonical::read(&mut reader)?),
