@@ -222,6 +222,7 @@ async fn run<E: Runtime>(
     let mut hands = Hands { sender, founded: Some(founded), vault: Some(&mut vault) };
     hands.perform(acts).await?;
     let mut told = None;
+    let mut next_tick = context.current() + TICK;
     while !state.is_over() {
         let now = state.progress();
         if told.replace(now) != Some(now) {
@@ -236,7 +237,10 @@ async fn run<E: Runtime>(
                     Vec::new()
                 })
             }
-            () = context.sleep(TICK) => state.tick(context.current(), &mut context)?,
+            () = context.sleep_until(next_tick) => {
+                next_tick = context.current() + TICK;
+                state.tick(context.current(), &mut context)?
+            }
             _ = &mut network => return Err(FoundingError::Network),
         };
         hands.perform(acts).await?;

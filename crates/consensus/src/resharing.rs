@@ -163,6 +163,7 @@ impl<E: Runtime> Running<E> {
             self.ordered(&application.statements(block.inner().payload()));
         }
         self.offer();
+        let mut next_tick = context.current() + TICK;
         loop {
             tokio::select! {
                 command = finals.recv() => {
@@ -174,7 +175,10 @@ impl<E: Runtime> Running<E> {
                     let (peer, bytes) = received.map_err(|_| ResharingError::Network)?;
                     self.receive(&our_key(&peer), bytes.as_ref()).await?;
                 }
-                () = context.sleep(TICK) => self.tick().await?,
+                () = context.sleep_until(next_tick) => {
+                    next_tick = context.current() + TICK;
+                    self.tick().await?;
+                }
             }
             self.offer();
         }
