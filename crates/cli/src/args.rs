@@ -1,11 +1,15 @@
 //! The command line: one struct per command; parser, help and completion come from it.
 
+mod bench;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use alloy_primitives::{Address, B256, Bytes};
 use clap::{Args, Parser, Subcommand};
 use freehold_host::{EmulatedTee, Place, VendorUrl};
 use freehold_primitives::{Account, AppId, Digest, NetworkKey, PlatformFamily};
+
+pub(crate) use bench::BenchCommand;
 
 /// Private AI that you can check: a network, attested apps, and answers with proofs.
 #[derive(Debug, Parser)]
@@ -59,6 +63,9 @@ pub(crate) enum Command {
     /// Print a measured figure.
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Make a new network of several machines; its validators make the keys among themselves.
+    #[command(subcommand)]
+    Genesis(GenesisCommand),
     /// Run one validator of a network as a process of its own.
     Node(NodeArgs),
     /// Agent inside an instance (started by the host).
@@ -490,75 +497,61 @@ pub(crate) enum ModelCommand {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum BenchCommand {
-    /// Submit to receipt, with 1 and 4 validators.
-    Finality {
-        /// Transactions for each figure.
-        #[arg(long, value_name = "N", default_value_t = 40)]
-        count: u32,
-    },
-    /// Time to check a proof offline, by link.
-    Verify {
-        /// Proof file; without it a fresh one is made with a network of its own.
-        #[arg(long, value_name = "FILE")]
-        proof: Option<PathBuf>,
-        /// Network key of the proof.
-        #[arg(long, value_name = "HEX", requires = "proof")]
-        network_key: Option<NetworkKey>,
-        /// Repetitions.
-        #[arg(long, value_name = "N", default_value_t = 200)]
-        count: u32,
-    },
-    /// Time to verify evidence, by kind, and what a registration costs.
-    Attest {
-        /// Repetitions.
-        #[arg(long, value_name = "N", default_value_t = 100)]
-        count: u32,
-    },
-    /// Transactions a second through JSON-RPC, in the open and confidential, beside anvil.
-    Evm {
-        /// Transactions of a round.
-        #[arg(long, value_name = "N", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(20..=5_000))]
-        count: u32,
-        /// Rounds of each figure; the median counts.
-        #[arg(long, value_name = "N", default_value_t = 3)]
-        rounds: u32,
-        /// Foundry's anvil; sought on the path without this.
-        #[arg(long, value_name = "FILE")]
-        anvil: Option<PathBuf>,
-        /// Measure size, memory and time of blocks as accounts grow tenfold up to this many instead.
-        #[arg(long, value_name = "N")]
-        accounts: Option<u64>,
-    },
-    /// Tokens a second: bare engine, and with encryption, receipts and durable writes.
-    Infer {
-        /// Pairs of runs.
-        #[arg(long, value_name = "N", default_value_t = 10)]
-        count: u32,
-        /// Model: a name or a GGUF file.
-        #[arg(long, value_name = "NAME|FILE.gguf")]
-        model: Option<String>,
-        /// Threads of the model.
-        #[arg(long, value_name = "N", default_value_t = 1)]
-        threads: u32,
-    },
-    /// Seconds from cold to ready and to the first token.
-    Start {
-        /// Repetitions.
-        #[arg(long, value_name = "N", default_value_t = 3)]
-        count: u32,
-    },
+pub(crate) enum GenesisCommand {
+    /// Make this machine's validator identity, and the file that says who it is and where.
+    Contribute(ContributeArgs),
+    /// Make the network file from the contributions of all validators.
+    Combine(CombineArgs),
+    /// Make the keys together with the other validators, live; nobody ever holds a key.
+    Join(JoinArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ContributeArgs {
+    /// Folder of this validator.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Address at which the other validators reach this one.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) address: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CombineArgs {
+    /// Contributions of all validators: one file each.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) contributions: Vec<PathBuf>,
+    /// Where the network file is written.
+    #[arg(long, value_name = "FILE", default_value = "network.toml")]
+    pub(crate) out: PathBuf,
+    /// Chain id.
+    #[arg(long, value_name = "N", default_value_t = 23_293)]
+    pub(crate) chain_id: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JoinArgs {
+    /// Folder of this validator.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Network file, the same for all.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) network: PathBuf,
+    /// Address to listen on, where it is not the one in the network file.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct NodeArgs {
-    /// Folder of this validator: its genesis, keys and stores (made by `up`, or by `node --init`).
+    /// Folder of this validator: its genesis, keys and stores (made by `genesis join`, or by `node --init`).
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
-    /// Address to listen on for other validators.
-    #[arg(long, value_name = "ADDR", required_unless_present = "init")]
+    /// Address to listen on for other validators; by default the one in the network file.
+    #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
-    /// Addresses of all validators, in the order of the genesis, separated by commas.
+    /// Addresses of all validators, in the order of the genesis, separated by commas; by default those in the network
+    /// file.
     #[arg(long, value_name = "ADDR,…", value_delimiter = ',')]
     pub(crate) peers: Vec<SocketAddr>,
     /// Address of the JSON-RPC; without it none is served.

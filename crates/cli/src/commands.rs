@@ -6,6 +6,7 @@ mod bench;
 mod chat;
 mod collateral;
 mod demo;
+mod genesis;
 mod header;
 mod light;
 mod model;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Light(args) => block_on(light::run(args, output)),
         Command::Model(command) => block_on(model::run(command, output)),
         Command::Bench(command) => block_on(bench::run(command, output)),
+        Command::Genesis(command) => block_on(genesis::run(command, output)),
         Command::Node(args) => block_on(node::run(args, output)),
         Command::Guest(args) => block_on(roles::guest(args)),
         Command::Inference => block_on(roles::inference()),

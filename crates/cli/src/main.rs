@@ -10,6 +10,7 @@ mod faults;
 mod find;
 mod model;
 mod network;
+mod network_file;
 mod output;
 mod stack;
 mod verdict;

@@ -18,8 +18,10 @@ use crate::{
     block::{Block, our_digest},
     check::{Position, Scheme, check_payload, check_seed},
     reports::certificate_of,
+    resharing::{self, Waiting},
     rounds::Rounds,
     runtime::Runtime,
+    terms::Terms,
 };
 
 /// The engine's context of a round.
@@ -32,7 +34,8 @@ pub(crate) type Archive = Mailbox<Scheme, Standard<Block>>;
 pub(crate) struct Adapter<A> {
     pub(crate) application: A,
     pub(crate) chain_id: u64,
-    pub(crate) scheme: Arc<Scheme>,
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) waiting: Waiting,
     pub(crate) rounds: Arc<Rounds>,
     pub(crate) archive: Archive,
 }
@@ -40,7 +43,8 @@ pub(crate) struct Adapter<A> {
 impl<A: Application> Adapter<A> {
     /// The round in our terms; `None` if the leader is no validator, which the engine excludes.
     fn position(&self, context: &RoundContext) -> Option<Position> {
-        let proposer = self.scheme.participants().index(&context.leader)?;
+        let scheme = self.terms.get(context.round.epoch().get())?;
+        let proposer = scheme.participants().index(&context.leader)?;
         Some(Position {
             term: context.round.epoch().get(),
             view: context.round.view().get(),
@@ -72,7 +76,8 @@ impl<A: Application> Adapter<A> {
         let parent = ancestry.next().await?;
         let parent = parent.inner().head().clone();
         let seed = self.parent_seed(&parent).await;
-        let ours = ProposalContext::new(self.chain_id, &at, parent.clone(), seed);
+        let mut ours = ProposalContext::new(self.chain_id, &at, parent.clone(), seed);
+        ours.statements = resharing::offered(&self.waiting);
         let payload = self.application.propose(ours).await?;
         if let Err(fault) = check_payload(self.chain_id, &at, &parent, &payload) {
             warn!(%fault, height = payload.head.height, "own proposal is not valid and is not sent");
@@ -108,7 +113,7 @@ impl<A: Application> Adapter<A> {
         if self.rounds.record(parent.term, parent.view).seed == Some(seed) {
             return Ok(());
         }
-        check_seed(&self.scheme, parent.term, parent.view, &seed)?;
+        check_seed(self.terms.verifier(), parent.term, parent.view, &seed)?;
         self.rounds.note_seed(parent.term, parent.view, seed);
         Ok(())
     }

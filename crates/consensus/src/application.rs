@@ -26,6 +26,9 @@ pub struct ProposalContext {
     pub parent_digest: Digest,
     /// Seed of the parent's round; `None` exactly where the parent is the genesis payload.
     pub parent_seed: Option<G1Point>,
+    /// Statements of resharing that the payload should carry, so that they are ordered; each is at most
+    /// [`STATEMENT_BYTES_MAX`](crate::STATEMENT_BYTES_MAX) bytes. Empty where a payload is judged.
+    pub statements: Vec<Vec<u8>>,
 }
 
 impl ProposalContext {
@@ -57,7 +60,7 @@ impl ProposalContext {
     pub(crate) fn new(chain_id: u64, at: &Position, parent: PayloadHead, parent_seed: Option<G1Point>) -> Self {
         let parent_digest = payload_digest(&parent);
         let Position { term, view, proposer, .. } = *at;
-        Self { chain_id, term, view, proposer, parent, parent_digest, parent_seed }
+        Self { chain_id, term, view, proposer, parent, parent_digest, parent_seed, statements: Vec::new() }
     }
 }
 
@@ -104,6 +107,12 @@ pub trait Application: Clone + Send + Sync + 'static {
     /// acknowledges it, so it must be durable by then. After a crash the payloads that were not yet acknowledged on
     /// disk come again, the same at the same height: skip what is already executed.
     fn finalized(&self, payload: FinalizedPayload) -> impl Future<Output = ()> + Send;
+
+    /// The statements of resharing that a payload carries, in their order; what a payload's body means is the
+    /// application's. A pure function of the payload.
+    fn statements(&self, _payload: &Payload) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
 
     /// Takes a finalization certificate. Each is reported when it is first seen, in no promised order, and after a
     /// restart the newest come again.

@@ -1,13 +1,13 @@
 //! Settings of one validator. What all must agree on stands in the genesis; the rest may differ.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU64, time::Duration};
 
 use commonware_runtime::Quota;
 use commonware_utils::NZU32;
 use freehold_primitives::{Ed25519Key, Genesis};
 use thiserror::Error;
 
-use crate::keys::{IdentityKey, KeyError, KeyMaterial};
+use crate::keys::{IdentityKey, KeyError, KeyMaterial, KeyShare};
 
 /// Messages a second that a peer may send on each of the engine's own channels.
 pub(crate) const ENGINE_QUOTA_PER_S: u32 = 1_024;
@@ -79,6 +79,18 @@ pub struct GossipChannel {
     pub quota_per_s: u32,
 }
 
+/// Shortest term, in payloads for each validator: every dealer's logs need turns of proposers.
+pub const TERM_BLOCKS_PER_VALIDATOR_MIN: u64 = 8;
+
+/// How keys are reshared, and what the first term begins with.
+#[derive(Clone)]
+pub struct ResharingSettings {
+    /// Length of a term, in payloads; at least [`TERM_BLOCKS_PER_VALIDATOR_MIN`] for each validator.
+    pub term_blocks: NonZeroU64,
+    /// This validator's share of the derivation key in term 0.
+    pub derivation_share: KeyShare,
+}
+
 /// Settings of one validator.
 #[derive(Clone)]
 pub struct Validator {
@@ -95,6 +107,8 @@ pub struct Validator {
     /// Prefix of its partitions in the runtime's storage directory: letters, digits, `-` and `_`. Two validators in
     /// one runtime need two.
     pub partition: String,
+    /// Resharing in every term; `None` for one term without end. All validators need the same.
+    pub resharing: Option<ResharingSettings>,
     /// Timers.
     pub timers: Timers,
     /// Where the peers are.
@@ -125,6 +139,9 @@ pub enum ConfigError {
     /// The partition prefix has other characters than letters, digits, `-` and `_`, or is empty or above 64.
     #[error("the partition prefix must be 1 to 64 letters, digits, '-' or '_'")]
     Partition,
+    /// The term is too short for its validators.
+    #[error("a term must have {TERM_BLOCKS_PER_VALIDATOR_MIN} payloads for each validator")]
+    Term,
     /// The timers are not in their order.
     #[error("timers must hold: 0 < leader < certification < skip, 0 < retry < skip, 0 < fetch")]
     Timers,
@@ -156,6 +173,10 @@ impl Validator {
         let named = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if !matches!(self.partition.len(), 1..=64) || !self.partition.bytes().all(named) {
             return Err(ConfigError::Partition);
+        }
+        let term_min = TERM_BLOCKS_PER_VALIDATOR_MIN * genesis.validators.len() as u64;
+        if self.resharing.as_ref().is_some_and(|settings| settings.term_blocks.get() < term_min) {
+            return Err(ConfigError::Term);
         }
         if !self.timers.is_ordered() {
             return Err(ConfigError::Timers);

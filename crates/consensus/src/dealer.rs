@@ -19,7 +19,7 @@ use commonware_utils::{N3f1, ordered::Set};
 use freehold_primitives::{Blob, Ed25519Key, NetworkKey};
 use rand_core::CryptoRng;
 
-use crate::keys::{KeyError, KeyShare, ShareKind, constant_term, validator_set};
+use crate::keys::{KeyError, KeyShare, ShareKind, coefficients, constant_term, validator_set};
 
 /// What a dealer made. Shares stand in the order of the validators.
 pub struct Dealt {
@@ -61,19 +61,6 @@ fn deal_one(
         deal::<MinSig, _, N3f1>(rng, Mode::NonZeroCounter, set.clone()).map_err(|_| KeyError::Count(set.len()))?;
     let shares = shares.values().iter().map(|share: &Share| KeyShare::from_engine(kind, share)).collect();
     Ok((output.public().clone(), shares))
-}
-
-/// Coefficients of a public polynomial: they close its encoding, 96 bytes each.
-fn coefficients(polynomial: &Sharing<MinSig>) -> Vec<NetworkKey> {
-    let encoded = polynomial.encode();
-    let bytes = polynomial.required() as usize * NetworkKey::SIZE;
-    let tail = &encoded[encoded.len() - bytes..];
-    let point = |chunk: &[u8]| {
-        let mut bytes = [0; NetworkKey::SIZE];
-        bytes.copy_from_slice(chunk);
-        NetworkKey(bytes)
-    };
-    tail.chunks_exact(NetworkKey::SIZE).map(point).collect()
 }
 
 #[cfg(test)]

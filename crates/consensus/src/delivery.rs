@@ -16,6 +16,7 @@ use crate::{
     application::{Application, FinalizedPayload, SeenCertificate},
     block::Block,
     reports::{Inbox, certificate_of},
+    resharing::{self, Final},
     rounds::Rounds,
 };
 
@@ -24,14 +25,20 @@ pub(crate) struct Delivery<A> {
     application: A,
     rounds: Arc<Rounds>,
     archive: Archive,
+    resharing: Option<mpsc::Sender<Final>>,
     blocks: mpsc::UnboundedReceiver<(Digested<Block>, Exact)>,
 }
 
 impl<A: Application> Delivery<A> {
     /// A task and the inbox that feeds it.
-    pub(crate) fn new(application: A, rounds: Arc<Rounds>, archive: Archive) -> (Self, Inbox) {
+    pub(crate) fn new(
+        application: A,
+        rounds: Arc<Rounds>,
+        archive: Archive,
+        resharing: Option<mpsc::Sender<Final>>,
+    ) -> (Self, Inbox) {
         let (sender, blocks) = mpsc::unbounded_channel();
-        (Self { application, rounds, archive, blocks }, Inbox { blocks: sender })
+        (Self { application, rounds, archive, resharing, blocks }, Inbox { blocks: sender })
     }
 
     /// Runs until the archive ends.
@@ -53,7 +60,14 @@ impl<A: Application> Delivery<A> {
         self.rounds.note_height(block.id(), block.head().height);
         let (seed, certificate) = self.evidence(block).await;
         let payload = Payload::clone(block.payload());
+        let statements = self.application.statements(&payload);
         self.application.finalized(FinalizedPayload { payload, digest: block.id(), certificate, seed }).await;
+        if let Some(resharing) = &self.resharing
+            && !resharing::tell(resharing, block.payload(), statements).await
+        {
+            // Never acknowledge what is not durable; the validator is about to end.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Seed and certificate of a block's own round: from what was seen, else from the archive.

@@ -15,7 +15,7 @@ use commonware_cryptography::{
     ed25519,
 };
 use commonware_utils::{
-    N3f1, Participant,
+    N3f1, NZU32, Participant,
     ordered::{Quorum as _, Set},
 };
 use freehold_primitives::{Ed25519Key, Genesis, NetworkKey, Term};
@@ -27,6 +27,8 @@ use crate::check::Scheme;
 
 /// Most validators of a network.
 pub const VALIDATORS_MAX: usize = 64;
+/// The same for the engine's decoders.
+pub(crate) const VALIDATORS_COUNT_MAX: NonZeroU32 = NZU32!(64);
 
 /// Version byte of the file formats of this module.
 const KEY_VERSION: u8 = 1;
@@ -102,10 +104,18 @@ pub enum ShareKind {
 }
 
 impl ShareKind {
-    const fn tag(self) -> u8 {
+    pub(crate) const fn tag(self) -> u8 {
         match self {
             Self::Consensus => 1,
             Self::Derivation => 2,
+        }
+    }
+
+    pub(crate) const fn from_tag(tag: u8) -> Option<Self> {
+        match tag {
+            1 => Some(Self::Consensus),
+            2 => Some(Self::Derivation),
+            _ => None,
         }
     }
 }
@@ -212,8 +222,18 @@ impl KeyMaterial {
         constant_term(&self.polynomial)
     }
 
+    pub(crate) fn share(&self) -> KeyShare {
+        KeyShare::from_engine(ShareKind::Consensus, &self.share)
+    }
+
+    #[cfg(test)]
     pub(crate) fn scheme(&self, namespace: &[u8]) -> Option<Scheme> {
         Scheme::signer(namespace, self.validators.clone(), self.polynomial.clone(), self.share.clone())
+    }
+
+    /// Verifies certificates and seeds of every term.
+    pub(crate) fn verifier(&self, namespace: &[u8]) -> Scheme {
+        Scheme::certificate_verifier(namespace, *self.polynomial.public())
     }
 }
 
@@ -268,7 +288,7 @@ pub(crate) fn validator_set(keys: &[Ed25519Key]) -> Result<Set<ed25519::PublicKe
     Set::try_from(keys).map_err(|_| KeyError::Validators)
 }
 
-fn read_polynomial(validators: &Set<ed25519::PublicKey>, bytes: &[u8]) -> Result<Sharing<MinSig>, KeyError> {
+pub(crate) fn read_polynomial(validators: &Set<ed25519::PublicKey>, bytes: &[u8]) -> Result<Sharing<MinSig>, KeyError> {
     let count = u32::try_from(validators.len()).ok().and_then(NonZeroU32::new).ok_or(KeyError::Polynomial)?;
     let polynomial =
         Sharing::<MinSig>::decode_cfg(Copying(bytes), &(count, ModeVersion::v0())).map_err(|_| KeyError::Polynomial)?;
@@ -280,6 +300,19 @@ pub(crate) fn constant_term(polynomial: &Sharing<MinSig>) -> NetworkKey {
     let mut bytes = [0; NetworkKey::SIZE];
     bytes.copy_from_slice(&polynomial.public().encode());
     NetworkKey(bytes)
+}
+
+/// Coefficients of a public polynomial: they close its encoding, 96 bytes each.
+pub(crate) fn coefficients(polynomial: &Sharing<MinSig>) -> Vec<NetworkKey> {
+    let encoded = polynomial.encode();
+    let bytes = polynomial.required() as usize * NetworkKey::SIZE;
+    let tail = &encoded[encoded.len() - bytes..];
+    let point = |chunk: &[u8]| {
+        let mut bytes = [0; NetworkKey::SIZE];
+        bytes.copy_from_slice(chunk);
+        NetworkKey(bytes)
+    };
+    tail.chunks_exact(NetworkKey::SIZE).map(point).collect()
 }
 
 pub(crate) fn our_key(key: &ed25519::PublicKey) -> Ed25519Key {

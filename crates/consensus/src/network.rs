@@ -1,6 +1,6 @@
 //! The authenticated, encrypted network between validators: whom to reach, which channels, how large.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
 use commonware_consensus::{
     marshal::{self, standard::Standard},
@@ -9,7 +9,7 @@ use commonware_consensus::{
 use commonware_cryptography::{ChaCha20Poly1305, ed25519, sha256};
 use commonware_p2p::{
     Address, AddressableManager as _, CheckedSender as _, LimitedSender as _, Recipients, authenticated::lookup,
-    max_message_size,
+    max_message_size, utils::mux,
 };
 use commonware_runtime::Quota;
 use commonware_stream::{
@@ -17,13 +17,14 @@ use commonware_stream::{
     sake::{self, Sake},
 };
 use commonware_utils::{NZU32, NZUsize, ordered::Map};
+use freehold_primitives::Ed25519Key;
 
 use crate::{
     block::Block,
     check::Scheme,
     config::{Reach, Validator, engine_quota},
     gossip::Pump,
-    keys::{VALIDATORS_MAX, engine_key},
+    keys::{IdentityKey, VALIDATORS_MAX, engine_key},
     runtime::Runtime,
 };
 
@@ -33,6 +34,10 @@ const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(5);
 const HANDSHAKE_AGE_MAX: Duration = Duration::from_secs(10);
 /// Messages in the mailboxes inside the network.
 const MAILBOX: NonZeroUsize = NZUsize!(1_024);
+/// Channel of dealings, acknowledgements and statements of resharing.
+const RESHARING_CHANNEL: u64 = 8;
+/// Messages a second that a peer may send on it.
+const RESHARING_QUOTA_PER_S: u32 = 256;
 /// First gossip channel; the engine's own stand below.
 const GOSSIP_CHANNEL_FIRST: u64 = 16;
 /// How often the start looks whether peers have come.
@@ -40,7 +45,7 @@ const WARM_UP_STEP: Duration = Duration::from_millis(10);
 /// How long a connected quorum waits for the rest.
 const STRAGGLER_WAIT: Duration = Duration::from_millis(500);
 
-type Handshake = Cups<Sake<ed25519::PrivateKey>, ChaCha20Poly1305>;
+pub(crate) type Handshake = Cups<Sake<ed25519::PrivateKey>, ChaCha20Poly1305>;
 /// Peers and their standing.
 pub(crate) type Oracle = lookup::Oracle<ed25519::PublicKey>;
 /// Both ends of a channel.
@@ -53,26 +58,53 @@ pub(crate) struct Channels<E: Runtime> {
     pub(crate) rounds: Channel<E>,
     pub(crate) backfill: Channel<E>,
     pub(crate) blocks: Channel<E>,
+    pub(crate) resharing: Channel<E>,
     pub(crate) oracle: Oracle,
     pub(crate) task: commonware_runtime::Handle<()>,
 }
 
+/// A member's place on a network of members.
+pub(crate) struct Endpoint<'a> {
+    pub(crate) identity: &'a IdentityKey,
+    pub(crate) listen: SocketAddr,
+    /// Where the members are; its own entry may stand among them.
+    pub(crate) peers: &'a [(Ed25519Key, SocketAddr)],
+    pub(crate) reach: Reach,
+    pub(crate) message_bytes_max: u32,
+}
+
+/// A network of members that takes channels until it is started.
+pub(crate) type Joined<E> = lookup::Network<E, Handshake>;
+
+/// Makes the network of an endpoint; it runs once it is started.
+pub(crate) fn join<E: Runtime>(context: &E, endpoint: &Endpoint<'_>, namespace: &[u8]) -> (Joined<E>, Oracle) {
+    let (network, mut oracle) = lookup::Network::new(context.child("network"), settings(endpoint, namespace));
+    oracle.track(0, peers(endpoint));
+    (network, oracle)
+}
+
 /// Starts the network of a checked configuration.
 pub(crate) fn open<E: Runtime>(context: &E, config: &Validator, namespace: &[u8], pumps: Vec<Pump>) -> Channels<E> {
-    let settings = settings(config, namespace);
-    let (mut network, mut oracle) = lookup::Network::new(context.child("network"), settings);
-    oracle.track(0, peers(config));
+    let endpoint = Endpoint {
+        identity: &config.identity,
+        listen: config.listen,
+        peers: &config.peers,
+        reach: config.reach,
+        message_bytes_max: message_bytes_max(config),
+    };
+    let (mut network, oracle) = join(context, &endpoint, namespace);
     let mut next = 0..;
     let mut register = || network.register(next.next().unwrap_or_default(), engine_quota());
     let (votes, certificates, rounds) = (register(), register(), register());
     let (backfill, blocks) = (register(), register());
+    let resharing = network.register(RESHARING_CHANNEL, Quota::per_second(NZU32!(RESHARING_QUOTA_PER_S)));
     for ((index, pump), settings) in (0..).zip(pumps).zip(&config.gossip) {
         let quota = Quota::per_second(settings.quota_per_s.try_into().unwrap_or(NZU32!(1)));
         let (sender, receiver) = network.register(GOSSIP_CHANNEL_FIRST + index, quota);
         context.child("gossip").with_attribute("channel", index).spawn(|_| pump.run(sender, receiver));
     }
     let task = network.start();
-    Channels { votes, certificates, rounds, backfill, blocks, oracle, task }
+    Channels { votes, certificates, rounds, backfill, blocks, resharing, oracle, task }
 }
 
 /// Waits until all peers are connected, or a quorum is and a moment has passed, or the warm-up is over: a vote sent to
@@ -101,31 +133,32 @@ pub(crate) async fn warm_up<E: Runtime>(context: &E, config: &Validator, channel
 fn message_bytes_max(config: &Validator) -> u32 {
     let members = u32::try_from(VALIDATORS_MAX).expect("a named bound far below 2^32");
     let blocks = marshal::max_payload_size::<Standard<Block>, Scheme>(members, &());
-    let votes = simplex::max_payload_size::<Scheme, sha256::Digest>(members);
+    // Votes travel with the number of their term before them.
+    let votes = mux::prefixed(simplex::max_payload_size::<Scheme, sha256::Digest>(members));
     let gossip = config.gossip.iter().map(|channel| channel.message_bytes_max).max().unwrap_or(0);
     max_message_size(&[blocks, votes, gossip])
 }
 
-fn settings(config: &Validator, namespace: &[u8]) -> lookup::Config<Handshake> {
+fn settings(endpoint: &Endpoint<'_>, namespace: &[u8]) -> lookup::Config<Handshake> {
     let handshake = Cups::new(
         Sake {
-            signer: config.identity.engine().clone(),
+            signer: endpoint.identity.engine().clone(),
             synchrony_bound: CLOCK_DIFFERENCE_MAX,
             max_handshake_age: HANDSHAKE_AGE_MAX,
             version: sake::Version::V1,
         },
         cups::Version::V1,
     );
-    let peers = NonZeroUsize::new(config.genesis.validators.len()).unwrap_or(NonZeroUsize::MIN);
-    let bytes = message_bytes_max(config);
+    let peers = NonZeroUsize::MIN.saturating_add(endpoint.peers.len());
+    let bytes = endpoint.message_bytes_max;
     let namespace = [namespace, b" p2p"].concat();
-    let mut settings = match config.reach {
-        Reach::Public => lookup::Config::recommended(handshake, &namespace, config.listen, peers, bytes, MAILBOX),
-        Reach::Local => lookup::Config::local(handshake, &namespace, config.listen, peers, bytes, MAILBOX),
+    let mut settings = match endpoint.reach {
+        Reach::Public => lookup::Config::recommended(handshake, &namespace, endpoint.listen, peers, bytes, MAILBOX),
+        Reach::Local => lookup::Config::local(handshake, &namespace, endpoint.listen, peers, bytes, MAILBOX),
     };
     // Every channel's mailbox holds peers × sets × quota places from the start; one set is tracked.
     settings.tracked_peer_sets = NonZeroUsize::MIN;
-    if config.reach == Reach::Local {
+    if endpoint.reach == Reach::Local {
         settings.bypass_ip_check = true;
         settings.peer_connection_cooldown = Duration::from_millis(50);
         settings.allowed_handshake_rate_per_ip = Quota::per_second(NZU32!(256));
@@ -135,9 +168,9 @@ fn settings(config: &Validator, namespace: &[u8]) -> lookup::Config<Handshake> {
     settings
 }
 
-fn peers(config: &Validator) -> Map<ed25519::PublicKey, Address> {
-    let own = (config.identity.public(), config.listen);
-    let others = config.peers.iter().copied().filter(|(key, _)| *key != own.0);
+fn peers(endpoint: &Endpoint<'_>) -> Map<ed25519::PublicKey, Address> {
+    let own = (endpoint.identity.public(), endpoint.listen);
+    let others = endpoint.peers.iter().copied().filter(|(key, _)| *key != own.0);
     Map::from_iter_dedup(
         others.chain([own]).filter_map(|(key, address)| Some((engine_key(&key)?, Address::from(address)))),
     )

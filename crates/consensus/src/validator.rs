@@ -18,15 +18,10 @@ use commonware_consensus::{
         resolver::{handler, p2p as archive_resolver},
         standard::{Inline, Standard},
     },
-    simplex::{
-        self,
-        config::{Floor, ForwardPolicy, SkipBudget, SkipPolicy},
-        elector::{Random, RandomVersion},
-        types::Finalization,
-    },
-    types::{Epoch, FixedEpocher, Height as EngineHeight, ViewDelta},
+    simplex::types::Finalization,
+    types::{FixedEpocher, Height as EngineHeight, ViewDelta},
 };
-use commonware_cryptography::{Digestible as _, Sha256, certificate::ConstantProvider, ed25519, sha256};
+use commonware_cryptography::{ed25519, sha256};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Handle, buffer::paged::CacheRef};
 use commonware_storage::{archive::prunable, translator::TwoCap};
@@ -34,42 +29,44 @@ use commonware_utils::{NZU16, NZU64, NZUsize, NonZeroDuration, acknowledgement::
 use freehold_crypto::{chain_namespace, genesis_hash};
 use freehold_primitives::{Certificate, Height, Payload};
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
 
 use crate::{
     adapter::{Adapter, Archive},
     application::Application,
     block::{Block, genesis_block},
+    ceremony::Committee,
     check::Scheme,
     config::{ConfigError, Validator},
     delivery::{Delivery, deliver_certificates},
+    engines::Engines,
     gossip::{self, Gossip, Pump},
     keys::engine_key,
     network::{self, Channel, Oracle},
     reports::{CERTIFICATES_QUEUED_MAX, Observer, certificate_of},
+    resharing::Resharing,
     rounds::Rounds,
     runtime::Runtime,
+    terms::{Provider, TermKeys, Terms, epocher},
 };
 
-const MAILBOX: NonZeroUsize = NZUsize!(1_024);
+pub(crate) const MAILBOX: NonZeroUsize = NZUsize!(1_024);
 const ITEMS_PER_SECTION: NonZeroU64 = NZU64!(1_024);
-const REPLAY_BUFFER: NonZeroUsize = NZUsize!(65_536);
-const KEY_BUFFER: NonZeroUsize = NZUsize!(65_536);
+pub(crate) const REPLAY_BUFFER: NonZeroUsize = NZUsize!(65_536);
+pub(crate) const KEY_BUFFER: NonZeroUsize = NZUsize!(65_536);
 const VALUE_BUFFER: NonZeroUsize = NZUsize!(262_144);
 const PAGE_BYTES: NonZeroU16 = NZU16!(4_096);
 const PAGES: NonZeroUsize = NZUsize!(1_024);
 /// Views kept behind the newest final one.
-const VIEWS_KEPT: ViewDelta = ViewDelta::new(64);
+pub(crate) const VIEWS_KEPT: ViewDelta = ViewDelta::new(64);
 /// Blocks kept of each peer that were not asked for.
 const BLOCKS_PER_PEER: usize = 16;
 /// Final payloads handed out before the application returns for the first.
 const DELIVERIES_PENDING_MAX: NonZeroUsize = NZUsize!(16);
 /// Missing payloads asked for at a time.
 const REPAIRS_MAX: NonZeroUsize = NZUsize!(16);
-const FETCH_RETRY: Duration = Duration::from_millis(100);
-/// The one term: resharing will count on from it.
-const TERM: Epoch = Epoch::zero();
+pub(crate) const FETCH_RETRY: Duration = Duration::from_millis(100);
 
 /// Why a validator ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -91,9 +88,15 @@ pub struct ValidatorHandle {
     task: Handle<Stopped>,
     archive: Archive,
     gossip: Vec<Gossip>,
+    keys: watch::Receiver<TermKeys>,
 }
 
 impl ValidatorHandle {
+    /// What is in force, term by term.
+    pub fn term_keys(&self) -> watch::Receiver<TermKeys> {
+        self.keys.clone()
+    }
+
     /// The gossip channels, in the order of the configuration; a second call returns none.
     pub fn take_gossip(&mut self) -> Vec<Gossip> {
         std::mem::take(&mut self.gossip)
@@ -150,16 +153,16 @@ pub async fn start<E: Runtime, A: Application>(
 ) -> Result<ValidatorHandle, StartError> {
     config.check()?;
     let namespace = chain_namespace(config.genesis.chain_id, &genesis_hash(&config.genesis));
-    let scheme = config.keys.scheme(&namespace).ok_or(ConfigError::Genesis)?;
+    let first = first_term(&config)?;
     let (gossip, pumps): (Vec<_>, Vec<_>) =
         config.gossip.iter().map(|channel| gossip::channel(channel.message_bytes_max)).unzip();
     let (ready_tx, ready) = oneshot::channel();
     let task = context.child("validator").spawn(move |context| {
-        let parts = Parts { config, namespace, scheme, pumps };
+        let parts = Parts { config, namespace, first, pumps };
         async move { parts.run(context, application, ready_tx).await }
     });
     match ready.await {
-        Ok(archive) => Ok(ValidatorHandle { task, archive, gossip }),
+        Ok((archive, keys)) => Ok(ValidatorHandle { task, archive, gossip, keys }),
         Err(_) => Err(StartError::Stopped(task.await.unwrap_or(Stopped::Asked))),
     }
 }
@@ -180,86 +183,86 @@ pub enum StartError {
 struct Parts {
     config: Validator,
     namespace: Vec<u8>,
-    scheme: Scheme,
+    first: TermKeys,
     pumps: Vec<Pump>,
 }
 
 type Finals<E> = prunable::Archive<TwoCap, E, sha256::Digest, Finalization<Scheme, sha256::Digest>>;
 type Blocks<E> = prunable::Archive<TwoCap, E, sha256::Digest, Arc<Block>>;
-type Actor<E> = ArchiveActor<
-    E,
-    Standard<Block>,
-    ConstantProvider<Scheme, Epoch>,
-    Finals<E>,
-    Blocks<E>,
-    FixedEpocher,
-    Sequential,
-    Exact,
->;
+type Actor<E> = ArchiveActor<E, Standard<Block>, Provider, Finals<E>, Blocks<E>, FixedEpocher, Sequential, Exact>;
 type Buffer<E> = buffered::Engine<E, ed25519::PublicKey, Block, Oracle, Sequential>;
 type Requests = (handler::Receiver<sha256::Digest>, archive_resolver::Mailbox<sha256::Digest, ed25519::PublicKey>);
-type Voter<E, A> = Inline<E, Scheme, Adapter<A>, Block, FixedEpocher>;
-type EngineSettings<E, A> = simplex::Config<
-    Scheme,
-    Random<Sha256>,
-    Oracle,
-    sha256::Digest,
-    Voter<E, A>,
-    Voter<E, A>,
-    Observer<Voter<E, A>>,
-    Sequential,
->;
+pub(crate) type Voter<E, A> = Inline<E, Scheme, Adapter<A>, Block, FixedEpocher>;
+type Ready = oneshot::Sender<(Archive, watch::Receiver<TermKeys>)>;
 
 impl Parts {
-    async fn run<E: Runtime, A: Application>(
-        mut self,
-        context: E,
-        application: A,
-        ready: oneshot::Sender<Archive>,
-    ) -> Stopped {
+    async fn run<E: Runtime, A: Application>(mut self, context: E, application: A, ready: Ready) -> Stopped {
         let pages = CacheRef::new(PAGE_BYTES, PAGES);
         let Some(storage) = self.open_storage(&context, &pages).await else { return Stopped::Storage };
         let Some(me) = engine_key(&self.config.identity.public()) else { return Stopped::Part("identity") };
+        let Some((resharer, keys)) = self.open_resharing(&context).await else { return Stopped::Storage };
+        let terms = Terms::new(self.config.keys.verifier(&self.namespace));
         let pumps = std::mem::take(&mut self.pumps);
         let channels = network::open(&context, &self.config, &self.namespace, pumps);
-        let network::Channels { votes, certificates, rounds: resolver, backfill, blocks, oracle, task } = channels;
+        let network::Channels { votes, certificates, rounds, backfill, blocks, resharing, oracle, task } = channels;
 
-        let (actor, archive) = self.archive(&context, storage, &pages).await;
+        let (actor, archive) = self.archive(&context, storage, &pages, &terms).await;
         let buffer = self.buffer(&context, &me, &oracle);
         let requests = self.requests(&context, &me, &oracle, backfill);
         let seen = Arc::new(Rounds::default());
-        let (delivery, inbox) = Delivery::new(application.clone(), Arc::clone(&seen), archive.clone());
+        let (waiting, finals) = (resharer.waiting(), resharer.finals());
+        let (delivery, inbox) = Delivery::new(application.clone(), Arc::clone(&seen), archive.clone(), finals);
         let (queue, queued) = mpsc::channel(CERTIFICATES_QUEUED_MAX);
 
         let buffer_task = buffer.0.start(blocks);
         let archive_task = actor.start(inbox, buffer.1, requests);
+        let sources = (archive.clone(), application.clone());
+        let resharing_task = context.child("resharing").spawn(move |context| resharer.run(context, resharing, sources));
         let delivery_task = context.child("delivery").spawn(|_| delivery.run());
         let reports = deliver_certificates(application.clone(), Arc::clone(&seen), queued);
         let reports_task = context.child("certificates").spawn(|_| reports);
         let adapter = Adapter {
             application,
             chain_id: self.config.genesis.chain_id,
-            scheme: Arc::new(self.scheme.clone()),
+            terms: Arc::clone(&terms),
+            waiting,
             rounds: Arc::clone(&seen),
             archive: archive.clone(),
         };
-        if ready.send(archive.clone()).is_err() {
+        if ready.send((archive.clone(), keys.clone())).is_err() {
             return Stopped::Asked;
         }
         network::warm_up(&context, &self.config, &votes).await;
-        let inline = Inline::new(context.child("application"), adapter, archive, epocher());
+        let epocher = self.epocher();
+        let inline = Inline::new(context.child("application"), adapter, archive.clone(), epocher.clone());
         let observer = Observer { inner: inline.clone(), rounds: seen, certificates: queue };
-        let engine = simplex::Engine::new(context.child("engine"), self.engine(inline, observer, oracle, pages));
-        let engine_task = engine.start(votes, certificates, resolver);
-        info!(partition = self.config.partition, "validator runs");
+        let (config, namespace, context) = (self.config, self.namespace, context.child("terms"));
+        info!(partition = config.partition, "validator runs");
+        let engines =
+            Engines { context, config, namespace, inline, observer, oracle, pages, archive, terms, epocher, keys };
         tokio::select! {
             _ = task => Stopped::Part("network"),
             _ = buffer_task => Stopped::Part("buffer"),
             _ = archive_task => Stopped::Part("archive"),
             _ = delivery_task => Stopped::Part("delivery"),
             _ = reports_task => Stopped::Part("certificates"),
-            _ = engine_task => Stopped::Part("engine"),
+            _ = resharing_task => Stopped::Part("resharing"),
+            () = engines.run(votes, certificates, rounds) => Stopped::Part("engine"),
         }
+    }
+
+    async fn open_resharing<E: Runtime>(&self, context: &E) -> Option<(Resharing<E>, watch::Receiver<TermKeys>)> {
+        let identity = self.config.identity.clone();
+        let Some(settings) = &self.config.resharing else {
+            return Some(Resharing::idle(identity, self.first.clone()));
+        };
+        let opened = Resharing::open(context, &self.config.partition, (identity, self.first.clone())).await;
+        let (resharing, keys) = opened.inspect_err(|error| error!(%error, "the vault did not open")).ok()?;
+        Some((resharing.every(settings.term_blocks, self.namespace.clone()), keys))
+    }
+
+    fn epocher(&self) -> FixedEpocher {
+        epocher(self.config.resharing.as_ref().map(|settings| settings.term_blocks))
     }
 
     async fn open_storage<E: Runtime>(&self, context: &E, pages: &CacheRef) -> Option<(Finals<E>, Blocks<E>)> {
@@ -280,10 +283,11 @@ impl Parts {
         context: &E,
         (finals, blocks): (Finals<E>, Blocks<E>),
         pages: &CacheRef,
+        terms: &Arc<Terms>,
     ) -> (Actor<E>, Archive) {
         let settings = marshal::Config {
-            provider: ConstantProvider::new(self.scheme.clone()),
-            epocher: epocher(),
+            provider: Provider(Arc::clone(terms)),
+            epocher: self.epocher(),
             start: marshal::Start::Genesis(genesis_block(&self.config.genesis).sealed()),
             partition_prefix: self.config.partition.clone(),
             mailbox_size: MAILBOX,
@@ -339,46 +343,18 @@ impl Parts {
         };
         archive_resolver::init(context.child("requests"), settings, backfill)
     }
-
-    fn engine<E: Runtime, A: Application>(
-        &self,
-        inline: Voter<E, A>,
-        reporter: Observer<Voter<E, A>>,
-        blocker: Oracle,
-        page_cache: CacheRef,
-    ) -> EngineSettings<E, A> {
-        let timers = &self.config.timers;
-        simplex::Config {
-            scheme: self.scheme.clone(),
-            elector: Random::<Sha256>::new(RandomVersion::V1),
-            blocker,
-            automaton: inline.clone(),
-            relay: inline,
-            reporter,
-            strategy: Sequential,
-            partition: format!("{}-engine", self.config.partition),
-            mailbox_size: MAILBOX,
-            epoch: TERM,
-            floor: Floor::Genesis(genesis_block(&self.config.genesis).digest()),
-            replay_buffer: REPLAY_BUFFER,
-            write_buffer: KEY_BUFFER,
-            page_cache,
-            leader_timeout: timers.leader,
-            certification_timeout: timers.certification,
-            timeout_retry: timers.retry,
-            fetch_timeout: NonZeroDuration::new_panic(timers.fetch),
-            fetch_retry_delay: FETCH_RETRY,
-            view_retention: VIEWS_KEPT,
-            skip: SkipPolicy::Enabled { timeout: timers.skip, budget: SkipBudget::Participants },
-            forward: ForwardPolicy::Disabled,
-            track_historical_votes: false,
-        }
-    }
 }
 
-/// One term without end.
-const fn epocher() -> FixedEpocher {
-    FixedEpocher::new(NZU64!(u64::MAX))
+/// What a validator begins with where its vault is empty.
+fn first_term(config: &Validator) -> Result<TermKeys, ConfigError> {
+    let genesis = &config.genesis;
+    Ok(TermKeys {
+        term: 0,
+        consensus: Committee::new(&genesis.validators, &genesis.consensus_polynomial.0)?,
+        derivation: Committee::from_coefficients(&genesis.validators, &genesis.derivation_polynomial)?,
+        consensus_share: Some(config.keys.share()),
+        derivation_share: config.resharing.as_ref().map(|settings| settings.derivation_share.clone()),
+    })
 }
 
 fn archive_settings(partition: &str, name: &str, pages: CacheRef) -> prunable::Config<TwoCap, ()> {

@@ -1,10 +1,10 @@
-//! The genesis of a development network, and the folders of its validators.
+//! The genesis of a network, and the folders of its validators.
 //!
-//! For now a trusted dealer makes the key shares when the genesis is created; a distributed key generation will fill the
-//! same files. Layout below the data directory: `genesis.bin` (canonical document) and, for each validator `i`,
-//! `validator-i/{identity.key, consensus.share, derivation.share, state.development-key}` (0600); the last is a seed of all
-//! state root keys, the same for every validator, until a quorum derives them. Invariant: `genesis.bin` is written last, so a
-//! folder with it is complete.
+//! A validator's folder holds `genesis.bin` (canonical document) and `identity.key, consensus.share, derivation.share` (0600).
+//! Its state root keys are in `state.keys`, derived by the quorum, where the network was founded without a dealer, and
+//! otherwise follow from `state.development-key`, a seed that is the same for every validator. A development network's
+//! folders are `validator-i` below one data directory, made here by a trusted dealer. Invariant: `genesis.bin` is written
+//! last, so a folder with it is complete.
 
 use std::{
     fs,
@@ -14,9 +14,9 @@ use std::{
     sync::Arc,
 };
 
-use freehold_consensus::{Dealt, IdentityKey, KeyError, KeyShare, ShareKind, VALIDATORS_MAX, trusted_dealer};
-use freehold_crypto::StateKeys;
-use freehold_primitives::{Allocation, Canonical as _, Genesis, KeyCeremony, Purpose, TrustRoot};
+use freehold_consensus::{Dealt, Founded, IdentityKey, KeyError, KeyShare, ShareKind, VALIDATORS_MAX, trusted_dealer};
+use freehold_crypto::{StateKeys, StateRootKey};
+use freehold_primitives::{Allocation, Canonical as _, Generation, Genesis, KeyCeremony, Purpose, TrustRoot};
 use rand::rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -25,7 +25,14 @@ use zeroize::Zeroizing;
 mod tests;
 
 const GENESIS_FILE: &str = "genesis.bin";
-const STATE_KEY_FILE: &str = "state.development-key";
+const DEVELOPMENT_KEY_FILE: &str = "state.development-key";
+const STATE_KEYS_FILE: &str = "state.keys";
+const IDENTITY_FILE: &str = "identity.key";
+/// Number and key of a generation.
+const STATE_KEY_BYTES: usize = 4 + 32;
+
+/// State root keys of a quorum, by generation.
+type QuorumKeys = Vec<(Generation, Zeroizing<[u8; 32]>)>;
 
 /// What a new development network is made from.
 #[derive(Debug, Clone)]
@@ -155,10 +162,10 @@ fn write_keys(
     for (index, (identity, (consensus, derivation))) in identities.iter().zip(shares).enumerate() {
         let folder = validator_folder(folder, u32::try_from(index).unwrap_or(u32::MAX));
         make_folder(&folder)?;
-        write_file(&folder.join("identity.key"), &identity.to_bytes()[..])?;
+        write_file(&folder.join(IDENTITY_FILE), &identity.to_bytes()[..])?;
         write_file(&folder.join("consensus.share"), &consensus.to_bytes())?;
         write_file(&folder.join("derivation.share"), &derivation.to_bytes())?;
-        write_file(&folder.join(STATE_KEY_FILE), state_seed)?;
+        write_file(&folder.join(DEVELOPMENT_KEY_FILE), state_seed)?;
     }
     Ok(())
 }
@@ -166,6 +173,46 @@ fn write_keys(
 /// Folder of a validator below a network's folder.
 pub fn validator_folder(folder: &Path, index: u32) -> PathBuf {
     folder.join(format!("validator-{index}"))
+}
+
+/// Reads the identity of a folder, or makes one where there is none.
+///
+/// # Errors
+/// [`GenesisError::File`], [`GenesisError::Damaged`].
+pub fn open_or_make_identity(folder: &Path, rng: &mut impl CryptoRng) -> Result<IdentityKey, GenesisError> {
+    make_folder(folder)?;
+    if !folder.join(IDENTITY_FILE).exists() {
+        write_file(&folder.join(IDENTITY_FILE), &IdentityKey::generate(rng).to_bytes()[..])?;
+    }
+    read_identity(folder)
+}
+
+pub(crate) fn read_identity(folder: &Path) -> Result<IdentityKey, GenesisError> {
+    let path = folder.join(IDENTITY_FILE);
+    let seed = read_file(&path)?;
+    let seed: &[u8; 32] = seed.as_slice().try_into().map_err(|_| GenesisError::Damaged { path })?;
+    Ok(IdentityKey::from_bytes(seed))
+}
+
+/// Writes what a founding made into the folder of its validator.
+pub(crate) fn write_founded(folder: &Path, founded: &Founded) -> Result<(), GenesisError> {
+    write_file(&folder.join("consensus.share"), &founded.consensus.to_bytes())?;
+    write_file(&folder.join("derivation.share"), &founded.derivation.to_bytes())?;
+    let mut keys = Zeroizing::new(Vec::with_capacity(STATE_KEY_BYTES * founded.state_keys.len()));
+    for (generation, key) in &founded.state_keys {
+        keys.extend_from_slice(&generation.to_be_bytes());
+        keys.extend_from_slice(&**key);
+    }
+    write_file(&folder.join(STATE_KEYS_FILE), &keys)?;
+    write_genesis(folder, &founded.genesis)
+}
+
+/// Reads what a founding made, where it is finished.
+pub(crate) fn read_founded(folder: &Path) -> Result<Option<Founded>, GenesisError> {
+    let Some(genesis) = read_genesis(folder)? else { return Ok(None) };
+    let keys = read_keys(folder)?;
+    let state_keys = read_quorum_keys(folder)?;
+    Ok(Some(Founded { genesis, consensus: keys.consensus, derivation: keys.derivation, state_keys }))
 }
 
 /// Reads the keys of the validator whose folder this is.
@@ -177,20 +224,22 @@ pub fn read_keys(folder: &Path) -> Result<ValidatorKeys, GenesisError> {
         let path = folder.join(name);
         KeyShare::from_bytes(kind, &read_file(&path)?).map_err(|_| GenesisError::Damaged { path })
     };
-    let path = folder.join("identity.key");
-    let seed = read_file(&path)?;
-    let seed: &[u8; 32] = seed.as_slice().try_into().map_err(|_| GenesisError::Damaged { path })?;
     Ok(ValidatorKeys {
-        identity: IdentityKey::from_bytes(seed),
+        identity: read_identity(folder)?,
         consensus: share("consensus.share", ShareKind::Consensus)?,
         derivation: share("derivation.share", ShareKind::Derivation)?,
         state: read_state_keys(folder)?,
     })
 }
 
-/// A dealer's state keys; a folder without them is a follower's.
+/// The quorum's state keys, or a dealer's; a folder without either is a follower's.
 fn read_state_keys(folder: &Path) -> Result<Option<Arc<StateKeys>>, GenesisError> {
-    let path = folder.join(STATE_KEY_FILE);
+    if folder.join(STATE_KEYS_FILE).exists() {
+        let keys = read_quorum_keys(folder)?.into_iter();
+        let keys = keys.map(|(generation, key)| StateRootKey::new(generation, key));
+        return Ok(Some(Arc::new(StateKeys::from_quorum(keys))));
+    }
+    let path = folder.join(DEVELOPMENT_KEY_FILE);
     if !path.exists() {
         return Ok(None);
     }
@@ -201,6 +250,22 @@ fn read_state_keys(folder: &Path) -> Result<Option<Arc<StateKeys>>, GenesisError
     }
     seed.copy_from_slice(&bytes);
     Ok(Some(Arc::new(StateKeys::development(seed))))
+}
+
+/// `state.keys`: for each generation its number (u32, big-endian) and its key.
+fn read_quorum_keys(folder: &Path) -> Result<QuorumKeys, GenesisError> {
+    let path = folder.join(STATE_KEYS_FILE);
+    let bytes = read_file(&path)?;
+    if bytes.is_empty() || !bytes.len().is_multiple_of(STATE_KEY_BYTES) {
+        return Err(GenesisError::Damaged { path });
+    }
+    let key = |chunk: &[u8]| {
+        let (mut generation, mut key) = ([0; 4], Zeroizing::new([0; 32]));
+        generation.copy_from_slice(&chunk[..4]);
+        key.copy_from_slice(&chunk[4..]);
+        (Generation::from_be_bytes(generation), key)
+    };
+    Ok(bytes.chunks_exact(STATE_KEY_BYTES).map(key).collect())
 }
 
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, GenesisError> {

@@ -7,6 +7,7 @@ mod application;
 mod chain;
 mod clock;
 mod executor;
+mod founder;
 mod genesis;
 mod intake;
 mod key_service;
@@ -23,9 +24,11 @@ mod wire;
 pub use chain::ChainError;
 pub use clock::Clock;
 pub use executor::ExecutorError;
-pub use freehold_consensus::network_key;
+pub use founder::{Founder, FounderConfig, FounderError};
+pub use freehold_consensus::{IdentityKey, Progress as FoundingProgress, network_key};
 pub use genesis::{
-    GenesisError, NewNetwork, ValidatorKeys, create_network, read_genesis, read_keys, validator_folder, write_genesis,
+    GenesisError, NewNetwork, ValidatorKeys, create_network, open_or_make_identity, read_genesis, read_keys,
+    validator_folder, write_genesis,
 };
 pub use member::{Member, MemberConfig, MemberError};
 pub use network::{Network, NetworkConfig, NetworkError};

@@ -240,6 +240,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
         listen: listen.ok_or(MemberError::Config(ConfigError::Genesis))?,
         peers,
         partition: format!("validator-{}", config.index),
+        resharing: None,
         timers: Timers::default(),
         reach: Reach::Local,
         gossip: vec![wire::TRANSACTIONS, wire::KEY_SHARES],

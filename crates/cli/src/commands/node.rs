@@ -1,15 +1,17 @@
 //! `node`: one validator as a process of its own; `--init` makes the folders of a development network.
 
-use std::process::ExitCode;
+use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::{Result, anyhow, bail};
 use freehold_node::{Clock, Member, MemberConfig, read_genesis, read_keys, validator_folder, write_genesis};
+use freehold_primitives::Genesis;
 use serde_json::json;
 
 use crate::{
     args::NodeArgs,
     data_dir::Held,
     network::{self, Wanted},
+    network_file::{NETWORK_FILE, NetworkFile},
     output::Output,
 };
 
@@ -20,15 +22,14 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
         return init(&held, Wanted::development(args.chain_id, validators), output);
     }
     let genesis = read_genesis(held.path())?
-        .ok_or_else(|| anyhow!("{} holds no genesis: make one with --init", held.path().display()))?;
+        .ok_or_else(|| anyhow!("{} holds no genesis: make one with `freehold genesis`", held.path().display()))?;
     let identity = read_keys(held.path())?.identity.public();
     let index = genesis.validators.iter().position(|key| *key == identity);
     let index = index.ok_or_else(|| anyhow!("the identity in {} is not in its genesis", held.path().display()))?;
-    if args.peers.len() != genesis.validators.len() {
-        bail!("--peers names {} addresses, the genesis has {} validators", args.peers.len(), genesis.validators.len());
+    let mut addresses = addresses(args.peers, &held, &genesis)?;
+    if let Some(listen) = args.listen {
+        addresses[index] = listen;
     }
-    let mut addresses = args.peers;
-    addresses[index] = args.listen.ok_or_else(|| anyhow!("--listen is missing"))?;
     let network_key = freehold_node::network_key(&genesis)?;
     freehold_client::pin_network_key(held.path(), &network_key)?;
     let chain_id = genesis.chain_id;
@@ -58,6 +59,27 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
     }
     member.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where all validators are: as `--peers` says, or the network file that `genesis join` left.
+fn addresses(peers: Vec<SocketAddr>, held: &Held, genesis: &Genesis) -> Result<Vec<SocketAddr>> {
+    let peers = if peers.is_empty() {
+        let path = held.path().join(NETWORK_FILE);
+        if !path.exists() {
+            bail!("--peers is missing: the addresses of all validators, in the order of the genesis");
+        }
+        let file = NetworkFile::read(&path)?;
+        if !file.validators.iter().map(|validator| &validator.identity).eq(&genesis.validators) {
+            bail!("{} names other validators than the genesis beside it", path.display());
+        }
+        file.peers().into_iter().map(|(_, address)| address).collect()
+    } else {
+        peers
+    };
+    if peers.len() != genesis.validators.len() {
+        bail!("--peers names {} addresses, the genesis has {} validators", peers.len(), genesis.validators.len());
+    }
+    Ok(peers)
 }
 
 /// Makes a network's folders; each validator's is whole, so that it can be carried to its machine.

@@ -37,6 +37,7 @@ fn validator(index: usize) -> Validator {
         listen: address(9_000),
         peers: validators.into_iter().zip((9_000..).map(address)).collect(),
         partition: "validator-0".into(),
+        resharing: None,
         timers: Timers::default(),
         reach: Reach::Local,
         gossip: vec![GossipChannel { message_bytes_max: 10, quota_per_s: 10 }],

@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    num::NonZeroU64,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -14,13 +15,16 @@ use std::{
 
 use commonware_runtime::Clock;
 use freehold_consensus::{
-    Application, FinalizedPayload, GenesisKeys, GossipChannel, IdentityKey, KeySource as _, ProposalContext, Reach,
-    SeenCertificate, Timers, Validator, ValidatorHandle, start, trusted_dealer,
+    Application, FinalizedPayload, GenesisKeys, GossipChannel, IdentityKey, KeyShare, KeySource as _, ProposalContext,
+    Reach, ResharingSettings, SeenCertificate, Timers, Validator, ValidatorHandle, start, trusted_dealer,
 };
 use freehold_primitives::{
-    Blob, Certificate, Digest, Executed, G1Point, Genesis, Height, KeyCeremony, Payload, PayloadBody,
+    Blob, Canonical as _, Certificate, Digest, Executed, G1Point, Genesis, Height, KeyCeremony, Payload, PayloadBody,
 };
 use rand::{SeedableRng as _, rngs::StdRng};
+
+/// First byte of a statement of resharing among the transactions of these payloads.
+const STATEMENT_MARK: u8 = 0xfe;
 
 /// What one validator's application saw.
 #[derive(Default)]
@@ -87,8 +91,17 @@ impl<E: Clock> Application for Recorder<E> {
             .unwrap_or(context.parent.executed);
         let lags = context.height() - executed.height > freehold_primitives::EXECUTED_LAG_MAX;
         let bytes = usize::try_from(self.knobs.bytes.load(Ordering::Relaxed)).unwrap();
-        let transactions = if lags || bytes == 0 { vec![] } else { vec![Blob(vec![7; bytes])] };
+        let mut transactions = if lags || bytes == 0 { vec![] } else { vec![Blob(vec![7; bytes])] };
+        if !lags {
+            let marked = |statement: &Vec<u8>| Blob([&[STATEMENT_MARK], &statement[..]].concat());
+            transactions.extend(context.statements.iter().map(marked));
+        }
         Some(context.payload(self.now_ms(), executed, &PayloadBody { transactions }))
+    }
+
+    fn statements(&self, payload: &Payload) -> Vec<Vec<u8>> {
+        let body = PayloadBody::from_canonical(&payload.body.0).unwrap();
+        body.transactions.iter().filter_map(|raw| raw.0.strip_prefix(&[STATEMENT_MARK])).map(<[u8]>::to_vec).collect()
     }
 
     async fn verify(&self, _: ProposalContext, _: Payload) -> bool {
@@ -136,6 +149,10 @@ pub struct Net {
     pub seen: Vec<Arc<Mutex<Seen>>>,
     pub knobs: Vec<Arc<Knobs>>,
     pub timers: Timers,
+    /// Shares of the derivation key.
+    pub derivation: Vec<KeyShare>,
+    /// Length of a term; `None` for one without end.
+    pub term_blocks: Option<NonZeroU64>,
 }
 
 impl Net {
@@ -163,7 +180,15 @@ impl Net {
         let timers = quick_timers();
         let seen = (0..count).map(|_| Arc::default()).collect();
         let knobs = (0..count).map(|_| Arc::default()).collect();
-        Self { identities, keys, genesis, addresses, seen, knobs, timers }
+        let derivation = dealt.derivation_shares;
+        Self { identities, keys, genesis, addresses, seen, knobs, timers, derivation, term_blocks: None }
+    }
+
+    /// Takes the genesis and the shares that founders made.
+    pub fn adopt(&mut self, made: &[freehold_consensus::Founded]) {
+        self.genesis = made[0].genesis.clone();
+        self.derivation = made.iter().map(|made| made.derivation.clone()).collect();
+        self.keys = made.iter().map(|made| GenesisKeys::new(&self.genesis, &made.consensus).unwrap()).collect();
     }
 
     /// A network on free ports of the loopback.
@@ -183,6 +208,9 @@ impl Net {
             listen: self.addresses[index],
             peers: keys.zip(self.addresses.iter().copied()).collect(),
             partition: format!("validator-{index}"),
+            resharing: self
+                .term_blocks
+                .map(|term_blocks| ResharingSettings { term_blocks, derivation_share: self.derivation[index].clone() }),
             timers: self.timers,
             reach: Reach::Local,
             gossip: vec![GossipChannel { message_bytes_max: 1_024, quota_per_s: 128 }; 2],

@@ -1,0 +1,67 @@
+//! Arguments of `bench`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use freehold_primitives::NetworkKey;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Submit to receipt, with 1 and 4 validators.
+    Finality {
+        /// Transactions for each figure.
+        #[arg(long, value_name = "N", default_value_t = 40)]
+        count: u32,
+    },
+    /// Time to check a proof offline, by link.
+    Verify {
+        /// Proof file; without it a fresh one is made with a network of its own.
+        #[arg(long, value_name = "FILE")]
+        proof: Option<PathBuf>,
+        /// Network key of the proof.
+        #[arg(long, value_name = "HEX", requires = "proof")]
+        network_key: Option<NetworkKey>,
+        /// Repetitions.
+        #[arg(long, value_name = "N", default_value_t = 200)]
+        count: u32,
+    },
+    /// Time to verify evidence, by kind, and what a registration costs.
+    Attest {
+        /// Repetitions.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        count: u32,
+    },
+    /// Transactions a second through JSON-RPC, in the open and confidential, beside anvil.
+    Evm {
+        /// Transactions of a round.
+        #[arg(long, value_name = "N", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(20..=5_000))]
+        count: u32,
+        /// Rounds of each figure; the median counts.
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        rounds: u32,
+        /// Foundry's anvil; sought on the path without this.
+        #[arg(long, value_name = "FILE")]
+        anvil: Option<PathBuf>,
+        /// Measure size, memory and time of blocks as accounts grow tenfold up to this many instead.
+        #[arg(long, value_name = "N")]
+        accounts: Option<u64>,
+    },
+    /// Tokens a second: bare engine, and with encryption, receipts and durable writes.
+    Infer {
+        /// Pairs of runs.
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        count: u32,
+        /// Model: a name or a GGUF file.
+        #[arg(long, value_name = "NAME|FILE.gguf")]
+        model: Option<String>,
+        /// Threads of the model.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        threads: u32,
+    },
+    /// Seconds from cold to ready and to the first token.
+    Start {
+        /// Repetitions.
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        count: u32,
+    },
+}

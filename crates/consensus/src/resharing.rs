@@ -1,0 +1,368 @@
+//! Resharing while the chain runs (`spec/key-generation.md` §8): one round of both keys in every term.
+//!
+//! An actor between the ceremonies and the world: final payloads and peers' messages in; dealings, acknowledgements and
+//! statements out; secrets in the vault. Invariants: both keys change committee together or neither does; a payload is
+//! acknowledged only after what follows from it is durable; when a term's shares are in force the shares before them
+//! are erased.
+
+use std::{
+    num::NonZeroU64,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use commonware_consensus::types::Height as EngineHeight;
+use commonware_cryptography::ed25519;
+use commonware_p2p::{Receiver as _, Recipients, Sender as _};
+use commonware_runtime::IoBuf;
+use freehold_primitives::{Ed25519Key, Height, Payload, Term};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{debug, info, warn};
+use zeroize::Zeroizing;
+
+use crate::{
+    adapter::Archive,
+    application::Application,
+    ceremony::{Ceremony, CeremonyError, Effect, Outcome, Plan, Record},
+    founding::{Body, Frame, Kept},
+    keys::{IdentityKey, ShareKind, engine_key, our_key},
+    network::Channel,
+    runtime::Runtime,
+    terms::TermKeys,
+    vault::{Vault, VaultError},
+};
+
+/// How often what is not acknowledged is sent again.
+const TICK: std::time::Duration = std::time::Duration::from_millis(500);
+/// Statements offered to one proposal.
+const STATEMENTS_OFFERED_MAX: usize = 8;
+/// Statements of others that wait to be ordered.
+const STATEMENTS_WAITING_MAX: usize = 256;
+const KINDS: [ShareKind; 2] = [ShareKind::Consensus, ShareKind::Derivation];
+
+/// Statements that wait to be ordered, for the proposer.
+pub(crate) type Waiting = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// A final payload's part in resharing.
+pub(crate) struct Final {
+    pub(crate) height: Height,
+    pub(crate) statements: Vec<Vec<u8>>,
+    /// Told when what follows from it is durable.
+    pub(crate) done: oneshot::Sender<()>,
+}
+
+/// Why resharing ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResharingError {
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    #[error(transparent)]
+    Ceremony(#[from] CeremonyError),
+    #[error("the network ended")]
+    Network,
+}
+
+/// The resharing of one validator.
+pub(crate) struct Resharing<E: Runtime> {
+    identity: IdentityKey,
+    namespace: Vec<u8>,
+    /// `None` where nothing is reshared.
+    active: Option<Active<E>>,
+    keys: watch::Sender<TermKeys>,
+    waiting: Waiting,
+    finals: (mpsc::Sender<Final>, mpsc::Receiver<Final>),
+}
+
+struct Active<E: Runtime> {
+    term_blocks: u64,
+    vault: Vault<E>,
+    kept: Vec<Zeroizing<Vec<u8>>>,
+}
+
+/// The actor's state.
+struct Running<E: Runtime> {
+    identity: IdentityKey,
+    namespace: Vec<u8>,
+    term_blocks: u64,
+    keys: watch::Sender<TermKeys>,
+    vault: Vault<E>,
+    waiting: Waiting,
+    channel: Channel<E>,
+    rounds: Option<[Ceremony; 2]>,
+}
+
+impl<E: Runtime> Resharing<E> {
+    /// One that never reshares.
+    pub(crate) fn idle(identity: IdentityKey, first: TermKeys) -> (Self, watch::Receiver<TermKeys>) {
+        let (keys, receiver) = watch::channel(first);
+        let (namespace, waiting, finals) = (Vec::new(), Waiting::default(), mpsc::channel(1));
+        (Self { identity, namespace, active: None, keys, waiting, finals }, receiver)
+    }
+
+    /// Opens the vault: what is in force, and what was kept of the round that runs.
+    pub(crate) async fn open(
+        context: &E,
+        partition: &str,
+        (identity, first): (IdentityKey, TermKeys),
+    ) -> Result<(Self, watch::Receiver<TermKeys>), VaultError> {
+        let (mut vault, mut kept) = Vault::open(context.child("vault"), format!("{partition}-terms")).await?;
+        let keys = if kept.is_empty() {
+            vault.begin(&first.to_bytes()).await?;
+            first
+        } else {
+            TermKeys::from_bytes(&kept.remove(0)).map_err(|_| VaultError)?
+        };
+        let (mut this, receiver) = Self::idle(identity, keys);
+        this.active = Some(Active { term_blocks: u64::MAX, vault, kept });
+        Ok((this, receiver))
+    }
+
+    /// Sets the length of a term and the chain's namespace.
+    pub(crate) fn every(mut self, term_blocks: NonZeroU64, namespace: Vec<u8>) -> Self {
+        if let Some(active) = &mut self.active {
+            active.term_blocks = term_blocks.get();
+        }
+        Self { namespace, ..self }
+    }
+
+    /// Where statements wait for a proposal.
+    pub(crate) fn waiting(&self) -> Waiting {
+        Arc::clone(&self.waiting)
+    }
+
+    /// Where final payloads are told; `None` where nothing is reshared.
+    pub(crate) fn finals(&self) -> Option<mpsc::Sender<Final>> {
+        self.active.as_ref().map(|_| self.finals.0.clone())
+    }
+
+    /// Runs until the validator ends.
+    pub(crate) async fn run(self, mut context: E, channel: Channel<E>, sources: (Archive, impl Application)) {
+        let Self { identity, namespace, active, keys, waiting, finals } = self;
+        let Some(Active { term_blocks, vault, kept }) = active else {
+            // The ends of the queues stay open.
+            let _ends = (keys, channel, finals);
+            return std::future::pending().await;
+        };
+        let mut running = Running { identity, namespace, term_blocks, keys, vault, waiting, channel, rounds: None };
+        if let Err(error) = running.run(&mut context, &kept, (sources, finals.1)).await {
+            warn!(%error, "resharing ended");
+        }
+    }
+}
+
+impl<E: Runtime> Running<E> {
+    async fn run(
+        &mut self,
+        context: &mut E,
+        kept: &[Zeroizing<Vec<u8>>],
+        ((archive, application), mut finals): ((Archive, impl Application), mpsc::Receiver<Final>),
+    ) -> Result<(), ResharingError> {
+        self.begin(context, kept).await?;
+        let (first, last) = self.bounds();
+        for height in first.max(1)..=last {
+            let Some(block) = archive.get_block(EngineHeight::new(height)).await else { break };
+            self.ordered(&application.statements(block.inner().payload()));
+        }
+        self.offer();
+        let mut next_tick = context.current() + TICK;
+        loop {
+            tokio::select! {
+                command = finals.recv() => {
+                    let Some(command) = command else { return Ok(()) };
+                    self.finalized(context, command.height, &command.statements).await?;
+                    let _gone = command.done.send(());
+                }
+                received = self.channel.1.recv() => {
+                    let (peer, bytes) = received.map_err(|_| ResharingError::Network)?;
+                    self.receive(&our_key(&peer), bytes.as_ref()).await?;
+                }
+                () = context.sleep_until(next_tick) => {
+                    next_tick = context.current() + TICK;
+                    self.tick().await?;
+                }
+            }
+            self.offer();
+        }
+    }
+
+    fn term(&self) -> Term {
+        self.keys.borrow().term
+    }
+
+    /// First and last height of the term.
+    fn bounds(&self) -> (Height, Height) {
+        let first = self.term().saturating_mul(self.term_blocks);
+        (first, first.saturating_add(self.term_blocks - 1))
+    }
+
+    /// Begins this term's round of both keys, which takes force in the next term.
+    async fn begin(&mut self, context: &mut E, kept: &[Zeroizing<Vec<u8>>]) -> Result<(), ResharingError> {
+        let keys = self.keys.borrow().clone();
+        let mut rounds = Vec::new();
+        for kind in KINDS {
+            let (committee, share) = match kind {
+                ShareKind::Consensus => (keys.consensus.clone(), &keys.consensus_share),
+                ShareKind::Derivation => (keys.derivation.clone(), &keys.derivation_share),
+            };
+            let plan = Plan {
+                namespace: self.namespace.clone(),
+                kind,
+                round: keys.term + 1,
+                players: committee.keys(),
+                previous: Some(committee),
+            };
+            let records = kept.iter().filter_map(|bytes| match Kept::from_bytes(bytes) {
+                Ok(Kept::Record(of, record)) if of == kind => Some(Record::from_bytes(&record)),
+                Ok(_) => None,
+                Err(_) => Some(Err(CeremonyError::Record)),
+            });
+            let records = records.collect::<Result<Vec<_>, _>>()?;
+            let begun = Ceremony::begin(plan, &self.identity, share.as_ref(), &records, context)?;
+            rounds.push(begun.0);
+            self.perform(kind, begun.1).await?;
+        }
+        self.rounds = rounds.try_into().ok();
+        Ok(())
+    }
+
+    fn round(&mut self, kind: ShareKind) -> Option<&mut Ceremony> {
+        let [consensus, derivation] = self.rounds.as_mut()?;
+        Some(if kind == ShareKind::Consensus { consensus } else { derivation })
+    }
+
+    async fn perform(&mut self, kind: ShareKind, effects: Vec<Effect>) -> Result<(), ResharingError> {
+        for effect in effects {
+            match effect {
+                Effect::Keep(record) => self.vault.keep(&Kept::Record(kind, record.to_bytes()).to_bytes()).await?,
+                Effect::Send { to, message } => {
+                    if let Some(to) = engine_key(&to) {
+                        self.send(Recipients::One(to), Body::Direct(kind, message));
+                    }
+                }
+                Effect::Post(statement) => self.send(Recipients::All, Body::Statement(kind, statement)),
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, to: Recipients<ed25519::PublicKey>, body: Body) {
+        let frame = Frame { attempt: self.term(), body }.to_bytes();
+        self.channel.0.send(to, IoBuf::from(frame.to_vec()), false);
+    }
+
+    async fn receive(&mut self, from: &Ed25519Key, bytes: &[u8]) -> Result<(), ResharingError> {
+        let term = self.term();
+        let Some(frame) = Frame::from_bytes(bytes).filter(|frame| frame.attempt == term) else { return Ok(()) };
+        match frame.body {
+            Body::Direct(kind, message) => {
+                let received = self.round(kind).map(|round| round.receive(from, &message));
+                match received {
+                    Some(Ok(effects)) => self.perform(kind, effects).await?,
+                    Some(Err(refusal)) => debug!(%from, %refusal, "resharing message refused"),
+                    None => {}
+                }
+            }
+            Body::Statement(kind, statement) => {
+                if self.round(kind).is_some_and(|round| round.check(&statement).is_ok()) {
+                    let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                    if waiting.len() < STATEMENTS_WAITING_MAX && !waiting.contains(&statement) {
+                        waiting.push(statement);
+                    }
+                }
+            }
+            _ => debug!(%from, "message of no use in a resharing dropped"),
+        }
+        Ok(())
+    }
+
+    async fn tick(&mut self) -> Result<(), ResharingError> {
+        for kind in KINDS {
+            let effects = self.round(kind).map(|round| round.resend()).unwrap_or_default();
+            self.perform(kind, effects).await?;
+            let own: Vec<_> =
+                self.round(kind).map(|round| round.unordered().map(<[u8]>::to_vec).collect()).unwrap_or_default();
+            for statement in own {
+                self.send(Recipients::All, Body::Statement(kind, statement));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a proposal of ours shall carry: own statements, and those of others, that are not ordered yet.
+    fn offer(&mut self) {
+        let Some(rounds) = &self.rounds else { return };
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = rounds.iter().flat_map(|round| round.unordered().map(<[u8]>::to_vec));
+        let others = std::mem::take(&mut *waiting);
+        for statement in own.chain(others) {
+            let open = rounds.iter().any(|round| round.check(&statement).is_ok());
+            if open && !waiting.contains(&statement) {
+                waiting.push(statement);
+            }
+        }
+    }
+
+    fn ordered(&mut self, statements: &[Vec<u8>]) {
+        for statement in statements {
+            for kind in KINDS {
+                let _not_of_this_round = self.round(kind).map(|round| round.ordered(statement));
+            }
+        }
+    }
+
+    async fn finalized(
+        &mut self,
+        context: &mut E,
+        height: Height,
+        statements: &[Vec<u8>],
+    ) -> Result<(), ResharingError> {
+        let (first, last) = self.bounds();
+        if height < first || height > last {
+            // Delivered again after a crash; its term is over.
+            return Ok(());
+        }
+        self.ordered(statements);
+        if height == first + self.term_blocks * 3 / 4 {
+            for kind in KINDS {
+                let effects = self.round(kind).map(Ceremony::complain).unwrap_or_default();
+                self.perform(kind, effects).await?;
+            }
+        }
+        if height == last { self.close(context).await } else { Ok(()) }
+    }
+
+    /// The term is over: the next begins with new shares, or with the old ones where a round failed.
+    async fn close(&mut self, context: &mut E) -> Result<(), ResharingError> {
+        let Some(rounds) = self.rounds.take() else { return Ok(()) };
+        let [consensus, derivation] = rounds.map(|round| round.close(context));
+        let mut keys = self.keys.borrow().clone();
+        keys.term += 1;
+        match (consensus, derivation) {
+            (
+                Outcome::Success { committee: consensus, share: consensus_share },
+                Outcome::Success { committee: derivation, share: derivation_share },
+            ) => {
+                info!(term = keys.term, "keys are reshared");
+                keys = TermKeys { term: keys.term, consensus, derivation, consensus_share, derivation_share };
+            }
+            (Outcome::Failure(report), _) | (_, Outcome::Failure(report)) => {
+                warn!(term = keys.term, ?report, "keys are not reshared, the old shares stay in force");
+            }
+        }
+        self.vault.begin(&keys.to_bytes()).await?;
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.keys.send_replace(keys);
+        self.begin(context, &[]).await
+    }
+}
+
+/// The statements that a proposal shall carry now.
+pub(crate) fn offered(waiting: &Waiting) -> Vec<Vec<u8>> {
+    let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    waiting.iter().take(STATEMENTS_OFFERED_MAX).cloned().collect()
+}
+
+/// Tells the resharing of a final payload and waits until what follows is durable.
+pub(crate) async fn tell(finals: &mpsc::Sender<Final>, payload: &Payload, statements: Vec<Vec<u8>>) -> bool {
+    let (done, wait) = oneshot::channel();
+    finals.send(Final { height: payload.head.height, statements, done }).await.is_ok() && wait.await.is_ok()
+}

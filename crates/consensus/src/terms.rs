@@ -1,0 +1,144 @@
+//! Terms of the engine: which committee signs in which, and what is in force in the one that runs.
+//!
+//! The network key does not change from term to term, so certificates of every term verify under one scheme; only who
+//! votes, and with which share, belongs to a term.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU64,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use commonware_consensus::types::{Epoch, FixedEpocher};
+use commonware_cryptography::certificate::{self, Scoped};
+use freehold_primitives::{Blob, Canonical, CodecError, Ed25519Key, NetworkKey, Reader, Term};
+use zeroize::Zeroizing;
+
+use crate::{
+    ceremony::Committee,
+    check::Scheme,
+    keys::{KeyError, KeyShare, ShareKind},
+};
+
+/// Terms whose schemes are kept.
+const TERMS_KEPT: usize = 4;
+
+/// What is in force in a term: both committees, and this member's shares.
+#[derive(Clone)]
+pub struct TermKeys {
+    /// The term.
+    pub term: Term,
+    /// Who holds the consensus key.
+    pub consensus: Committee,
+    /// Who holds the derivation key: the same members.
+    pub derivation: Committee,
+    /// This member's share of the consensus key; `None` where it was lost, until the next resharing.
+    pub consensus_share: Option<KeyShare>,
+    /// This member's share of the derivation key.
+    pub derivation_share: Option<KeyShare>,
+}
+
+impl TermKeys {
+    /// The scheme by which this member votes, or follows where it has no share.
+    pub(crate) fn scheme(&self, namespace: &[u8]) -> Option<Scheme> {
+        let (members, polynomial) = self.consensus.parts();
+        match &self.consensus_share {
+            Some(share) => Scheme::signer(namespace, members, polynomial, share.to_engine().ok()?),
+            None => Some(Scheme::verifier(namespace, members, polynomial)),
+        }
+    }
+
+    /// Bytes for the vault: term, members, polynomials, shares.
+    pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut out = Zeroizing::new(Vec::with_capacity(16 * 1024));
+        self.term.write(&mut out);
+        self.consensus.keys().write(&mut out);
+        Blob(self.consensus.polynomial()).write(&mut out);
+        self.derivation.coefficients().write(&mut out);
+        for share in [&self.consensus_share, &self.derivation_share] {
+            let bytes = share.as_ref().map(KeyShare::to_bytes).unwrap_or_default();
+            freehold_primitives::write_length(&mut out, bytes.len());
+            out.extend_from_slice(&bytes);
+        }
+        out
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
+        let read = |reader: &mut Reader<'_>| -> Result<_, CodecError> {
+            let term = Term::read(reader)?;
+            let members = Vec::<Ed25519Key>::read(reader)?;
+            let polynomial = Blob::read(reader)?.0;
+            let coefficients = Vec::<NetworkKey>::read(reader)?;
+            let shares = [Zeroizing::new(Blob::read(reader)?.0), Zeroizing::new(Blob::read(reader)?.0)];
+            reader.finish()?;
+            Ok((term, members, polynomial, coefficients, shares))
+        };
+        let (term, members, polynomial, coefficients, [consensus, derivation]) =
+            read(&mut Reader::new(bytes)).map_err(|_| KeyError::Format)?;
+        let share = |kind, bytes: &[u8]| {
+            if bytes.is_empty() { Ok(None) } else { KeyShare::from_bytes(kind, bytes).map(Some) }
+        };
+        Ok(Self {
+            term,
+            consensus: Committee::new(&members, &polynomial)?,
+            derivation: Committee::from_coefficients(&members, &coefficients)?,
+            consensus_share: share(ShareKind::Consensus, &consensus)?,
+            derivation_share: share(ShareKind::Derivation, &derivation)?,
+        })
+    }
+}
+
+/// The schemes of recent terms.
+pub(crate) struct Terms {
+    verifier: Arc<Scheme>,
+    schemes: Mutex<BTreeMap<Term, Arc<Scheme>>>,
+}
+
+impl Terms {
+    /// Knows no term yet, but verifies certificates of all.
+    pub(crate) fn new(verifier: Scheme) -> Arc<Self> {
+        Arc::new(Self { verifier: Arc::new(verifier), schemes: Mutex::default() })
+    }
+
+    /// Notes a term's scheme.
+    pub(crate) fn insert(&self, term: Term, scheme: Scheme) {
+        let mut schemes = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
+        schemes.insert(term, Arc::new(scheme));
+        while schemes.len() > TERMS_KEPT {
+            schemes.pop_first();
+        }
+    }
+
+    /// A term's scheme.
+    pub(crate) fn get(&self, term: Term) -> Option<Arc<Scheme>> {
+        self.schemes.lock().unwrap_or_else(PoisonError::into_inner).get(&term).cloned()
+    }
+
+    /// Verifies certificates and seeds of every term.
+    pub(crate) fn verifier(&self) -> &Scheme {
+        &self.verifier
+    }
+}
+
+/// Hands the schemes to the archive.
+#[derive(Clone)]
+pub(crate) struct Provider(pub(crate) Arc<Terms>);
+
+impl certificate::Provider for Provider {
+    type Scope = Epoch;
+    type Scheme = Scheme;
+
+    fn scoped(&self, _: Epoch) -> Option<Scoped<Scheme>> {
+        Some(Scoped::verifier(Arc::clone(&self.0.verifier)))
+    }
+
+    fn scheme(&self, term: Epoch) -> Option<Arc<Scheme>> {
+        self.0.get(term.get())
+    }
+}
+
+/// Which heights belong to which term; one term without end where there is no length.
+pub(crate) fn epocher(term_blocks: Option<NonZeroU64>) -> FixedEpocher {
+    FixedEpocher::new(term_blocks.unwrap_or(NonZeroU64::MAX))
+}
