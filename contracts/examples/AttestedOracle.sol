@@ -10,6 +10,7 @@ import {PublicState} from "../library/PublicState.sol";
 /// - A value counts while the instance that fed it is live: when an instance is revoked, what it said is void at once,
 ///   until another instance feeds. A successor should therefore feed as soon as it serves.
 /// - Observations move forward only: a transaction that was held back cannot overwrite a newer value.
+/// - Whoever deploys it may ask for more than the app: a least tier of evidence, and one model.
 /// - What the app observed, and how, is the app's measured code; this contract says only who spoke, and when.
 contract AttestedOracle is PublicState, ForInstances {
     /// One value and where it comes from.
@@ -22,6 +23,11 @@ contract AttestedOracle is PublicState, ForInstances {
     /// How far ahead of the chain's time an observation may be, in seconds: clocks differ.
     uint64 public constant AHEAD_MAX = 30;
 
+    /// Least tier of the evidence of whoever feeds; 0 asks for none.
+    uint8 public immutable tier;
+    /// SHA-256 of the weights of the model that whoever feeds must run; 0 asks for none.
+    bytes32 public immutable model;
+
     /// The newest observation under each name.
     mapping(bytes32 => Observation) public observations;
 
@@ -33,10 +39,14 @@ contract AttestedOracle is PublicState, ForInstances {
     /// Nothing counts under this name: never fed, too old, or its instance is no longer trusted.
     error NoValue(bytes32 name);
 
-    constructor(bytes21 app) ForInstances(app) {}
+    constructor(bytes21 app_, uint8 tier_, bytes32 model_) ForInstances(app_) {
+        tier = tier_;
+        model = model_;
+    }
 
     /// Feeds an observation made at a time (unix seconds). Instances of the app only.
-    function feed(bytes32 name, int256 value, uint64 observedAt) external onlyInstance {
+    function feed(bytes32 name, int256 value, uint64 observedAt) external {
+        Attested.check(app, msg.sender, Attested.Demand({launch: 0, measurement: 0, model: model, tier: tier}));
         Observation storage newest = observations[name];
         // What an instance said that is trusted no longer does not hold its successor back.
         bool stands = newest.instance != address(0) && Attested.isInstance(app, newest.instance);

@@ -1,4 +1,4 @@
-//! The fuzz chore: builds the fuzz workspace with the compiler's coverage passes, seeds a corpus, runs libFuzzer over one
+//! The fuzz chore: builds the fuzz workspaces with the compiler's coverage passes, seeds a corpus, runs libFuzzer over one
 //! entry after the other, and says how many executions each got in how many seconds of CPU.
 //!
 //! Time is counted in CPU seconds of the run itself, so that a busy machine does not shorten it. Linux only: it reads
@@ -19,6 +19,8 @@ const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
      -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
      -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing";
+/// Rooms with a fuzz workspace below them, whose entries have names of their own, and an example that writes seeds.
+const ROOMS: [&str; 2] = ["attestation", "ledger"];
 const SECONDS: u64 = 600;
 /// Longest input that is tried: the longest container.
 const INPUT_BYTES_MAX: usize = 256 * 1024;
@@ -59,20 +61,25 @@ impl Plan {
 
     /// Builds, seeds and runs; says a line for each entry.
     pub(crate) fn run(&self, say: fn(&str)) -> Result<()> {
-        let corpora = self.target.join("corpus");
-        fs::create_dir_all(&corpora).with_context(|| format!("making {}", corpora.display()))?;
-        self.seed(&corpora)?;
-        let mut known: Vec<String> = Vec::new();
-        for entry in fs::read_dir(&corpora)? {
-            known.push(entry?.file_name().to_string_lossy().into_owned());
+        let mut plan = Vec::new();
+        for room in ROOMS {
+            let corpora = self.target.join("corpus").join(room);
+            fs::create_dir_all(&corpora).with_context(|| format!("making {}", corpora.display()))?;
+            self.seed(room, &corpora)?;
+            for entry in fs::read_dir(&corpora)? {
+                let name = entry?.file_name().to_string_lossy().into_owned();
+                if self.name == "all" || self.name == name {
+                    plan.push((room, name));
+                }
+            }
         }
-        known.sort();
-        let names =
-            if self.name == "all" { known } else { known.into_iter().filter(|one| *one == self.name).collect() };
-        ensure!(!names.is_empty(), "there is no entry {}", self.name);
-        self.build()?;
-        for name in names {
-            let Outcome { executions, cpu_s, wall_s } = self.fuzz(&name, &corpora.join(&name))?;
+        plan.sort();
+        ensure!(!plan.is_empty(), "there is no entry {}", self.name);
+        for (at, (room, name)) in plan.iter().enumerate() {
+            if at == 0 || plan[at - 1].0 != *room {
+                self.build(room)?;
+            }
+            let Outcome { executions, cpu_s, wall_s } = self.fuzz(room, name)?;
             say(&format!("{name}: {executions} executions, {cpu_s} s of CPU, {wall_s} s, no finding"));
         }
         Ok(())
@@ -85,26 +92,35 @@ impl Plan {
         cargo
     }
 
-    fn seed(&self, corpora: &Path) -> Result<()> {
+    fn seed(&self, room: &str, corpora: &Path) -> Result<()> {
         let mut cargo = Self::cargo();
-        cargo.current_dir(&self.root).args(["run", "--quiet", "-p", "freehold-attestation", "--example", "fuzz_seeds"]);
+        cargo.current_dir(&self.root).args([
+            "run",
+            "--quiet",
+            "-p",
+            &format!("freehold-{room}"),
+            "--example",
+            "fuzz_seeds",
+        ]);
         succeed(cargo.arg("--").arg(corpora), "seeding the corpora")
     }
 
-    fn build(&self) -> Result<()> {
+    /// Each room has a target folder of its own: their programs have one name.
+    fn build(&self, room: &str) -> Result<()> {
         let mut cargo = Self::cargo();
-        cargo.current_dir(self.root.join("crates/attestation/fuzz")).env("RUSTFLAGS", FLAGS);
-        cargo.args(["build", "--release", "--locked", "--target", TRIPLE, "--target-dir"]).arg(&self.target);
+        cargo.current_dir(self.root.join("crates").join(room).join("fuzz")).env("RUSTFLAGS", FLAGS);
+        cargo.args(["build", "--release", "--locked", "--target", TRIPLE, "--target-dir"]).arg(self.target.join(room));
         succeed(&mut cargo, "building the fuzz entries")
     }
 
-    fn fuzz(&self, name: &str, corpus: &Path) -> Result<Outcome> {
+    fn fuzz(&self, room: &str, name: &str) -> Result<Outcome> {
+        let corpus = self.target.join("corpus").join(room).join(name);
         let log = self.target.join(format!("{name}.log"));
         let findings = self.target.join("findings").join(name);
         fs::create_dir_all(&findings)?;
         let output = fs::File::create(&log).with_context(|| format!("making {}", log.display()))?;
         let begun = Instant::now();
-        let mut child = Command::new(self.target.join(TRIPLE).join("release/parsers"))
+        let mut child = Command::new(self.target.join(room).join(TRIPLE).join("release/parsers"))
             .env("FREEHOLD_FUZZ", name)
             .arg("-print_final_stats=1")
             .arg(format!("-max_len={INPUT_BYTES_MAX}"))

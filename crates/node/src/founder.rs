@@ -9,18 +9,21 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     thread,
+    time::Duration,
 };
 
-use commonware_runtime::{Runner as _, tokio as engine_runtime};
+use commonware_runtime::{Clock as _, Runner as _, tokio as engine_runtime};
 use freehold_consensus::{Founded, Founding, FoundingError, Progress, Reach, found};
 use freehold_primitives::{Blob, Ed25519Key, Genesis};
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::genesis::{GenesisError, read_founded, read_identity, write_founded};
 
 /// Folder, below the validator's own, of what is kept on the way.
 const WORK_FOLDER: &str = "founding";
+/// How long a founder that was finished before waits for somebody whom it could help.
+const ALONE: Duration = Duration::from_secs(10);
 
 /// What a founder starts from.
 #[derive(Clone)]
@@ -141,7 +144,9 @@ async fn take_part(
     told: oneshot::Sender<Result<Genesis, FounderError>>,
 ) {
     let fresh = founding.finished.is_none();
+    let (heard, others) = watch::channel(0);
     let handle = found(&context, founding, move |now| {
+        heard.send_replace(now.heard);
         let _gone = progress.send(now);
     });
     let mut handle = match handle {
@@ -160,7 +165,18 @@ async fn take_part(
     });
     let good = written.is_ok();
     let _gone = told.send(written);
-    if good {
-        let _ended = handle.finished().await;
+    if !good {
+        return;
+    }
+    // Whoever comes again after the others have left hears from nobody that they need nothing more.
+    let alone = async {
+        context.sleep(ALONE).await;
+        if fresh || *others.borrow() > 1 {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        _ended = handle.finished() => {}
+        () = alone => {}
     }
 }

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::{
     answer::model_is_here,
-    support::{Running, run, said, signal, turn, until},
+    support::{Running, run, said, signal, turn},
 };
 
 /// The first account of every development network: its key is public.
@@ -192,17 +192,18 @@ fn the_watch_submits_what_the_chain_lacks_goes_on_and_stops_when_asked() {
     let (code, events) = told(&[&watch[..], &["--once"]].concat());
     assert_eq!((code, of(&events, "not_submitted").len()), (3, 1), "{events:?}");
 
-    let child = std::process::Command::new(crate::support::BINARY)
+    let mut child = std::process::Command::new(crate::support::BINARY)
         .args([&["--json", "collateral"], &watch[..], &["--payer", &payer]].concat())
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    until("the chain has it", || told(&[&["status"], &tdx[..]].concat()).0 == 0);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let round: Vec<String> = lines.by_ref().take_while(|line| !line.contains("\"event\":\"pause\"")).collect();
+    assert!(round.iter().any(|line| line.contains("\"event\":\"submitted\"")), "{round:?}");
+    assert_eq!(told(&[&["status"], &tdx[..]].concat()).0, 0);
     signal(child.id(), "TERM");
-    let ended = child.wait_with_output().unwrap();
-    assert!(ended.status.success(), "{ended:?}");
-    let text = String::from_utf8(ended.stdout).unwrap();
-    assert!(text.contains("\"event\":\"submitted\"") && text.contains("\"event\":\"pause\""), "{text}");
+    lines.for_each(drop);
+    assert!(child.wait().unwrap().success());
 
     // A secret that others can read is not used; a vendor that is away is a failure.
     std::fs::set_permissions(&payer, std::fs::Permissions::from_mode(0o644)).unwrap();

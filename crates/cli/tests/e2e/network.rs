@@ -130,7 +130,7 @@ fn operators_get_health_readiness_and_metrics() {
     assert!(gauge("node_final_height") >= 1);
     assert!(gauge("node_block_age_seconds") <= 10);
     assert!(gauge("node_block_store_bytes") > 0);
-    assert!(metrics.contains("validator_engine"), "the engine's metrics are there too");
+    assert!(metrics.contains("validator_archive"), "the engine's metrics are there too");
     assert_ne!(get(&rpc, "/else").0, 200);
     network.interrupt();
 }

@@ -17,9 +17,9 @@ refused() {
     case $said in *"$wanted"*) ;; *) echo "cast: refused, but not with $wanted: $said" >&2; exit 1 ;; esac
 }
 
-alice_key=$("$cast" wallet private-key "$mnemonic" 6)
+alice_key=$("$cast" wallet private-key "$mnemonic" 10)
 alice=$("$cast" wallet address "$alice_key")
-bob=$("$cast" wallet address "$("$cast" wallet private-key "$mnemonic" 7)")
+bob=$("$cast" wallet address "$("$cast" wallet private-key "$mnemonic" 11)")
 poor_key=$("$cast" wallet private-key "$mnemonic" 1000)
 
 step transfer

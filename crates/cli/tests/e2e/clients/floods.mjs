@@ -62,7 +62,7 @@ assert.equal(answers.filter((answer) => answer.result).length, 64, "of one conne
 assert.ok(answers.find((answer) => answer.error).error.code < 0);
 assert.equal((await over(one, "eth_unsubscribe", [answers[0].result], 99)).result, true);
 await eventually("there is room again", one, 100);
-assert.equal((await over(one, "eth_subscribe", ["nonsense"], 999)).error.code, -32602);
+assert.equal((await over(await connect(), "eth_subscribe", ["nonsense"], 999)).error.code, -32602);
 let refused;
 for (let count = 0; count < 40 && !refused; count++) {
   refused = (await subscribe(await connect(), 64)).find((answer) => answer.error);

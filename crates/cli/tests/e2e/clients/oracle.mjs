@@ -2,7 +2,7 @@
 // Usage: node oracle.mjs RPC_URL ARTIFACTS_FOLDER APPS_JSON   (APPS_JSON: what tests/e2e/instance.rs prepared for two apps)
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { Contract, Wallet, concat, encodeBytes32String, keccak256, parseEther } from "ethers";
+import { Contract, Wallet, ZeroHash, concat, encodeBytes32String, keccak256, parseEther } from "ethers";
 import { wrapEthersSigner } from "@oasisprotocol/sapphire-ethers-v6";
 import { artifact, connect, deploy, done, fails, now, plain, refuses, wrapped } from "./chain.mjs";
 
@@ -34,7 +34,7 @@ for (const instance of [...app.instances, ...other.instances]) {
 const [first, second, foreign] = instances;
 
 step("only instances of the app feed");
-const oracle = await deploy(wrapped(provider, 0), artifact(artifacts, "AttestedOracle"), app.app);
+const oracle = await deploy(wrapped(provider, 0), artifact(artifacts, "AttestedOracle"), app.app, 1, ZeroHash);
 const feed = (who, value, at, more = {}) => oracle.connect(who.signer).feed(name, value, at, { gasLimit, ...more });
 const others = [wrapped(provider, 0), wrapped(provider, 6)].map((signer) => ({ signer }));
 assert.equal(await oracle.app(), app.app);
@@ -50,6 +50,16 @@ await fails(feed(second, 1n, begun + 3600));
 await done(feed(second, 108_600n, begun + 1));
 await done(feed(first, 108_700n, begun + 2));
 await refuses(oracle.read(encodeBytes32String("another"), 3600), "NoValue");
+
+step("a contract may ask for a tier and a model: emulated evidence is verified, and no more");
+const found = await apps.caller(first.account.address);
+assert.deepEqual([found.app, found.instance, found.tier, found.trustDomain], [app.app, first.id, 1n, 1n]);
+assert.notEqual(found.launch, ZeroHash);
+assert.equal((await apps.caller(owner.address)).instance, ZeroHash);
+for (const demand of [[2, ZeroHash], [0, `0x${"5a".repeat(32)}`]]) {
+  const strict = await deploy(wrapped(provider, 0), artifact(artifacts, "AttestedOracle"), app.app, ...demand);
+  await fails(strict.connect(first.signer).feed(name, 1n, begun, { gasLimit }));
+}
 
 step("a contract in between borrows no rights: the caller counts, not the signer");
 // Hands its call data on to the oracle, and reverts where that does.
