@@ -1,6 +1,6 @@
 //! The way of a transaction into the pool: static checks, its account's state, the pool, and on to the other validators.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::B256;
 use freehold_consensus::GossipSender;
@@ -18,6 +18,8 @@ use crate::{
 
 /// Transactions waiting to be told to the other validators.
 const OUTGOING_MAX: usize = 8_192;
+/// Pause after a message: a flood goes in few large messages, well below the channel's quota, beyond which they are lost.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Why a transaction is refused.
 #[derive(Debug, Error)]
@@ -82,5 +84,6 @@ async fn tell(mut queue: mpsc::Receiver<Vec<u8>>, gossip: GossipSender) {
             batch.push(Blob(next));
         }
         let _full = gossip.broadcast(Transactions(batch).to_canonical());
+        tokio::time::sleep(PAUSE).await;
     }
 }
