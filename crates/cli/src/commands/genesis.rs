@@ -69,10 +69,12 @@ async fn join(args: JoinArgs, output: Output) -> Result<ExitCode> {
     output.text(&format!("network file {}", file.digest()));
     let (progress, heard) = mpsc::unbounded_channel();
     tokio::spawn(tell(heard, output));
+    // One listener from start to end: a signal between two of them would be lost.
+    let mut asked = std::pin::pin!(super::asked_to_stop());
     let mut founder = Founder::start(config, progress)?;
     let genesis = tokio::select! {
         made = founder.founded() => made?,
-        stop = super::asked_to_stop() => return stop.map(|()| ExitCode::FAILURE),
+        stop = &mut asked => return stop.map(|()| ExitCode::FAILURE),
     };
     // Only now: a folder with a network file is one that `node` can start.
     write(&held.path().join(NETWORK_FILE), &file.text()?)?;
@@ -84,7 +86,7 @@ async fn join(args: JoinArgs, output: Output) -> Result<ExitCode> {
     output.text("waiting until the others have theirs; Ctrl-C ends this at once");
     tokio::select! {
         () = founder.finish() => {}
-        stop = super::asked_to_stop() => stop?,
+        stop = &mut asked => stop?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -43,7 +43,11 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
         clock: Clock::system(),
     };
     let (failed, mut ended) = tokio::sync::mpsc::unbounded_channel();
-    let member = Member::start(config, failed).await?;
+    let mut asked = std::pin::pin!(super::asked_to_stop());
+    let member = tokio::select! {
+        started = Member::start(config, failed) => started?,
+        stop = &mut asked => return stop.map(|()| ExitCode::SUCCESS),
+    };
     output.object(&json!({
         "event": "ready",
         "index": index,
@@ -54,7 +58,7 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
     }));
     output.text(&format!("validator {index} runs; Ctrl-C stops it"));
     tokio::select! {
-        stop = super::asked_to_stop() => stop?,
+        stop = &mut asked => stop?,
         Some(error) = ended.recv() => bail!(error),
     }
     member.stop().await;

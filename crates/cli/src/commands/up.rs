@@ -32,13 +32,15 @@ pub(crate) async fn run(args: UpArgs, output: Output) -> Result<ExitCode> {
         rpc: args.rpc,
         app: (!args.no_app).then_some(AppChoice { api: args.api, model: args.model, threads: args.threads }),
     };
+    // One listener from start to end: a signal between two of them would be lost.
+    let mut asked = std::pin::pin!(super::asked_to_stop());
     let mut stack = tokio::select! {
         started = Stack::start(&held, config, output) => started?,
-        stop = super::asked_to_stop() => return stop.map(|()| ExitCode::SUCCESS),
+        stop = &mut asked => return stop.map(|()| ExitCode::SUCCESS),
     };
     tell_ready(&stack, &held, output);
     let ended = tokio::select! {
-        stop = super::asked_to_stop() => {
+        stop = &mut asked => {
             stop?;
             None
         }
