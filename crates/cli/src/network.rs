@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use freehold_emulator::{DEVELOPMENT_SEED, SnpPlatform};
 use freehold_host::EmulatedTee;
 use freehold_node::{Clock, Network, NetworkConfig, NewNetwork, create_network, read_genesis};
-use freehold_primitives::{Blob, Genesis, Purpose, SnpProduct, TrustDomain, TrustRoot};
+use freehold_primitives::{Blob, Genesis, Membership, Purpose, SnpProduct, TrustDomain, TrustRoot};
 use rand::{rand_core::UnwrapErr, rngs::SysRng};
 
 use crate::accounts;
@@ -76,6 +76,7 @@ pub(crate) fn open_or_make(folder: &Path, wanted: Wanted) -> Result<(Genesis, Or
         timestamp_ms: Clock::system().now_ms(),
         trust_roots: trust_roots(wanted.tee),
         allocations: accounts::allocations()?,
+        membership: Membership::default(),
     };
     Ok((create_network(folder, &new, &mut UnwrapErr(SysRng))?, Origin::Made))
 }

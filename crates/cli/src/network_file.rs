@@ -7,7 +7,7 @@ use std::{fs, net::SocketAddr, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use freehold_primitives::{
-    Account, Allocation, Blob, Digest, Ed25519Key, Genesis, KeyCeremony, Purpose, TrustDomain, TrustRoot,
+    Account, Allocation, Blob, Digest, Ed25519Key, Genesis, KeyCeremony, Membership, Purpose, TrustDomain, TrustRoot,
 };
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +103,7 @@ impl NetworkFile {
             key_ceremony: KeyCeremony::Distributed,
             trust_roots,
             allocations: self.allocations.iter().map(coins).collect(),
+            membership: Membership::default(),
         }
     }
 

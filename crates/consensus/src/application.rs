@@ -4,7 +4,8 @@ use std::future::Future;
 
 use freehold_crypto::{body_digest, payload_digest};
 use freehold_primitives::{
-    Blob, Canonical as _, Certificate, Digest, Executed, G1Point, Height, Payload, PayloadBody, PayloadHead, Term,
+    Blob, Canonical as _, Certificate, Digest, Ed25519Signature, Executed, G1Point, Height, Payload, PayloadBody,
+    PayloadHead, Term,
 };
 
 use crate::check::Position;
@@ -54,6 +55,7 @@ impl ProposalContext {
                 body: body_digest(&body),
             },
             body: Blob(body),
+            signature: Ed25519Signature::ZERO,
         }
     }
 

@@ -10,13 +10,15 @@ use commonware_codec::{Buf, EncodeSize, Error as WireError, RangeCfg, Read, Writ
 use commonware_consensus::{Block as EngineBlock, BoundedBlock, Heightable, types::Height as EngineHeight};
 use commonware_cryptography::{Digested, Digestible, sha256};
 use freehold_crypto::{body_digest, genesis_hash, payload_digest};
-use freehold_primitives::{Canonical, Digest, Executed, Genesis, PAYLOAD_BYTES_MAX, Payload, PayloadBody, PayloadHead};
+use freehold_primitives::{
+    Canonical, Digest, Ed25519Signature, Executed, Genesis, PAYLOAD_BYTES_MAX, Payload, PayloadBody, PayloadHead,
+};
 use thiserror::Error;
 
 /// Largest head, in bytes: four integers, parent, time, proposer, executed, seed, body digest.
 pub(crate) const HEAD_BYTES_MAX: usize = 4 * 8 + 32 + 8 + 4 + 40 + 49 + 32;
 /// Largest payload document: version byte, head, length of the body, body.
-pub(crate) const DOCUMENT_BYTES_MAX: usize = 1 + HEAD_BYTES_MAX + 4 + PAYLOAD_BYTES_MAX;
+pub(crate) const DOCUMENT_BYTES_MAX: usize = 1 + HEAD_BYTES_MAX + 4 + PAYLOAD_BYTES_MAX + Ed25519Signature::SIZE;
 /// Widest length prefix of a byte string in the engine's codec.
 const PREFIX_BYTES_MAX: usize = 10;
 
@@ -170,6 +172,7 @@ pub fn genesis_payload(genesis: &Genesis) -> Payload {
             body: body_digest(&body),
         },
         body: freehold_primitives::Blob(body),
+        signature: Ed25519Signature::ZERO,
     }
 }
 

@@ -160,6 +160,11 @@ impl Ed25519Secret {
     }
 }
 
+/// What a proposer signs of its payload (`spec/payload.md` §2): the digest names the chain through its ancestors.
+pub fn proposal_message(payload: &Digest) -> Vec<u8> {
+    [b"freehold proposal\n".as_slice(), payload.as_bytes()].concat()
+}
+
 /// Checks an Ed25519 signature strictly: canonical `s`, key and `R` not of small order.
 ///
 /// # Errors

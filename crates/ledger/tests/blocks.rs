@@ -342,7 +342,9 @@ fn calls_and_estimates() {
 fn body_of_many_bytes_is_bounded_before_the_vote() {
     let chain = chain();
     let mut payload = chain.payload(vec![]);
-    payload.body = Blob(PayloadBody { transactions: vec![Blob(vec![0; 2 * 1024 * 1024])] }.to_canonical());
+    payload.body = Blob(
+        PayloadBody { transactions: vec![Blob(vec![0; 2 * 1024 * 1024])], ..PayloadBody::default() }.to_canonical(),
+    );
     payload.head.body = freehold_crypto::body_digest(&payload.body.0);
     assert_eq!(check_payload(&chain.ctx, &payload), Err(PayloadRefusal::TooLong));
     let payload = chain.payload(vec![vec![3]]);

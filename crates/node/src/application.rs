@@ -70,7 +70,7 @@ impl NodeApplication {
             }
             _ => Vec::new(),
         };
-        let body = PayloadBody { transactions: transactions.into_iter().map(Blob).collect() };
+        let body = PayloadBody { transactions: transactions.into_iter().map(Blob).collect(), ..PayloadBody::default() };
         context.payload(self.shared.clock.now_ms(), executed, &body)
     }
 

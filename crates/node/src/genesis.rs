@@ -16,7 +16,9 @@ use std::{
 
 use freehold_consensus::{Dealt, Founded, IdentityKey, KeyError, KeyShare, ShareKind, VALIDATORS_MAX, trusted_dealer};
 use freehold_crypto::{StateKeys, StateRootKey};
-use freehold_primitives::{Allocation, Canonical as _, Generation, Genesis, KeyCeremony, Purpose, TrustRoot};
+use freehold_primitives::{
+    Allocation, Canonical as _, Generation, Genesis, KeyCeremony, Membership, Purpose, TrustRoot,
+};
 use rand::rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -49,6 +51,8 @@ pub struct NewNetwork {
     pub trust_roots: Vec<TrustRoot>,
     /// Accounts that hold coins.
     pub allocations: Vec<Allocation>,
+    /// Terms, and who may validate.
+    pub membership: Membership,
 }
 
 /// Keys of one validator.
@@ -135,6 +139,7 @@ pub fn create_network(folder: &Path, network: &NewNetwork, rng: &mut impl Crypto
         key_ceremony: KeyCeremony::TrustedDealer,
         trust_roots: network.trust_roots.clone(),
         allocations: network.allocations.clone(),
+        membership: network.membership.clone(),
     };
     let mut state_seed = Zeroizing::new([0; 32]);
     rng.fill_bytes(&mut *state_seed);

@@ -15,7 +15,7 @@ use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex, keccak256};
 use freehold_crypto::{AccountKey, slots};
 use freehold_node::{Clock, Network, NetworkConfig, NewNetwork, create_network};
-use freehold_primitives::{Account, Allocation, Digest, Genesis, Purpose};
+use freehold_primitives::{Account, Allocation, Digest, Genesis, Membership, Purpose};
 use freehold_rpc::{NodeClient, NodeError};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
@@ -197,6 +197,7 @@ fn new_network_for(folder: &Path, validators: u32, purpose: Purpose) -> Genesis 
         timestamp_ms: Clock::system().now_ms(),
         trust_roots: Vec::new(),
         allocations: vec![Allocation { account, balance }],
+        membership: Membership::default(),
     };
     create_network(folder, &network, &mut StdRng::seed_from_u64(7)).unwrap()
 }

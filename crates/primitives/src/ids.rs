@@ -138,6 +138,11 @@ byte_id!(
     32
 );
 byte_id!(
+    /// An Ed25519 signature.
+    Ed25519Signature,
+    64
+);
+byte_id!(
     /// An X25519 public key.
     X25519Key,
     32

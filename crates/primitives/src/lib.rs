@@ -8,6 +8,7 @@ mod evidence;
 mod ids;
 mod keyset;
 mod measurement;
+mod membership;
 mod payload;
 mod policy;
 mod receipt;
@@ -20,14 +21,15 @@ pub use cbor::{CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, CborError, CborMap, CborValue};
 pub use codec::{Blob, Canonical, CodecError, LENGTH_MAX, Reader, VERSION, write_length};
 pub use evidence::{BUNDLE_GPUS_MAX, EvidenceBundle, EvidenceKind};
 pub use ids::{
-    Account, AppId, Digest, Ed25519Key, G1Point, Generation, Height, IdError, NetworkKey, PlatformFamily, Register,
-    Term, UnixSeconds, X25519Key,
+    Account, AppId, Digest, Ed25519Key, Ed25519Signature, G1Point, Generation, Height, IdError, NetworkKey,
+    PlatformFamily, Register, Term, UnixSeconds, X25519Key,
 };
 pub use keyset::{
     EHBP_ALGO, HPKE_KEY_ID, KEYSET_TEXT_MAX, Keyset, RECEIPT_KEY_ID, SubjectBody, TLS_KEYS_MAX, TlsKey,
     report_statement,
 };
 pub use measurement::{Measurement, NitroMeasurement, SgxMeasurement, SnpMeasurement, TdxMeasurement};
+pub use membership::{Dispute, Diversity, Membership, PEER_ADDRESS_BYTES_MAX, Seat, TermOutcome, TermTurn};
 pub use payload::{
     Allocation, BlockMoment, Certificate, EXECUTED_LAG_MAX, Executed, Genesis, KeyCeremony, PAYLOAD_BYTES_MAX, Payload,
     PayloadBody, PayloadHead, PayloadId, Purpose, TRANSACTION_BYTES_MAX, TrustDomain, TrustRoot,

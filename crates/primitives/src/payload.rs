@@ -5,7 +5,8 @@
 
 use crate::{
     codec::Blob,
-    ids::{Account, Digest, G1Point, Height, Term, UnixSeconds},
+    ids::{Account, Digest, Ed25519Signature, G1Point, Height, Term, UnixSeconds},
+    membership::{Membership, TermTurn},
 };
 
 /// Largest encoded body, in bytes.
@@ -66,11 +67,15 @@ canonical_struct! {
 }
 
 canonical_struct! {
-    /// Body of a payload: the transactions in their order of execution, EIP-2718 encoded.
+    /// Body of a payload.
     #[derive(Debug, Clone, PartialEq, Eq, Default)]
     pub struct PayloadBody {
-        /// Raw transactions.
+        /// The transactions in their order of execution, EIP-2718 encoded.
         pub transactions: Vec<Blob>,
+        /// Statements of key generation that are ordered here (`spec/key-generation.md` §3).
+        pub statements: Vec<Blob>,
+        /// The turn to a new term; exactly in the first payload of every term but the first.
+        pub turn: Option<TermTurn>,
     }
 }
 
@@ -82,6 +87,9 @@ canonical_struct! {
         pub head: PayloadHead,
         /// Canonical bytes of its [`PayloadBody`] (with version byte); H(body) stands in the head.
         pub body: Blob,
+        /// The proposer's signature over the payload digest (`spec/payload.md` §2); zero in the genesis payload. No part of
+        /// the digest.
+        pub signature: Ed25519Signature,
     }
 }
 
@@ -130,6 +138,8 @@ canonical_struct! {
         pub trust_roots: Vec<TrustRoot>,
         /// Accounts that hold coins from the start.
         pub allocations: Vec<Allocation>,
+        /// Terms, and who may validate.
+        pub membership: Membership,
     }
 }
 

@@ -7,7 +7,7 @@ use freehold_attestation::{
     nitro::{self, NitroCollateralDocument, UnverifiedNitro, judge, nitro_default_policy},
 };
 use freehold_emulator::{NitroCollateralCondition, NitroCondition};
-use freehold_primitives::{Blob, Canonical as _, Genesis, KeyCeremony, Register, TrustDomain, TrustRoot};
+use freehold_primitives::{Blob, Canonical as _, Genesis, KeyCeremony, Membership, Register, TrustDomain, TrustRoot};
 
 use crate::{NOW, collateral, emulated_roots, evidence};
 
@@ -115,5 +115,6 @@ fn genesis(trust_roots: Vec<TrustRoot>) -> Genesis {
         key_ceremony: KeyCeremony::Distributed,
         trust_roots,
         allocations: Vec::new(),
+        membership: Membership::default(),
     }
 }

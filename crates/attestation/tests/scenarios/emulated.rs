@@ -8,8 +8,8 @@ use freehold_emulator::{
     COLLATERAL_VALID_S, CollateralPlan, Condition, DEVELOPMENT_SEED, FMSPC, Platform, Rtmr, TdReport, root_certificate,
 };
 use freehold_primitives::{
-    Blob, DcapPolicy, Digest, EvidenceKind, EvidencePolicy, Genesis, KeyCeremony, Measurement, PlatformFamily,
-    Register, TcbStatus, TdxForm, TrustDomain, TrustRoot, entries::CollateralKind,
+    Blob, DcapPolicy, Digest, EvidenceKind, EvidencePolicy, Genesis, KeyCeremony, Measurement, Membership,
+    PlatformFamily, Register, TcbStatus, TdxForm, TrustDomain, TrustRoot, entries::CollateralKind,
 };
 
 use crate::{FORMS, NOW, PLATFORM, REPORT_DATA, app, claims_at, emulated_roots, enclave, td, verify};
@@ -294,6 +294,7 @@ pub(crate) fn genesis(production: bool, trust_roots: Vec<TrustRoot>) -> Genesis 
         key_ceremony: KeyCeremony::Distributed,
         trust_roots,
         allocations: Vec::new(),
+        membership: Membership::default(),
     }
 }
 

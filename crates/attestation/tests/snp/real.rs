@@ -11,7 +11,7 @@ use freehold_attestation::{
 };
 use freehold_emulator::SnpCondition;
 use freehold_primitives::{
-    Blob, Canonical as _, Genesis, KeyCeremony, SnpProduct, SnpSigningKey, SnpTcb, TrustDomain, TrustRoot,
+    Blob, Canonical as _, Genesis, KeyCeremony, Membership, SnpProduct, SnpSigningKey, SnpTcb, TrustDomain, TrustRoot,
 };
 
 use crate::{NOW, PRODUCTS, REPORT_DATA, emulated_roots, guest, machine, open_policy};
@@ -267,5 +267,6 @@ pub(crate) fn genesis(production: bool, trust_roots: Vec<TrustRoot>) -> Genesis 
         key_ceremony: KeyCeremony::Distributed,
         trust_roots,
         allocations: Vec::new(),
+        membership: Membership::default(),
     }
 }

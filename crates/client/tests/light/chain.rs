@@ -11,7 +11,7 @@ use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex, keccak256};
 use freehold_crypto::AccountKey;
 use freehold_node::{Clock, Network, NetworkConfig, NewNetwork, create_network};
-use freehold_primitives::{Account, Allocation, Digest, NetworkKey, Purpose};
+use freehold_primitives::{Account, Allocation, Digest, Membership, NetworkKey, Purpose};
 use freehold_rpc::{Endpoint, NodeClient};
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
@@ -84,6 +84,7 @@ impl Chain {
             timestamp_ms: Clock::system().now_ms(),
             trust_roots: Vec::new(),
             allocations: vec![Allocation { account: owner().account(), balance }],
+            membership: Membership::default(),
         };
         let genesis = create_network(folder.path(), &new, &mut StdRng::seed_from_u64(seed)).unwrap();
         let config = NetworkConfig {

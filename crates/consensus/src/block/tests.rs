@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use commonware_codec::{Copying, DecodeExt as _, Encode as _};
-use freehold_primitives::{Blob, G1Point, KeyCeremony};
+use freehold_primitives::{Blob, Ed25519Signature, G1Point, KeyCeremony, Membership};
 
 use super::*;
 
@@ -19,6 +19,7 @@ fn genesis() -> Genesis {
         key_ceremony: KeyCeremony::TrustedDealer,
         trust_roots: vec![],
         allocations: vec![],
+        membership: Membership::default(),
     }
 }
 
@@ -107,8 +108,9 @@ fn genesis_names_everything() {
 /// The example of `spec/payload.md` §2, whose values were computed outside this project's code.
 #[test]
 fn example_of_the_specification() {
-    let body = PayloadBody { transactions: vec![Blob(vec![0x02, 0xaa, 0xbb])] }.to_canonical();
-    let body_digest: Digest = "297105d5d101f92f33204a78601c4b02d35fd1cb101c0f44374bc2d73de1b51a".parse().unwrap();
+    let body =
+        PayloadBody { transactions: vec![Blob(vec![0x02, 0xaa, 0xbb])], ..PayloadBody::default() }.to_canonical();
+    let body_digest: Digest = "a841a34dd991f8bd1d9c19c9b86e4b3791d89b2d8a770d0951e9365f9b1b3913".parse().unwrap();
     let payload = Payload {
         head: PayloadHead {
             chain_id: 7,
@@ -123,13 +125,14 @@ fn example_of_the_specification() {
             body: body_digest,
         },
         body: Blob(body),
+        signature: Ed25519Signature([0x44; 64]),
     };
     let block = Block::new(payload).unwrap();
-    let id = "3cf7657a4a51efe7fde8ce40d1718d5dc66bec305eec2a869d00ef72a9ee2458";
+    let id = "ee5ca90dcc038342a230e2f37542bf03da46585d57ec57470fa4d6f3ea429a1c";
     assert_eq!(block.id().to_string(), id);
     let document = block.payload().to_canonical();
-    assert_eq!(document.len(), 214);
-    let whole = "eb9015a2d3527e6dcfcdc17a5aa53fa5d9a20e50d340b2c1617ce8ee55373361";
+    assert_eq!(document.len(), 283);
+    let whole = "d686e5e26b5c1462b5d8d5f184497fe0d6f8bd990383844749ed68df0ff81748";
     assert_eq!(freehold_crypto::sha256(&document).to_string(), whole);
 }
 

@@ -38,7 +38,7 @@ fn payload(parent: &PayloadHead, transactions: usize) -> Payload {
     let at = position(parent);
     let seed = (parent.height > 0).then_some(G1Point([6; 48]));
     let context = ProposalContext::new(CHAIN, &at, parent.clone(), seed);
-    let body = PayloadBody { transactions: vec![Blob(vec![3; 9]); transactions] };
+    let body = PayloadBody { transactions: vec![Blob(vec![3; 9]); transactions], ..PayloadBody::default() };
     let executed = Executed { height: parent.executed.height + 1, block_hash: Digest([39; 32]) };
     context.payload(1_500, if parent.height > 0 { executed } else { parent.executed }, &body)
 }

@@ -1,7 +1,7 @@
 //! Configurations that are refused before anything starts.
 #![allow(clippy::unwrap_used)]
 
-use freehold_primitives::KeyCeremony;
+use freehold_primitives::{KeyCeremony, Membership};
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::*;
@@ -28,6 +28,7 @@ fn validator(index: usize) -> Validator {
         key_ceremony: KeyCeremony::TrustedDealer,
         trust_roots: vec![],
         allocations: vec![],
+        membership: Membership::default(),
     };
     let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
     Validator {

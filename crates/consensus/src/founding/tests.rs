@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use freehold_primitives::{Blob, KeyCeremony};
+use freehold_primitives::{Blob, KeyCeremony, Membership};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
 use super::{state::ATTEMPT_TIME, *};
@@ -42,6 +42,7 @@ fn draft(identities: &[IdentityKey]) -> Genesis {
         key_ceremony: KeyCeremony::Distributed,
         trust_roots: vec![],
         allocations: vec![],
+        membership: Membership::default(),
     }
 }
 

@@ -19,7 +19,8 @@ use freehold_consensus::{
     Reach, ResharingSettings, SeenCertificate, Timers, Validator, ValidatorHandle, start, trusted_dealer,
 };
 use freehold_primitives::{
-    Blob, Canonical as _, Certificate, Digest, Executed, G1Point, Genesis, Height, KeyCeremony, Payload, PayloadBody,
+    Blob, Canonical as _, Certificate, Digest, Executed, G1Point, Genesis, Height, KeyCeremony, Membership, Payload,
+    PayloadBody,
 };
 use rand::{SeedableRng as _, rngs::StdRng};
 
@@ -96,7 +97,7 @@ impl<E: Clock> Application for Recorder<E> {
             let marked = |statement: &Vec<u8>| Blob([&[STATEMENT_MARK], &statement[..]].concat());
             transactions.extend(context.statements.iter().map(marked));
         }
-        Some(context.payload(self.now_ms(), executed, &PayloadBody { transactions }))
+        Some(context.payload(self.now_ms(), executed, &PayloadBody { transactions, ..PayloadBody::default() }))
     }
 
     fn statements(&self, payload: &Payload) -> Vec<Vec<u8>> {
@@ -175,6 +176,7 @@ impl Net {
             key_ceremony: KeyCeremony::TrustedDealer,
             trust_roots: vec![],
             allocations: vec![],
+            membership: Membership::default(),
         };
         let keys = dealt.consensus_shares.iter().map(|share| GenesisKeys::new(&genesis, share).unwrap()).collect();
         let timers = quick_timers();

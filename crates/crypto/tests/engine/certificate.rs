@@ -15,7 +15,7 @@ use commonware_utils::{TryCollect as _, non_empty, ordered::Set};
 use freehold_crypto::{
     CertificateError, CertificateVerifier, chain_namespace, genesis_hash, verify_certificate, verify_seed,
 };
-use freehold_primitives::{Certificate, Digest, G1Point, Genesis, KeyCeremony, NetworkKey};
+use freehold_primitives::{Certificate, Digest, G1Point, Genesis, KeyCeremony, Membership, NetworkKey};
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use crate::{deal, network_key};
@@ -181,6 +181,7 @@ fn namespace_names_chain_and_genesis() {
         key_ceremony: KeyCeremony::TrustedDealer,
         trust_roots: Vec::new(),
         allocations: Vec::new(),
+        membership: Membership::default(),
     };
     let namespace = chain_namespace(genesis.chain_id, &genesis_hash(&genesis));
     assert_eq!(namespace.len(), 49);

@@ -11,9 +11,9 @@ use freehold_crypto::{
     subject_digest, to_jcs, verify_consistency, verify_inclusion,
 };
 use freehold_primitives::{
-    Account, Allocation, AppId, Blob, Canonical as _, Digest, Ed25519Key, Executed, G1Point, Genesis, KeyCeremony,
-    Keyset, Measurement, NetworkKey, PayloadBody, PayloadHead, PlatformFamily, Register, SubjectBody, TdxMeasurement,
-    TlsKey, TrustDomain, TrustRoot, X25519Key,
+    Account, Allocation, AppId, Blob, Canonical as _, Digest, Diversity, Ed25519Key, Executed, G1Point, Genesis,
+    KeyCeremony, Keyset, Measurement, Membership, NetworkKey, PayloadBody, PayloadHead, PlatformFamily, Register, Seat,
+    SubjectBody, TdxMeasurement, TlsKey, TrustDomain, TrustRoot, X25519Key,
     entries::{CollateralKind, DenySubject, EntryKind, generation, tcb_family},
     report_statement,
 };
@@ -74,12 +74,22 @@ fn genesis() -> Genesis {
         key_ceremony: KeyCeremony::TrustedDealer,
         trust_roots: vec![TrustRoot { domain: TrustDomain::Emulated, certificate: Blob(vec![5; 3]) }],
         allocations: vec![Allocation { account: Account([6; 20]), balance: [7; 32] }],
+        membership: Membership {
+            term_blocks: 600,
+            seats: vec![Seat { account: Account([8; 20]), bond: [9; 32], address: "192.0.2.1:9000".to_owned() }],
+            bond_min: [10; 32],
+            unbond_terms: 3,
+            jail_terms: 2,
+            diversity: Diversity::Required,
+            app: Some(AppId::new([11; 20])),
+        },
     }
 }
 
 #[test]
 fn digest_vectors() {
-    let body = PayloadBody { transactions: vec![Blob(vec![1, 2, 3]), Blob(Vec::new())] }.to_canonical();
+    let body = PayloadBody { transactions: vec![Blob(vec![1, 2, 3]), Blob(Vec::new())], ..PayloadBody::default() }
+        .to_canonical();
     let head = head(body_digest(&body));
     let (subject, keyset, nonce) = (subject(), keyset(), Digest([11; 32]));
     let digest = keyset_digest(&keyset);

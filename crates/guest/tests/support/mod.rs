@@ -25,8 +25,8 @@ use freehold_crypto::{
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, EvidenceMachine, EvidenceServer, FMSPC, Platform, TdReport};
 use freehold_guest::{EvidencePath, GuestConfig, GuestError, PathConfig, StopReason, TrustConfig, run};
 use freehold_primitives::{
-    Account, AppId, Blob, Canonical, Digest, Genesis, KeyCeremony, Measurement, NetworkKey, Registration, TcbStatus,
-    TrustDomain, TrustRoot,
+    Account, AppId, Blob, Canonical, Digest, Genesis, KeyCeremony, Measurement, Membership, NetworkKey, Registration,
+    TcbStatus, TrustDomain, TrustRoot,
     entries::{AnchorEntry, ClosedCode, Denial, DenyEntry, GrantEntry, InstanceEntry, LogEntry},
 };
 use freehold_rpc::{BareHex, Endpoint, Health, LocalClient, RegistrationSubmit};
@@ -123,6 +123,7 @@ impl FakeChain {
                 certificate: Blob(Platform::new(&DEVELOPMENT_SEED).root_certificate()),
             }],
             allocations: Vec::new(),
+            membership: Membership::default(),
         };
         let mut tree = TestTree::default();
         tree.fill(5);

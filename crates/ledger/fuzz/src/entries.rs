@@ -17,8 +17,8 @@ use freehold_ledger::{
     call_data_secret, execute_payload, genesis_block, intrinsic_gas, prepare_payload, to_address,
 };
 use freehold_primitives::{
-    Account, Allocation, Blob, Canonical as _, CborValue, Digest, Executed, Genesis, Height, KeyCeremony, Payload,
-    PayloadBody, PayloadHead, X25519Key,
+    Account, Allocation, Blob, Canonical as _, CborValue, Digest, Ed25519Signature, Executed, Genesis, Height,
+    KeyCeremony, Membership, Payload, PayloadBody, PayloadHead, X25519Key,
 };
 use zeroize::Zeroizing;
 
@@ -131,6 +131,7 @@ fn genesis() -> Genesis {
         key_ceremony: KeyCeremony::TrustedDealer,
         trust_roots: Vec::new(),
         allocations: vec![Allocation { account: Account([0x11; 20]), balance }],
+        membership: Membership::default(),
     }
 }
 
@@ -177,7 +178,8 @@ impl Chain {
     }
 
     fn payload(&self, transactions: Vec<Vec<u8>>) -> Payload {
-        let body = PayloadBody { transactions: transactions.into_iter().map(Blob).collect() }.to_canonical();
+        let body = PayloadBody { transactions: transactions.into_iter().map(Blob).collect(), ..PayloadBody::default() }
+            .to_canonical();
         let head = PayloadHead {
             height: self.head.height + 1,
             parent: payload_digest(&self.head),
@@ -185,7 +187,7 @@ impl Chain {
             body: freehold_crypto::body_digest(&body),
             ..self.head.clone()
         };
-        Payload { head, body: Blob(body) }
+        Payload { head, body: Blob(body), signature: Ed25519Signature::ZERO }
     }
 
     fn parent(&self) -> Parent<'_> {

@@ -5,7 +5,7 @@ use alloy_primitives::{Address, Bytes, U256};
 use alloy_sol_types::{SolCall, SolError, SolEvent, SolInterface};
 use freehold_crypto::slots;
 use freehold_evm::{BlockContext, CALL_GAS_MAX, MemoryView, TxEnv, simulate};
-use freehold_primitives::{Blob, Genesis, KeyCeremony};
+use freehold_primitives::{Blob, Genesis, KeyCeremony, Membership};
 
 use super::{
     ModuleRefusal,
@@ -32,6 +32,7 @@ fn context() -> ChainContext {
         key_ceremony: KeyCeremony::TrustedDealer,
         trust_roots: Vec::new(),
         allocations: Vec::new(),
+        membership: Membership::default(),
     })
     .unwrap()
 }

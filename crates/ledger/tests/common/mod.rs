@@ -14,8 +14,8 @@ use freehold_ledger::{
     Visibility, call, execute_payload, genesis_block, read_account, read_entry, read_storage, to_address,
 };
 use freehold_primitives::{
-    Account, Allocation, Blob, Canonical as _, Digest, Executed, G1Point, Genesis, KeyCeremony, Payload, PayloadBody,
-    PayloadHead, TrustRoot,
+    Account, Allocation, Blob, Canonical as _, Digest, Ed25519Signature, Executed, G1Point, Genesis, KeyCeremony,
+    Membership, Payload, PayloadBody, PayloadHead, TrustRoot,
     entries::{EntryKind, StateKeyStatus},
 };
 use zeroize::Zeroizing;
@@ -57,6 +57,7 @@ pub(crate) fn genesis(trust_roots: Vec<TrustRoot>) -> Genesis {
         key_ceremony: KeyCeremony::TrustedDealer,
         trust_roots,
         allocations,
+        membership: Membership::default(),
     }
 }
 
@@ -110,7 +111,8 @@ impl Chain {
 
     /// The payload that comes next, with these transactions.
     pub(crate) fn payload(&self, transactions: Vec<Vec<u8>>) -> Payload {
-        let body = PayloadBody { transactions: transactions.into_iter().map(Blob).collect() }.to_canonical();
+        let body = PayloadBody { transactions: transactions.into_iter().map(Blob).collect(), ..PayloadBody::default() }
+            .to_canonical();
         let height = self.head.height + 1;
         let head = PayloadHead {
             height,
@@ -121,7 +123,7 @@ impl Chain {
             body: body_digest(&body),
             ..self.head.clone()
         };
-        Payload { head, body: Blob(body) }
+        Payload { head, body: Blob(body), signature: Ed25519Signature::ZERO }
     }
 
     /// Executes the next payload, one second later.

@@ -5,7 +5,7 @@ use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, Bytes, Signature, TxKind};
 use freehold_crypto::AccountKey;
 use freehold_ledger::{ChainContext, admit};
-use freehold_primitives::{Blob, Digest, Genesis, KeyCeremony};
+use freehold_primitives::{Blob, Digest, Genesis, KeyCeremony, Membership};
 
 use super::*;
 
@@ -22,6 +22,7 @@ fn context() -> ChainContext {
         key_ceremony: KeyCeremony::TrustedDealer,
         trust_roots: Vec::new(),
         allocations: Vec::new(),
+        membership: Membership::default(),
     })
     .unwrap()
 }

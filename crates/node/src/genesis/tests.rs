@@ -16,6 +16,7 @@ fn network() -> NewNetwork {
         timestamp_ms: 1,
         trust_roots: vec![],
         allocations: vec![],
+        membership: Membership::default(),
     }
 }
 

@@ -18,7 +18,8 @@ use common::genesis;
 use freehold_crypto::{CallResult, payload_digest};
 use freehold_ledger::{ChainContext, ExecutedBlock, Status, call_data_key};
 use freehold_primitives::{
-    Blob, Canonical as _, Digest, Executed, G1Point, Genesis, Payload, PayloadBody, PayloadHead, X25519Key,
+    Blob, Canonical as _, Digest, Ed25519Signature, Executed, G1Point, Genesis, Payload, PayloadBody, PayloadHead,
+    X25519Key,
 };
 use keeper::{Keeper, Stop};
 use plain::Plain;
@@ -98,7 +99,8 @@ impl Simulation {
             0 => self.rng.random_range(1..8 * EPOCH_S) * 1000,
             _ => self.rng.random_range(0..2_000),
         };
-        let body = PayloadBody { transactions: transactions.into_iter().map(Blob).collect() }.to_canonical();
+        let body = PayloadBody { transactions: transactions.into_iter().map(Blob).collect(), ..PayloadBody::default() }
+            .to_canonical();
         let height = self.head.height + 1;
         let tip = self.steady.tip();
         let head = PayloadHead {
@@ -110,7 +112,7 @@ impl Simulation {
             body: freehold_crypto::body_digest(&body),
             ..self.head.clone()
         };
-        Payload { head, body: Blob(body) }
+        Payload { head, body: Blob(body), signature: Ed25519Signature::ZERO }
     }
 
     /// Executes a payload everywhere and compares everything.

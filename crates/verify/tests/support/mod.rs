@@ -14,7 +14,7 @@ use freehold_crypto::{
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, Platform, TdReport};
 use freehold_primitives::{
     ACI_VERSION, Account, AppId, AppPolicy, Blob, BlockMoment, Canonical, Digest, Event, EvidenceKind, G1Point,
-    Genesis, KeyCeremony, Keyset, Measurement, NetworkKey, RECEIPT_KEY_ID, Receipt, Registration, Sampling,
+    Genesis, KeyCeremony, Keyset, Measurement, Membership, NetworkKey, RECEIPT_KEY_ID, Receipt, Registration, Sampling,
     SubjectBody, TlsKey, TrustDomain, TrustRoot,
     entries::{AnchorEntry, AppEntry, ClosedCode, Denial, DenyEntry, DenySubject, InstanceEntry, TcbLevel},
 };
@@ -207,6 +207,7 @@ pub(crate) fn genesis(network: &Network) -> Genesis {
             certificate: Blob(Platform::new(&DEVELOPMENT_SEED).root_certificate()),
         }],
         allocations: Vec::new(),
+        membership: Membership::default(),
     }
 }
 

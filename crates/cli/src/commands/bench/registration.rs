@@ -16,9 +16,9 @@ use freehold_crypto::{
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, FMSPC, Platform, TdReport};
 use freehold_ledger::{ChainContext, ExecutedBlock, MemoryTree, Parent, execute_payload, genesis_block};
 use freehold_primitives::{
-    Account, Allocation, AppId, AppPolicy, Blob, Canonical as _, Digest, Ed25519Key, EvidenceKind, Executed, G1Point,
-    Genesis, KeyCeremony, Keyset, Measurement, Payload, PayloadBody, PayloadHead, Registration, SubjectBody,
-    TrustDomain, TrustRoot, X25519Key, entries::collateral_key,
+    Account, Allocation, AppId, AppPolicy, Blob, Canonical as _, Digest, Ed25519Key, Ed25519Signature, EvidenceKind,
+    Executed, G1Point, Genesis, KeyCeremony, Keyset, Measurement, Membership, Payload, PayloadBody, PayloadHead,
+    Registration, SubjectBody, TrustDomain, TrustRoot, X25519Key, entries::collateral_key,
 };
 use freehold_rpc::{CallTransaction, FeeQuote};
 use zeroize::Zeroizing;
@@ -142,7 +142,8 @@ impl Chain {
     /// Executes a block in which every transaction succeeds.
     fn block(&mut self, transactions: Vec<Vec<u8>>) -> Result<ExecutedBlock> {
         let tip = self.headers.last_key_value().context("there is a block")?.1;
-        let body = PayloadBody { transactions: transactions.into_iter().map(Blob).collect() }.to_canonical();
+        let body = PayloadBody { transactions: transactions.into_iter().map(Blob).collect(), ..PayloadBody::default() }
+            .to_canonical();
         let head = PayloadHead {
             height: tip.number + 1,
             view: tip.number + 1,
@@ -152,7 +153,7 @@ impl Chain {
             body: body_digest(&body),
             ..self.head.clone()
         };
-        let payload = Payload { head, body: Blob(body) };
+        let payload = Payload { head, body: Blob(body), signature: Ed25519Signature::ZERO };
         let parent = Parent { header: tip, content: &self.content, hashes: &self.headers, keys: Some(&self.keys) };
         let block = execute_payload(&self.ctx, parent, &payload, None, &mut self.state)?;
         ensure!(block.skipped.is_empty(), "a transaction is left out: {:?}", block.skipped);
@@ -233,5 +234,6 @@ fn genesis(now_unix_s: u64) -> Result<Genesis> {
         key_ceremony: KeyCeremony::TrustedDealer,
         trust_roots: vec![TrustRoot { domain: TrustDomain::Emulated, certificate }],
         allocations,
+        membership: Membership::default(),
     })
 }

@@ -14,7 +14,8 @@ use alloy_primitives::{Address, B256, Bloom, Bytes, Log, LogData, U256};
 use freehold_crypto::payload_digest;
 use freehold_ledger::StateTree as _;
 use freehold_primitives::{
-    Account, Blob, Canonical as _, Certificate, Digest, Executed, G1Point, Height, Payload, PayloadBody, PayloadHead,
+    Account, Blob, Canonical as _, Certificate, Digest, Ed25519Signature, Executed, G1Point, Height, Payload,
+    PayloadBody, PayloadHead,
 };
 
 use super::{pack, *};
@@ -109,11 +110,17 @@ fn payload(parent: &PayloadHead, transactions: u32) -> PayloadRow {
     head.executed.block_hash = payload_digest(&head);
     head.parent_seed = Some(certificate(head.parent).seed);
     let raw = |at: u32| Blob([[2; 4].as_slice(), &height.to_be_bytes(), &at.to_be_bytes(), &[5; 96]].concat());
-    let body = Blob(PayloadBody { transactions: (0..transactions).map(raw).collect() }.to_canonical());
+    let body = Blob(
+        PayloadBody { transactions: (0..transactions).map(raw).collect(), ..PayloadBody::default() }.to_canonical(),
+    );
     head.body = freehold_crypto::payload_digest(parent);
     let digest = payload_digest(&head);
     let certificate = (height % 4 != 3).then(|| certificate(digest));
-    PayloadRow { payload: Payload { head, body }, seed: Some(G1Point([4; 48])), certificate }
+    PayloadRow {
+        payload: Payload { head, body, signature: Ed25519Signature::ZERO },
+        seed: Some(G1Point([4; 48])),
+        certificate,
+    }
 }
 
 fn transaction((at, raw): (u32, Vec<u8>)) -> TransactionRow {
