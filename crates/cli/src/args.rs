@@ -126,6 +126,9 @@ pub(crate) struct UpArgs {
     /// Threads of the model; all cores by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) threads: Option<u32>,
+    /// Length of a term of a new network, in payloads, 8 for each validator at least: key shares are made anew once a term.
+    #[arg(long, value_name = "N", default_value_t = crate::network::TERM_BLOCKS)]
+    pub(crate) term_blocks: u64,
     /// Only the network, no app.
     #[arg(long)]
     pub(crate) no_app: bool,
@@ -514,6 +517,9 @@ pub(crate) struct ContributeArgs {
     /// Address at which the other validators reach this one.
     #[arg(long, value_name = "ADDR")]
     pub(crate) address: SocketAddr,
+    /// Account that owns the validator's seat; without it one of the development accounts, which protect nothing.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<Account>,
 }
 
 #[derive(Debug, Args)]
@@ -527,6 +533,9 @@ pub(crate) struct CombineArgs {
     /// Chain id.
     #[arg(long, value_name = "N", default_value_t = 23_293)]
     pub(crate) chain_id: u64,
+    /// Length of a term, in payloads, 8 for each validator at least: key shares are made anew once a term.
+    #[arg(long, value_name = "N", default_value_t = crate::network::TERM_BLOCKS)]
+    pub(crate) term_blocks: u64,
 }
 
 #[derive(Debug, Args)]
@@ -566,6 +575,9 @@ pub(crate) struct NodeArgs {
     /// Chain id of a new network.
     #[arg(long, value_name = "N", default_value_t = 23_293)]
     pub(crate) chain_id: u64,
+    /// Length of a term of a new network, in payloads.
+    #[arg(long, value_name = "N", default_value_t = crate::network::TERM_BLOCKS)]
+    pub(crate) term_blocks: u64,
 }
 
 /// A role that the host starts.

@@ -6,10 +6,13 @@ use anyhow::{Result, bail};
 use freehold_emulator::{DEVELOPMENT_SEED, SnpPlatform};
 use freehold_host::EmulatedTee;
 use freehold_node::{Clock, Network, NetworkConfig, NewNetwork, create_network, read_genesis};
-use freehold_primitives::{Blob, Genesis, Membership, Purpose, SnpProduct, TrustDomain, TrustRoot};
+use freehold_primitives::{Blob, Diversity, Genesis, Membership, Purpose, SnpProduct, TrustDomain, TrustRoot};
 use rand::{rand_core::UnwrapErr, rngs::SysRng};
 
 use crate::accounts;
+
+/// Length of a term of a new network, in payloads: ten minutes where every second has one, two where it is busy.
+pub(crate) const TERM_BLOCKS: u64 = 600;
 
 /// What a network must be.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +21,8 @@ pub(crate) struct Wanted {
     pub(crate) validators: u32,
     /// What it is for.
     pub(crate) purpose: Purpose,
+    /// Length of a term, in payloads.
+    pub(crate) term_blocks: u64,
     /// Which emulated machines the genesis admits beside those of Intel.
     pub(crate) tee: EmulatedTee,
 }
@@ -25,7 +30,8 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// A development network whose apps run on emulated TDX.
     pub(crate) const fn development(chain_id: u64, validators: u32) -> Self {
-        Self { chain_id, validators, purpose: Purpose::Development, tee: EmulatedTee::Tdx }
+        let (purpose, tee) = (Purpose::Development, EmulatedTee::Tdx);
+        Self { chain_id, validators, purpose, term_blocks: TERM_BLOCKS, tee }
     }
 }
 
@@ -76,7 +82,15 @@ pub(crate) fn open_or_make(folder: &Path, wanted: Wanted) -> Result<(Genesis, Or
         timestamp_ms: Clock::system().now_ms(),
         trust_roots: trust_roots(wanted.tee),
         allocations: accounts::allocations()?,
-        membership: Membership::default(),
+        membership: Membership {
+            term_blocks: wanted.term_blocks,
+            seats: accounts::seats(wanted.validators)?,
+            bond_min: accounts::word(u128::from(accounts::BOND_UNITS) * accounts::UNIT),
+            unbond_terms: 2,
+            jail_terms: 1,
+            diversity: Diversity::Waived,
+            app: None,
+        },
     };
     Ok((create_network(folder, &new, &mut UnwrapErr(SysRng))?, Origin::Made))
 }

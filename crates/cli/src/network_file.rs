@@ -7,9 +7,12 @@ use std::{fs, net::SocketAddr, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use freehold_primitives::{
-    Account, Allocation, Blob, Digest, Ed25519Key, Genesis, KeyCeremony, Membership, Purpose, TrustDomain, TrustRoot,
+    Account, Allocation, AppId, Blob, Digest, Diversity, Ed25519Key, Genesis, KeyCeremony, Membership, Purpose, Seat,
+    TrustDomain, TrustRoot,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::accounts::{BOND_UNITS, UNIT, seat, word};
 
 /// Name of the network file in a validator's folder.
 pub(crate) const NETWORK_FILE: &str = "network.toml";
@@ -24,6 +27,28 @@ pub(crate) struct Contribution {
     pub(crate) identity: Ed25519Key,
     /// Where the other validators reach it.
     pub(crate) address: SocketAddr,
+    /// The account that owns its seat; in a network for production each must be named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) account: Option<Account>,
+}
+
+/// Terms, and who may validate later.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rules {
+    /// Payloads in a term.
+    term_blocks: u64,
+    /// Least bond, in units of 18 decimals; each of the first validators has it from the start.
+    bond_units: u64,
+    /// Terms that a bond stays after its validator left.
+    unbond_terms: u32,
+    /// Terms that a validator stays away at least which failed at its duties.
+    jail_terms: u32,
+    /// Whether one operator or one vendor of TEEs may hold a threshold of the shares.
+    one_may_hold_a_threshold: bool,
+    /// The app whose instances may become validators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    app: Option<AppId>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,6 +68,7 @@ pub(crate) struct NetworkFile {
     timestamp_ms: u64,
     epoch_s: u64,
     lease_s: u64,
+    membership: Rules,
     pub(crate) validators: Vec<Contribution>,
     #[serde(default)]
     allocations: Vec<Coins>,
@@ -50,7 +76,12 @@ pub(crate) struct NetworkFile {
 
 impl NetworkFile {
     /// A development network of these validators; its roots of trust are the emulator's.
-    pub(crate) fn development(chain_id: u64, timestamp_ms: u64, mut validators: Vec<Contribution>) -> Result<Self> {
+    pub(crate) fn development(
+        chain_id: u64,
+        timestamp_ms: u64,
+        mut validators: Vec<Contribution>,
+        term_blocks: u64,
+    ) -> Result<Self> {
         validators.sort_by_key(|validator| validator.identity);
         if validators.windows(2).any(|pair| pair[0].identity == pair[1].identity) {
             bail!("two contributions carry one identity: each validator needs its own folder");
@@ -58,17 +89,33 @@ impl NetworkFile {
         if !matches!(validators.len(), 1 | 4..) {
             bail!("a network has 1 validator, or 4 and more: {} tolerate no more faults than 1", validators.len());
         }
+        for (index, validator) in (0..).zip(&mut validators) {
+            validator.account = Some(validator.account.map_or_else(|| Ok(seat(index)?.account()), anyhow::Ok)?);
+        }
+        let membership = Rules {
+            term_blocks,
+            bond_units: BOND_UNITS,
+            unbond_terms: 2,
+            jail_terms: 1,
+            one_may_hold_a_threshold: true,
+            app: None,
+        };
         let units = |allocation: Allocation| {
             let balance = u128::from_be_bytes(allocation.balance[16..].try_into().unwrap_or_default());
             Coins { account: allocation.account, units: u64::try_from(balance / UNIT).unwrap_or(u64::MAX) }
         };
         let allocations = crate::accounts::allocations()?.into_iter().map(units).collect();
-        Ok(Self { chain_id, production: false, timestamp_ms, epoch_s: 600, lease_s: 600, validators, allocations })
+        let (production, epoch_s, lease_s) = (false, 600, 600);
+        Ok(Self { chain_id, production, timestamp_ms, epoch_s, lease_s, membership, validators, allocations })
     }
 
     /// Reads a network file.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        read_toml(path)
+        let file: Self = read_toml(path)?;
+        if let Some(nobodys) = file.validators.iter().find(|validator| validator.account.is_none()) {
+            bail!("{}: validator {} has no `account` that owns its seat", path.display(), nobodys.identity);
+        }
+        Ok(file)
     }
 
     /// The file's text.
@@ -86,11 +133,8 @@ impl NetworkFile {
                 certificate: Blob(freehold_emulator::root_certificate(&freehold_emulator::DEVELOPMENT_SEED)),
             }]
         };
-        let coins = |coins: &Coins| {
-            let mut balance = [0; 32];
-            balance[16..].copy_from_slice(&(u128::from(coins.units) * UNIT).to_be_bytes());
-            Allocation { account: coins.account, balance }
-        };
+        let coins =
+            |coins: &Coins| Allocation { account: coins.account, balance: word(u128::from(coins.units) * UNIT) };
         Genesis {
             chain_id: self.chain_id,
             purpose: if self.production { Purpose::Production } else { Purpose::Development },
@@ -103,7 +147,26 @@ impl NetworkFile {
             key_ceremony: KeyCeremony::Distributed,
             trust_roots,
             allocations: self.allocations.iter().map(coins).collect(),
-            membership: Membership::default(),
+            membership: self.membership(),
+        }
+    }
+
+    fn membership(&self) -> Membership {
+        let rules = &self.membership;
+        let bond_min = word(u128::from(rules.bond_units) * UNIT);
+        let seat = |validator: &Contribution| Seat {
+            account: validator.account.unwrap_or_default(),
+            bond: bond_min,
+            address: validator.address.to_string(),
+        };
+        Membership {
+            term_blocks: rules.term_blocks,
+            seats: self.validators.iter().map(seat).collect(),
+            bond_min,
+            unbond_terms: rules.unbond_terms,
+            jail_terms: rules.jail_terms,
+            diversity: if rules.one_may_hold_a_threshold { Diversity::Waived } else { Diversity::Required },
+            app: rules.app,
         }
     }
 
@@ -117,9 +180,6 @@ impl NetworkFile {
         self.validators.iter().map(|validator| (validator.identity, validator.address)).collect()
     }
 }
-
-/// Wei in a unit.
-const UNIT: u128 = 1_000_000_000_000_000_000;
 
 /// Reads a contribution.
 pub(crate) fn read_contribution(path: &Path) -> Result<Contribution> {

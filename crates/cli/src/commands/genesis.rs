@@ -28,7 +28,7 @@ pub(crate) async fn run(command: GenesisCommand, output: Output) -> Result<ExitC
 fn contribute(args: &ContributeArgs, output: Output) -> Result<ExitCode> {
     let held = Held::take(&args.data_dir)?;
     let identity = open_or_make_identity(held.path(), &mut UnwrapErr(SysRng))?.public();
-    let contribution = Contribution { identity, address: args.address };
+    let contribution = Contribution { identity, address: args.address, account: args.account };
     let path = held.path().join("contribution.toml");
     write(&path, &toml::to_string(&contribution)?)?;
     output.object(&json!({ "event": "contribution", "identity": identity, "file": path }));
@@ -39,7 +39,7 @@ fn contribute(args: &ContributeArgs, output: Output) -> Result<ExitCode> {
 /// Makes the network file from all contributions.
 fn combine(args: &CombineArgs, output: Output) -> Result<ExitCode> {
     let contributions = args.contributions.iter().map(|path| read_contribution(path)).collect::<Result<Vec<_>>>()?;
-    let file = NetworkFile::development(args.chain_id, Clock::system().now_ms(), contributions)?;
+    let file = NetworkFile::development(args.chain_id, Clock::system().now_ms(), contributions, args.term_blocks)?;
     write(&args.out, &file.text()?)?;
     output.object(&json!({ "event": "network_file", "digest": file.digest(), "file": args.out }));
     output.text(&format!("{} of {} validators\ndigest {}", args.out.display(), file.validators.len(), file.digest()));

@@ -19,7 +19,8 @@ use crate::{
 pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
     let held = Held::take(&args.data_dir)?;
     if let Some(validators) = args.init {
-        return init(&held, Wanted::development(args.chain_id, validators), output);
+        let wanted = Wanted { term_blocks: args.term_blocks, ..Wanted::development(args.chain_id, validators) };
+        return init(&held, wanted, output);
     }
     let genesis = read_genesis(held.path())?
         .ok_or_else(|| anyhow!("{} holds no genesis: make one with `freehold genesis`", held.path().display()))?;

@@ -27,6 +27,7 @@ pub(crate) async fn run(args: UpArgs, output: Output) -> Result<ExitCode> {
             chain_id: args.chain_id,
             validators: args.validators,
             purpose: purpose(&args),
+            term_blocks: args.term_blocks,
             tee: args.tee(),
         },
         rpc: args.rpc,
