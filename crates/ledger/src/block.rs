@@ -17,7 +17,9 @@ use freehold_crypto::{CallData, StateKeys, body_digest, payload_digest, slots};
 use freehold_evm::{
     BlockContext, Changes, Evm, EvmError, Invalid, MachineTx, Outcome, SapphireContext, Status, TraceError, TracePlan,
 };
-use freehold_primitives::{Blob, Canonical as _, Digest, G1Point, Height, Payload, PayloadBody};
+use freehold_primitives::{
+    Blob, Canonical as _, Digest, G1Point, Height, Payload, PayloadBody, STATEMENT_BYTES_MAX, STATEMENTS_MAX,
+};
 use thiserror::Error;
 
 use crate::{
@@ -508,6 +510,10 @@ pub fn check_payload_with(
         return Err(PayloadRefusal::Body);
     }
     let body = PayloadBody::from_canonical(&payload.body.0).map_err(|_| PayloadRefusal::Body)?;
+    let bounded = |statement: &Blob| statement.0.len() <= STATEMENT_BYTES_MAX;
+    if body.statements.len() > STATEMENTS_MAX || !body.statements.iter().all(bounded) {
+        return Err(PayloadRefusal::Statements);
+    }
     let mut gas = 0_u64;
     for (index, raw) in (0_u32..).zip(&body.transactions) {
         let recovered =
@@ -533,6 +539,9 @@ pub enum PayloadRefusal {
     /// The body is not the one that the head names, or not canonical.
     #[error("the body does not belong to the head")]
     Body,
+    /// Too many statements of key generation, or one that is too long.
+    #[error("the payload holds too many statements of key generation, or too long ones")]
+    Statements,
     /// A transaction may never stand in a block.
     #[error("transaction {index} is refused: {refusal}")]
     Transaction {

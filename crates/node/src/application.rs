@@ -9,6 +9,7 @@ use alloy_primitives::{B256, keccak256};
 use freehold_consensus::{Application, FinalizedPayload, ProposalContext, SeenCertificate};
 use freehold_primitives::{
     Blob, Canonical as _, EXECUTED_LAG_MAX, Executed, PAYLOAD_BYTES_MAX, Payload, PayloadBody, PayloadHead,
+    STATEMENTS_MAX,
 };
 use tokio::{sync::mpsc, time::timeout};
 use tracing::{debug, warn};
@@ -61,16 +62,19 @@ impl NodeApplication {
         let tip = self.shared.tip();
         let executed = newest_executed(&context.parent, &tip);
         let lags = context.height().saturating_sub(executed.height) > EXECUTED_LAG_MAX;
+        let statements: Vec<Blob> = context.statements.iter().take(STATEMENTS_MAX).cloned().map(Blob).collect();
+        let reserved = BODY_OVERHEAD + statements.iter().map(|statement| 4 + statement.0.len()).sum::<usize>();
         let transactions = match taken {
             Some(taken) if !lags => {
                 let base_fee = self.shared.chain.next_base_fee(&tip.header);
-                let bounds =
-                    Bounds { gas_max: self.shared.chain.block_gas_max(), bytes_max: PAYLOAD_BYTES_MAX - BODY_OVERHEAD };
+                let gas_max = self.shared.chain.block_gas_max();
+                let bounds = Bounds { gas_max, bytes_max: PAYLOAD_BYTES_MAX - reserved };
                 self.shared.pool().mempool.pick(base_fee, &taken, bounds)
             }
             _ => Vec::new(),
         };
-        let body = PayloadBody { transactions: transactions.into_iter().map(Blob).collect(), ..PayloadBody::default() };
+        let transactions = transactions.into_iter().map(Blob).collect();
+        let body = PayloadBody { transactions, statements, turn: None };
         context.payload(self.shared.clock.now_ms(), executed, &body)
     }
 
@@ -149,6 +153,11 @@ impl Application for NodeApplication {
         }
         // The executor has stopped: never acknowledge what is not durable; the runtime is about to end.
         std::future::pending::<()>().await;
+    }
+
+    fn statements(&self, payload: &Payload) -> Vec<Vec<u8>> {
+        let body = PayloadBody::from_canonical(&payload.body.0).unwrap_or_default();
+        body.statements.into_iter().map(|statement| statement.0).collect()
     }
 
     async fn certificate(&self, seen: SeenCertificate) {

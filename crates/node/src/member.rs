@@ -15,7 +15,7 @@ use freehold_consensus::{
     ConfigError, GenesisKeys, GossipReceiver, KeyError, KeySource as _, Reach, StartError, Timers, Validator,
 };
 use freehold_crypto::StateKeys;
-use freehold_primitives::{Canonical as _, Genesis};
+use freehold_primitives::{Canonical as _, Ed25519Key, Genesis};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
@@ -45,10 +45,12 @@ pub struct MemberConfig {
     pub folder: PathBuf,
     /// The chain.
     pub genesis: Genesis,
-    /// Index in the genesis.
-    pub index: u32,
-    /// Addresses of all validators, in the order of the genesis; its own is where it listens.
-    pub addresses: Vec<SocketAddr>,
+    /// What people call it in messages: `validator 0`.
+    pub name: String,
+    /// Where it listens for other validators.
+    pub listen: SocketAddr,
+    /// Where validators are that the chain does not tell of, or tells otherwise: those of the genesis.
+    pub peers: Vec<(Ed25519Key, SocketAddr)>,
     /// Where it serves JSON-RPC, if it does.
     pub rpc: Option<SocketAddr>,
     /// How many newest blocks keep their transactions and receipts, [`BODIES_MIN`](crate::BODIES_MIN) at least; all
@@ -81,10 +83,10 @@ pub enum MemberError {
     #[error(transparent)]
     Server(#[from] ServerError),
     /// Its address for other validators is taken, or not this machine's.
-    #[error("validator {index} cannot listen on {address}: {source}; stop what holds it, or choose another address")]
+    #[error("{name} cannot listen on {address}: {source}; stop what holds it, or choose another address")]
     Listen {
-        /// Its index.
-        index: u32,
+        /// Its name.
+        name: String,
         /// The address.
         address: SocketAddr,
         /// What the system says.
@@ -95,22 +97,22 @@ pub enum MemberError {
     Thread(#[source] std::io::Error),
     /// The engine or a store gave up: it does so where the disk fails, or what it reads back makes no sense.
     #[error(
-        "validator {index} cannot go on with what is in {folder} ({reason}). Check the free space and the rights of the \
+        "{name} cannot go on with what is in {folder} ({reason}). Check the free space and the rights of the \
          folder and start again; if that does not help, {MEND}"
     )]
     Failed {
-        /// Its index.
-        index: u32,
+        /// Its name.
+        name: String,
         /// Its folder.
         folder: PathBuf,
         /// What the engine said.
         reason: String,
     },
     /// It ended by itself.
-    #[error("validator {index} ended: {reason}")]
+    #[error("{name} ended: {reason}")]
     Ended {
-        /// Its index.
-        index: u32,
+        /// Its name.
+        name: String,
         /// What ended.
         reason: String,
     },
@@ -131,22 +133,22 @@ impl Member {
     /// # Errors
     /// Any [`MemberError`].
     pub async fn start(config: MemberConfig, ended: mpsc::UnboundedSender<MemberError>) -> Result<Self, MemberError> {
-        let index = config.index;
+        let name = config.name.clone();
         // The engine panics where it cannot listen, so that is tried first.
-        if let Some(address) = config.addresses.get(index as usize).copied() {
-            TcpListener::bind(address).map_err(|source| MemberError::Listen { index, address, source })?;
+        let address = config.listen;
+        if let Err(source) = TcpListener::bind(address) {
+            return Err(MemberError::Listen { name, address, source });
         }
         let (ready_tx, ready) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let run = move || on_thread(config, Signals { ready: ready_tx, stopped, ended });
-        let thread =
-            thread::Builder::new().name(format!("validator-{index}")).spawn(run).map_err(MemberError::Thread)?;
+        let thread = thread::Builder::new().name(name.clone()).spawn(run).map_err(MemberError::Thread)?;
         match ready.await {
             Ok(started) => Ok(Self { rpc: started?, stop: Some(stop), thread: Some(thread) }),
             Err(_) => {
                 let failed = tokio::task::spawn_blocking(move || thread.join()).await;
                 let failed = failed.ok().and_then(Result::ok).flatten();
-                Err(failed.unwrap_or_else(|| MemberError::Ended { index, reason: "before it was ready".to_owned() }))
+                Err(failed.unwrap_or_else(|| MemberError::Ended { name, reason: "before it was ready".to_owned() }))
             }
         }
     }
@@ -170,7 +172,7 @@ struct Signals {
 /// A validator's thread, from start to end. Not async, so that the engine is compiled once, with this crate, and not in
 /// every program that awaits a start.
 fn on_thread(config: MemberConfig, signals: Signals) -> Option<MemberError> {
-    let (index, folder, failed) = (config.index, config.folder.clone(), signals.ended.clone());
+    let (name, folder, failed) = (config.name.clone(), config.folder.clone(), signals.ended.clone());
     let settings = engine_runtime::Config::new()
         .with_worker_threads(WORKERS)
         .with_tcp_nodelay(Some(true))
@@ -181,8 +183,9 @@ fn on_thread(config: MemberConfig, signals: Signals) -> Option<MemberError> {
     });
     catch_unwind(engine).err().map(|panic| {
         let reason = message(&*panic);
-        let _gone = failed.send(MemberError::Failed { index, folder: folder.clone(), reason: reason.clone() });
-        MemberError::Failed { index, folder, reason }
+        let _gone =
+            failed.send(MemberError::Failed { name: name.clone(), folder: folder.clone(), reason: reason.clone() });
+        MemberError::Failed { name, folder, reason }
     })
 }
 
@@ -196,7 +199,7 @@ struct Parts {
 
 async fn run(context: engine_runtime::Context, config: MemberConfig, signals: Signals) {
     let Signals { ready, stopped, ended } = signals;
-    let index = config.index;
+    let name = config.name.clone();
     let mut parts = match start(context, config).await {
         Ok(parts) => parts,
         Err(error) => {
@@ -207,9 +210,9 @@ async fn run(context: engine_runtime::Context, config: MemberConfig, signals: Si
     let _gone = ready.send(Ok(parts.server.as_ref().map(RpcServer::address)));
     let error = tokio::select! {
         _ = stopped => None,
-        why = parts.consensus.ended() => Some(MemberError::Ended { index, reason: why.to_string() }),
+        why = parts.consensus.ended() => Some(MemberError::Ended { name, reason: why.to_string() }),
         failed = parts.failures.recv() => Some(failed.map_or_else(
-            || MemberError::Ended { index, reason: "its executor stopped".to_owned() },
+            || MemberError::Ended { name, reason: "its executor stopped".to_owned() },
             MemberError::Executor,
         )),
     };
@@ -231,15 +234,13 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
     let executor = Executor::start(worker, failed).map_err(MemberError::Thread)?;
 
     let application = NodeApplication::new(Arc::clone(&shared), &executor);
-    let peers = config.genesis.validators.iter().copied().zip(config.addresses.iter().copied()).collect();
-    let listen = config.addresses.get(config.index as usize).copied();
     let validator = Validator {
         identity: keys.identity.clone(),
         keys: material,
         genesis: config.genesis.clone(),
-        listen: listen.ok_or(MemberError::Config(ConfigError::Genesis))?,
-        peers,
-        partition: format!("validator-{}", config.index),
+        listen: config.listen,
+        peers: config.peers.clone(),
+        partition: "validator".to_owned(),
         resharing: None,
         timers: Timers::default(),
         reach: Reach::Local,
@@ -283,7 +284,7 @@ async fn open(config: &MemberConfig, keys: Option<Arc<StateKeys>>) -> Result<(Ar
     });
     // The stores panic on some damage.
     let failed = |error: tokio::task::JoinError| MemberError::Failed {
-        index: config.index,
+        name: config.name.clone(),
         folder: config.folder.clone(),
         reason: error.try_into_panic().map_or_else(|_| "interrupted".to_owned(), |panic| message(&*panic)),
     };

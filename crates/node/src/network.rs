@@ -63,12 +63,14 @@ impl Network {
         let network_key = freehold_consensus::network_key(&config.genesis)?;
         let addresses = free_addresses(config.genesis.validators.len()).map_err(NetworkError::Port)?;
         let (failed, ended) = mpsc::unbounded_channel();
-        let starts = (0_u32..).zip(&config.genesis.validators).map(|(index, _)| {
+        let peers: Vec<_> = config.genesis.validators.iter().copied().zip(addresses.iter().copied()).collect();
+        let starts = (0_u32..).zip(addresses).map(|(index, listen)| {
             let member = MemberConfig {
                 folder: validator_folder(&config.folder, index),
                 genesis: config.genesis.clone(),
-                index,
-                addresses: addresses.clone(),
+                name: format!("validator {index}"),
+                listen,
+                peers: peers.clone(),
                 rpc: (index == 0).then_some(config.rpc),
                 keep_blocks: None,
                 clock: config.clock.clone(),

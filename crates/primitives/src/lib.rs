@@ -29,7 +29,10 @@ pub use keyset::{
     report_statement,
 };
 pub use measurement::{Measurement, NitroMeasurement, SgxMeasurement, SnpMeasurement, TdxMeasurement};
-pub use membership::{Dispute, Diversity, Membership, PEER_ADDRESS_BYTES_MAX, Seat, TermOutcome, TermTurn};
+pub use membership::{
+    Dispute, Diversity, Membership, PEER_ADDRESS_BYTES_MAX, STATEMENT_BYTES_MAX, STATEMENTS_MAX, Seat, TermOutcome,
+    TermTurn,
+};
 pub use payload::{
     Allocation, BlockMoment, Certificate, EXECUTED_LAG_MAX, Executed, Genesis, KeyCeremony, PAYLOAD_BYTES_MAX, Payload,
     PayloadBody, PayloadHead, PayloadId, Purpose, TRANSACTION_BYTES_MAX, TrustDomain, TrustRoot,

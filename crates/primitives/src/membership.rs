@@ -9,6 +9,11 @@ use crate::{
 /// Most bytes of a validator's network address, as text.
 pub const PEER_ADDRESS_BYTES_MAX: usize = 64;
 
+/// Most statements of key generation in one payload.
+pub const STATEMENTS_MAX: usize = 8;
+/// Largest statement, in bytes; a log of 64 players fits.
+pub const STATEMENT_BYTES_MAX: usize = 12_600;
+
 canonical_struct! {
     /// What a genesis fixes about its validators and their successors.
     #[derive(Debug, Clone, PartialEq, Eq)]

@@ -36,9 +36,10 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
     let chain_id = genesis.chain_id;
     let config = MemberConfig {
         folder: held.path().to_path_buf(),
+        name: format!("validator {index}"),
+        listen: addresses[index],
+        peers: genesis.validators.iter().copied().zip(addresses).collect(),
         genesis,
-        index: u32::try_from(index)?,
-        addresses,
         rpc: args.rpc,
         keep_blocks: args.keep_blocks,
         clock: Clock::system(),
