@@ -4,15 +4,25 @@
 //! executors of a chain derive the same and no two chains do. Secrets are wiped when dropped and have no `Debug`. Where the
 //! keys come from (a quorum, or a dealer in development) is not here.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{PoisonError, RwLock},
+};
 
-use freehold_primitives::{Digest, G1Point, Generation, Height, X25519Key};
+use freehold_primitives::{AppId, Digest, G1Point, Generation, Height, NetworkKey, X25519Key};
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
-use crate::{hash::hash, kdf::hkdf_sha256};
+use crate::{
+    hash::hash,
+    kdf::hkdf_sha256,
+    threshold::{Derivation, DerivedKey, ThresholdError},
+};
 
 const COMMITMENT_DOMAIN: &str = "freehold state key commitment";
+/// Context of the state root keys, under the app id of twenty zero bytes, which no app has.
+const QUORUM_CONTEXT: &str = "state root key";
+const QUORUM_PURPOSE: &str = "freehold state root key";
 const DEVELOPMENT_INFO: &[u8] = b"freehold development state key\n";
 const RANDOMNESS_INFO: &[u8] = b"freehold block randomness\n";
 const CALL_DATA_INFO: &[u8] = b"freehold call data key\n";
@@ -27,6 +37,19 @@ impl StateRootKey {
     /// The key of a generation.
     pub const fn new(generation: Generation, key: Zeroizing<[u8; 32]>) -> Self {
         Self { generation, key }
+    }
+
+    /// What the quorum of the derivation key `master` derives a generation's key from.
+    ///
+    /// # Errors
+    /// [`ThresholdError`] where `master` is no key.
+    pub fn derivation(master: &NetworkKey, generation: Generation) -> Result<Derivation, ThresholdError> {
+        Derivation::new(master, &AppId::new([0; 20]), QUORUM_CONTEXT, generation)
+    }
+
+    /// The key of a generation, from what the quorum derived.
+    pub fn derived(generation: Generation, key: &DerivedKey) -> Self {
+        Self::new(generation, key.secret(QUORUM_PURPOSE))
     }
 
     /// Its generation.
@@ -58,7 +81,8 @@ impl StateRootKey {
         self.derive(RANDOMNESS_INFO, genesis_hash, &context)
     }
 
-    pub(crate) fn secret(&self) -> &[u8; 32] {
+    /// The 32 secret bytes.
+    pub fn secret(&self) -> &[u8; 32] {
         &self.key
     }
 
@@ -99,7 +123,7 @@ pub struct StateKeys(Source);
 
 enum Source {
     Development(Zeroizing<[u8; 32]>),
-    Quorum(BTreeMap<Generation, Zeroizing<[u8; 32]>>),
+    Quorum(RwLock<BTreeMap<Generation, Zeroizing<[u8; 32]>>>),
 }
 
 impl StateKeys {
@@ -110,7 +134,14 @@ impl StateKeys {
 
     /// Keys that a quorum derived.
     pub fn from_quorum(keys: impl IntoIterator<Item = StateRootKey>) -> Self {
-        Self(Source::Quorum(keys.into_iter().map(|key| (key.generation, key.key)).collect()))
+        Self(Source::Quorum(RwLock::new(keys.into_iter().map(|key| (key.generation, key.key)).collect())))
+    }
+
+    /// Adds a key that a quorum derived; of no use where a dealer's seed gives every key.
+    pub fn add(&self, key: StateRootKey) {
+        if let Source::Quorum(keys) = &self.0 {
+            keys.write().unwrap_or_else(PoisonError::into_inner).insert(key.generation, key.key);
+        }
     }
 
     /// Where they come from.
@@ -124,7 +155,7 @@ impl StateKeys {
     /// The key of a generation, `None` where this executor does not hold it.
     pub fn get(&self, generation: Generation) -> Option<StateRootKey> {
         let key = match &self.0 {
-            Source::Quorum(keys) => keys.get(&generation)?.clone(),
+            Source::Quorum(keys) => keys.read().unwrap_or_else(PoisonError::into_inner).get(&generation)?.clone(),
             Source::Development(seed) => {
                 let mut key = Zeroizing::new([0; 32]);
                 hkdf_sha256(&[], &**seed, &[DEVELOPMENT_INFO, &generation.to_be_bytes()], &mut *key);

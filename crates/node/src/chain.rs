@@ -15,7 +15,7 @@ use freehold_ledger::{
     prepare_payload, read_account, read_account_value, read_storage, to_account,
 };
 use freehold_primitives::{
-    AppId, Canonical as _, Digest, EXECUTED_LAG_MAX, G1Point, Genesis, Height, Payload, PayloadBody,
+    AppId, Canonical as _, Digest, EXECUTED_LAG_MAX, Ed25519Key, G1Point, Genesis, Height, Payload, PayloadBody,
     entries::{EntryKind, GrantEntry, InstanceEntry, StateKeyStatus},
 };
 use thiserror::Error;
@@ -211,6 +211,11 @@ impl Chain {
         let height = self.store.executed().map_or(0, |mark| mark.height);
         let state = self.state(height)?;
         Ok(freehold_ledger::read_entry(EntryKind::Grant, id.as_bytes(), &state, &self.store)?)
+    }
+
+    /// Whether the chain knows this identity as a validator, present or to come.
+    pub(crate) fn is_validator(&self, identity: &Ed25519Key) -> bool {
+        self.genesis.validators.contains(identity)
     }
 
     /// Whether the chain denies now what an instance stands on; `None` where there is no such instance.

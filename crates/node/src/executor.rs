@@ -4,14 +4,19 @@
 //! acknowledgement. A crash anywhere is made good at the next start by executing again what the block store lacks. Not
 //! here: what makes a block valid, which is the ledger's.
 
-use std::{sync::Arc, thread};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
+};
 
 use freehold_consensus::FinalizedPayload;
 use freehold_crypto::payload_digest;
+use freehold_ledger::{ExecutedBlock, LedgerError};
 use freehold_primitives::{Certificate, Digest, G1Point, Height};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, error};
+use tracing::{debug, error, info};
 
 use crate::{
     chain::{ChainError, Machine},
@@ -22,6 +27,9 @@ use crate::{
 
 /// Certificates that came before their payloads and are kept to be offered again.
 const EARLY_CERTIFICATES_MAX: usize = 64;
+
+/// How often a worker that waits for keys looks again.
+const KEYS_LOOK: Duration = Duration::from_millis(100);
 
 /// What the executor is told.
 pub(crate) enum Command {
@@ -54,6 +62,7 @@ pub enum ExecutorError {
 /// Handle of the executor's thread.
 pub(crate) struct Executor {
     commands: mpsc::UnboundedSender<Command>,
+    shared: Arc<Shared>,
 }
 
 impl Executor {
@@ -65,17 +74,19 @@ impl Executor {
     /// Starts the thread; `failed` is told when execution cannot go on.
     pub(crate) fn start(worker: Worker, failed: mpsc::UnboundedSender<ExecutorError>) -> std::io::Result<Self> {
         let (commands, queue) = mpsc::unbounded_channel();
+        let shared = Arc::clone(&worker.shared);
         thread::Builder::new().name("executor".to_owned()).spawn(move || {
             if let Err(error) = worker.run(queue) {
                 error!(%error, "execution stopped");
                 let _nobody = failed.send(error);
             }
         })?;
-        Ok(Self { commands })
+        Ok(Self { commands, shared })
     }
 
     /// Flushes the stores and ends the thread.
     pub(crate) async fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
         let (done, wait) = oneshot::channel();
         if self.commands.send(Command::Stop(done)).is_ok() {
             let _gone = wait.await;
@@ -92,11 +103,13 @@ pub(crate) struct Worker {
     /// A final payload whose seed is not known yet; the next payload's head carries it.
     waiting: Option<PayloadRow>,
     early: Vec<Certificate>,
+    /// Whether keys that are missing may still come.
+    awaits_keys: bool,
 }
 
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, machine: Machine, tree: QmdbTree, store: BlockStore) -> Self {
-        Self { shared, machine, tree, store, waiting: None, early: Vec::new() }
+        Self { shared, machine, tree, store, waiting: None, early: Vec::new(), awaits_keys: false }
     }
 
     fn run(mut self, mut queue: mpsc::UnboundedReceiver<Command>) -> Result<(), ExecutorError> {
@@ -144,13 +157,32 @@ impl Worker {
 
     fn execute(&mut self, row: PayloadRow) -> Result<(), ExecutorError> {
         let parent = self.shared.tip();
-        let block = self.machine.execute(&parent.header, &row.payload, row.seed.as_ref(), &mut self.tree)?;
+        let Some(block) = self.execute_with_keys(&parent, &row)? else { return Ok(()) };
         self.machine.store(&self.store, &self.tree.reader(), &block)?;
         let height = block.header.number;
         let busy = if block.transactions.is_empty() { parent.busy } else { height };
         self.publish(Tip { header: block.header, hash: Digest(block.hash.0), busy })?;
         self.tree.persist();
         self.offer_again()
+    }
+
+    /// Executes as soon as this validator holds the state keys in use; `None` where it stops first.
+    fn execute_with_keys(&mut self, parent: &Tip, row: &PayloadRow) -> Result<Option<ExecutedBlock>, ExecutorError> {
+        let mut told = false;
+        loop {
+            match self.machine.execute(&parent.header, &row.payload, row.seed.as_ref(), &mut self.tree) {
+                Err(ChainError::Ledger(LedgerError::GenerationMissing(generation))) if self.awaits_keys => {
+                    if !std::mem::replace(&mut told, true) {
+                        info!(generation, "waits for the quorum to give this validator the state root key");
+                    }
+                    if self.shared.stopping.load(Ordering::Relaxed) {
+                        return Ok(None);
+                    }
+                    thread::sleep(KEYS_LOOK);
+                }
+                other => return Ok(Some(other?)),
+            }
+        }
     }
 
     /// Refreshes the pool for the block and moves the tip.
@@ -241,6 +273,11 @@ fn newest(store: &BlockStore) -> Result<Tip, ExecutorError> {
 }
 
 impl Worker {
+    /// Makes it wait for state keys that this validator lacks, because somebody asks the quorum for them.
+    pub(crate) fn awaiting_keys(self) -> Self {
+        Self { awaits_keys: true, ..self }
+    }
+
     /// Takes the payload that waited for its seed when the validator stopped.
     pub(crate) fn with_waiting(mut self, waiting: Option<PayloadRow>) -> Self {
         self.waiting = waiting;

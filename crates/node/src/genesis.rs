@@ -203,13 +203,20 @@ pub(crate) fn read_identity(folder: &Path) -> Result<IdentityKey, GenesisError> 
 pub(crate) fn write_founded(folder: &Path, founded: &Founded) -> Result<(), GenesisError> {
     write_file(&folder.join("consensus.share"), &founded.consensus.to_bytes())?;
     write_file(&folder.join("derivation.share"), &founded.derivation.to_bytes())?;
-    let mut keys = Zeroizing::new(Vec::with_capacity(STATE_KEY_BYTES * founded.state_keys.len()));
-    for (generation, key) in &founded.state_keys {
-        keys.extend_from_slice(&generation.to_be_bytes());
-        keys.extend_from_slice(&**key);
-    }
-    write_file(&folder.join(STATE_KEYS_FILE), &keys)?;
+    let keys: Vec<_> =
+        founded.state_keys.iter().cloned().map(|(generation, key)| StateRootKey::new(generation, key)).collect();
+    write_state_keys(folder, &keys.iter().collect::<Vec<_>>())?;
     write_genesis(folder, &founded.genesis)
+}
+
+/// Writes all state root keys of a validator.
+pub(crate) fn write_state_keys(folder: &Path, keys: &[&StateRootKey]) -> Result<(), GenesisError> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(STATE_KEY_BYTES * keys.len()));
+    for key in keys {
+        bytes.extend_from_slice(&key.generation().to_be_bytes());
+        bytes.extend_from_slice(key.secret());
+    }
+    write_file(&folder.join(STATE_KEYS_FILE), &bytes)
 }
 
 /// Reads what a founding made, where it is finished.

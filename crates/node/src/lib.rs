@@ -18,6 +18,7 @@ mod network;
 mod pacing;
 mod rpc;
 mod shared;
+mod state_keys;
 mod store;
 mod wire;
 

@@ -15,7 +15,7 @@ use freehold_consensus::{
     ConfigError, GenesisKeys, GossipReceiver, KeyError, KeySource as _, Reach, StartError, Timers, Validator,
 };
 use freehold_crypto::StateKeys;
-use freehold_primitives::{Canonical as _, Ed25519Key, Genesis};
+use freehold_primitives::{Canonical as _, Ed25519Key, Genesis, KeyCeremony};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
@@ -31,6 +31,7 @@ use crate::{
     metrics::Gauges,
     rpc::{RpcServer, ServerError},
     shared::Shared,
+    state_keys::{STATE_KEYS, StateKeyExchange},
     store::{BlockStore, MEND, QmdbTree, StoreIdentity},
     wire::{self, Transactions},
 };
@@ -229,7 +230,10 @@ async fn run(context: engine_runtime::Context, config: MemberConfig, signals: Si
 async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result<Parts, MemberError> {
     let keys = read_keys(&config.folder)?;
     let material = GenesisKeys::new(&config.genesis, &keys.consensus)?.key_material(0)?;
-    let (shared, worker) = open(&config, keys.state.clone()).await?;
+    let distributed = config.genesis.key_ceremony == KeyCeremony::Distributed;
+    let state = keys.state.clone().or_else(|| distributed.then(|| Arc::new(StateKeys::from_quorum([]))));
+    let (shared, worker) = open(&config, state.clone()).await?;
+    let worker = if state.is_some() { worker.awaiting_keys() } else { worker };
     let (failed, failures) = mpsc::unbounded_channel();
     let executor = Executor::start(worker, failed).map_err(MemberError::Thread)?;
 
@@ -244,14 +248,18 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
         resharing: None,
         timers: Timers::default(),
         reach: Reach::Local,
-        gossip: vec![wire::TRANSACTIONS, wire::KEY_SHARES],
+        gossip: vec![wire::TRANSACTIONS, wire::KEY_SHARES, STATE_KEYS],
     };
     let gauges = Gauges::new(&context, Arc::clone(&shared));
     let mut consensus = freehold_consensus::start(context, validator, application).await?;
     let mut gossip = consensus.take_gossip().into_iter();
-    let (Some(transactions), Some(shares)) = (gossip.next(), gossip.next()) else {
+    let (Some(transactions), Some(shares), Some(state_shares)) = (gossip.next(), gossip.next(), gossip.next()) else {
         return Err(MemberError::Config(ConfigError::Gossip));
     };
+    if let Some(keys) = state {
+        let (shared, folder, terms) = (Arc::clone(&shared), config.folder.clone(), consensus.term_keys());
+        StateKeyExchange { shared, keys, folder, terms }.start(state_shares);
+    }
     let intake = Intake::start(Arc::clone(&shared), transactions.sender);
     tokio::spawn(take_transactions(intake.clone(), transactions.receiver));
     let service = KeyService::start(Arc::clone(&shared), &keys.derivation, shares)

@@ -3,7 +3,7 @@
 //! Invariant: the pool is refreshed for a block before the tip moves to it, both under the pool's lock, so that a proposer
 //! never sees a transaction as ready that the tip has executed.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool};
 
 use alloy_consensus::Header;
 use alloy_primitives::B256;
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) tip: watch::Sender<Tip>,
     /// Counts changes of the pool; proposers wait on it.
     pub(crate) pool_changes: watch::Sender<u64>,
+    /// Set when the validator is about to end.
+    pub(crate) stopping: AtomicBool,
     /// Hash of each transaction that enters the pool.
     pub(crate) entered: tokio::sync::broadcast::Sender<B256>,
 }
@@ -54,6 +56,7 @@ impl Shared {
             pool: Mutex::default(),
             tip: watch::Sender::new(tip),
             pool_changes: watch::Sender::new(0),
+            stopping: AtomicBool::new(false),
             entered: tokio::sync::broadcast::Sender::new(4_096),
         }
     }

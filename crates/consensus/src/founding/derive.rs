@@ -3,21 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use freehold_crypto::{Derivation, EncryptedShare, Polynomial, Share, ThresholdError, TransportSecret, encrypt_share};
-use freehold_primitives::{AppId, G1Point, Generation, Genesis, NetworkKey};
+use freehold_crypto::{EncryptedShare, Polynomial, Share, StateRootKey, TransportSecret, encrypt_share};
+use freehold_primitives::{G1Point, Generation, Genesis};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::FOUNDING_GENERATIONS;
 use crate::keys::KeyShare;
-
-/// Context of the state root keys, under the app id of twenty zero bytes, which no app has.
-const CONTEXT: &str = "state root key";
-const PURPOSE: &str = "freehold state root key";
-
-fn derivation(master: &NetworkKey, generation: Generation) -> Result<Derivation, ThresholdError> {
-    Derivation::new(master, &AppId::new([0; 20]), CONTEXT, generation)
-}
 
 /// Encrypts this validator's share of a state root key to another validator's transport key.
 pub(super) fn answer(
@@ -31,7 +23,7 @@ pub(super) fn answer(
         return None;
     }
     let share = Share::from_bytes(share.index(), share.scalar()).ok()?;
-    let encrypted = encrypt_share(&share, &derivation(master, generation).ok()?, transport, rng).ok()?;
+    let encrypted = encrypt_share(&share, &StateRootKey::derivation(master, generation).ok()?, transport, rng).ok()?;
     Some(encrypted.to_bytes().to_vec())
 }
 
@@ -68,9 +60,9 @@ impl Collection {
         let polynomial = Polynomial::new(&genesis.derivation_polynomial).ok()?;
         if shares.len() >= polynomial.threshold() {
             let shares: Vec<_> = shares.values().copied().collect();
-            let derivation = derivation(polynomial.master(), generation).ok()?;
+            let derivation = StateRootKey::derivation(polynomial.master(), generation).ok()?;
             let key = self.transport.recover(&polynomial, &derivation, &shares).ok()?;
-            self.keys.insert(generation, key.secret(PURPOSE));
+            self.keys.insert(generation, Zeroizing::new(*StateRootKey::derived(generation, &key).secret()));
         }
         Some(())
     }
