@@ -4,6 +4,7 @@
 use std::{
     any::Any,
     net::{SocketAddr, TcpListener},
+    num::NonZeroU64,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::Arc,
@@ -12,7 +13,8 @@ use std::{
 
 use commonware_runtime::{Runner as _, tokio as engine_runtime};
 use freehold_consensus::{
-    ConfigError, GenesisKeys, GossipReceiver, KeyError, KeySource as _, Reach, StartError, Timers, Validator,
+    ConfigError, GenesisKeys, GossipReceiver, KeyError, KeySource as _, Reach, ResharingSettings, StartError, Timers,
+    Validator,
 };
 use freehold_crypto::StateKeys;
 use freehold_primitives::{Canonical as _, Ed25519Key, Genesis, KeyCeremony};
@@ -238,6 +240,8 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
     let executor = Executor::start(worker, failed).map_err(MemberError::Thread)?;
 
     let application = NodeApplication::new(Arc::clone(&shared), &executor);
+    let resharing = NonZeroU64::new(config.genesis.membership.term_blocks)
+        .map(|term_blocks| ResharingSettings { term_blocks, derivation_share: keys.derivation.clone() });
     let validator = Validator {
         identity: keys.identity.clone(),
         keys: material,
@@ -245,7 +249,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
         listen: config.listen,
         peers: config.peers.clone(),
         partition: "validator".to_owned(),
-        resharing: None,
+        resharing,
         timers: Timers::default(),
         reach: Reach::Local,
         gossip: vec![wire::TRANSACTIONS, wire::KEY_SHARES, STATE_KEYS],
