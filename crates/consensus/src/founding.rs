@@ -213,6 +213,7 @@ async fn run<E: Runtime>(
         identity: &founding.identity,
         listen: founding.listen,
         peers: &founding.peers,
+        room: founding.peers.len() + 1,
         reach: founding.reach,
         message_bytes_max: u32::try_from(FRAME_BYTES_MAX).unwrap_or(u32::MAX),
     };
