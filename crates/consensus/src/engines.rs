@@ -81,6 +81,7 @@ impl<E: Runtime, A: Application> Engines<E, A> {
             let Some(mut engine) = self.start(term, &mut ends).await else { return };
             loop {
                 tokio::select! {
+                    biased;
                     _ = &mut engine => return,
                     changed = self.keys.changed() => {
                         if changed.is_err() {

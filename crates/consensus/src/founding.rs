@@ -230,6 +230,12 @@ async fn run<E: Runtime>(
             progress(now);
         }
         let acts = tokio::select! {
+            biased;
+            _ = &mut network => return Err(FoundingError::Network),
+            () = context.sleep_until(next_tick) => {
+                next_tick = context.current() + TICK;
+                state.tick(context.current(), &mut context)?
+            }
             received = receiver.recv() => {
                 let (peer, bytes) = received.map_err(|_| FoundingError::Network)?;
                 let acts = state.receive(&our_key(&peer), bytes.as_ref(), &mut context)?;
@@ -238,11 +244,6 @@ async fn run<E: Runtime>(
                     Vec::new()
                 })
             }
-            () = context.sleep_until(next_tick) => {
-                next_tick = context.current() + TICK;
-                state.tick(context.current(), &mut context)?
-            }
-            _ = &mut network => return Err(FoundingError::Network),
         };
         hands.perform(acts).await?;
     }

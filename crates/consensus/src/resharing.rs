@@ -198,20 +198,22 @@ impl<E: Runtime, A: Application> Running<E, A> {
                     None => std::future::pending().await,
                 }
             };
+            // In one order always, so that a simulation repeats itself; a flood of messages comes last.
             tokio::select! {
+                biased;
+                players = asked => self.answered(context, players).await?,
                 command = finals.recv() => {
                     let Some(command) = command else { return Ok(()) };
                     self.finalized(context, &command).await?;
                     let _gone = command.done.send(());
                 }
-                received = self.channel.1.recv() => {
-                    let (peer, bytes) = received.map_err(|_| ResharingError::Network)?;
-                    self.receive(&our_key(&peer), bytes.as_ref()).await?;
-                }
-                players = asked => self.answered(context, players).await?,
                 () = context.sleep_until(next_tick) => {
                     next_tick = context.current() + TICK;
                     self.tick().await?;
+                }
+                received = self.channel.1.recv() => {
+                    let (peer, bytes) = received.map_err(|_| ResharingError::Network)?;
+                    self.receive(&our_key(&peer), bytes.as_ref()).await?;
                 }
             }
         }

@@ -248,6 +248,7 @@ impl Parts {
         let engines =
             Engines { context, config, namespace, inline, observer, oracle, pages, archive, terms, epocher, keys };
         tokio::select! {
+            biased;
             _ = task => Stopped::Part("network"),
             _ = buffer_task => Stopped::Part("buffer"),
             _ = archive_task => Stopped::Part("archive"),
