@@ -9,19 +9,23 @@ use commonware_consensus::{
 };
 use commonware_cryptography::{Digested, ed25519, sha256};
 use commonware_utils::ordered::Quorum as _;
-use freehold_primitives::{G1Point, Payload, PayloadHead};
+use freehold_crypto::payload_digest;
+use freehold_primitives::{G1Point, Payload, PayloadHead, TermTurn};
 use futures::StreamExt as _;
+use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use crate::{
     application::{Application, ProposalContext},
     block::{Block, our_digest},
-    check::{Position, Scheme, check_payload, check_seed},
+    check::{Position, Scheme, check_payload, check_seed, check_signature},
+    keys::{IdentityKey, our_key},
     reports::certificate_of,
     resharing::{self, Waiting},
     rounds::Rounds,
     runtime::Runtime,
-    terms::Terms,
+    terms::{TermKeys, Terms},
+    watermark::Permits,
 };
 
 /// The engine's context of a round.
@@ -34,7 +38,10 @@ pub(crate) type Archive = Mailbox<Scheme, Standard<Block>>;
 pub(crate) struct Adapter<A> {
     pub(crate) application: A,
     pub(crate) chain_id: u64,
+    pub(crate) identity: IdentityKey,
+    pub(crate) permits: Permits,
     pub(crate) terms: Arc<Terms>,
+    pub(crate) keys: watch::Receiver<TermKeys>,
     pub(crate) waiting: Waiting,
     pub(crate) rounds: Arc<Rounds>,
     pub(crate) archive: Archive,
@@ -51,6 +58,15 @@ impl<A: Application> Adapter<A> {
             proposer: proposer.get(),
             parent: our_digest(&context.parent.1),
         })
+    }
+
+    /// The turn that a payload of this round carries: the first of a term has another term than its parent.
+    fn turn(&self, at: &Position, parent: &PayloadHead) -> Option<TermTurn> {
+        if parent.term == at.term {
+            return None;
+        }
+        let keys = self.keys.borrow();
+        if keys.term == at.term { keys.turn() } else { None }
     }
 
     /// Seed of the parent's round: from what was seen, else from the archive, else awaited.
@@ -78,7 +94,8 @@ impl<A: Application> Adapter<A> {
         let seed = self.parent_seed(&parent).await;
         let mut ours = ProposalContext::new(self.chain_id, &at, parent.clone(), seed);
         ours.statements = resharing::offered(&self.waiting);
-        let payload = self.application.propose(ours).await?;
+        ours.turn = self.turn(&at, &parent);
+        let mut payload = self.application.propose(ours).await?;
         if let Err(fault) = check_payload(self.chain_id, &at, &parent, &payload) {
             warn!(%fault, height = payload.head.height, "own proposal is not valid and is not sent");
             return None;
@@ -87,6 +104,11 @@ impl<A: Application> Adapter<A> {
             warn!(height = payload.head.height, "own proposal carries another seed and is not sent");
             return None;
         }
+        let digest = payload_digest(&payload.head);
+        if !self.permits.may_sign((at.term, at.view), digest).await {
+            return None;
+        }
+        payload.signature = self.identity.sign_proposal(&digest);
         let block = Block::new(payload).inspect_err(|error| warn!(%error, "own proposal is not sent")).ok()?;
         self.rounds.note_height(block.id(), block.height().get());
         Some(block.sealed())
@@ -97,12 +119,15 @@ impl<A: Application> Adapter<A> {
         let block = ancestry.next().await?;
         let parent = ancestry.next().await?;
         let (payload, parent) = (block.inner().payload(), parent.inner().head().clone());
-        if let Err(fault) = self.check(&at, &parent, block.inner()) {
+        let signed = check_signature(&our_key(&context.leader), &block.inner().id(), &payload.signature);
+        if let Err(fault) = self.check(&at, &parent, block.inner()).and(signed) {
             debug!(%fault, height = payload.head.height, proposer = at.proposer, "proposal refused");
             return Some(false);
         }
         self.rounds.note_height(block.inner().id(), payload.head.height);
-        let ours = ProposalContext::new(self.chain_id, &at, parent, payload.head.parent_seed);
+        let turn = self.turn(&at, &parent);
+        let mut ours = ProposalContext::new(self.chain_id, &at, parent, payload.head.parent_seed);
+        ours.turn = turn;
         Some(self.application.verify(ours, Payload::clone(payload)).await)
     }
 

@@ -4,8 +4,8 @@ use std::future::Future;
 
 use freehold_crypto::{body_digest, payload_digest};
 use freehold_primitives::{
-    Blob, Canonical as _, Certificate, Digest, Ed25519Signature, Executed, G1Point, Height, Payload, PayloadBody,
-    PayloadHead, Term,
+    Blob, Canonical as _, Certificate, Digest, EXECUTED_LAG_MAX, Ed25519Key, Ed25519Signature, Executed, G1Point,
+    Height, Payload, PayloadBody, PayloadHead, Term, TermTurn,
 };
 
 use crate::check::Position;
@@ -30,6 +30,9 @@ pub struct ProposalContext {
     /// Statements of resharing that the payload should carry, so that they are ordered; each is at most
     /// [`STATEMENT_BYTES_MAX`](crate::STATEMENT_BYTES_MAX) bytes. Empty where a payload is judged.
     pub statements: Vec<Vec<u8>>,
+    /// The turn to a new term: present exactly where the payload is the first of a term but the first, and the same for
+    /// its proposer and its voters. The body carries it and nothing else in its place.
+    pub turn: Option<TermTurn>,
 }
 
 impl ProposalContext {
@@ -38,7 +41,12 @@ impl ProposalContext {
         self.parent.height + 1
     }
 
-    /// The payload of this round with the given time, execution and body; the time is raised to the parent's.
+    /// Whether a payload of this round that names `executed` must hold no transactions (`spec/payload.md` §5).
+    pub const fn lags(&self, executed: &Executed) -> bool {
+        self.height().saturating_sub(executed.height) > EXECUTED_LAG_MAX
+    }
+
+    /// The payload of this round with the given time, execution and body, unsigned; the time is raised to the parent's.
     pub fn payload(&self, timestamp_ms: u64, executed: Executed, body: &PayloadBody) -> Payload {
         let body = body.to_canonical();
         Payload {
@@ -62,7 +70,8 @@ impl ProposalContext {
     pub(crate) fn new(chain_id: u64, at: &Position, parent: PayloadHead, parent_seed: Option<G1Point>) -> Self {
         let parent_digest = payload_digest(&parent);
         let Position { term, view, proposer, .. } = *at;
-        Self { chain_id, term, view, proposer, parent, parent_digest, parent_seed, statements: Vec::new() }
+        let (statements, turn) = (Vec::new(), None);
+        Self { chain_id, term, view, proposer, parent, parent_digest, parent_seed, statements, turn }
     }
 }
 
@@ -90,16 +99,25 @@ pub struct SeenCertificate {
     pub certificate: Certificate,
 }
 
+/// Who shall hold the keys in the term after this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Players {
+    /// Their identities, sorted: one, or 4 to 64. Others than that stand for the members of this term.
+    pub players: Vec<Ed25519Key>,
+}
+
 /// The one who fills payloads, judges them, and executes what is final.
 ///
-/// Every future but that of [`finalized`](Self::finalized) and [`certificate`](Self::certificate) may be dropped
+/// Every future but those of [`finalized`](Self::finalized) and [`certificate`](Self::certificate) may be dropped
 /// before it ends: keep no half-made state across an await.
 pub trait Application: Clone + Send + Sync + 'static {
     /// Makes the payload of a round this validator leads; it may wait for transactions, less than the leader
     /// timeout. `None` gives the round up, which costs the network a timeout.
     fn propose(&self, context: ProposalContext) -> impl Future<Output = Option<Payload>> + Send;
 
-    /// Judges a payload that passed [`check_payload`](crate::check_payload) and whose seed is right.
+    /// Judges a payload that passed [`check_payload`](crate::check_payload) and whose seed and signature are right. Its own
+    /// are that the body decodes, that it holds no transactions where the context [`lags`](ProposalContext::lags), and
+    /// that it carries the context's turn.
     ///
     /// `false` is final and must be what every honest validator says; where the verdict may still change, stay
     /// pending: the engine drops the future when the round is over.
@@ -114,6 +132,14 @@ pub trait Application: Clone + Send + Sync + 'static {
     /// application's. A pure function of the payload.
     fn statements(&self, _payload: &Payload) -> Vec<Vec<u8>> {
         Vec::new()
+    }
+
+    /// Who shall hold the keys in the term after `term`, which is not 0. Asked when the term begins, and after a restart again
+    /// until an answer is kept; it waits until the application knows it, that is, until the first payload of the term is
+    /// executed. All validators must answer alike: it is a function of that payload and those before it. `None`: the
+    /// members of `term` stay.
+    fn players(&self, _term: Term) -> impl Future<Output = Option<Players>> + Send {
+        std::future::ready(None)
     }
 
     /// Takes a finalization certificate. Each is reported when it is first seen, in no promised order, and after a

@@ -12,9 +12,9 @@ use commonware_cryptography::{
     bls12381::primitives::{group, variant::MinSig},
     ed25519,
 };
-use freehold_crypto::body_digest;
+use freehold_crypto::{body_digest, proposal_message, verify_ed25519};
 use freehold_primitives::{
-    Canonical as _, Digest, EXECUTED_LAG_MAX, G1Point, PAYLOAD_BYTES_MAX, Payload, PayloadBody, PayloadHead, Term,
+    Digest, Ed25519Key, Ed25519Signature, G1Point, PAYLOAD_BYTES_MAX, Payload, PayloadHead, Term,
 };
 use thiserror::Error;
 
@@ -63,15 +63,15 @@ pub enum Fault {
     /// `executed` is not below the payload's own height.
     #[error("`executed` is not below the payload")]
     ExecutedAhead,
-    /// `executed` lags by more than the bound and the body is not empty.
-    #[error("`executed` lags too far for a body with transactions")]
-    ExecutedLag,
     /// A seed stands where the parent is the genesis payload, or none where it is not.
     #[error("seed present exactly where none may be")]
     SeedPresence,
     /// The seed is not the network key's signature over the parent's round.
     #[error("the seed is not the one of the parent's round")]
     Seed,
+    /// The signature is not the leader's over the payload's digest.
+    #[error("the signature is not the leader's")]
+    Signature,
 }
 
 /// The round for which a payload was proposed.
@@ -87,7 +87,7 @@ pub struct Position {
     pub parent: Digest,
 }
 
-/// Checks everything of a payload but its seed.
+/// Checks everything of a payload but its seed and its signature.
 ///
 /// # Errors
 /// The first [`Fault`] in the order of `spec/payload.md` §4.
@@ -124,7 +124,7 @@ pub fn check_payload(chain_id: u64, at: &Position, parent: &PayloadHead, payload
     if head.parent_seed.is_none() == (parent.height == 0) { Ok(()) } else { Err(Fault::SeedPresence) }
 }
 
-/// `executed` never goes back, stays below the payload, and a payload far ahead of execution is empty.
+/// `executed` never goes back and stays below the payload.
 fn check_executed(parent: &PayloadHead, payload: &Payload) -> Result<(), Fault> {
     let (before, now) = (&parent.executed, &payload.head.executed);
     // The genesis payload cannot know the hash of block 0, so its child may name it at the same height.
@@ -134,10 +134,6 @@ fn check_executed(parent: &PayloadHead, payload: &Payload) -> Result<(), Fault> 
     }
     if now.height >= payload.head.height {
         return Err(Fault::ExecutedAhead);
-    }
-    let lag = payload.head.height - now.height;
-    if lag > EXECUTED_LAG_MAX && payload.body.0 != PayloadBody::default().to_canonical() {
-        return Err(Fault::ExecutedLag);
     }
     Ok(())
 }
@@ -150,6 +146,18 @@ pub(crate) fn check_seed(scheme: &Scheme, term: Term, view: u64, seed: &G1Point)
     let signature = group::G1::decode(commonware_codec::Copying(&seed.0)).map_err(|_| Fault::Seed)?;
     let round = Round::new(Epoch::new(term), View::new(view));
     if vrf::Seed::<MinSig>::new(round, signature).verify(scheme) { Ok(()) } else { Err(Fault::Seed) }
+}
+
+/// Checks that `leader` signed the payload of this digest.
+///
+/// # Errors
+/// [`Fault::Signature`].
+pub(crate) fn check_signature(
+    leader: &Ed25519Key,
+    payload: &Digest,
+    signature: &Ed25519Signature,
+) -> Result<(), Fault> {
+    verify_ed25519(leader, &proposal_message(payload), &signature.0).map_err(|_| Fault::Signature)
 }
 
 /// A signature point in our type.

@@ -4,10 +4,15 @@ use std::{net::SocketAddr, num::NonZeroU64, time::Duration};
 
 use commonware_runtime::Quota;
 use commonware_utils::NZU32;
-use freehold_primitives::{Ed25519Key, Genesis};
+use freehold_crypto::{CertificateError, chain_namespace, genesis_hash, payload_digest, verify_certificate};
+use freehold_primitives::{Certificate, Ed25519Key, Genesis, PayloadHead};
 use thiserror::Error;
+use tokio::sync::watch;
 
-use crate::keys::{IdentityKey, KeyError, KeyMaterial, KeyShare};
+use crate::{
+    ceremony::Committee,
+    keys::{IdentityKey, KeyError, KeyShare, ShareKind, engine_key, network_key},
+};
 
 /// Messages a second that a peer may send on each of the engine's own channels.
 pub(crate) const ENGINE_QUOTA_PER_S: u32 = 1_024;
@@ -81,34 +86,71 @@ pub struct GossipChannel {
 
 /// Shortest term, in payloads for each validator: every dealer's logs need turns of proposers.
 pub const TERM_BLOCKS_PER_VALIDATOR_MIN: u64 = 8;
+/// Peers for which a validator of a network with terms has room at least; it has room for twice as many as it is told at its
+/// start.
+pub const PEERS_ROOM_MIN: usize = 16;
 
-/// How keys are reshared, and what the first term begins with.
+/// Who may connect, and where they listen: members, players and candidates, the most important first. What is above the
+/// validator's room ([`PEERS_ROOM_MIN`]) stays out.
+pub type Peers = Vec<(Ed25519Key, SocketAddr)>;
+
+/// A validator's shares of the keys that the genesis fixes.
+///
+/// They serve in term 0 only, and only together with the storage in which they were first used: a validator whose storage
+/// is lost could vote again in views in which it had voted, so it must start without them and waits for the next resharing.
+/// Once [`TermKeys::since`](crate::TermKeys::since) is above 0, erase their files: a quorum of old shares makes the key.
 #[derive(Clone)]
-pub struct ResharingSettings {
-    /// Length of a term, in payloads; at least [`TERM_BLOCKS_PER_VALIDATOR_MIN`] for each validator.
-    pub term_blocks: NonZeroU64,
-    /// This validator's share of the derivation key in term 0.
-    pub derivation_share: KeyShare,
+pub struct GenesisShares {
+    /// Its share of the consensus key.
+    pub consensus: KeyShare,
+    /// Its share of the derivation key.
+    pub derivation: KeyShare,
+}
+
+/// Where a validator begins whose storage is empty; a storage that is not empty goes on where it is.
+#[derive(Clone, Default)]
+pub enum Start {
+    /// With the genesis payload: it takes every payload from its peers.
+    #[default]
+    Genesis,
+    /// With a final payload of a running chain.
+    At(Box<Floor>),
+}
+
+/// A final payload from which a validator follows without those before it. The first payload that the application is given
+/// is this one.
+#[derive(Clone)]
+pub struct Floor {
+    /// Its head; the payload itself comes from the peers. Where the genesis has terms it is the last of its term, for the
+    /// statements of a term must be known from its beginning on.
+    pub head: PayloadHead,
+    /// Its own certificate.
+    pub certificate: Certificate,
+    /// Who holds the consensus key in the next payload's term (the ledger's committee entry of that term).
+    pub consensus: Committee,
+    /// Who holds the derivation key in it: the same members.
+    pub derivation: Committee,
 }
 
 /// Settings of one validator.
 #[derive(Clone)]
 pub struct Validator {
-    /// Its identity on the network.
+    /// Its identity on the network; it need not stand in the genesis.
     pub identity: IdentityKey,
-    /// Its share of the consensus key.
-    pub keys: KeyMaterial,
+    /// Its shares of the genesis' keys. Without, it follows, and signs once a resharing gave it shares.
+    pub shares: Option<GenesisShares>,
     /// The chain.
     pub genesis: Genesis,
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Where the other validators are; its own entry may stand among them.
-    pub peers: Vec<(Ed25519Key, SocketAddr)>,
+    /// Who may connect; its own entry may stand among them. Every new value takes effect at once. Without terms the first
+    /// value counts and names all validators.
+    pub peers: watch::Receiver<Peers>,
     /// Prefix of its partitions in the runtime's storage directory: letters, digits, `-` and `_`. Two validators in
     /// one runtime need two.
     pub partition: String,
-    /// Resharing in every term; `None` for one term without end. All validators need the same.
-    pub resharing: Option<ResharingSettings>,
+    /// Where it begins.
+    pub start: Start,
     /// Timers.
     pub timers: Timers,
     /// Where the peers are.
@@ -124,16 +166,21 @@ pub enum ConfigError {
     /// Its keys do not fit the genesis.
     #[error("keys do not fit the genesis")]
     Keys(#[from] KeyError),
-    /// Its identity does not stand at its share's index in the genesis.
-    #[error("identity {0} does not stand at its share's index in the genesis")]
-    Identity(Ed25519Key),
-    /// The polynomial of the keys is not the one of the genesis.
-    #[error("keys belong to another genesis")]
-    Genesis,
+    /// The shares are not those of this identity under the genesis' keys.
+    #[error("the shares are not those of identity {0} in this genesis")]
+    Shares(Ed25519Key),
+    /// The certificate of the payload it shall begin with does not verify.
+    #[error("the certificate of the payload to begin with does not verify")]
+    Certificate(#[source] CertificateError),
+    /// The payload it shall begin with is not the certified one, not the last of its term, or its committees do not hold the
+    /// genesis' keys.
+    #[error("the payload to begin with does not serve")]
+    Floor,
     /// A production genesis whose shares one process dealt.
     #[error("a production genesis must come from a distributed key generation")]
     TrustedDealer,
-    /// A validator without an address, or an address of none.
+    /// A peer that is no Ed25519 key, or stands twice; without terms also a validator without an address, or an address of
+    /// none.
     #[error("peer {0} is no validator of the genesis, or has no address, or has two")]
     Peer(Ed25519Key),
     /// The partition prefix has other characters than letters, digits, `-` and `_`, or is empty or above 64.
@@ -160,14 +207,17 @@ impl Validator {
         if genesis.is_production() && genesis.key_ceremony == freehold_primitives::KeyCeremony::TrustedDealer {
             return Err(ConfigError::TrustedDealer);
         }
-        if crate::keys::network_key(genesis)? != self.keys.network_key()
-            || genesis.validators.len() != self.keys.validators.len()
-        {
-            return Err(ConfigError::Genesis);
-        }
+        let (consensus, derivation) = committees(genesis)?;
         let identity = self.identity.public();
-        if genesis.validators.get(self.keys.index() as usize) != Some(&identity) {
-            return Err(ConfigError::Identity(identity));
+        if let Some(shares) = &self.shares {
+            let held = consensus.is_share_of(&identity, &shares.consensus, ShareKind::Consensus)
+                && derivation.is_share_of(&identity, &shares.derivation, ShareKind::Derivation);
+            if !held {
+                return Err(ConfigError::Shares(identity));
+            }
+        }
+        if let Start::At(floor) = &self.start {
+            self.check_floor(floor)?;
         }
         self.check_peers(identity)?;
         let named = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -175,7 +225,7 @@ impl Validator {
             return Err(ConfigError::Partition);
         }
         let term_min = TERM_BLOCKS_PER_VALIDATOR_MIN * genesis.validators.len() as u64;
-        if self.resharing.as_ref().is_some_and(|settings| settings.term_blocks.get() < term_min) {
+        if self.term_blocks().is_some_and(|term_blocks| term_blocks.get() < term_min) {
             return Err(ConfigError::Term);
         }
         if !self.timers.is_ordered() {
@@ -191,17 +241,45 @@ impl Validator {
         Ok(())
     }
 
+    fn check_floor(&self, floor: &Floor) -> Result<(), ConfigError> {
+        let genesis = &self.genesis;
+        let namespace = chain_namespace(genesis.chain_id, &genesis_hash(genesis));
+        verify_certificate(&network_key(genesis)?, &namespace, &floor.certificate).map_err(ConfigError::Certificate)?;
+        let certified = payload_digest(&floor.head) == floor.certificate.payload && floor.head.height > 0;
+        let ends = self.term_blocks().is_none_or(|length| (floor.head.height + 1).is_multiple_of(length.get()));
+        let (consensus, derivation) = committees(genesis)?;
+        let held = floor.consensus.public_key() == consensus.public_key()
+            && floor.derivation.public_key() == derivation.public_key()
+            && floor.consensus.keys() == floor.derivation.keys();
+        if certified && ends && held { Ok(()) } else { Err(ConfigError::Floor) }
+    }
+
     fn check_peers(&self, identity: Ed25519Key) -> Result<(), ConfigError> {
-        let validators = &self.genesis.validators;
-        for (key, _) in &self.peers {
-            let times = self.peers.iter().filter(|(other, _)| other == key).count();
-            if times != 1 || !validators.contains(key) {
+        let (peers, validators) = (self.peers.borrow().clone(), &self.genesis.validators);
+        let fixed = self.term_blocks().is_none();
+        for (key, _) in &peers {
+            let times = peers.iter().filter(|(other, _)| other == key).count();
+            if times != 1 || engine_key(key).is_none() || (fixed && *key != identity && !validators.contains(key)) {
                 return Err(ConfigError::Peer(*key));
             }
         }
-        let without = |key: &&Ed25519Key| **key != identity && !self.peers.iter().any(|(peer, _)| peer == *key);
-        validators.iter().find(without).map_or(Ok(()), |key| Err(ConfigError::Peer(*key)))
+        let without = |key: &&Ed25519Key| **key != identity && !peers.iter().any(|(peer, _)| peer == *key);
+        match validators.iter().find(without) {
+            Some(key) if fixed => Err(ConfigError::Peer(*key)),
+            _ => Ok(()),
+        }
     }
+
+    /// Length of a term, where there are terms.
+    pub(crate) fn term_blocks(&self) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.genesis.membership.term_blocks)
+    }
+}
+
+/// Who holds both keys in term 0.
+pub(crate) fn committees(genesis: &Genesis) -> Result<(Committee, Committee), KeyError> {
+    let consensus = Committee::new(&genesis.validators, &genesis.consensus_polynomial.0)?;
+    Ok((consensus, Committee::from_coefficients(&genesis.validators, &genesis.derivation_polynomial)?))
 }
 
 /// Quota of the engine's own channels.

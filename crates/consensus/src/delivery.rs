@@ -63,7 +63,7 @@ impl<A: Application> Delivery<A> {
         let statements = self.application.statements(&payload);
         self.application.finalized(FinalizedPayload { payload, digest: block.id(), certificate, seed }).await;
         if let Some(resharing) = &self.resharing
-            && !resharing::tell(resharing, block.payload(), statements).await
+            && !resharing::tell(resharing, block, statements).await
         {
             // Never acknowledge what is not durable; the validator is about to end.
             std::future::pending::<()>().await;

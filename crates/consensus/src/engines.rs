@@ -11,9 +11,9 @@ use commonware_consensus::{
         config::{Floor, ForwardPolicy, SkipBudget, SkipPolicy},
         elector::{Random, RandomVersion},
     },
-    types::{Epoch, Epocher as _, FixedEpocher, Height as EngineHeight},
+    types::{Epoch, Epocher as _, FixedEpocher},
 };
-use commonware_cryptography::{Digestible as _, Sha256, ed25519, sha256};
+use commonware_cryptography::{Sha256, ed25519, sha256};
 use commonware_p2p::{
     authenticated::lookup,
     utils::mux::{Builder as _, MuxHandle, Muxer},
@@ -28,14 +28,14 @@ use tracing::info;
 use crate::{
     adapter::Archive,
     application::Application,
-    block::genesis_block,
+    block::engine_digest,
     check::Scheme,
     config::Validator,
     network::{Channel, Oracle},
     reports::Observer,
     runtime::Runtime,
     terms::{TermKeys, Terms},
-    validator::{FETCH_RETRY, KEY_BUFFER, MAILBOX, REPLAY_BUFFER, VIEWS_KEPT, Voter},
+    validator::{FETCH_RETRY, KEY_BUFFER, MAILBOX, REPLAY_BUFFER, VIEWS_KEPT, Voter, floor_of},
 };
 
 type Settings<E, A> = simplex::Config<
@@ -81,6 +81,7 @@ impl<E: Runtime, A: Application> Engines<E, A> {
             let Some(mut engine) = self.start(term, &mut ends).await else { return };
             loop {
                 tokio::select! {
+                    biased;
                     _ = &mut engine => return,
                     changed = self.keys.changed() => {
                         if changed.is_err() {
@@ -105,11 +106,9 @@ impl<E: Runtime, A: Application> Engines<E, A> {
     async fn start(&mut self, term: Term, ends: &mut [Ends<E>; 3]) -> Option<Handle<()>> {
         let scheme = self.keys.borrow().scheme(&self.namespace)?;
         self.terms.insert(term, scheme.clone());
-        let floor = if term == 0 {
-            genesis_block(&self.config.genesis).digest()
-        } else {
-            let last = self.epocher.last(Epoch::new(term - 1))?;
-            self.archive.get_block(EngineHeight::new(last.get())).await?.digest()
+        let floor = match floor_of(&self.config) {
+            Some(floor) if floor.proposal.round.epoch().get() == term => Floor::Finalized(floor),
+            _ => Floor::Genesis(engine_digest(&self.keys.borrow().parent)),
         };
         let [votes, certificates, requests] = ends;
         let registered = (
@@ -134,7 +133,7 @@ impl<E: Runtime, A: Application> Engines<E, A> {
         }
     }
 
-    fn settings(&self, term: Term, scheme: Scheme, floor: sha256::Digest) -> Settings<E, A> {
+    fn settings(&self, term: Term, scheme: Scheme, floor: Floor<Scheme, sha256::Digest>) -> Settings<E, A> {
         let timers = &self.config.timers;
         simplex::Config {
             scheme,
@@ -147,7 +146,7 @@ impl<E: Runtime, A: Application> Engines<E, A> {
             partition: self.partition(term),
             mailbox_size: MAILBOX,
             epoch: Epoch::new(term),
-            floor: Floor::Genesis(floor),
+            floor,
             replay_buffer: REPLAY_BUFFER,
             write_buffer: KEY_BUFFER,
             page_cache: self.pages.clone(),

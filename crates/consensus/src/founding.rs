@@ -213,6 +213,7 @@ async fn run<E: Runtime>(
         identity: &founding.identity,
         listen: founding.listen,
         peers: &founding.peers,
+        room: founding.peers.len() + 1,
         reach: founding.reach,
         message_bytes_max: u32::try_from(FRAME_BYTES_MAX).unwrap_or(u32::MAX),
     };
@@ -229,6 +230,12 @@ async fn run<E: Runtime>(
             progress(now);
         }
         let acts = tokio::select! {
+            biased;
+            _ = &mut network => return Err(FoundingError::Network),
+            () = context.sleep_until(next_tick) => {
+                next_tick = context.current() + TICK;
+                state.tick(context.current(), &mut context)?
+            }
             received = receiver.recv() => {
                 let (peer, bytes) = received.map_err(|_| FoundingError::Network)?;
                 let acts = state.receive(&our_key(&peer), bytes.as_ref(), &mut context)?;
@@ -237,11 +244,6 @@ async fn run<E: Runtime>(
                     Vec::new()
                 })
             }
-            () = context.sleep_until(next_tick) => {
-                next_tick = context.current() + TICK;
-                state.tick(context.current(), &mut context)?
-            }
-            _ = &mut network => return Err(FoundingError::Network),
         };
         hands.perform(acts).await?;
     }

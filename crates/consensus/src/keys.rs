@@ -1,4 +1,4 @@
-//! Keys of a validator: its identity on the network, its share of the consensus key, and where shares come from.
+//! Keys of a validator: its identity on the network, and its shares of the two threshold keys.
 //!
 //! Secrets have no `Debug`, are wiped when dropped and leave only through `to_bytes`, whose result is wiped too.
 
@@ -18,12 +18,11 @@ use commonware_utils::{
     N3f1, NZU32, Participant,
     ordered::{Quorum as _, Set},
 };
-use freehold_primitives::{Ed25519Key, Genesis, NetworkKey, Term};
+use freehold_crypto::{Ed25519Secret, proposal_message};
+use freehold_primitives::{Digest, Ed25519Key, Ed25519Signature, Genesis, NetworkKey};
 use rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
-
-use crate::check::Scheme;
 
 /// Most validators of a network.
 pub const VALIDATORS_MAX: usize = 64;
@@ -54,9 +53,6 @@ pub enum KeyError {
     /// The share does not belong to this polynomial at its index.
     #[error("the share is not one of this key")]
     Share,
-    /// The term's key material is not known.
-    #[error("no key material for term {0}")]
-    Term(Term),
 }
 
 /// An Ed25519 key that names a validator to its peers.
@@ -87,6 +83,12 @@ impl IdentityKey {
     /// The public key.
     pub fn public(&self) -> Ed25519Key {
         our_key(&self.0.public_key())
+    }
+
+    /// Signs a payload that it proposes (`spec/payload.md` §2).
+    pub(crate) fn sign_proposal(&self, payload: &Digest) -> Ed25519Signature {
+        let secret = Ed25519Secret::from_seed(&self.to_bytes());
+        Ed25519Signature(secret.sign(&proposal_message(payload)))
     }
 
     pub(crate) const fn engine(&self) -> &ed25519::PrivateKey {
@@ -182,89 +184,6 @@ impl KeyShare {
         let share = Self { kind, index: u32::from_be_bytes(index), scalar };
         share.to_engine().map_err(|_| KeyError::Format)?;
         Ok(share)
-    }
-}
-
-/// What a validator needs to vote in one term.
-#[derive(Clone)]
-pub struct KeyMaterial {
-    pub(crate) validators: Set<ed25519::PublicKey>,
-    pub(crate) polynomial: Sharing<MinSig>,
-    share: Share,
-}
-
-impl KeyMaterial {
-    /// Joins a polynomial, in the engine's encoding, and a share of it.
-    ///
-    /// # Errors
-    /// Any [`KeyError`] but [`KeyError::Term`].
-    pub fn new(validators: &[Ed25519Key], polynomial: &[u8], share: &KeyShare) -> Result<Self, KeyError> {
-        let validators = validator_set(validators)?;
-        let polynomial = read_polynomial(&validators, polynomial)?;
-        if share.kind != ShareKind::Consensus {
-            return Err(KeyError::Share);
-        }
-        let share = share.to_engine()?;
-        let public = polynomial.partial_public(share.index).map_err(|_| KeyError::Share)?;
-        if public != share.public::<MinSig>() {
-            return Err(KeyError::Share);
-        }
-        Ok(Self { validators, polynomial, share })
-    }
-
-    /// Position of the share's holder in the sorted validator set.
-    pub const fn index(&self) -> u32 {
-        self.share.index.get()
-    }
-
-    /// The network key.
-    pub fn network_key(&self) -> NetworkKey {
-        constant_term(&self.polynomial)
-    }
-
-    pub(crate) fn share(&self) -> KeyShare {
-        KeyShare::from_engine(ShareKind::Consensus, &self.share)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn scheme(&self, namespace: &[u8]) -> Option<Scheme> {
-        Scheme::signer(namespace, self.validators.clone(), self.polynomial.clone(), self.share.clone())
-    }
-
-    /// Verifies certificates and seeds of every term.
-    pub(crate) fn verifier(&self, namespace: &[u8]) -> Scheme {
-        Scheme::certificate_verifier(namespace, *self.polynomial.public())
-    }
-}
-
-/// Where a validator gets its key material from, term by term.
-///
-/// A trusted dealer's shares are a source with the one term 0; a distributed key generation is another source.
-pub trait KeySource {
-    /// Key material of a term.
-    ///
-    /// # Errors
-    /// [`KeyError::Term`] while the term's material is not there.
-    fn key_material(&self, term: Term) -> Result<KeyMaterial, KeyError>;
-}
-
-/// The key material that the genesis fixes and a share file completes.
-#[derive(Clone)]
-pub struct GenesisKeys(KeyMaterial);
-
-impl GenesisKeys {
-    /// Joins a genesis and a share.
-    ///
-    /// # Errors
-    /// As [`KeyMaterial::new`].
-    pub fn new(genesis: &Genesis, share: &KeyShare) -> Result<Self, KeyError> {
-        KeyMaterial::new(&genesis.validators, &genesis.consensus_polynomial.0, share).map(Self)
-    }
-}
-
-impl KeySource for GenesisKeys {
-    fn key_material(&self, term: Term) -> Result<KeyMaterial, KeyError> {
-        if term == 0 { Ok(self.0.clone()) } else { Err(KeyError::Term(term)) }
     }
 }
 

@@ -21,8 +21,9 @@ mod runtime;
 mod terms;
 mod validator;
 mod vault;
+mod watermark;
 
-pub use application::{Application, FinalizedPayload, ProposalContext, SeenCertificate};
+pub use application::{Application, FinalizedPayload, Players, ProposalContext, SeenCertificate};
 pub use block::{BlockError, genesis_payload};
 pub use ceremony::{
     Ceremony, CeremonyError, Committee, DIRECT_BYTES_MAX, Effect, Outcome, Plan, Record, Refusal, Report,
@@ -30,15 +31,13 @@ pub use ceremony::{
 };
 pub use check::{Fault, Position, check_payload};
 pub use config::{
-    ConfigError, GOSSIP_BYTES_MAX, GOSSIP_CHANNELS_MAX, GOSSIP_QUOTA_MAX, GossipChannel, Reach, ResharingSettings,
-    TERM_BLOCKS_PER_VALIDATOR_MIN, Timers, Validator,
+    ConfigError, Floor, GOSSIP_BYTES_MAX, GOSSIP_CHANNELS_MAX, GOSSIP_QUOTA_MAX, GenesisShares, GossipChannel,
+    PEERS_ROOM_MIN, Peers, Reach, Start, TERM_BLOCKS_PER_VALIDATOR_MIN, Timers, Validator,
 };
 pub use dealer::{Dealt, trusted_dealer};
 pub use founding::{FOUNDING_GENERATIONS, Founded, Founding, FoundingError, FoundingHandle, Progress, found};
 pub use gossip::{GOSSIP_QUEUED_MAX, Gossip, GossipError, GossipReceiver, GossipSender};
-pub use keys::{
-    GenesisKeys, IdentityKey, KeyError, KeyMaterial, KeyShare, KeySource, ShareKind, VALIDATORS_MAX, network_key,
-};
+pub use keys::{IdentityKey, KeyError, KeyShare, ShareKind, VALIDATORS_MAX, network_key};
 pub use runtime::Runtime;
 pub use terms::TermKeys;
 pub use validator::{History, StartError, Stopped, ValidatorHandle, start};

@@ -18,11 +18,12 @@ use commonware_stream::{
 };
 use commonware_utils::{NZU32, NZUsize, ordered::Map};
 use freehold_primitives::Ed25519Key;
+use tracing::warn;
 
 use crate::{
     block::Block,
     check::Scheme,
-    config::{Reach, Validator, engine_quota},
+    config::{PEERS_ROOM_MIN, Reach, Timers, Validator, engine_quota},
     gossip::Pump,
     keys::{IdentityKey, VALIDATORS_MAX, engine_key},
     runtime::Runtime,
@@ -67,8 +68,10 @@ pub(crate) struct Channels<E: Runtime> {
 pub(crate) struct Endpoint<'a> {
     pub(crate) identity: &'a IdentityKey,
     pub(crate) listen: SocketAddr,
-    /// Where the members are; its own entry may stand among them.
+    /// Who may connect; its own entry may stand among them.
     pub(crate) peers: &'a [(Ed25519Key, SocketAddr)],
+    /// Most peers at a time, itself included.
+    pub(crate) room: usize,
     pub(crate) reach: Reach,
     pub(crate) message_bytes_max: u32,
 }
@@ -79,20 +82,50 @@ pub(crate) type Joined<E> = lookup::Network<E, Handshake>;
 /// Makes the network of an endpoint; it runs once it is started.
 pub(crate) fn join<E: Runtime>(context: &E, endpoint: &Endpoint<'_>, namespace: &[u8]) -> (Joined<E>, Oracle) {
     let (network, mut oracle) = lookup::Network::new(context.child("network"), settings(endpoint, namespace));
-    oracle.track(0, peers(endpoint));
+    oracle.track(0, peer_set(endpoint));
     (network, oracle)
+}
+
+/// Peers for which a validator has room: every channel's mailbox holds as many messages of each from the start.
+fn room(config: &Validator) -> usize {
+    let told = config.peers.borrow().len();
+    1 + if config.term_blocks().is_some() { PEERS_ROOM_MIN.max(2 * told) } else { told }
+}
+
+/// Takes every new set of peers: connections to those that it leaves out end, those that it names may connect.
+async fn follow_peers(config: Validator, room: usize, mut oracle: Oracle) {
+    let (mut peers, mut index) = (config.peers.clone(), 0);
+    while peers.changed().await.is_ok() {
+        let told = peers.borrow_and_update().clone();
+        if told.len() >= room {
+            warn!(told = told.len(), room, "more peers than there is room for; a restart makes room");
+        }
+        index += 1;
+        oracle.track(index, peer_set(&endpoint(&config, &told, room)));
+    }
+}
+
+const fn endpoint<'a>(config: &'a Validator, peers: &'a [(Ed25519Key, SocketAddr)], room: usize) -> Endpoint<'a> {
+    Endpoint {
+        identity: &config.identity,
+        listen: config.listen,
+        peers,
+        room,
+        reach: config.reach,
+        message_bytes_max: 0,
+    }
 }
 
 /// Starts the network of a checked configuration.
 pub(crate) fn open<E: Runtime>(context: &E, config: &Validator, namespace: &[u8], pumps: Vec<Pump>) -> Channels<E> {
-    let endpoint = Endpoint {
-        identity: &config.identity,
-        listen: config.listen,
-        peers: &config.peers,
-        reach: config.reach,
-        message_bytes_max: message_bytes_max(config),
-    };
+    let peers = config.peers.borrow().clone();
+    let room = room(config);
+    let endpoint = Endpoint { message_bytes_max: message_bytes_max(config), ..endpoint(config, &peers, room) };
     let (mut network, oracle) = join(context, &endpoint, namespace);
+    if config.term_blocks().is_some() {
+        let following = follow_peers(config.clone(), room, oracle.clone());
+        context.child("peers").spawn(|_| following);
+    }
     let mut next = 0..;
     let mut register = || network.register(next.next().unwrap_or_default(), engine_quota());
     let (votes, certificates, rounds) = (register(), register(), register());
@@ -107,10 +140,9 @@ pub(crate) fn open<E: Runtime>(context: &E, config: &Validator, namespace: &[u8]
     Channels { votes, certificates, rounds, backfill, blocks, resharing, oracle, task }
 }
 
-/// Waits until all peers are connected, or a quorum is and a moment has passed, or the warm-up is over: a vote sent to
+/// Waits until all `others` are connected, or a quorum is and a moment has passed, or the warm-up is over: a vote sent to
 /// nobody costs a timeout.
-pub(crate) async fn warm_up<E: Runtime>(context: &E, config: &Validator, channel: &Channel<E>) {
-    let others = config.genesis.validators.len() - 1;
+pub(crate) async fn warm_up<E: Runtime>(context: &E, (timers, others): (Timers, usize), channel: &Channel<E>) {
     let quorum = others - others / 3;
     let start = context.current();
     let mut quorum_at = None;
@@ -122,7 +154,7 @@ pub(crate) async fn warm_up<E: Runtime>(context: &E, config: &Validator, channel
             quorum_at.get_or_insert(now);
         }
         let settled = quorum_at.is_some_and(|at| now >= at + STRAGGLER_WAIT);
-        if connected >= others || settled || now >= start + config.timers.warm_up {
+        if connected >= others || settled || now >= start + timers.warm_up {
             return;
         }
         context.sleep(WARM_UP_STEP).await;
@@ -149,7 +181,7 @@ fn settings(endpoint: &Endpoint<'_>, namespace: &[u8]) -> lookup::Config<Handsha
         },
         cups::Version::V1,
     );
-    let peers = NonZeroUsize::MIN.saturating_add(endpoint.peers.len());
+    let peers = NonZeroUsize::MIN.saturating_add(endpoint.room.saturating_sub(1));
     let bytes = endpoint.message_bytes_max;
     let namespace = [namespace, b" p2p"].concat();
     let mut settings = match endpoint.reach {
@@ -168,10 +200,15 @@ fn settings(endpoint: &Endpoint<'_>, namespace: &[u8]) -> lookup::Config<Handsha
     settings
 }
 
-fn peers(endpoint: &Endpoint<'_>) -> Map<ed25519::PublicKey, Address> {
+/// The peers of an endpoint that have room, itself among them.
+fn peer_set(endpoint: &Endpoint<'_>) -> Map<ed25519::PublicKey, Address> {
     let own = (endpoint.identity.public(), endpoint.listen);
     let others = endpoint.peers.iter().copied().filter(|(key, _)| *key != own.0);
     Map::from_iter_dedup(
-        others.chain([own]).filter_map(|(key, address)| Some((engine_key(&key)?, Address::from(address)))),
+        [own]
+            .into_iter()
+            .chain(others)
+            .take(endpoint.room)
+            .filter_map(|(key, address)| Some((engine_key(&key)?, Address::from(address)))),
     )
 }

@@ -4,19 +4,28 @@
 use std::sync::Arc;
 
 use commonware_actor::Feedback;
+use commonware_codec::{Copying, DecodeExt as _};
 use commonware_consensus::{
     Epochable as _, Reporter, Viewable as _,
     marshal::Update,
-    simplex::types::{Activity, Finalization, Notarization},
+    simplex::{
+        scheme::bls12381_threshold::vrf,
+        types::{Activity, Finalization, Notarization, Proposal},
+    },
+    types::{Epoch, Round, View},
 };
-use commonware_cryptography::{Digested, sha256};
+use commonware_cryptography::{
+    Digested,
+    bls12381::primitives::{group::G1, variant::MinSig},
+    sha256,
+};
 use commonware_utils::acknowledgement::Exact;
-use freehold_primitives::Certificate;
+use freehold_primitives::{Certificate, G1Point};
 use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::{
-    block::{Block, our_digest},
+    block::{Block, engine_digest, our_digest},
     check::{Scheme, our_point},
     rounds::Rounds,
 };
@@ -37,6 +46,21 @@ pub(crate) fn certificate_of(finalization: &Finalization<Scheme, sha256::Digest>
         payload: our_digest(&proposal.payload),
         signature: our_point(&signature.vote_signature),
         seed: our_point(&signature.seed_signature),
+    })
+}
+
+/// A certificate in the engine's form; `None` if its points do not decode, which those of a verified one do.
+pub(crate) fn finalization_of(certificate: &Certificate) -> Option<Finalization<Scheme, sha256::Digest>> {
+    let round = Round::new(Epoch::new(certificate.term), View::new(certificate.view));
+    let parent = View::new(certificate.parent_view);
+    let point = |point: &G1Point| G1::decode(Copying(&point.0)).ok();
+    let signature = vrf::Signature::<MinSig> {
+        vote_signature: point(&certificate.signature)?,
+        seed_signature: point(&certificate.seed)?,
+    };
+    Some(Finalization {
+        proposal: Proposal::new(round, parent, engine_digest(&certificate.payload)),
+        certificate: vrf::Certificate { signature: signature.into() },
     })
 }
 

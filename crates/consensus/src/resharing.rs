@@ -1,11 +1,14 @@
-//! Resharing while the chain runs (`spec/key-generation.md` §8): one round of both keys in every term.
+//! Resharing while the chain runs (`spec/key-generation.md` §8): one round of both keys in every term, from the members
+//! to the players that the application names.
 //!
 //! An actor between the ceremonies and the world: final payloads and peers' messages in; dealings, acknowledgements and
-//! statements out; secrets in the vault. Invariants: both keys change committee together or neither does; a payload is
+//! statements out; secrets in the vault. A validator that is neither member nor player sees the same statements and so
+//! knows the same outcome. Invariants: both keys change committee together or neither does; a payload is
 //! acknowledged only after what follows from it is durable; when a term's shares are in force the shares before them
 //! are erased.
 
 use std::{
+    collections::BTreeSet,
     num::NonZeroU64,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -14,27 +17,27 @@ use commonware_consensus::types::Height as EngineHeight;
 use commonware_cryptography::ed25519;
 use commonware_p2p::{Receiver as _, Recipients, Sender as _};
 use commonware_runtime::IoBuf;
-use freehold_primitives::{Ed25519Key, Height, Payload, Term};
+use freehold_primitives::{Digest, Dispute, Ed25519Key, Height, STATEMENTS_MAX, Term, TermOutcome};
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 use zeroize::Zeroizing;
 
 use crate::{
     adapter::Archive,
-    application::Application,
+    application::{Application, Players},
+    block::Block,
     ceremony::{Ceremony, CeremonyError, Effect, Outcome, Plan, Record},
     founding::{Body, Frame, Kept},
-    keys::{IdentityKey, ShareKind, engine_key, our_key},
+    keys::{IdentityKey, ShareKind, engine_key, our_key, validator_set},
     network::Channel,
     runtime::Runtime,
-    terms::TermKeys,
+    terms::{Ending, TermKeys},
     vault::{Vault, VaultError},
 };
 
 /// How often what is not acknowledged is sent again.
 const TICK: std::time::Duration = std::time::Duration::from_millis(500);
-/// Statements offered to one proposal.
-const STATEMENTS_OFFERED_MAX: usize = 8;
 /// Statements of others that wait to be ordered.
 const STATEMENTS_WAITING_MAX: usize = 256;
 const KINDS: [ShareKind; 2] = [ShareKind::Consensus, ShareKind::Derivation];
@@ -45,6 +48,7 @@ pub(crate) type Waiting = Arc<Mutex<Vec<Vec<u8>>>>;
 /// A final payload's part in resharing.
 pub(crate) struct Final {
     pub(crate) height: Height,
+    pub(crate) digest: Digest,
     pub(crate) statements: Vec<Vec<u8>>,
     /// Told when what follows from it is durable.
     pub(crate) done: oneshot::Sender<()>,
@@ -78,8 +82,11 @@ struct Active<E: Runtime> {
     kept: Vec<Zeroizing<Vec<u8>>>,
 }
 
+/// The answer to who the players of a term are, awaited.
+type Asked = BoxFuture<'static, Option<Players>>;
+
 /// The actor's state.
-struct Running<E: Runtime> {
+struct Running<E: Runtime, A> {
     identity: IdentityKey,
     namespace: Vec<u8>,
     term_blocks: u64,
@@ -87,7 +94,13 @@ struct Running<E: Runtime> {
     vault: Vault<E>,
     waiting: Waiting,
     channel: Channel<E>,
+    archive: Archive,
+    application: A,
+    /// The term's rounds of both keys, once its players are known.
     rounds: Option<[Ceremony; 2]>,
+    asked: Option<Asked>,
+    /// Whether it said whose acknowledgements it lacks.
+    complained: bool,
 }
 
 impl<E: Runtime> Resharing<E> {
@@ -135,53 +148,118 @@ impl<E: Runtime> Resharing<E> {
     }
 
     /// Runs until the validator ends.
-    pub(crate) async fn run(self, mut context: E, channel: Channel<E>, sources: (Archive, impl Application)) {
+    pub(crate) async fn run(
+        self,
+        mut context: E,
+        channel: Channel<E>,
+        (archive, application): (Archive, impl Application),
+    ) {
         let Self { identity, namespace, active, keys, waiting, finals } = self;
         let Some(Active { term_blocks, vault, kept }) = active else {
             // The ends of the queues stay open.
             let _ends = (keys, channel, finals);
             return std::future::pending().await;
         };
-        let mut running = Running { identity, namespace, term_blocks, keys, vault, waiting, channel, rounds: None };
-        if let Err(error) = running.run(&mut context, &kept, (sources, finals.1)).await {
+        let (rounds, asked, complained) = (None, None, false);
+        let mut running = Running {
+            identity,
+            namespace,
+            term_blocks,
+            keys,
+            vault,
+            waiting,
+            channel,
+            archive,
+            application,
+            rounds,
+            asked,
+            complained,
+        };
+        if let Err(error) = running.run(&mut context, &kept, finals.1).await {
             warn!(%error, "resharing ended");
         }
     }
 }
 
-impl<E: Runtime> Running<E> {
+impl<E: Runtime, A: Application> Running<E, A> {
     async fn run(
         &mut self,
         context: &mut E,
         kept: &[Zeroizing<Vec<u8>>],
-        ((archive, application), mut finals): ((Archive, impl Application), mpsc::Receiver<Final>),
+        mut finals: mpsc::Receiver<Final>,
     ) -> Result<(), ResharingError> {
-        self.begin(context, kept).await?;
-        let (first, last) = self.bounds();
-        for height in first.max(1)..=last {
-            let Some(block) = archive.get_block(EngineHeight::new(height)).await else { break };
-            self.ordered(&application.statements(block.inner().payload()));
-        }
-        self.offer();
+        self.open(context, kept).await?;
         let mut next_tick = context.current() + TICK;
         loop {
+            self.offer();
+            let asked = async {
+                match &mut self.asked {
+                    Some(asked) => asked.await,
+                    None => std::future::pending().await,
+                }
+            };
+            // In one order always, so that a simulation repeats itself; a flood of messages comes last.
             tokio::select! {
+                biased;
+                players = asked => self.answered(context, players).await?,
                 command = finals.recv() => {
                     let Some(command) = command else { return Ok(()) };
-                    self.finalized(context, command.height, &command.statements).await?;
+                    self.finalized(context, &command).await?;
                     let _gone = command.done.send(());
-                }
-                received = self.channel.1.recv() => {
-                    let (peer, bytes) = received.map_err(|_| ResharingError::Network)?;
-                    self.receive(&our_key(&peer), bytes.as_ref()).await?;
                 }
                 () = context.sleep_until(next_tick) => {
                     next_tick = context.current() + TICK;
                     self.tick().await?;
                 }
+                received = self.channel.1.recv() => {
+                    let (peer, bytes) = received.map_err(|_| ResharingError::Network)?;
+                    self.receive(&our_key(&peer), bytes.as_ref()).await?;
+                }
             }
-            self.offer();
         }
+    }
+
+    /// Takes the term up where the vault left it: with the players that were kept, or else by asking for them.
+    async fn open(&mut self, context: &mut E, kept: &[Zeroizing<Vec<u8>>]) -> Result<(), ResharingError> {
+        let kept = kept.iter().map(|bytes| Kept::from_bytes(bytes)).collect::<Result<Vec<_>, _>>();
+        let kept = kept.map_err(|_| CeremonyError::Record)?;
+        let players = kept.iter().find_map(|kept| match kept {
+            Kept::Players(players) => Some(players.clone()),
+            _ => None,
+        });
+        match players {
+            Some(players) => self.begin(context, players, &kept).await,
+            None if self.term() == 0 => {
+                let members = self.keys.borrow().consensus.keys();
+                self.begin(context, members, &kept).await
+            }
+            None => {
+                self.ask();
+                Ok(())
+            }
+        }
+    }
+
+    fn ask(&mut self) {
+        let (application, term) = (self.application.clone(), self.term());
+        self.asked = Some(Box::pin(async move { application.players(term).await }));
+    }
+
+    /// Keeps who the players are and begins with them.
+    async fn answered(&mut self, context: &mut E, players: Option<Players>) -> Result<(), ResharingError> {
+        self.asked = None;
+        let members = self.keys.borrow().consensus.keys();
+        let players = players.map_or_else(|| members.clone(), |players| players.players);
+        // All are told the same, so all pass over a set that cannot hold keys.
+        let players = match validator_set(&players) {
+            Ok(_) => players,
+            Err(error) => {
+                warn!(%error, "players that cannot hold keys, the members stay");
+                members
+            }
+        };
+        self.vault.keep(&Kept::Players(players.clone()).to_bytes()).await?;
+        self.begin(context, players, &[]).await
     }
 
     fn term(&self) -> Term {
@@ -194,8 +272,8 @@ impl<E: Runtime> Running<E> {
         (first, first.saturating_add(self.term_blocks - 1))
     }
 
-    /// Begins this term's round of both keys, which takes force in the next term.
-    async fn begin(&mut self, context: &mut E, kept: &[Zeroizing<Vec<u8>>]) -> Result<(), ResharingError> {
+    /// Begins this term's round of both keys, which takes force in the next term, and takes what was ordered of it.
+    async fn begin(&mut self, context: &mut E, players: Vec<Ed25519Key>, kept: &[Kept]) -> Result<(), ResharingError> {
         let keys = self.keys.borrow().clone();
         let mut rounds = Vec::new();
         for kind in KINDS {
@@ -207,13 +285,12 @@ impl<E: Runtime> Running<E> {
                 namespace: self.namespace.clone(),
                 kind,
                 round: keys.term + 1,
-                players: committee.keys(),
+                players: players.clone(),
                 previous: Some(committee),
             };
-            let records = kept.iter().filter_map(|bytes| match Kept::from_bytes(bytes) {
-                Ok(Kept::Record(of, record)) if of == kind => Some(Record::from_bytes(&record)),
-                Ok(_) => None,
-                Err(_) => Some(Err(CeremonyError::Record)),
+            let records = kept.iter().filter_map(|kept| match kept {
+                Kept::Record(of, record) if *of == kind => Some(Record::from_bytes(record)),
+                _ => None,
             });
             let records = records.collect::<Result<Vec<_>, _>>()?;
             let begun = Ceremony::begin(plan, &self.identity, share.as_ref(), &records, context)?;
@@ -221,6 +298,12 @@ impl<E: Runtime> Running<E> {
             self.perform(kind, begun.1).await?;
         }
         self.rounds = rounds.try_into().ok();
+        let (first, last) = self.bounds();
+        for height in first.max(1)..=last {
+            let Some(block) = self.archive.get_block(EngineHeight::new(height)).await else { break };
+            let statements = self.application.statements(block.inner().payload());
+            self.ordered(&statements);
+        }
         Ok(())
     }
 
@@ -309,60 +392,93 @@ impl<E: Runtime> Running<E> {
         }
     }
 
-    async fn finalized(
-        &mut self,
-        context: &mut E,
-        height: Height,
-        statements: &[Vec<u8>],
-    ) -> Result<(), ResharingError> {
+    async fn finalized(&mut self, context: &mut E, payload: &Final) -> Result<(), ResharingError> {
         let (first, last) = self.bounds();
-        if height < first || height > last {
+        if payload.height < first || payload.height > last {
             // Delivered again after a crash; its term is over.
             return Ok(());
         }
-        self.ordered(statements);
-        if height == first + self.term_blocks * 3 / 4 {
+        self.ordered(&payload.statements);
+        if payload.height >= first + self.term_blocks * 3 / 4 && self.rounds.is_some() && !self.complained {
+            self.complained = true;
             for kind in KINDS {
                 let effects = self.round(kind).map(Ceremony::complain).unwrap_or_default();
                 self.perform(kind, effects).await?;
             }
         }
-        if height == last { self.close(context).await } else { Ok(()) }
+        if payload.height == last { self.close(context, payload.digest).await } else { Ok(()) }
     }
 
     /// The term is over: the next begins with new shares, or with the old ones where a round failed.
-    async fn close(&mut self, context: &mut E) -> Result<(), ResharingError> {
-        let Some(rounds) = self.rounds.take() else { return Ok(()) };
-        let [consensus, derivation] = rounds.map(|round| round.close(context));
-        let mut keys = self.keys.borrow().clone();
-        keys.term += 1;
-        match (consensus, derivation) {
-            (
-                Outcome::Success { committee: consensus, share: consensus_share },
-                Outcome::Success { committee: derivation, share: derivation_share },
-            ) => {
-                info!(term = keys.term, "keys are reshared");
-                keys = TermKeys { term: keys.term, consensus, derivation, consensus_share, derivation_share };
-            }
-            (Outcome::Failure(report), _) | (_, Outcome::Failure(report)) => {
-                warn!(term = keys.term, ?report, "keys are not reshared, the old shares stay in force");
-            }
+    async fn close(&mut self, context: &mut E, parent: Digest) -> Result<(), ResharingError> {
+        if let Some(asked) = self.asked.take() {
+            // Who the players were decides how the round ended, so there is no way on without the answer.
+            let players = asked.await;
+            self.answered(context, players).await?;
         }
+        let Some(rounds) = self.rounds.take() else { return Ok(()) };
+        let outcomes = rounds.map(|round| round.close(context));
+        let keys = next_keys(&self.keys.borrow(), parent, outcomes);
         self.vault.begin(&keys.to_bytes()).await?;
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.complained = false;
         self.keys.send_replace(keys);
-        self.begin(context, &[]).await
+        self.ask();
+        Ok(())
     }
+}
+
+/// What is in force after a term whose rounds of both keys ended so.
+fn next_keys(before: &TermKeys, parent: Digest, outcomes: [Outcome; 2]) -> TermKeys {
+    let term = before.term + 1;
+    let outcomes = match outcomes {
+        [
+            Outcome::Success { committee: consensus, share: consensus_share },
+            Outcome::Success { committee: derivation, share: derivation_share },
+        ] => {
+            info!(term, "keys are reshared");
+            let ending = Ending { outcome: TermOutcome::Reshared, silent: Vec::new(), disputes: Vec::new() };
+            let ending = Some(ending);
+            return TermKeys {
+                term,
+                since: term,
+                parent,
+                consensus,
+                derivation,
+                consensus_share,
+                derivation_share,
+                ending,
+            };
+        }
+        outcomes => outcomes,
+    };
+    let reports = outcomes.into_iter().filter_map(|outcome| match outcome {
+        Outcome::Failure(report) => Some(report),
+        Outcome::Success { .. } => None,
+    });
+    let (mut silent, mut disputes) = (BTreeSet::new(), BTreeSet::new());
+    for report in reports {
+        warn!(term, ?report, "keys are not reshared, the old shares stay in force");
+        silent.extend(report.silent);
+        disputes.extend(report.disputes.into_iter().map(|(dealer, player)| Dispute { dealer, player }));
+    }
+    let ending = Ending {
+        outcome: TermOutcome::Kept,
+        silent: silent.into_iter().collect(),
+        disputes: disputes.into_iter().collect(),
+    };
+    TermKeys { term, parent, ending: Some(ending), ..before.clone() }
 }
 
 /// The statements that a proposal shall carry now.
 pub(crate) fn offered(waiting: &Waiting) -> Vec<Vec<u8>> {
     let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-    waiting.iter().take(STATEMENTS_OFFERED_MAX).cloned().collect()
+    waiting.iter().take(STATEMENTS_MAX).cloned().collect()
 }
 
 /// Tells the resharing of a final payload and waits until what follows is durable.
-pub(crate) async fn tell(finals: &mpsc::Sender<Final>, payload: &Payload, statements: Vec<Vec<u8>>) -> bool {
+pub(crate) async fn tell(finals: &mpsc::Sender<Final>, block: &Block, statements: Vec<Vec<u8>>) -> bool {
     let (done, wait) = oneshot::channel();
-    finals.send(Final { height: payload.head.height, statements, done }).await.is_ok() && wait.await.is_ok()
+    let (height, digest) = (block.head().height, block.id());
+    finals.send(Final { height, digest, statements, done }).await.is_ok() && wait.await.is_ok()
 }

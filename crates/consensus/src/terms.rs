@@ -11,7 +11,9 @@ use std::{
 
 use commonware_consensus::types::{Epoch, FixedEpocher};
 use commonware_cryptography::certificate::{self, Scoped};
-use freehold_primitives::{Blob, Canonical, CodecError, Ed25519Key, NetworkKey, Reader, Term};
+use freehold_primitives::{
+    Blob, Canonical, CodecError, Digest, Dispute, Ed25519Key, NetworkKey, Reader, Term, TermOutcome, TermTurn,
+};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -23,22 +25,51 @@ use crate::{
 /// Terms whose schemes are kept.
 const TERMS_KEPT: usize = 4;
 
-/// What is in force in a term: both committees, and this member's shares.
+/// How the round before a term ended.
+#[derive(Clone)]
+pub(crate) struct Ending {
+    pub(crate) outcome: TermOutcome,
+    pub(crate) silent: Vec<Ed25519Key>,
+    pub(crate) disputes: Vec<Dispute>,
+}
+
+/// What is in force in a term: both committees, and this validator's shares.
 #[derive(Clone)]
 pub struct TermKeys {
     /// The term.
     pub term: Term,
+    /// The term since which these committees and shares are in force: 0 for the genesis'. Shares of an earlier term are of
+    /// no use to their owner: erase every copy of them.
+    pub since: Term,
+    /// Digest of the payload on which the term begins: the last of the term before, or the genesis payload.
+    pub parent: Digest,
     /// Who holds the consensus key.
     pub consensus: Committee,
     /// Who holds the derivation key: the same members.
     pub derivation: Committee,
-    /// This member's share of the consensus key; `None` where it was lost, until the next resharing.
+    /// This validator's share of the consensus key; `None` where it is no member, or has lost it until the next resharing.
     pub consensus_share: Option<KeyShare>,
-    /// This member's share of the derivation key.
+    /// This validator's share of the derivation key.
     pub derivation_share: Option<KeyShare>,
+    /// How the round before ended; `None` in the term with which this validator began.
+    pub(crate) ending: Option<Ending>,
 }
 
 impl TermKeys {
+    /// The turn to this term, as its first payload carries it; `None` in the term with which this validator began.
+    pub fn turn(&self) -> Option<TermTurn> {
+        let Ending { outcome, silent, disputes } = self.ending.clone()?;
+        Some(TermTurn {
+            term: self.term,
+            members: self.consensus.keys(),
+            consensus_polynomial: Blob(self.consensus.polynomial()),
+            derivation_polynomial: self.derivation.coefficients(),
+            outcome,
+            silent,
+            disputes,
+        })
+    }
+
     /// The scheme by which this member votes, or follows where it has no share.
     pub(crate) fn scheme(&self, namespace: &[u8]) -> Option<Scheme> {
         let (members, polynomial) = self.consensus.parts();
@@ -48,13 +79,18 @@ impl TermKeys {
         }
     }
 
-    /// Bytes for the vault: term, members, polynomials, shares.
+    /// Bytes for the vault: terms, parent, members, polynomials, ending, shares.
     pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(16 * 1024));
         self.term.write(&mut out);
+        self.since.write(&mut out);
+        self.parent.write(&mut out);
         self.consensus.keys().write(&mut out);
         Blob(self.consensus.polynomial()).write(&mut out);
         self.derivation.coefficients().write(&mut out);
+        self.ending.as_ref().map(|ending| ending.outcome).write(&mut out);
+        self.ending.as_ref().map(|ending| ending.silent.clone()).unwrap_or_default().write(&mut out);
+        self.ending.as_ref().map(|ending| ending.disputes.clone()).unwrap_or_default().write(&mut out);
         for share in [&self.consensus_share, &self.derivation_share] {
             let bytes = share.as_ref().map(KeyShare::to_bytes).unwrap_or_default();
             freehold_primitives::write_length(&mut out, bytes.len());
@@ -65,27 +101,33 @@ impl TermKeys {
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
-        let read = |reader: &mut Reader<'_>| -> Result<_, CodecError> {
-            let term = Term::read(reader)?;
-            let members = Vec::<Ed25519Key>::read(reader)?;
-            let polynomial = Blob::read(reader)?.0;
-            let coefficients = Vec::<NetworkKey>::read(reader)?;
-            let shares = [Zeroizing::new(Blob::read(reader)?.0), Zeroizing::new(Blob::read(reader)?.0)];
-            reader.finish()?;
-            Ok((term, members, polynomial, coefficients, shares))
-        };
-        let (term, members, polynomial, coefficients, [consensus, derivation]) =
-            read(&mut Reader::new(bytes)).map_err(|_| KeyError::Format)?;
+        let reader = &mut Reader::new(bytes);
+        Self::read(reader).map_err(|_| KeyError::Format)?
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Result<Self, KeyError>, CodecError> {
+        let (term, since, parent) = (Term::read(reader)?, Term::read(reader)?, Digest::read(reader)?);
+        let members = Vec::<Ed25519Key>::read(reader)?;
+        let (polynomial, coefficients) = (Blob::read(reader)?.0, Vec::<NetworkKey>::read(reader)?);
+        let (outcome, silent, disputes) = (Option::read(reader)?, Vec::read(reader)?, Vec::read(reader)?);
+        let shares = [Zeroizing::new(Blob::read(reader)?.0), Zeroizing::new(Blob::read(reader)?.0)];
+        reader.finish()?;
         let share = |kind, bytes: &[u8]| {
             if bytes.is_empty() { Ok(None) } else { KeyShare::from_bytes(kind, bytes).map(Some) }
         };
-        Ok(Self {
-            term,
-            consensus: Committee::new(&members, &polynomial)?,
-            derivation: Committee::from_coefficients(&members, &coefficients)?,
-            consensus_share: share(ShareKind::Consensus, &consensus)?,
-            derivation_share: share(ShareKind::Derivation, &derivation)?,
-        })
+        let keys = || {
+            Ok(Self {
+                term,
+                since,
+                parent,
+                consensus: Committee::new(&members, &polynomial)?,
+                derivation: Committee::from_coefficients(&members, &coefficients)?,
+                consensus_share: share(ShareKind::Consensus, &shares[0])?,
+                derivation_share: share(ShareKind::Derivation, &shares[1])?,
+                ending: outcome.map(|outcome| Ending { outcome, silent, disputes }),
+            })
+        };
+        Ok(keys())
     }
 }
 

@@ -21,13 +21,13 @@ use commonware_consensus::{
     simplex::types::Finalization,
     types::{FixedEpocher, Height as EngineHeight, ViewDelta},
 };
-use commonware_cryptography::{ed25519, sha256};
+use commonware_cryptography::{Digested, ed25519, sha256};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Handle, buffer::paged::CacheRef};
 use commonware_storage::{archive::prunable, translator::TwoCap};
 use commonware_utils::{NZU16, NZU64, NZUsize, NonZeroDuration, acknowledgement::Exact};
 use freehold_crypto::{chain_namespace, genesis_hash};
-use freehold_primitives::{Certificate, Height, Payload};
+use freehold_primitives::{Certificate, Ed25519Key, Height, Payload};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
@@ -36,19 +36,19 @@ use crate::{
     adapter::{Adapter, Archive},
     application::Application,
     block::{Block, genesis_block},
-    ceremony::Committee,
     check::Scheme,
-    config::{ConfigError, Validator},
+    config::{ConfigError, Start, Validator, committees},
     delivery::{Delivery, deliver_certificates},
     engines::Engines,
     gossip::{self, Gossip, Pump},
     keys::engine_key,
     network::{self, Channel, Oracle},
-    reports::{CERTIFICATES_QUEUED_MAX, Observer, certificate_of},
+    reports::{CERTIFICATES_QUEUED_MAX, Observer, certificate_of, finalization_of},
     resharing::Resharing,
     rounds::Rounds,
     runtime::Runtime,
     terms::{Provider, TermKeys, Terms, epocher},
+    watermark::Watermark,
 };
 
 pub(crate) const MAILBOX: NonZeroUsize = NZUsize!(1_024);
@@ -153,7 +153,7 @@ pub async fn start<E: Runtime, A: Application>(
 ) -> Result<ValidatorHandle, StartError> {
     config.check()?;
     let namespace = chain_namespace(config.genesis.chain_id, &genesis_hash(&config.genesis));
-    let first = first_term(&config)?;
+    let first = first_keys(&config)?;
     let (gossip, pumps): (Vec<_>, Vec<_>) =
         config.gossip.iter().map(|channel| gossip::channel(channel.message_bytes_max)).unzip();
     let (ready_tx, ready) = oneshot::channel();
@@ -201,7 +201,9 @@ impl Parts {
         let Some(storage) = self.open_storage(&context, &pages).await else { return Stopped::Storage };
         let Some(me) = engine_key(&self.config.identity.public()) else { return Stopped::Part("identity") };
         let Some((resharer, keys)) = self.open_resharing(&context).await else { return Stopped::Storage };
-        let terms = Terms::new(self.config.keys.verifier(&self.namespace));
+        let watermark = Watermark::open(context.child("signed"), format!("{}-signed", self.config.partition)).await;
+        let Some((watermark, permits)) = watermark else { return Stopped::Storage };
+        let terms = Terms::new(self.first.consensus.verifier(&self.namespace));
         let pumps = std::mem::take(&mut self.pumps);
         let channels = network::open(&context, &self.config, &self.namespace, pumps);
         let network::Channels { votes, certificates, rounds, backfill, blocks, resharing, oracle, task } = channels;
@@ -218,13 +220,17 @@ impl Parts {
         let archive_task = actor.start(inbox, buffer.1, requests);
         let sources = (archive.clone(), application.clone());
         let resharing_task = context.child("resharing").spawn(move |context| resharer.run(context, resharing, sources));
+        let watermark_task = context.child("watermark").spawn(|_| watermark.run());
         let delivery_task = context.child("delivery").spawn(|_| delivery.run());
         let reports = deliver_certificates(application.clone(), Arc::clone(&seen), queued);
         let reports_task = context.child("certificates").spawn(|_| reports);
         let adapter = Adapter {
             application,
             chain_id: self.config.genesis.chain_id,
+            identity: self.config.identity.clone(),
+            permits,
             terms: Arc::clone(&terms),
+            keys: keys.clone(),
             waiting,
             rounds: Arc::clone(&seen),
             archive: archive.clone(),
@@ -232,7 +238,8 @@ impl Parts {
         if ready.send((archive.clone(), keys.clone())).is_err() {
             return Stopped::Asked;
         }
-        network::warm_up(&context, &self.config, &votes).await;
+        let others = others(&keys.borrow(), &self.config.identity.public());
+        network::warm_up(&context, (self.config.timers, others), &votes).await;
         let epocher = self.epocher();
         let inline = Inline::new(context.child("application"), adapter, archive.clone(), epocher.clone());
         let observer = Observer { inner: inline.clone(), rounds: seen, certificates: queue };
@@ -241,28 +248,30 @@ impl Parts {
         let engines =
             Engines { context, config, namespace, inline, observer, oracle, pages, archive, terms, epocher, keys };
         tokio::select! {
+            biased;
             _ = task => Stopped::Part("network"),
             _ = buffer_task => Stopped::Part("buffer"),
             _ = archive_task => Stopped::Part("archive"),
             _ = delivery_task => Stopped::Part("delivery"),
             _ = reports_task => Stopped::Part("certificates"),
             _ = resharing_task => Stopped::Part("resharing"),
+            _ = watermark_task => Stopped::Part("store of signed rounds"),
             () = engines.run(votes, certificates, rounds) => Stopped::Part("engine"),
         }
     }
 
     async fn open_resharing<E: Runtime>(&self, context: &E) -> Option<(Resharing<E>, watch::Receiver<TermKeys>)> {
         let identity = self.config.identity.clone();
-        let Some(settings) = &self.config.resharing else {
+        let Some(term_blocks) = self.config.term_blocks() else {
             return Some(Resharing::idle(identity, self.first.clone()));
         };
         let opened = Resharing::open(context, &self.config.partition, (identity, self.first.clone())).await;
         let (resharing, keys) = opened.inspect_err(|error| error!(%error, "the vault did not open")).ok()?;
-        Some((resharing.every(settings.term_blocks, self.namespace.clone()), keys))
+        Some((resharing.every(term_blocks, self.namespace.clone()), keys))
     }
 
     fn epocher(&self) -> FixedEpocher {
-        epocher(self.config.resharing.as_ref().map(|settings| settings.term_blocks))
+        epocher(self.config.term_blocks())
     }
 
     async fn open_storage<E: Runtime>(&self, context: &E, pages: &CacheRef) -> Option<(Finals<E>, Blocks<E>)> {
@@ -288,7 +297,7 @@ impl Parts {
         let settings = marshal::Config {
             provider: Provider(Arc::clone(terms)),
             epocher: self.epocher(),
-            start: marshal::Start::Genesis(genesis_block(&self.config.genesis).sealed()),
+            start: archive_start(&self.config),
             partition_prefix: self.config.partition.clone(),
             mailbox_size: MAILBOX,
             view_retention: VIEWS_KEPT,
@@ -346,15 +355,44 @@ impl Parts {
 }
 
 /// What a validator begins with where its vault is empty.
-fn first_term(config: &Validator) -> Result<TermKeys, ConfigError> {
-    let genesis = &config.genesis;
-    Ok(TermKeys {
-        term: 0,
-        consensus: Committee::new(&genesis.validators, &genesis.consensus_polynomial.0)?,
-        derivation: Committee::from_coefficients(&genesis.validators, &genesis.derivation_polynomial)?,
-        consensus_share: Some(config.keys.share()),
-        derivation_share: config.resharing.as_ref().map(|settings| settings.derivation_share.clone()),
-    })
+fn first_keys(config: &Validator) -> Result<TermKeys, ConfigError> {
+    let (term, parent, (consensus, derivation), shares) = match &config.start {
+        Start::Genesis => {
+            let parent = genesis_block(&config.genesis).id();
+            (0, parent, committees(&config.genesis)?, config.shares.clone())
+        }
+        // It may have voted in the term before its storage was lost, so it has no shares in it.
+        Start::At(floor) => {
+            let next = floor.head.height + 1;
+            let term = config.term_blocks().map_or(0, |length| next / length.get());
+            let committees = (floor.consensus.clone(), floor.derivation.clone());
+            (term, floor.certificate.payload, committees, None)
+        }
+    };
+    let (consensus_share, derivation_share) = shares.map(|shares| (shares.consensus, shares.derivation)).unzip();
+    let ending = None;
+    Ok(TermKeys { term, since: 0, parent, consensus, derivation, consensus_share, derivation_share, ending })
+}
+
+/// Where the archive begins if it is empty.
+fn archive_start(config: &Validator) -> marshal::Start<Scheme, sha256::Digest, Digested<Block>> {
+    match floor_of(config) {
+        Some(floor) => marshal::Start::Floor(floor),
+        None => marshal::Start::Genesis(genesis_block(&config.genesis).sealed()),
+    }
+}
+
+/// The certificate in the engine's form with which it begins.
+pub(crate) fn floor_of(config: &Validator) -> Option<Finalization<Scheme, sha256::Digest>> {
+    match &config.start {
+        Start::Genesis => None,
+        Start::At(floor) => finalization_of(&floor.certificate),
+    }
+}
+
+/// Members beside this validator.
+fn others(keys: &TermKeys, own: &Ed25519Key) -> usize {
+    keys.consensus.keys().iter().filter(|key| *key != own).count()
 }
 
 fn archive_settings(partition: &str, name: &str, pages: CacheRef) -> prunable::Config<TwoCap, ()> {

@@ -8,8 +8,8 @@ use commonware_storage::metadata::{Config, Metadata};
 use commonware_utils::sequence::U64;
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// Largest record, in bytes.
-const RECORD_BYTES_MAX: usize = 16 * 1024;
+/// Largest record, in bytes: what is in force, with the disputes of every pair of 64 members.
+const RECORD_BYTES_MAX: usize = 512 * 1024;
 /// Most records.
 const RECORDS_MAX: u64 = 4_096;
 

@@ -58,7 +58,7 @@ fn round_trip() {
 #[test]
 fn head_is_within_its_bound() {
     let payload = payload(0);
-    assert_eq!(payload.to_canonical().len(), 1 + HEAD_BYTES_MAX + 4);
+    assert_eq!(payload.to_canonical().len(), 1 + HEAD_BYTES_MAX + 4 + Ed25519Signature::SIZE);
 }
 
 #[test]

@@ -15,8 +15,10 @@ use commonware_utils::{Participant, ordered::Set};
 use freehold_crypto::hash;
 use freehold_primitives::{Digest, Ed25519Key, NetworkKey};
 
+use crate::check::Scheme;
 use crate::keys::{
-    KeyError, KeyShare, VALIDATORS_COUNT_MAX, coefficients, constant_term, our_key, read_polynomial, validator_set,
+    KeyError, KeyShare, ShareKind, VALIDATORS_COUNT_MAX, coefficients, constant_term, engine_key, our_key,
+    read_polynomial, validator_set,
 };
 
 /// The members that hold shares of a key, and the public polynomial of the shares.
@@ -74,6 +76,11 @@ impl Committee {
         coefficients(&self.polynomial)
     }
 
+    /// Whether a share is `member`'s share of this key.
+    pub(crate) fn is_share_of(&self, member: &Ed25519Key, share: &KeyShare, kind: ShareKind) -> bool {
+        share.kind() == kind && engine_key(member).is_some_and(|member| self.holds(&member, share))
+    }
+
     /// Whether a share is `member`'s share of this polynomial.
     pub(super) fn holds(&self, member: &ed25519::PublicKey, share: &KeyShare) -> bool {
         let Ok(engine) = share.to_engine() else { return false };
@@ -82,6 +89,11 @@ impl Committee {
         }
         let public = self.polynomial.partial_public(Participant::new(share.index()));
         public.is_ok_and(|public| public == engine.public::<MinSig>())
+    }
+
+    /// Verifies certificates and seeds of every term.
+    pub(crate) fn verifier(&self, namespace: &[u8]) -> Scheme {
+        Scheme::certificate_verifier(namespace, *self.polynomial.public())
     }
 
     pub(crate) fn parts(&self) -> (Set<ed25519::PublicKey>, Sharing<MinSig>) {

@@ -3,14 +3,15 @@
 
 use commonware_consensus::types::{Epoch, Round, View};
 use commonware_cryptography::{certificate::Scheme as _, sha256};
-use freehold_primitives::{Blob, Ed25519Key, Executed};
+use freehold_primitives::{Blob, Canonical as _, Ed25519Key, Executed, PayloadBody};
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::*;
 use crate::{
     application::ProposalContext,
+    ceremony::Committee,
     dealer::trusted_dealer,
-    keys::{IdentityKey, KeyMaterial},
+    keys::{IdentityKey, KeyShare},
 };
 
 const CHAIN: u64 = 7;
@@ -154,19 +155,33 @@ fn no_seed() {
 }
 
 #[test]
-fn executed_lag() {
+fn executed_lag_is_the_applications() {
     let mut parent = parent();
-    parent.executed.height = parent.height - EXECUTED_LAG_MAX - 1;
+    parent.executed.height = 10;
     let at = position(&parent);
-    let repeat = |count: usize, executed: u64| {
-        let mut payload = payload(&parent, count);
-        payload.head.executed = Executed { height: executed, ..parent.executed };
-        check_payload(CHAIN, &at, &parent, &payload)
-    };
-    let newest = parent.height + 1 - EXECUTED_LAG_MAX;
-    assert_eq!(repeat(2, newest), Ok(()));
-    assert_eq!(repeat(2, newest - 1), Err(Fault::ExecutedLag));
-    assert_eq!(repeat(0, newest - 1), Ok(()));
+    let mut payload = payload(&parent, 2);
+    payload.head.executed = parent.executed;
+    assert_eq!(check_payload(CHAIN, &at, &parent, &payload), Ok(()));
+    let context = ProposalContext::new(CHAIN, &at, parent, payload.head.parent_seed);
+    let executed = |height| Executed { height, block_hash: Digest::ZERO };
+    assert!(context.lags(&executed(24)) && !context.lags(&executed(25)), "16 heights are the most");
+}
+
+#[test]
+fn signature_of_the_leader() {
+    let mut rng = StdRng::seed_from_u64(4);
+    let (leader, other) = (IdentityKey::generate(&mut rng), IdentityKey::generate(&mut rng));
+    let digest = Digest([7; 32]);
+    let signature = leader.sign_proposal(&digest);
+    assert_eq!(check_signature(&leader.public(), &digest, &signature), Ok(()));
+    assert_eq!(check_signature(&other.public(), &digest, &signature), Err(Fault::Signature));
+    assert_eq!(check_signature(&leader.public(), &Digest([8; 32]), &signature), Err(Fault::Signature));
+    assert_eq!(check_signature(&leader.public(), &digest, &Ed25519Signature::ZERO), Err(Fault::Signature));
+    for byte in 0..Ed25519Signature::SIZE {
+        let mut changed = signature;
+        changed.0[byte] ^= 1;
+        assert_eq!(check_signature(&leader.public(), &digest, &changed), Err(Fault::Signature), "byte {byte}");
+    }
 }
 
 #[test]
@@ -189,9 +204,11 @@ fn schemes(namespace: &[u8]) -> (Vec<Scheme>, freehold_primitives::NetworkKey) {
     let mut validators: Vec<Ed25519Key> = (0..4).map(|_| IdentityKey::generate(&mut rng).public()).collect();
     validators.sort_unstable();
     let dealt = trusted_dealer(&mut rng, &validators).unwrap();
-    let material = |share| KeyMaterial::new(&validators, &dealt.consensus_polynomial.0, share).unwrap();
-    let schemes = dealt.consensus_shares.iter().map(|share| material(share).scheme(namespace).unwrap()).collect();
-    (schemes, dealt.network_key)
+    let (set, polynomial) = Committee::new(&validators, &dealt.consensus_polynomial.0).unwrap().parts();
+    let scheme = |share: &KeyShare| {
+        Scheme::signer(namespace, set.clone(), polynomial.clone(), share.to_engine().unwrap()).unwrap()
+    };
+    (dealt.consensus_shares.iter().map(scheme).collect(), dealt.network_key)
 }
 
 /// A finalization by three of four.
@@ -205,7 +222,9 @@ fn certificate(schemes: &[Scheme], view: u64, payload: Digest) -> freehold_primi
     assert!(schemes[3].me().is_some());
     let votes = NonEmpty::try_new(votes.iter()).unwrap();
     let finalization = Finalization::from_finalizes(&schemes[3], votes, &Sequential).unwrap();
-    crate::reports::certificate_of(&finalization).unwrap()
+    let certificate = crate::reports::certificate_of(&finalization).unwrap();
+    assert_eq!(crate::reports::finalization_of(&certificate), Some(finalization));
+    certificate
 }
 
 #[test]

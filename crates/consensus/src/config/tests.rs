@@ -1,14 +1,11 @@
 //! Configurations that are refused before anything starts.
 #![allow(clippy::unwrap_used)]
 
-use freehold_primitives::{KeyCeremony, Membership};
+use freehold_primitives::{Digest, G1Point, KeyCeremony, Membership};
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::*;
-use crate::{
-    dealer::trusted_dealer,
-    keys::{GenesisKeys, KeySource as _},
-};
+use crate::dealer::trusted_dealer;
 
 fn validator(index: usize) -> Validator {
     let mut rng = StdRng::seed_from_u64(3);
@@ -33,16 +30,25 @@ fn validator(index: usize) -> Validator {
     let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
     Validator {
         identity: identities[index].clone(),
-        keys: GenesisKeys::new(&genesis, &dealt.consensus_shares[index]).unwrap().key_material(0).unwrap(),
+        shares: Some(GenesisShares {
+            consensus: dealt.consensus_shares[index].clone(),
+            derivation: dealt.derivation_shares[index].clone(),
+        }),
         genesis,
         listen: address(9_000),
-        peers: validators.into_iter().zip((9_000..).map(address)).collect(),
+        peers: watch::channel(validators.into_iter().zip((9_000..).map(address)).collect()).1,
         partition: "validator-0".into(),
-        resharing: None,
+        start: Start::Genesis,
         timers: Timers::default(),
         reach: Reach::Local,
         gossip: vec![GossipChannel { message_bytes_max: 10, quota_per_s: 10 }],
     }
+}
+
+fn change_peers(config: &mut Validator, change: impl FnOnce(&mut Peers)) {
+    let mut peers = config.peers.borrow().clone();
+    change(&mut peers);
+    config.peers = watch::channel(peers).1;
 }
 
 fn check(expect: Result<(), ConfigError>, change: impl FnOnce(&mut Validator)) {
@@ -54,13 +60,52 @@ fn check(expect: Result<(), ConfigError>, change: impl FnOnce(&mut Validator)) {
 #[test]
 fn right_configuration() {
     check(Ok(()), |_| {});
-    check(Ok(()), |config| config.peers.retain(|(key, _)| *key != config.identity.public()));
+    check(Ok(()), |config| {
+        let own = config.identity.public();
+        change_peers(config, |peers| peers.retain(|(key, _)| *key != own));
+    });
+    check(Ok(()), |config| config.shares = None);
 }
 
 #[test]
-fn identity_of_another() {
-    let other = validator(1).identity;
-    check(Err(ConfigError::Identity(other.public())), |config| config.identity = other.clone());
+fn identity_outside_the_genesis_follows() {
+    let stranger = IdentityKey::from_bytes(&[7; 32]);
+    check(Ok(()), |config| (config.identity, config.shares) = (stranger.clone(), None));
+    check(Err(ConfigError::Shares(stranger.public())), |config| config.identity = stranger.clone());
+}
+
+#[test]
+fn shares_of_another() {
+    let other = validator(1);
+    check(Err(ConfigError::Shares(other.identity.public())), |config| config.identity = other.identity.clone());
+    let own = validator(0).identity.public();
+    check(Err(ConfigError::Shares(own)), |config| {
+        let shares = config.shares.as_mut().unwrap();
+        std::mem::swap(&mut shares.consensus, &mut shares.derivation);
+    });
+}
+
+#[test]
+fn term_too_short() {
+    check(Err(ConfigError::Term), |config| config.genesis.membership.term_blocks = 31);
+    check(Ok(()), |config| config.genesis.membership.term_blocks = 32);
+}
+
+#[test]
+fn beginning_without_a_certificate() {
+    let mut config = validator(0);
+    let head = crate::block::genesis_payload(&config.genesis).head;
+    let certificate = Certificate {
+        term: 0,
+        view: 1,
+        parent_view: 0,
+        payload: Digest([1; 32]),
+        signature: G1Point([0; 48]),
+        seed: G1Point([0; 48]),
+    };
+    let (consensus, derivation) = committees(&config.genesis).unwrap();
+    config.start = Start::At(Box::new(Floor { head, certificate, consensus, derivation }));
+    assert!(matches!(config.check(), Err(ConfigError::Certificate(_))));
 }
 
 #[test]
@@ -71,19 +116,48 @@ fn production_with_a_trusted_dealer() {
 #[test]
 fn peer_without_address() {
     let key = validator(2).identity.public();
-    check(Err(ConfigError::Peer(key)), |config| config.peers.retain(|(peer, _)| *peer != key));
+    let remove = |config: &mut Validator| change_peers(config, |peers| peers.retain(|(peer, _)| *peer != key));
+    check(Err(ConfigError::Peer(key)), remove);
+    // With terms there may be other validators by now.
+    check(Ok(()), |config| {
+        config.genesis.membership.term_blocks = 32;
+        remove(config);
+    });
 }
 
 #[test]
 fn peer_twice() {
     let key = validator(2).identity.public();
-    check(Err(ConfigError::Peer(key)), |config| config.peers.push((key, config.listen)));
+    check(Err(ConfigError::Peer(key)), |config| {
+        let listen = config.listen;
+        change_peers(config, |peers| peers.push((key, listen)));
+    });
 }
 
 #[test]
 fn peer_that_is_no_validator() {
-    let key = Ed25519Key([3; 32]);
-    check(Err(ConfigError::Peer(key)), |config| config.peers.push((key, config.listen)));
+    let key = IdentityKey::from_bytes(&[7; 32]).public();
+    let add = |config: &mut Validator| {
+        let listen = config.listen;
+        change_peers(config, |peers| peers.push((key, listen)));
+    };
+    check(Err(ConfigError::Peer(key)), add);
+    check(Ok(()), |config| {
+        config.genesis.membership.term_blocks = 32;
+        add(config);
+    });
+}
+
+#[test]
+fn peer_that_is_no_key() {
+    // y = 2 is on no point of the curve.
+    let mut key = Ed25519Key([0; 32]);
+    key.0[0] = 2;
+    check(Err(ConfigError::Peer(key)), |config| {
+        config.genesis.membership.term_blocks = 32;
+        let listen = config.listen;
+        change_peers(config, |peers| peers.push((key, listen)));
+    });
 }
 
 #[test]

@@ -6,7 +6,7 @@ use freehold_primitives::{Blob, KeyCeremony, Membership};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
 use super::{state::ATTEMPT_TIME, *};
-use crate::keys::KeyMaterial;
+use crate::{config::committees, keys::ShareKind};
 
 const COUNT: usize = 4;
 
@@ -145,12 +145,9 @@ impl World {
         let made: Vec<_> = self.founders.iter().map(|founder| founder.made.as_ref().expect("not founded")).collect();
         for (index, founded) in made.iter().enumerate() {
             assert_eq!(founded.genesis, made[0].genesis);
-            let material = KeyMaterial::new(
-                &founded.genesis.validators,
-                &founded.genesis.consensus_polynomial.0,
-                &founded.consensus,
-            );
-            assert_eq!(material.unwrap().index() as usize, index);
+            let (committee, _) = committees(&founded.genesis).unwrap();
+            let own = founded.genesis.validators[index];
+            assert!(committee.is_share_of(&own, &founded.consensus, ShareKind::Consensus));
             let polynomial = freehold_crypto::Polynomial::new(&founded.genesis.derivation_polynomial).unwrap();
             let share =
                 freehold_crypto::Share::from_bytes(founded.derivation.index(), founded.derivation.scalar()).unwrap();

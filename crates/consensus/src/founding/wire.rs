@@ -1,6 +1,6 @@
 //! What the founders tell each other (`spec/key-generation.md` §7), over the authenticated, encrypted link.
 
-use freehold_primitives::{Blob, Canonical, CodecError, Digest, G1Point, Generation, Reader};
+use freehold_primitives::{Blob, Canonical, CodecError, Digest, Ed25519Key, G1Point, Generation, Reader};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -105,7 +105,7 @@ fn read_kind(reader: &mut Reader<'_>) -> Result<ShareKind, CodecError> {
     ShareKind::from_tag(tag).ok_or(CodecError::Tag(tag))
 }
 
-/// What is kept of an attempt.
+/// What is kept of an attempt, or of a term.
 pub(crate) enum Kept {
     /// The attempt begins; nothing before it counts.
     Attempt(u64),
@@ -113,6 +113,8 @@ pub(crate) enum Kept {
     Record(ShareKind, Zeroizing<Vec<u8>>),
     /// A statement that was taken.
     Statement(ShareKind, Vec<u8>),
+    /// Who receives shares in the round that runs.
+    Players(Vec<Ed25519Key>),
 }
 
 impl Kept {
@@ -125,6 +127,10 @@ impl Kept {
             }
             Self::Record(kind, record) => write_kind(2, *kind, record, &mut out),
             Self::Statement(kind, statement) => write_kind(3, *kind, statement, &mut out),
+            Self::Players(players) => {
+                out.push(4);
+                players.write(&mut out);
+            }
         }
         out
     }
@@ -135,6 +141,7 @@ impl Kept {
             1 => Self::Attempt(Canonical::read(&mut reader)?),
             2 => Self::Record(read_kind(&mut reader)?, Zeroizing::new(Blob::read(&mut reader)?.0)),
             3 => Self::Statement(read_kind(&mut reader)?, Blob::read(&mut reader)?.0),
+            4 => Self::Players(Canonical::read(&mut reader)?),
             other => return Err(CodecError::Tag(other)),
         };
         reader.finish()?;

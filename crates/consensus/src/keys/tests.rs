@@ -4,7 +4,10 @@
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::*;
-use crate::dealer::{Dealt, trusted_dealer};
+use crate::{
+    ceremony::Committee,
+    dealer::{Dealt, trusted_dealer},
+};
 
 fn dealt(count: usize) -> (Vec<Ed25519Key>, Dealt) {
     let mut rng = StdRng::seed_from_u64(count as u64);
@@ -52,35 +55,46 @@ fn share_file_malformed() {
 }
 
 #[test]
-fn material_of_every_validator() {
+fn share_of_every_validator() {
     for count in [1, 4, 7] {
         let (validators, dealt) = dealt(count);
-        for (index, share) in (0..).zip(&dealt.consensus_shares) {
-            let material = KeyMaterial::new(&validators, &dealt.consensus_polynomial.0, share).unwrap();
-            assert_eq!((material.index(), material.network_key()), (index, dealt.network_key));
+        let committee = Committee::new(&validators, &dealt.consensus_polynomial.0).unwrap();
+        assert_eq!(committee.public_key(), dealt.network_key);
+        for (validator, share) in validators.iter().zip(&dealt.consensus_shares) {
+            assert!(committee.is_share_of(validator, share, ShareKind::Consensus));
         }
     }
 }
 
 #[test]
-fn material_refused() {
+fn share_of_another_refused() {
+    let (validators, four) = dealt(4);
+    let (_, seven) = dealt(7);
+    let committee = Committee::new(&validators, &four.consensus_polynomial.0).unwrap();
+    let held = |validator: &Ed25519Key, share| committee.is_share_of(validator, share, ShareKind::Consensus);
+    assert!(held(&validators[1], &four.consensus_shares[1]));
+    assert!(!held(&validators[2], &four.consensus_shares[1]));
+    assert!(!held(&validators[1], &four.derivation_shares[1]));
+    assert!(!held(&validators[1], &seven.consensus_shares[1]));
+    assert!(!held(&validators[1], &seven.consensus_shares[5]));
+    assert!(!held(&Ed25519Key([9; 32]), &four.consensus_shares[1]));
+}
+
+#[test]
+fn committee_refused() {
     let (validators, four) = dealt(4);
     let (others, seven) = dealt(7);
-    let refused =
-        |validators: &[Ed25519Key], polynomial: &[u8], share| KeyMaterial::new(validators, polynomial, share).err();
-    let (polynomial, share) = (&four.consensus_polynomial.0, &four.consensus_shares[1]);
-    assert_eq!(refused(&validators, polynomial, share), None);
-    assert_eq!(refused(&validators, polynomial, &four.derivation_shares[1]), Some(KeyError::Share));
-    assert_eq!(refused(&validators, polynomial, &seven.consensus_shares[1]), Some(KeyError::Share));
-    assert_eq!(refused(&validators, polynomial, &seven.consensus_shares[5]), Some(KeyError::Share));
-    assert_eq!(refused(&validators, &seven.consensus_polynomial.0, share), Some(KeyError::Polynomial));
-    assert_eq!(refused(&others, polynomial, share), Some(KeyError::Polynomial));
-    assert_eq!(refused(&validators, &polynomial[1..], share), Some(KeyError::Polynomial));
-    assert_eq!(refused(&validators[..3], polynomial, share), Some(KeyError::Count(3)));
+    let refused = |validators: &[Ed25519Key], polynomial: &[u8]| Committee::new(validators, polynomial).err();
+    let polynomial = &four.consensus_polynomial.0;
+    assert_eq!(refused(&validators, polynomial), None);
+    assert_eq!(refused(&validators, &seven.consensus_polynomial.0), Some(KeyError::Polynomial));
+    assert_eq!(refused(&others, polynomial), Some(KeyError::Polynomial));
+    assert_eq!(refused(&validators, &polynomial[1..]), Some(KeyError::Polynomial));
+    assert_eq!(refused(&validators[..3], polynomial), Some(KeyError::Count(3)));
     let mut unsorted = validators.clone();
     unsorted.swap(0, 1);
-    assert_eq!(refused(&unsorted, polynomial, share), Some(KeyError::Validators));
+    assert_eq!(refused(&unsorted, polynomial), Some(KeyError::Validators));
     let mut twice = validators;
     twice[1] = twice[0];
-    assert_eq!(refused(&twice, polynomial, share), Some(KeyError::Validators));
+    assert_eq!(refused(&twice, polynomial), Some(KeyError::Validators));
 }

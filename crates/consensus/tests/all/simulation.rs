@@ -5,8 +5,6 @@
 //! `FREEHOLD_SEED=<n>` runs one seed again; a failure prints its seed.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
-mod common;
-
 use std::{
     net::{Ipv4Addr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -14,7 +12,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use common::Net;
+use crate::common::Net;
 use commonware_runtime::{
     Clock as _, Runner as _,
     deterministic::{Config, Context, Runner},
@@ -87,8 +85,7 @@ fn killed_validators_come_back() {
                 handles[victim].take().unwrap().stop().await;
                 context.sleep(Duration::from_millis(rng.random_range(0..1_500))).await;
                 // The simulated network never frees an address, so it comes back on another and dials the others.
-                let port = net.addresses[victim].port() + 100;
-                net.addresses[victim].set_port(port);
+                net.readdress(victim);
                 handles[victim] = Some(net.start(&context, victim).await);
             }
             let target = (0..COUNT).map(|index| net.height(index)).max().unwrap() + 10;

@@ -1,14 +1,12 @@
 //! Validators on real TCP over the loopback, in one runtime of the machine.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::{
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
-use common::{Net, median};
+use crate::common::{Net, median};
 use commonware_runtime::{Clock as _, Runner as _, tokio};
 use freehold_consensus::{GossipError, Timers, ValidatorHandle};
 
@@ -83,7 +81,7 @@ fn check_pace(pace_ms: u64, timers: Timers, last: u64) {
 
 #[test]
 fn paced_proposals_lose_no_view() {
-    check_pace(250, common::quick_timers(), 12);
+    check_pace(250, crate::common::quick_timers(), 12);
 }
 
 #[test]

@@ -2,15 +2,12 @@
 //! that die, stay away for a term, or lose power all at once.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
-mod common;
-
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    num::NonZeroU64,
     time::{Duration, UNIX_EPOCH},
 };
 
-use common::Net;
+use crate::common::Net;
 use commonware_runtime::{
     Clock as _, Runner as _,
     deterministic::{Config, Context, Runner},
@@ -25,7 +22,7 @@ const START: Duration = Duration::from_secs(1_800_000_000);
 fn network(seed: u64) -> Net {
     let address = |index: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000 + index));
     let mut net = Net::new(4, seed, (0..4).map(address).collect());
-    net.term_blocks = NonZeroU64::new(TERM);
+    net.genesis.membership.term_blocks = TERM;
     net.knobs.iter().for_each(|knobs| knobs.pace_ms.store(20, std::sync::atomic::Ordering::Relaxed));
     net
 }
@@ -91,8 +88,7 @@ fn validators_that_die_in_the_middle_of_a_round_keep_their_part() {
                 context.sleep(Duration::from_millis(rng.random_range(50..900))).await;
                 let victim = rng.random_range(0..4);
                 handles[victim].take().unwrap().stop().await;
-                let port = net.addresses[victim].port() + 100;
-                net.addresses[victim].set_port(port);
+                net.readdress(victim);
                 handles[victim] = Some(net.start(&context, victim).await);
             }
             let target = (0..4).map(|index| net.height(index)).max().unwrap();
@@ -143,8 +139,7 @@ fn absent_validator_stops_resharing_not_the_chain_and_comes_back() {
         // A whole term without it: the round fails, and the shares before stay in force.
         let keys: Vec<_> = handles.iter().flatten().map(in_force).collect();
         assert!(keys.iter().all(|held| held.term == 2 && held.consensus == keys[0].consensus));
-        let port = net.addresses[3].port() + 100;
-        net.addresses[3].set_port(port);
+        net.readdress(3);
         handles[3] = Some(net.start(&context, 3).await);
         net.reach(&context, &[0, 1, 2, 3], 4 * TERM + 4, LIMIT).await;
         let later = check_keys(&net, &handles, 4);

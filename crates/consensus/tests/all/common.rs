@@ -3,9 +3,8 @@
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    num::NonZeroU64,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -15,17 +14,16 @@ use std::{
 
 use commonware_runtime::Clock;
 use freehold_consensus::{
-    Application, FinalizedPayload, GenesisKeys, GossipChannel, IdentityKey, KeyShare, KeySource as _, ProposalContext,
-    Reach, ResharingSettings, SeenCertificate, Timers, Validator, ValidatorHandle, start, trusted_dealer,
+    Application, FinalizedPayload, GenesisShares, GossipChannel, IdentityKey, Peers, Players, ProposalContext, Reach,
+    SeenCertificate, Start, Timers, Validator, ValidatorHandle, start, trusted_dealer,
 };
+use freehold_crypto::{proposal_message, verify_ed25519};
 use freehold_primitives::{
-    Blob, Canonical as _, Certificate, Digest, Executed, G1Point, Genesis, Height, KeyCeremony, Membership, Payload,
-    PayloadBody,
+    Blob, Canonical as _, Certificate, Digest, Ed25519Key, Executed, G1Point, Genesis, Height, KeyCeremony, Membership,
+    Payload, PayloadBody, Term, TermTurn,
 };
 use rand::{SeedableRng as _, rngs::StdRng};
-
-/// First byte of a statement of resharing among the transactions of these payloads.
-const STATEMENT_MARK: u8 = 0xfe;
+use tokio::sync::watch;
 
 /// What one validator's application saw.
 #[derive(Default)]
@@ -53,16 +51,33 @@ pub struct Knobs {
     pub bytes: AtomicU64,
 }
 
+/// What all applications of a network agree on.
+#[derive(Default)]
+pub struct Shared {
+    /// Who shall hold the keys after a term; where none is named, its members stay.
+    pub players: BTreeMap<Term, Vec<Ed25519Key>>,
+    /// Digests of the payloads that a voter saw signed in a round.
+    pub signed: BTreeMap<(Term, u64), BTreeSet<Digest>>,
+}
+
 /// An application that records.
 pub struct Recorder<E> {
     pub clock: Arc<E>,
     pub seen: Arc<Mutex<Seen>>,
     pub knobs: Arc<Knobs>,
+    pub shared: Arc<Mutex<Shared>>,
+    pub term_blocks: u64,
 }
 
 impl<E> Clone for Recorder<E> {
     fn clone(&self) -> Self {
-        Self { clock: Arc::clone(&self.clock), seen: Arc::clone(&self.seen), knobs: Arc::clone(&self.knobs) }
+        Self {
+            clock: Arc::clone(&self.clock),
+            seen: Arc::clone(&self.seen),
+            knobs: Arc::clone(&self.knobs),
+            shared: Arc::clone(&self.shared),
+            term_blocks: self.term_blocks,
+        }
     }
 }
 
@@ -90,23 +105,24 @@ impl<E: Clock> Application for Recorder<E> {
         let executed = executed
             .filter(|executed| executed.height >= context.parent.executed.height && executed.height < context.height())
             .unwrap_or(context.parent.executed);
-        let lags = context.height() - executed.height > freehold_primitives::EXECUTED_LAG_MAX;
         let bytes = usize::try_from(self.knobs.bytes.load(Ordering::Relaxed)).unwrap();
-        let mut transactions = if lags || bytes == 0 { vec![] } else { vec![Blob(vec![7; bytes])] };
-        if !lags {
-            let marked = |statement: &Vec<u8>| Blob([&[STATEMENT_MARK], &statement[..]].concat());
-            transactions.extend(context.statements.iter().map(marked));
-        }
-        Some(context.payload(self.now_ms(), executed, &PayloadBody { transactions, ..PayloadBody::default() }))
+        let transactions = if context.lags(&executed) || bytes == 0 { vec![] } else { vec![Blob(vec![7; bytes])] };
+        let statements = context.statements.iter().cloned().map(Blob).collect();
+        let body = PayloadBody { transactions, statements, turn: context.turn.clone() };
+        Some(context.payload(self.now_ms(), executed, &body))
     }
 
     fn statements(&self, payload: &Payload) -> Vec<Vec<u8>> {
-        let body = PayloadBody::from_canonical(&payload.body.0).unwrap();
-        body.transactions.iter().filter_map(|raw| raw.0.strip_prefix(&[STATEMENT_MARK])).map(<[u8]>::to_vec).collect()
+        body(payload).statements.into_iter().map(|statement| statement.0).collect()
     }
 
-    async fn verify(&self, _: ProposalContext, _: Payload) -> bool {
-        !self.knobs.refuses.load(Ordering::Relaxed)
+    async fn verify(&self, context: ProposalContext, payload: Payload) -> bool {
+        let head = &payload.head;
+        let digest = freehold_crypto::payload_digest(head);
+        self.shared.lock().unwrap().signed.entry((head.term, head.view)).or_default().insert(digest);
+        let body = body(&payload);
+        let lags = context.lags(&head.executed) && !body.transactions.is_empty();
+        !self.knobs.refuses.load(Ordering::Relaxed) && body.turn == context.turn && !lags
     }
 
     async fn finalized(&self, payload: FinalizedPayload) {
@@ -123,10 +139,25 @@ impl<E: Clock> Application for Recorder<E> {
         seen.finals.insert(height, payload);
     }
 
+    async fn players(&self, term: Term) -> Option<Players> {
+        // As long as the first payload of the term is not executed, nobody knows.
+        while self.seen.lock().unwrap().finals.last_key_value().is_none_or(|(last, _)| *last < term * self.term_blocks)
+        {
+            self.clock.sleep(Duration::from_millis(10)).await;
+        }
+        let players = self.shared.lock().unwrap().players.get(&term).cloned()?;
+        Some(Players { players })
+    }
+
     async fn certificate(&self, seen: SeenCertificate) {
         let digest = seen.certificate.payload;
         self.seen.lock().unwrap().certificates.insert(digest, seen.certificate);
     }
+}
+
+/// What a payload carries.
+pub fn body(payload: &Payload) -> PayloadBody {
+    PayloadBody::from_canonical(&payload.body.0).unwrap()
 }
 
 /// Timers for tests: a third of the real ones.
@@ -143,26 +174,32 @@ pub fn quick_timers() -> Timers {
 
 /// Keys, genesis and addresses of a network.
 pub struct Net {
+    /// All identities, sorted: validators of the genesis, and others.
     pub identities: Vec<IdentityKey>,
-    pub keys: Vec<GenesisKeys>,
+    /// Shares of the genesis' keys, for each identity.
+    pub shares: Vec<Option<GenesisShares>>,
     pub genesis: Genesis,
     pub addresses: Vec<SocketAddr>,
+    /// Who may connect.
+    pub peers: watch::Sender<Peers>,
     pub seen: Vec<Arc<Mutex<Seen>>>,
     pub knobs: Vec<Arc<Knobs>>,
+    pub shared: Arc<Mutex<Shared>>,
     pub timers: Timers,
-    /// Shares of the derivation key.
-    pub derivation: Vec<KeyShare>,
-    /// Length of a term; `None` for one without end.
-    pub term_blocks: Option<NonZeroU64>,
 }
 
 impl Net {
     /// A network of `count` on the given addresses.
     pub fn new(count: usize, seed: u64, addresses: Vec<SocketAddr>) -> Self {
-        let mut rng = StdRng::seed_from_u64(seed);
+        Self::among(&(0..count).collect::<Vec<_>>(), seed, addresses)
+    }
+
+    /// A network of the given ones among as many identities as addresses.
+    pub fn among(members: &[usize], seed: u64, addresses: Vec<SocketAddr>) -> Self {
+        let (count, mut rng) = (addresses.len(), StdRng::seed_from_u64(seed));
         let mut identities: Vec<_> = (0..count).map(|_| IdentityKey::generate(&mut rng)).collect();
         identities.sort_by_key(IdentityKey::public);
-        let validators: Vec<_> = identities.iter().map(IdentityKey::public).collect();
+        let validators: Vec<_> = members.iter().map(|index| identities[*index].public()).collect();
         let dealt = trusted_dealer(&mut rng, &validators).unwrap();
         let genesis = Genesis {
             chain_id: 7,
@@ -171,26 +208,63 @@ impl Net {
             epoch_s: 600,
             lease_s: 600,
             validators,
-            consensus_polynomial: dealt.consensus_polynomial.clone(),
-            derivation_polynomial: dealt.derivation_polynomial.clone(),
+            consensus_polynomial: dealt.consensus_polynomial,
+            derivation_polynomial: dealt.derivation_polynomial,
             key_ceremony: KeyCeremony::TrustedDealer,
             trust_roots: vec![],
             allocations: vec![],
             membership: Membership::default(),
         };
-        let keys = dealt.consensus_shares.iter().map(|share| GenesisKeys::new(&genesis, share).unwrap()).collect();
-        let timers = quick_timers();
-        let seen = (0..count).map(|_| Arc::default()).collect();
-        let knobs = (0..count).map(|_| Arc::default()).collect();
-        let derivation = dealt.derivation_shares;
-        Self { identities, keys, genesis, addresses, seen, knobs, timers, derivation, term_blocks: None }
+        let mut shares = vec![None; count];
+        for (index, (consensus, derivation)) in
+            members.iter().zip(dealt.consensus_shares.into_iter().zip(dealt.derivation_shares))
+        {
+            shares[*index] = Some(GenesisShares { consensus, derivation });
+        }
+        let all = identities.iter().map(IdentityKey::public).zip(addresses.iter().copied()).collect();
+        Self {
+            identities,
+            shares,
+            genesis,
+            addresses,
+            peers: watch::channel(all).0,
+            seen: (0..count).map(|_| Arc::default()).collect(),
+            knobs: (0..count).map(|_| Arc::default()).collect(),
+            shared: Arc::default(),
+            timers: quick_timers(),
+        }
     }
 
     /// Takes the genesis and the shares that founders made.
     pub fn adopt(&mut self, made: &[freehold_consensus::Founded]) {
         self.genesis = made[0].genesis.clone();
-        self.derivation = made.iter().map(|made| made.derivation.clone()).collect();
-        self.keys = made.iter().map(|made| GenesisKeys::new(&self.genesis, &made.consensus).unwrap()).collect();
+        let shares = |made: &freehold_consensus::Founded| {
+            Some(GenesisShares { consensus: made.consensus.clone(), derivation: made.derivation.clone() })
+        };
+        self.shares = made.iter().map(shares).collect();
+    }
+
+    /// Keys of the given ones.
+    pub fn keys(&self, who: &[usize]) -> Vec<Ed25519Key> {
+        who.iter().map(|index| self.identities[*index].public()).collect()
+    }
+
+    /// Says who shall hold the keys after a term.
+    pub fn set_players(&self, term: Term, who: &[usize]) {
+        let players = self.keys(who);
+        self.shared.lock().unwrap().players.insert(term, players);
+    }
+
+    /// Gives a validator another address: the simulated network never frees one.
+    pub fn readdress(&mut self, index: usize) {
+        let port = self.addresses[index].port() + 100;
+        self.addresses[index].set_port(port);
+        let (key, address) = (self.identities[index].public(), self.addresses[index]);
+        self.peers.send_modify(|peers| {
+            for entry in peers.iter_mut().filter(|(peer, _)| *peer == key) {
+                entry.1 = address;
+            }
+        });
     }
 
     /// A network on free ports of the loopback.
@@ -202,17 +276,14 @@ impl Net {
 
     /// Settings of validator `index`.
     pub fn validator(&self, index: usize) -> Validator {
-        let keys = self.genesis.validators.iter().copied();
         Validator {
             identity: self.identities[index].clone(),
-            keys: self.keys[index].key_material(0).unwrap(),
+            shares: self.shares[index].clone(),
             genesis: self.genesis.clone(),
             listen: self.addresses[index],
-            peers: keys.zip(self.addresses.iter().copied()).collect(),
+            peers: self.peers.subscribe(),
             partition: format!("validator-{index}"),
-            resharing: self
-                .term_blocks
-                .map(|term_blocks| ResharingSettings { term_blocks, derivation_share: self.derivation[index].clone() }),
+            start: Start::Genesis,
             timers: self.timers,
             reach: Reach::Local,
             gossip: vec![GossipChannel { message_bytes_max: 1_024, quota_per_s: 128 }; 2],
@@ -235,6 +306,8 @@ impl Net {
             clock: Arc::new(context.child("clock")),
             seen: Arc::clone(&self.seen[index]),
             knobs: Arc::clone(&self.knobs[index]),
+            shared: Arc::clone(&self.shared),
+            term_blocks: self.genesis.membership.term_blocks,
         };
         let context = context.child("node").with_attribute("index", index);
         start(context, settings, application).await.unwrap()
@@ -255,13 +328,15 @@ impl Net {
         }
     }
 
-    /// Checks the order of all: no gap, no two payloads at a height, a chain of parents, seeds that fit.
+    /// Checks the order of all: no gap, no two payloads at a height, a chain of parents, seeds that fit, turns and
+    /// signatures where they belong. A validator may have begun later than with the genesis.
     pub fn check_order(&self) {
         let mut chain: BTreeMap<Height, Digest> = BTreeMap::new();
         let mut seeds: BTreeMap<Height, G1Point> = BTreeMap::new();
         for seen in &self.seen {
             let seen = seen.lock().unwrap();
-            assert!(seen.finals.keys().copied().eq(1..=seen.finals.len() as u64), "a height is missing");
+            let first = seen.finals.keys().next().copied().unwrap_or(1);
+            assert!(seen.finals.keys().copied().eq(first..first + seen.finals.len() as u64), "a height is missing");
             for (height, last) in &seen.finals {
                 assert_eq!(*chain.entry(*height).or_insert(last.digest), last.digest, "two payloads at {height}");
                 if let Some(seed) = last.seed {
@@ -276,12 +351,57 @@ impl Net {
                     assert_eq!(head.parent_seed, None);
                     continue;
                 }
-                assert_eq!(head.parent, chain[&(height - 1)]);
+                if let Some(parent) = chain.get(&(height - 1)) {
+                    assert_eq!(head.parent, *parent);
+                }
                 assert!(head.parent_seed.is_some());
                 if let Some(seed) = seeds.get(&(height - 1)) {
                     assert_eq!(head.parent_seed, Some(*seed));
                 }
             }
+        }
+        self.check_turns();
+    }
+
+    /// The turns of all terms, by term.
+    pub fn turns(&self) -> BTreeMap<Term, TermTurn> {
+        let mut turns = BTreeMap::new();
+        for seen in &self.seen {
+            for last in seen.lock().unwrap().finals.values() {
+                if let Some(turn) = body(&last.payload).turn {
+                    turns.insert(turn.term, turn);
+                }
+            }
+        }
+        turns
+    }
+
+    /// Exactly the first payload of each term but the first carries its turn, and each payload is signed by its proposer.
+    fn check_turns(&self) {
+        let (length, turns) = (self.genesis.membership.term_blocks, self.turns());
+        for seen in &self.seen {
+            for (height, last) in &seen.lock().unwrap().finals {
+                let (head, turn) = (&last.payload.head, body(&last.payload).turn);
+                let first = length > 0 && height % length == 0;
+                assert_eq!(turn.is_some(), first, "turn at {height}");
+                assert_eq!(head.term, height.checked_div(length).unwrap_or(0));
+                let members = match head.term {
+                    0 => Some(&self.genesis.validators),
+                    term => turns.get(&term).map(|turn| &turn.members),
+                };
+                if let Some(members) = members {
+                    let proposer = &members[head.proposer as usize];
+                    let message = proposal_message(&last.digest);
+                    verify_ed25519(proposer, &message, &last.payload.signature.0).unwrap();
+                }
+            }
+        }
+    }
+
+    /// No two payloads were signed for one round.
+    pub fn check_signed_once(&self) {
+        for (round, digests) in &self.shared.lock().unwrap().signed {
+            assert_eq!(digests.len(), 1, "two payloads signed in {round:?}");
         }
     }
 }

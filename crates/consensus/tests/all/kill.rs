@@ -4,8 +4,6 @@
 //! which is what a durable application does before it acknowledges.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::{
     collections::BTreeMap,
     fs::OpenOptions,
@@ -15,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::Net;
+use crate::common::Net;
 use commonware_runtime::{Clock as _, Runner as _, tokio};
 
 const DIRECTORY: &str = "FREEHOLD_KILL_DIRECTORY";
@@ -52,7 +50,7 @@ fn child() {
 
 fn spawn(directory: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["child", "--exact", "--ignored", "--nocapture"])
+        .args(["kill::child", "--exact", "--ignored", "--nocapture"])
         .env(DIRECTORY, directory)
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -1,15 +1,13 @@
 //! Four founders on the deterministic runtime: real links, real storage, power cuts; then a chain on what they made.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
-mod common;
-
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
     time::{Duration, UNIX_EPOCH},
 };
 
-use common::Net;
+use crate::common::Net;
 use commonware_runtime::{
     Clock as _, Runner as _, Supervisor as _,
     deterministic::{Config, Context, Runner},

@@ -1,0 +1,10 @@
+//! All integration tests of consensus in one program: each program compiles the engine anew.
+
+mod common;
+mod founding;
+mod kill;
+mod loopback;
+mod membership;
+mod proposals;
+mod resharing;
+mod simulation;
