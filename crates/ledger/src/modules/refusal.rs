@@ -190,6 +190,8 @@ refusals! {
     ValidatorsOpen = 233, "validators of this chain need no instance: its genesis names no app for them";
     /// The payee is the zero address.
     PayeeZero = 234, "a validator needs a payee";
+    /// The module does not hold what it is to pay.
+    Unpaid = 235, "the module does not hold what it is to pay";
     /// The head of a payload is malformed.
     HeadMalformed = 240, "the head of the payload is malformed";
     /// The head is of another chain.

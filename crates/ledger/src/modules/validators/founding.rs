@@ -31,8 +31,11 @@ pub enum MembershipFault {
     /// The sum of the bonds has no place in an account.
     #[error("the bonds add up to more than an account can hold")]
     BondSum,
-    /// Diversity is asked for where fewer than four validators cannot give it, or one account would hold a threshold.
-    #[error("diversity is required, but the validators are fewer than four, or one account holds a threshold of seats")]
+    /// Diversity is asked for where fewer than four validators cannot give it, nobody owns them, or one account would hold a
+    /// threshold.
+    #[error(
+        "diversity is required, but the validators are fewer than four, have no seats, or one account holds a threshold"
+    )]
     Diversity,
     /// A genesis for production that lets anybody validate.
     #[error("a production genesis names the app whose instances may validate (membership.app)")]
@@ -61,7 +64,7 @@ pub(crate) fn check_membership(genesis: &Genesis) -> Result<(), MembershipFault>
     }
     bonded_at_first(genesis).ok_or(MembershipFault::BondSum)?;
     let (count, most) = (genesis.validators.len(), held.values().copied().max().unwrap_or_default());
-    let is_diverse = count >= SEATS_DIVERSE_MIN && most <= seats_held_max(count);
+    let is_diverse = count >= SEATS_DIVERSE_MIN && (1..=seats_held_max(count)).contains(&most);
     if rules.diversity == Diversity::Required && !is_diverse {
         return Err(MembershipFault::Diversity);
     }

@@ -102,15 +102,16 @@ pub(super) fn add_bond(
 /// Takes the whole bond of a validator; gives what it was.
 pub(super) fn take_bond(ctx: &mut ModuleContext<'_>, entry: &mut ValidatorEntry) -> Result<U256, ModuleFailure> {
     let bond = U256::from_be_bytes(entry.bond);
-    let sum = bonded(ctx)?.checked_sub(bond).ok_or(ViewError::Malformed)?;
+    let sum = bonded(ctx)?.checked_sub(bond).ok_or(ModuleRefusal::Unpaid)?;
     set_bonded(ctx, sum)?;
     entry.bond = [0; 32];
     Ok(bond)
 }
 
-/// Pays from the module's balance, which is never less than the sum of all bonds.
+/// Pays from the module's balance. On the chain it is never less than the sum of all bonds; in a call over other state it
+/// may be.
 pub(super) fn pay(ctx: &mut ModuleContext<'_>, payee: Address, amount: U256) -> Result<(), ModuleFailure> {
-    if ctx.transfer(payee, amount)? { Ok(()) } else { Err(ViewError::Malformed.into()) }
+    if ctx.transfer(payee, amount)? { Ok(()) } else { Err(ModuleRefusal::Unpaid.into()) }
 }
 
 /// Whether the instance that a validator runs in is live, and one of this app.
