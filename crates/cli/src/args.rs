@@ -1,6 +1,7 @@
 //! The command line: one struct per command; parser, help and completion come from it.
 
 mod bench;
+mod validator;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -10,6 +11,7 @@ use freehold_host::{EmulatedTee, Place, VendorUrl};
 use freehold_primitives::{Account, AppId, Digest, NetworkKey, PlatformFamily};
 
 pub(crate) use bench::BenchCommand;
+pub(crate) use validator::{ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorStatusArgs};
 
 /// Private AI that you can check: a network, attested apps, and answers with proofs.
 #[derive(Debug, Parser)]
@@ -68,6 +70,9 @@ pub(crate) enum Command {
     Genesis(GenesisCommand),
     /// Run one validator of a network as a process of its own.
     Node(NodeArgs),
+    /// Join or leave a network as a validator, come out of jail, and see who validates.
+    #[command(subcommand)]
+    Validator(ValidatorCommand),
     /// Agent inside an instance (started by the host).
     #[command(hide = true)]
     Guest(RoleArgs),

@@ -15,6 +15,7 @@ mod roles;
 mod status;
 mod taint;
 mod up;
+mod validator;
 mod verify;
 
 use std::{future::Future, process::ExitCode};
@@ -48,6 +49,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Bench(command) => block_on(bench::run(command, output)),
         Command::Genesis(command) => block_on(genesis::run(command, output)),
         Command::Node(args) => block_on(node::run(args, output)),
+        Command::Validator(command) => block_on(validator::run(command, output)),
         Command::Guest(args) => block_on(roles::guest(args)),
         Command::Inference => block_on(roles::inference()),
         Command::BenchEngine { path, name } => bench::engine(&path, &name),

@@ -165,6 +165,12 @@ pub fn proposal_message(payload: &Digest) -> Vec<u8> {
     [b"freehold proposal\n".as_slice(), payload.as_bytes()].concat()
 }
 
+/// What a validator's identity signs to join, or to move into another instance, in the name of `account`
+/// (`spec/membership.md` §3).
+pub fn possession_message(chain_id: u64, genesis: &Digest, account: &Account) -> Vec<u8> {
+    [b"freehold validator\n".as_slice(), &chain_id.to_be_bytes(), genesis.as_bytes(), account.as_bytes()].concat()
+}
+
 /// Checks an Ed25519 signature strictly: canonical `s`, key and `R` not of small order.
 ///
 /// # Errors

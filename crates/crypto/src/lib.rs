@@ -39,8 +39,8 @@ pub use hash::{
 pub use jcs::{JCS_DEPTH_MAX, JCS_INTEGER_MAX, JcsError, parse_canonical, to_jcs};
 pub use kdf::{KeyKind, app_key, hkdf_sha256};
 pub use keys::{
-    AccountKey, Ed25519Secret, KeyError, proposal_message, recover_account, recover_registration, registration_digest,
-    verify_ed25519,
+    AccountKey, Ed25519Secret, KeyError, possession_message, proposal_message, recover_account, recover_registration,
+    registration_digest, verify_ed25519,
 };
 pub use merkle::{
     MERKLE_PATH_MAX, MerkleError, MerkleTree, TreeHead, empty_root, leaf_hash, root_from_path, verify_consistency,

@@ -3,7 +3,7 @@
 //! `ledger` writes by these functions and `verify` reads by them; nothing else makes a slot.
 
 use freehold_primitives::{
-    Account, AppId, Digest, Generation,
+    Account, AppId, Digest, Generation, Term,
     entries::{CollateralKind, DenySubject, EntryKind},
 };
 
@@ -63,6 +63,9 @@ pub const fn entry_module(kind: EntryKind) -> Account {
         EntryKind::Grant | EntryKind::StateKeyStatus | EntryKind::StateKey | EntryKind::CallDataKey => KEYS,
         EntryKind::Anchor | EntryKind::Log => LOG,
         EntryKind::Collateral | EntryKind::Verifier => COLLATERAL,
+        EntryKind::Validator | EntryKind::Committee | EntryKind::Players | EntryKind::Roster | EntryKind::Turn => {
+            VALIDATORS
+        }
     }
 }
 
@@ -115,6 +118,22 @@ pub fn collateral_id(kind: CollateralKind, key: &[u8]) -> Vec<u8> {
 
 /// Id bytes of the one [`EntryKind::Verifier`] entry.
 pub const VERIFIER_ID: [u8; 0] = [];
+
+/// Id bytes of the one [`EntryKind::Roster`] entry.
+pub const ROSTER_ID: [u8; 0] = [];
+
+/// Id bytes of an [`EntryKind::Committee`], [`EntryKind::Players`] or [`EntryKind::Turn`] entry: the term.
+pub const fn term_id(term: Term) -> [u8; 8] {
+    term.to_be_bytes()
+}
+
+/// Slot in `Validators` that holds the sum of all bonds; whatever its balance is above that are fees.
+pub fn bonded_slot() -> [u8; 32] {
+    keccak256(&[&[BONDED_INDEX]]).0
+}
+
+/// Kind byte of the sum of all bonds.
+const BONDED_INDEX: u8 = 0x84;
 /// Kind byte of the index of a subject's shadow; indexes are from 128 on, and no verifier reads them.
 const SHADOW_INDEX: u8 = 0x82;
 

@@ -30,6 +30,7 @@ use crate::{
     fee::next_base_fee,
     modules::check_verifier,
     state::{BlockHashes, Content, StateTree, TreeView, Write, account_value, to_account},
+    term::{self, TurnFault},
     trace::{TRACED_BYTES_MAX, TracedTransaction},
     transaction::{Admitted, Recovered, Transaction, TransactionRefusal, admit_with},
 };
@@ -227,6 +228,7 @@ pub(crate) fn in_block(
     work: impl FnOnce(&mut OpenBlock<'_, '_>) -> Result<(), LedgerError>,
 ) -> Result<(Header, Vec<Write>, Vec<Kept>), LedgerError> {
     let body = read_body(ctx, parent.header, payload)?;
+    term::check_follows(ctx, (&payload.head, body.turn.as_ref()), (state, parent.content))?;
     let header = open_header(parent, payload, seed)?;
     check_verifier(header.number, (state, parent.content))?;
     let keys = parent.keys.ok_or(LedgerError::KeysMissing)?;
@@ -238,6 +240,9 @@ pub(crate) fn in_block(
     entries.write(&mut evm)?;
     system_call(&mut evm, HISTORY_CONTRACT, header.parent_hash)?;
     system_call(&mut evm, PAYLOAD_ROOTS_CONTRACT, header.parent_beacon_block_root.unwrap_or_default())?;
+    if let Some(turn) = &body.turn {
+        term::take_turn(&mut evm, turn)?;
+    }
     let opener = Opener::new(ctx, (parent, state), header.timestamp, Some(keyring.root()));
     let mut open = OpenBlock { evm, header: &header, opener: &opener, transactions: &body.transactions };
     work(&mut open)?;
@@ -514,6 +519,7 @@ pub fn check_payload_with(
     if body.statements.len() > STATEMENTS_MAX || !body.statements.iter().all(bounded) {
         return Err(PayloadRefusal::Statements);
     }
+    term::check_form(ctx, &payload.head, body.turn.as_ref())?;
     let mut gas = 0_u64;
     for (index, raw) in (0_u32..).zip(&body.transactions) {
         let recovered =
@@ -542,6 +548,9 @@ pub enum PayloadRefusal {
     /// Too many statements of key generation, or one that is too long.
     #[error("the payload holds too many statements of key generation, or too long ones")]
     Statements,
+    /// The turn to a new term is missing, misplaced or malformed.
+    #[error("the turn of the payload is refused: {0}")]
+    Turn(#[from] TurnFault),
     /// A transaction may never stand in a block.
     #[error("transaction {index} is refused: {refusal}")]
     Transaction {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::{Address, address};
+use freehold_crypto::slots;
 use freehold_evm::ModuleSet;
 use freehold_primitives::{Digest, Genesis, KeyCeremony};
 
@@ -12,8 +13,8 @@ use crate::{error::LedgerError, modules};
 pub const BLOCK_GAS_MAX: u64 = 60_000_000;
 /// Least base fee per gas, and that of block 0: 1 gwei.
 pub const BASE_FEE_MIN: u64 = 1_000_000_000;
-/// Who receives priority fees: the zero address, so they are burnt like the base fee.
-pub const BENEFICIARY: Address = Address::ZERO;
+/// Who receives priority fees: the module `Validators`, which pays them out at the end of a term.
+pub const BENEFICIARY: Address = Address::new(slots::VALIDATORS.0);
 /// The contract that keeps block hashes (EIP-2935).
 pub const HISTORY_CONTRACT: Address = address!("0x0000F90827F1C53a10cb7A02335B175320002935");
 /// The contract that keeps payload digests (EIP-4788).
@@ -31,12 +32,13 @@ impl ChainContext {
     /// The context of the chain that `genesis` opens.
     ///
     /// # Errors
-    /// [`LedgerError::Roots`], [`LedgerError::Ceremony`].
+    /// [`LedgerError::Roots`], [`LedgerError::Ceremony`], [`LedgerError::Membership`].
     pub fn new(genesis: Genesis) -> Result<Self, LedgerError> {
         freehold_attestation::check_roots(&genesis)?;
         if genesis.is_production() && genesis.key_ceremony == KeyCeremony::TrustedDealer {
             return Err(LedgerError::Ceremony);
         }
+        modules::check_membership(&genesis)?;
         let genesis_hash = freehold_crypto::genesis_hash(&genesis);
         let genesis = Arc::new(genesis);
         let modules = ModuleSet::new(modules::all(&genesis, genesis_hash))?

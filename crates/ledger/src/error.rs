@@ -4,6 +4,8 @@ use freehold_evm::{EvmError, ModuleSetError, ViewError};
 use freehold_primitives::{CodecError, Digest, Generation, Height};
 use thiserror::Error;
 
+use crate::{modules::MembershipFault, term::TurnFault};
+
 /// Why the authenticated store failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -88,6 +90,12 @@ pub enum LedgerError {
     /// A genesis for production with keys from one dealer.
     #[error("a production genesis needs keys from a distributed key generation")]
     Ceremony,
+    /// The membership of the genesis is not acceptable.
+    #[error("the membership of the genesis is refused: {0}")]
+    Membership(#[from] MembershipFault),
+    /// The turn to a new term is missing, misplaced or not the one that follows.
+    #[error("the turn of the payload is refused: {0}")]
+    Turn(#[from] TurnFault),
     /// This node is a follower.
     #[error("this node holds no state keys: it cannot execute blocks")]
     KeysMissing,

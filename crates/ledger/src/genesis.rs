@@ -17,6 +17,7 @@ use crate::{
     confidential::Writes,
     context::{BASE_FEE_MIN, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT},
     error::LedgerError,
+    modules::{bonded_at_first, first_entries},
     state::{StateTree, to_address},
 };
 
@@ -24,7 +25,7 @@ use crate::{
 const MODULE_CODE: Bytes = Bytes::from_static(&[0xfe]);
 
 /// Writes block 0 into an empty store: allocations, the modules' accounts, and the contracts of EIP-2935 and EIP-4788,
-/// all of whose storage is public; governor and tiers.
+/// all of whose storage is public; governor and tiers; validators, with their bonds.
 ///
 /// # Errors
 /// [`LedgerError::NotEmpty`], [`LedgerError::State`].
@@ -44,6 +45,7 @@ pub fn genesis_block(ctx: &ChainContext, state: &mut dyn StateTree) -> Result<Ex
     deploy(&mut changes, HISTORY_CONTRACT, HISTORY_STORAGE_CODE.clone());
     deploy(&mut changes, PAYLOAD_ROOTS_CONTRACT, BEACON_ROOTS_CODE.clone());
     govern(&mut changes, ctx);
+    seat(&mut changes, ctx);
     let (writes, content) = to_writes(changes, Writes::new(), state)?;
     let root = state.apply(0, &writes)?;
     let header = Header {
@@ -72,8 +74,23 @@ fn govern(changes: &mut Changes, ctx: &ChainContext) {
     }
 }
 
+/// The first validators, who signs in term 0 and who holds the keys after it; the bonds stand in the module's balance.
+fn seat(changes: &mut Changes, ctx: &ChainContext) {
+    for (kind, id, document) in first_entries(ctx.genesis()) {
+        write_document(changes, kind, &id, document);
+    }
+    let bonded = bonded_at_first(ctx.genesis()).expect("the context checked the sum of the bonds");
+    let module = to_address(&slots::VALIDATORS);
+    changes.storage.insert((module, U256::from_be_bytes(slots::bonded_slot())), bonded);
+    let account: &mut AccountState = changes.accounts.entry(module).or_default().get_or_insert_default();
+    account.balance = account.balance.saturating_add(bonded);
+}
+
 fn write_entry(changes: &mut Changes, kind: EntryKind, id: &[u8], entry: &impl Canonical) {
-    let bytes = entry.to_canonical();
+    write_document(changes, kind, id, entry.to_canonical());
+}
+
+fn write_document(changes: &mut Changes, kind: EntryKind, id: &[u8], bytes: Vec<u8>) {
     let digest = content_digest(&bytes);
     let slot = U256::from_be_bytes(slots::entry_slot(kind, id));
     changes.storage.insert((to_address(&slots::entry_module(kind)), slot), U256::from_be_bytes(digest.0));

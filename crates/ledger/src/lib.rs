@@ -15,6 +15,7 @@ mod query;
 mod read;
 mod simulate;
 mod state;
+mod term;
 mod trace;
 mod transaction;
 mod witness;
@@ -35,9 +36,12 @@ pub use freehold_evm::{
     Transfers, ViewError, Visibility,
 };
 pub use genesis::genesis_block;
-pub use modules::{AttestationTerms, ModuleRefusal, attest};
+pub use modules::{AttestationTerms, MembershipFault, ModuleRefusal, attest};
 pub use overrides::{BlockOverrides, Overrides};
-pub use read::{ShadowPage, entry_key, is_denied, read_entry, read_entry_bytes, read_grant_ids, read_shadow};
+pub use read::{
+    ShadowPage, entry_key, is_denied, read_committee, read_entry, read_entry_bytes, read_grant_ids, read_peers,
+    read_players, read_roster, read_shadow, read_turn, read_validator,
+};
 pub use simulate::{
     BlockRequest, SIMULATED_BLOCKS_MAX, SIMULATED_CALLS_MAX, SimulatedBlock, SimulatedCall, Simulation,
     SimulationError, simulate,
@@ -46,6 +50,7 @@ pub use state::{
     ACCOUNT_VALUE_BYTES, BlockHashes, Content, MemoryTree, StateTree, VALUE_BYTES_MAX, Write, account_value,
     read_account, read_account_value, read_storage, to_account, to_address,
 };
+pub use term::TurnFault;
 pub use trace::{Selection, TracedTransaction, trace_payload};
 pub use transaction::{Admitted, Recovered, Transaction, TransactionRefusal, admit, admit_with, intrinsic_gas};
 pub use witness::{ReadSet, Recorder, Witness, history_key};

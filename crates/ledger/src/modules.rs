@@ -12,6 +12,7 @@ mod log;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod validators;
 mod visibility;
 
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub use apps::{AttestationTerms, attest};
 pub(crate) use collateral::check_known as check_verifier;
 pub(crate) use entries::grants_slot;
 pub use refusal::ModuleRefusal;
+pub use validators::MembershipFault;
+pub(crate) use validators::{SEATS_MAX, bonded_at_first, check_membership, first_entries, turn_call};
 
 /// Gas of any call to a module: dispatch and reading its arguments.
 const CALL_GAS: u64 = 500;
@@ -39,6 +42,7 @@ pub(crate) fn all(genesis: &Arc<Genesis>, genesis_hash: Digest) -> Vec<Arc<dyn M
         Arc::new(keys::Keys::new(genesis)),
         Arc::new(log::Log),
         Arc::new(collateral::Collateral::new(Arc::clone(genesis))),
+        Arc::new(validators::Validators::new(Arc::clone(genesis), genesis_hash)),
         Arc::new(visibility::VisibilityModule),
     ]
 }

@@ -1,5 +1,7 @@
 //! Reading entries of the system modules from state, for node, host and RPC (`spec/entries.md`).
 
+mod validators;
+
 use alloy_primitives::U256;
 use freehold_crypto::slots;
 use freehold_evm::ViewError;
@@ -12,6 +14,8 @@ use crate::{
     modules::{SHADOW_PAGE, grants_slot},
     state::{Content, StateTree, read_storage, to_address},
 };
+
+pub use validators::{read_committee, read_peers, read_players, read_roster, read_turn, read_validator};
 
 /// Key in the tree of the slot that holds an entry's digest.
 pub fn entry_key(kind: EntryKind, id: &[u8]) -> Digest {

@@ -244,6 +244,7 @@ fn production_refuses_development_keys() {
     let mut production = genesis(Vec::new());
     production.purpose = freehold_primitives::Purpose::Production;
     production.key_ceremony = KeyCeremony::Distributed;
+    production.membership.app = Some(freehold_primitives::AppId::new([7; 20]));
     let mut chain = Chain::new(production);
     assert!(matches!(chain.try_block(vec![]), Err(LedgerError::DevelopmentKeys)));
     chain.keys = Some(StateKeys::from_quorum([StateRootKey::new(0, Zeroizing::new([1; 32]))]));

@@ -11,7 +11,7 @@ mod seeds;
 
 use std::time::{Duration, Instant};
 
-/// For each of the nine entries.
+/// For each entry.
 const TIME: Duration = Duration::from_millis(350);
 /// A machine that is slower than this tells nothing.
 const CHANGES_MIN: u32 = 20;

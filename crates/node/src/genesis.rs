@@ -192,7 +192,11 @@ pub fn open_or_make_identity(folder: &Path, rng: &mut impl CryptoRng) -> Result<
     read_identity(folder)
 }
 
-pub(crate) fn read_identity(folder: &Path) -> Result<IdentityKey, GenesisError> {
+/// Reads the identity of a folder.
+///
+/// # Errors
+/// [`GenesisError::File`], [`GenesisError::Damaged`].
+pub fn read_identity(folder: &Path) -> Result<IdentityKey, GenesisError> {
     let path = folder.join(IDENTITY_FILE);
     let seed = read_file(&path)?;
     let seed: &[u8; 32] = seed.as_slice().try_into().map_err(|_| GenesisError::Damaged { path })?;

@@ -28,8 +28,8 @@ pub use executor::ExecutorError;
 pub use founder::{Founder, FounderConfig, FounderError};
 pub use freehold_consensus::{IdentityKey, Progress as FoundingProgress, network_key};
 pub use genesis::{
-    GenesisError, NewNetwork, ValidatorKeys, create_network, open_or_make_identity, read_genesis, read_keys,
-    validator_folder, write_genesis,
+    GenesisError, NewNetwork, ValidatorKeys, create_network, open_or_make_identity, read_genesis, read_identity,
+    read_keys, validator_folder, write_genesis,
 };
 pub use member::{Member, MemberConfig, MemberError};
 pub use network::{Network, NetworkConfig, NetworkError};

@@ -7,10 +7,14 @@ mod denial;
 #[cfg(test)]
 mod tests;
 mod tier;
+mod validator;
 
 pub use self::{
     denial::{DENIALS_MAX, Denial, DenyEntry, DenySubject, NamedSubject, TcbLevel, generation, tcb_family},
     tier::{GovernorEntry, TIER_NAME_BYTES_MAX, TIERS_MAX, TierEntry},
+    validator::{
+        CommitteeEntry, Peer, PlayersEntry, RosterEntry, TurnAct, TurnEntry, TurnEvent, ValidatorEntry, ValidatorState,
+    },
 };
 
 use crate::{
@@ -58,6 +62,16 @@ canonical_enum! {
         Tier = 15,
         /// [`VerifierSchedule`] in `Collateral`, under an empty id: one entry, written again.
         Verifier = 16,
+        /// [`ValidatorEntry`] in `Validators`, by identity key.
+        Validator = 20,
+        /// [`CommitteeEntry`] in `Validators`, by term.
+        Committee = 21,
+        /// [`PlayersEntry`] in `Validators`, by term.
+        Players = 22,
+        /// [`RosterEntry`] in `Validators`, under an empty id: one entry, written again.
+        Roster = 23,
+        /// [`TurnEntry`] in `Validators`, by term.
+        Turn = 24,
     }
 }
 

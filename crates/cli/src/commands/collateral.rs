@@ -159,7 +159,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// An account's secret, from a file that nobody else may read.
-fn secret(path: &Path) -> Result<Zeroizing<[u8; 32]>> {
+pub(super) fn secret(path: &Path) -> Result<Zeroizing<[u8; 32]>> {
     let mode = fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?.permissions().mode();
     if mode & 0o077 != 0 {
         bail!("{} can be read by others: make it yours alone with chmod 600", path.display());

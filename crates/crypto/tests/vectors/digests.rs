@@ -154,6 +154,7 @@ fn slot_vectors() {
             },
             "account_key": {"account": account, "key": account_key(&account)},
             "storage_key": {"account": account, "slot": hex::encode([13; 32]), "key": storage_key(&account, &[13; 32])},
+            "bonded_slot": hex::encode(slots::bonded_slot()),
             "grant_id": {"instance": instance, "context": "root", "generation": 3, "id": grant},
             "entries": [
                 entry(EntryKind::App, app.as_bytes()),
@@ -170,6 +171,11 @@ fn slot_vectors() {
                 entry(EntryKind::Deny, &deny_id(&AppId::CHAIN, DenySubject::TcbLevel, &tcb)),
                 entry(EntryKind::Governor, &slots::GOVERNOR_ID),
                 entry(EntryKind::Tier, &slots::tier_id(3)),
+                entry(EntryKind::Validator, Ed25519Key([17; 32]).as_bytes()),
+                entry(EntryKind::Committee, &slots::term_id(18)),
+                entry(EntryKind::Players, &slots::term_id(18)),
+                entry(EntryKind::Roster, &slots::ROSTER_ID),
+                entry(EntryKind::Turn, &slots::term_id(18)),
             ],
         }),
     );

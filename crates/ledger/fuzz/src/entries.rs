@@ -17,8 +17,8 @@ use freehold_ledger::{
     call_data_secret, execute_payload, genesis_block, intrinsic_gas, prepare_payload, to_address,
 };
 use freehold_primitives::{
-    Account, Allocation, Blob, Canonical as _, CborValue, Digest, Ed25519Signature, Executed, Genesis, Height,
-    KeyCeremony, Membership, Payload, PayloadBody, PayloadHead, X25519Key,
+    Account, Allocation, Blob, Canonical as _, CborValue, Digest, Ed25519Key, Ed25519Signature, Executed, Genesis,
+    Height, KeyCeremony, Membership, NetworkKey, Payload, PayloadBody, PayloadHead, TermTurn, X25519Key,
 };
 use zeroize::Zeroizing;
 
@@ -36,6 +36,7 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("subcall", subcall),
     ("modules", modules),
     ("transaction", transaction),
+    ("turn", turn),
 ];
 
 const START_MS: u64 = 1_760_000_000_000;
@@ -63,7 +64,7 @@ const METHODS: [&str; 16] = [
     "evm.Call",
 ];
 /// Functions of the modules (`contracts/interfaces/`).
-const FUNCTIONS: [(Account, &[&str]); 5] = [
+const FUNCTIONS: [(Account, &[&str]); 6] = [
     (
         slots::APPS,
         &[
@@ -97,6 +98,27 @@ const FUNCTIONS: [(Account, &[&str]); 5] = [
     (slots::LOG, &["anchor(uint64,bytes32,bytes32)", "log(bytes32)", "anchorAt(bytes32,uint64)"]),
     (slots::COLLATERAL, &["submit(uint8,bytes,bytes)", "collateral(uint8,bytes)", "document(uint8,bytes)"]),
     (slots::VISIBILITY, &["makePublic()", "visibilityOf(address)"]),
+    (
+        slots::VALIDATORS,
+        &[
+            "join(bytes32,address,string,bytes)",
+            "bond(bytes32)",
+            "resign(bytes32)",
+            "withdraw(bytes32)",
+            "unjail(bytes32)",
+            "setAddress(bytes32,string)",
+            "setPayee(bytes32,address)",
+            "attest(bytes32,bytes)",
+            "reportDoubleProposal(bytes,bytes,bytes,bytes)",
+            "turn(bytes,uint256)",
+            "validator(bytes32)",
+            "committee(uint64)",
+            "players(uint64)",
+            "roster()",
+            "turnOf(uint64)",
+            "bonded()",
+        ],
+    ),
 ];
 
 /// A chain with its first block, so that it has keys.
@@ -113,7 +135,9 @@ struct Chain {
 }
 
 thread_local! {
-    static CHAIN: Chain = Chain::new();
+    static CHAIN: Chain = Chain::new(genesis());
+    /// One whose next payload begins a term.
+    static TURNING: Chain = Chain::new(genesis_with_terms());
 }
 
 fn genesis() -> Genesis {
@@ -135,9 +159,18 @@ fn genesis() -> Genesis {
     }
 }
 
+fn genesis_with_terms() -> Genesis {
+    Genesis {
+        validators: (1..=4).map(|number| Ed25519Key([number; 32])).collect(),
+        derivation_polynomial: vec![NetworkKey([1; 96])],
+        membership: Membership { term_blocks: 2, ..Membership::default() },
+        ..genesis()
+    }
+}
+
 impl Chain {
-    fn new() -> Self {
-        let context = ChainContext::new(genesis()).expect("a genesis of ours");
+    fn new(genesis: Genesis) -> Self {
+        let context = ChainContext::new(genesis).expect("a genesis of ours");
         let mut state = MemoryTree::default();
         let block = genesis_block(&context, &mut state).expect("a genesis of ours");
         let head = PayloadHead {
@@ -351,5 +384,22 @@ fn transaction(bytes: &[u8]) {
         let ordered = Ordered { payload: &payload, seed: None, admitted: &() };
         let block = prepare_payload(&chain.context, chain.parent(), ordered, &chain.state);
         assert!(block.is_ok(), "no transaction stops a block");
+    });
+}
+
+/// The turn of a payload that begins a term, or its whole body: executed or refused by name, and what is executed was fit
+/// for a vote.
+fn turn(bytes: &[u8]) {
+    TURNING.with(|chain| {
+        let body = match TermTurn::from_canonical(bytes) {
+            Ok(turn) => PayloadBody { turn: Some(turn), ..PayloadBody::default() }.to_canonical(),
+            Err(_) => bytes.to_vec(),
+        };
+        let mut payload = chain.payload(Vec::new());
+        (payload.head.term, payload.head.body) = (1, freehold_crypto::body_digest(&body));
+        payload.body = Blob(body);
+        let ordered = Ordered { payload: &payload, seed: None, admitted: &() };
+        let block = prepare_payload(&chain.context, chain.parent(), ordered, &chain.state);
+        assert!(block.is_err() || payload.body.0.len() > 10, "a term begins with a turn");
     });
 }

@@ -4,7 +4,9 @@ use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope, TxLegacy}
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, Signature, TxKind, U256, hex};
 use freehold_crypto::{AccountKey, FailureForm, seal_call, wrap_call};
-use freehold_primitives::{Digest, X25519Key};
+use freehold_primitives::{
+    Blob, Canonical as _, Digest, Dispute, Ed25519Key, NetworkKey, PayloadBody, TermOutcome, TermTurn, X25519Key,
+};
 use rand::{SeedableRng as _, rngs::StdRng};
 
 /// Words of zeros with some that could be offsets, lengths and numbers.
@@ -39,8 +41,9 @@ pub fn seeds(entry: &str) -> Vec<Vec<u8>> {
         "subcall" => {
             (0..16).flat_map(|method| [vec![method, 0xf6], [&[method, 0x55][..], &[0; 21]].concat()]).collect()
         }
-        "modules" => (0..31).map(|function| words(function, &[64, 96, 128, 32, 1, 32, 1, 32, 1])).collect(),
+        "modules" => (0..44).map(|function| words(function, &[64, 96, 128, 32, 1, 32, 1, 32, 1])).collect(),
         "transaction" => transactions(),
+        "turn" => turns(),
         other => panic!("{other} has no seeds"),
     }
 }
@@ -67,4 +70,26 @@ fn transactions() -> Vec<Vec<u8>> {
     let one = TxEnvelope::from(one.into_signed(sign(one_hash)));
     let old = TxEnvelope::from(old.into_signed(sign(old_hash)));
     vec![one.encoded_2718(), old.encoded_2718()]
+}
+
+/// Turns after a round that ended well and after one that failed, and a body without one.
+fn turns() -> Vec<Vec<u8>> {
+    let key = |number: u8| Ed25519Key([number; 32]);
+    let well = TermTurn {
+        term: 1,
+        members: (1..=4).map(key).collect(),
+        consensus_polynomial: Blob(vec![5; 8]),
+        derivation_polynomial: vec![NetworkKey([1; 96])],
+        outcome: TermOutcome::Reshared,
+        silent: Vec::new(),
+        disputes: Vec::new(),
+    };
+    let dispute = |dealer, player| Dispute { dealer: key(dealer), player: key(player) };
+    let failed = TermTurn {
+        outcome: TermOutcome::Kept,
+        silent: vec![key(3), key(9)],
+        disputes: vec![dispute(1, 2), dispute(1, 3), dispute(2, 1)],
+        ..well.clone()
+    };
+    vec![well.to_canonical(), failed.to_canonical(), PayloadBody::default().to_canonical()]
 }

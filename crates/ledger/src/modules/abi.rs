@@ -7,4 +7,5 @@ sol!("../../contracts/interfaces/IApps.sol");
 sol!("../../contracts/interfaces/IKeys.sol");
 sol!("../../contracts/interfaces/ILog.sol");
 sol!("../../contracts/interfaces/ICollateral.sol");
+sol!("../../contracts/interfaces/IValidators.sol");
 sol!("../../contracts/interfaces/IVisibility.sol");

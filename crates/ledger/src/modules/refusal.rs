@@ -159,6 +159,51 @@ refusals! {
     VisibilityEnded = 200, "a contract chooses its visibility in its constructor only";
     /// The constructor has written storage.
     VisibilityWritten = 201, "a contract chooses its visibility before it writes storage";
+
+    /// No such validator.
+    ValidatorUnknown = 220, "there is no such validator";
+    /// The caller is neither the validator's account nor its operator.
+    ValidatorCaller = 221, "the caller is neither the validator's account nor its operator";
+    /// The identity is that of a validator that has not left.
+    ValidatorExists = 222, "the identity is that of a validator which has not left";
+    /// The identity's signature over chain, genesis and caller is wrong.
+    Possession = 223, "the identity's signature in the caller's name is wrong";
+    /// No IP address and port.
+    PeerAddress = 224, "the address is no IP address and port in their usual form";
+    /// The bond is below the least.
+    Bond = 225, "the bond is below the least that the genesis asks for";
+    /// As many candidates wait as may.
+    CandidatesFull = 226, "as many candidates wait as may";
+    /// The jail is not over.
+    JailRuns = 227, "the terms in jail are not over";
+    /// The validator is not in jail.
+    NotJailed = 228, "the validator is not in jail";
+    /// The validator has left, or leaves.
+    ValidatorLeft = 229, "the validator has left, or leaves already";
+    /// The bond is locked.
+    BondLocked = 230, "the bond is locked until the validator has left and its terms are over";
+    /// There is no bond.
+    BondEmpty = 231, "there is no bond to withdraw";
+    /// The vendor would hold a threshold.
+    Diversity = 232, "the vendor would hold a threshold of the seats";
+    /// Validators of this chain run in no instances.
+    ValidatorsOpen = 233, "validators of this chain need no instance: its genesis names no app for them";
+    /// The payee is the zero address.
+    PayeeZero = 234, "a validator needs a payee";
+    /// The module does not hold what it is to pay.
+    Unpaid = 235, "the module does not hold what it is to pay";
+    /// The head of a payload is malformed.
+    HeadMalformed = 240, "the head of the payload is malformed";
+    /// The head is of another chain.
+    HeadForeign = 241, "the head is of another chain, or names a block as executed that is not one of this chain";
+    /// The head is too old, or of a height to come.
+    HeadOld = 242, "the head is too old for a report";
+    /// Not two heads of one proposer in one view.
+    NoDouble = 243, "these are not two heads of one proposer in one view";
+    /// Not signed by the proposer.
+    HeadSignature = 244, "the head is not signed by its proposer";
+    /// Punished already.
+    SlashedAlready = 245, "proposals of this term were punished already";
 }
 
 impl ModuleRefusal {

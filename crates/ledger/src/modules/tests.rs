@@ -14,6 +14,7 @@ use super::{
         ICollateral::{self, ICollateralCalls},
         IKeys::{self, IKeysCalls},
         ILog::{self, ILogCalls},
+        IValidators::{self, IValidatorsCalls},
         IVisibility::{self, IVisibilityCalls},
     },
 };
@@ -53,7 +54,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 #[test]
 fn selectors_are_those_of_the_interfaces() {
     // What Solidity would compute from the text of the signature; a change here is a change of the contract.
-    let pairs: [(&str, [u8; 4]); 19] = [
+    let pairs: [(&str, [u8; 4]); 25] = [
         ("create(uint8,bytes)", IApps::createCall::SELECTOR),
         ("update(bytes21,bytes)", IApps::updateCall::SELECTOR),
         ("register(bytes,bytes,bytes)", IApps::registerCall::SELECTOR),
@@ -73,13 +74,21 @@ fn selectors_are_those_of_the_interfaces() {
         ("verifier()", ICollateral::verifierCall::SELECTOR),
         ("makePublic()", IVisibility::makePublicCall::SELECTOR),
         ("rotateStateKey()", IKeys::rotateStateKeyCall::SELECTOR),
+        ("join(bytes32,address,string,bytes)", IValidators::joinCall::SELECTOR),
+        ("resign(bytes32)", IValidators::resignCall::SELECTOR),
+        ("withdraw(bytes32)", IValidators::withdrawCall::SELECTOR),
+        ("unjail(bytes32)", IValidators::unjailCall::SELECTOR),
+        ("reportDoubleProposal(bytes,bytes,bytes,bytes)", IValidators::reportDoubleProposalCall::SELECTOR),
+        ("turn(bytes,uint256)", IValidators::turnCall::SELECTOR),
     ];
     for (signature, selector) in pairs {
         assert_eq!(alloy_primitives::keccak256(signature)[..4], selector, "{signature}");
     }
     assert_eq!((IAppsCalls::COUNT, IKeysCalls::COUNT, ILogCalls::COUNT, ICollateralCalls::COUNT), (21, 7, 3, 5));
+    assert_eq!(IValidatorsCalls::COUNT, 16);
     let errors = [IApps::Refused::SELECTOR, IKeys::Refused::SELECTOR, ILog::Refused::SELECTOR];
     assert!(errors.iter().all(|selector| *selector == ICollateral::Refused::SELECTOR));
+    assert_eq!(IValidators::Refused::SELECTOR, IApps::Refused::SELECTOR);
     let granted = "Granted(bytes32,bytes21,bytes32,string,uint32,bytes,uint64)";
     assert_eq!(IKeys::Granted::SIGNATURE_HASH, alloy_primitives::keccak256(granted));
 }
@@ -105,6 +114,7 @@ fn every_refusal_is_specified() {
         include_str!("../../../../spec/log.md"),
         include_str!("../../../../spec/entries.md"),
         include_str!("../../../../spec/confidential-state.md"),
+        include_str!("../../../../spec/membership.md"),
     ]
     .concat();
     for refusal in ModuleRefusal::ALL {
@@ -123,7 +133,8 @@ fn calls_without_sense_are_refused_and_never_panic() {
     selectors.extend(ILogCalls::selectors());
     selectors.extend(ICollateralCalls::selectors());
     selectors.extend(IVisibilityCalls::selectors());
-    let modules = [slots::APPS, slots::KEYS, slots::LOG, slots::COLLATERAL, slots::VISIBILITY];
+    selectors.extend(IValidatorsCalls::selectors());
+    let modules = [slots::APPS, slots::KEYS, slots::LOG, slots::COLLATERAL, slots::VALIDATORS, slots::VISIBILITY];
     for module in modules.map(|module| to_address(&module)) {
         for (seed, selector) in (0_u64..).zip(&selectors) {
             for length in [0, 1, 31, 32, 64, 96, 300] {
@@ -156,6 +167,9 @@ fn no_roots_of_development_in_production() {
     genesis.purpose = freehold_primitives::Purpose::Production;
     assert!(matches!(ChainContext::new(genesis.clone()), Err(crate::LedgerError::Ceremony)));
     genesis.key_ceremony = KeyCeremony::Distributed;
+    let missing = crate::LedgerError::Membership(crate::MembershipFault::AppMissing);
+    assert_eq!(ChainContext::new(genesis.clone()).unwrap_err().to_string(), missing.to_string());
+    genesis.membership.app = Some(freehold_primitives::AppId::new([7; 20]));
     assert!(ChainContext::new(genesis.clone()).is_ok());
     genesis.trust_roots = vec![freehold_primitives::TrustRoot {
         domain: freehold_primitives::TrustDomain::Emulated,

@@ -11,11 +11,12 @@ use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use freehold_crypto::{AccountKey, ContractCipher, StateCipher, StateKeys, body_digest, payload_digest, slots};
 use freehold_ledger::{
     CallRequest, ChainContext, ExecutedBlock, LedgerError, MemoryTree, Outcome, Parent, StateTree as _, Transaction,
-    Visibility, call, execute_payload, genesis_block, read_account, read_entry, read_storage, to_address,
+    Visibility, call, execute_payload, genesis_block, read_account, read_committee, read_entry, read_players,
+    read_storage, to_address,
 };
 use freehold_primitives::{
-    Account, Allocation, Blob, Canonical as _, Digest, Ed25519Signature, Executed, G1Point, Genesis, KeyCeremony,
-    Membership, Payload, PayloadBody, PayloadHead, TrustRoot,
+    Account, Allocation, Blob, Canonical as _, Digest, Dispute, Ed25519Key, Ed25519Signature, Executed, G1Point,
+    Genesis, KeyCeremony, Membership, Payload, PayloadBody, PayloadHead, TermOutcome, TermTurn, TrustRoot,
     entries::{EntryKind, StateKeyStatus},
 };
 use zeroize::Zeroizing;
@@ -71,6 +72,16 @@ pub(crate) struct Chain {
     pub(crate) time_ms: u64,
     pub(crate) keys: Option<StateKeys>,
     pub(crate) seed: Option<G1Point>,
+    /// How the running term's round of key generation ends.
+    pub(crate) round: Round,
+}
+
+/// How a round of key generation ends: by default well.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Round {
+    pub(crate) failed: bool,
+    pub(crate) silent: Vec<Ed25519Key>,
+    pub(crate) disputes: Vec<Dispute>,
 }
 
 /// The state keys of a chain of these tests.
@@ -98,7 +109,17 @@ impl Chain {
         let time_ms = ctx.genesis().timestamp_ms;
         let content = block.content.into_iter().collect();
         let headers = BTreeMap::from([(0, block.header)]);
-        Self { ctx, state, content, headers, head, time_ms, keys: Some(state_keys()), seed: None }
+        Self {
+            ctx,
+            state,
+            content,
+            headers,
+            head,
+            time_ms,
+            keys: Some(state_keys()),
+            seed: None,
+            round: Round::default(),
+        }
     }
 
     pub(crate) fn tip(&self) -> &Header {
@@ -111,11 +132,14 @@ impl Chain {
 
     /// The payload that comes next, with these transactions.
     pub(crate) fn payload(&self, transactions: Vec<Vec<u8>>) -> Payload {
-        let body = PayloadBody { transactions: transactions.into_iter().map(Blob).collect(), ..PayloadBody::default() }
-            .to_canonical();
         let height = self.head.height + 1;
+        let term = height.checked_div(self.ctx.genesis().membership.term_blocks).unwrap_or_default();
+        let turn = (term > self.head.term).then(|| self.turn(term));
+        let transactions = transactions.into_iter().map(Blob).collect();
+        let body = PayloadBody { transactions, turn, ..PayloadBody::default() }.to_canonical();
         let head = PayloadHead {
             height,
+            term,
             view: height,
             parent: payload_digest(&self.head),
             timestamp_ms: self.time_ms,
@@ -124,6 +148,17 @@ impl Chain {
             ..self.head.clone()
         };
         Payload { head, body: Blob(body), signature: Ed25519Signature::ZERO }
+    }
+
+    /// The turn to a term, as consensus would compute it.
+    pub(crate) fn turn(&self, term: u64) -> TermTurn {
+        let Round { failed, silent, disputes } = self.round.clone();
+        let before = read_committee(term - 1, &self.state, &self.content).unwrap().unwrap();
+        let players = read_players(term - 1, &self.state, &self.content).unwrap().unwrap().players;
+        let members = if failed { before.members } else { players.into_iter().map(|player| player.identity).collect() };
+        let outcome = if failed { TermOutcome::Kept } else { TermOutcome::Reshared };
+        let (consensus_polynomial, derivation_polynomial) = (before.consensus_polynomial, before.derivation_polynomial);
+        TermTurn { term, members, consensus_polynomial, derivation_polynomial, outcome, silent, disputes }
     }
 
     /// Executes the next payload, one second later.
@@ -143,6 +178,9 @@ impl Chain {
         let header = self.headers.last_key_value().unwrap().1;
         let parent = Parent { header, content: &self.content, hashes: &self.headers, keys: self.keys.as_ref() };
         let block = execute_payload(&self.ctx, parent, &payload, self.seed.as_ref(), &mut self.state)?;
+        if payload.head.term > self.head.term {
+            self.round = Round::default();
+        }
         self.head = payload.head;
         self.content.extend(block.content.iter().cloned());
         self.headers.insert(block.header.number, block.header.clone());

@@ -20,6 +20,7 @@ sol!("../../contracts/interfaces/IApps.sol");
 sol!("../../contracts/interfaces/IKeys.sol");
 sol!("../../contracts/interfaces/ILog.sol");
 sol!("../../contracts/interfaces/ICollateral.sol");
+sol!("../../contracts/interfaces/IValidators.sol");
 
 /// Owner of the app.
 pub(crate) const OWNER: u8 = 1;
@@ -111,7 +112,12 @@ impl Registry {
     }
 
     pub(crate) fn with(policy: AppPolicy) -> Self {
-        let mut registry = Self { chain: emulated_chain(), app: AppId::new([0; 20]) };
+        Self::on(emulated_chain(), policy)
+    }
+
+    /// On a chain that trusts the emulator.
+    pub(crate) fn on(chain: Chain, policy: AppPolicy) -> Self {
+        let mut registry = Self { chain, app: AppId::new([0; 20]) };
         let now = registry.chain.time_ms / 1000;
         registry.submit(platform().collateral(now)).unwrap();
         let create = IApps::createCall { scheme: 1, policy: policy.to_canonical().into() };

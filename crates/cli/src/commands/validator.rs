@@ -1,0 +1,279 @@
+//! `validator`: join, leave, come out of jail, and where a validator stands. Says what is signed and what it costs first.
+//!
+//! What is shown is what the node tells; whoever trusts no node asks through `freehold light`.
+
+use std::{path::Path, process::ExitCode, time::Duration};
+
+use alloy_primitives::Bytes;
+use alloy_sol_types::{SolCall, SolError as _};
+use anyhow::{Context as _, Result, bail};
+use freehold_crypto::{AccountKey, Ed25519Secret, genesis_hash, possession_message, slots};
+use freehold_ledger::ModuleRefusal;
+use freehold_primitives::{
+    Canonical, Ed25519Key, Genesis,
+    entries::{RosterEntry, ValidatorEntry, ValidatorState},
+};
+use freehold_rpc::{CallTransaction, Endpoint, FeeQuote, NodeClient, NodeError, QuantityU64, TransactionReceipt};
+use rand::{rand_core::UnwrapErr, rngs::SysRng};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::{
+    accounts::{self, UNIT},
+    args::{ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorStatusArgs},
+    output::Output,
+};
+
+#[allow(missing_docs, clippy::all, unreachable_pub, reason = "generated from Solidity by alloy")]
+mod abi {
+    alloy_sol_types::sol!("../../contracts/interfaces/IValidators.sol");
+}
+use abi::IValidators;
+
+/// Where the secret of the acting account stands when no file is named.
+const KEY_VARIABLE: &str = "FREEHOLD_ACCOUNT_KEY";
+/// How long a transaction may take.
+const EXECUTION: Duration = Duration::from_secs(30);
+
+/// Runs the command.
+pub(crate) async fn run(command: ValidatorCommand, output: Output) -> Result<ExitCode> {
+    match command {
+        ValidatorCommand::Status(args) => return status(args, output).await,
+        ValidatorCommand::Join(args) => join(args, output).await?,
+        ValidatorCommand::Leave(args) => act(args, output, |identity| IValidators::resignCall { identity }).await?,
+        ValidatorCommand::Withdraw(args) => {
+            act(args, output, |identity| IValidators::withdrawCall { identity }).await?;
+        }
+        ValidatorCommand::Unjail(args) => act(args, output, |identity| IValidators::unjailCall { identity }).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The validator of a folder, the account that acts for it, and the node that takes its transactions.
+struct Actor {
+    node: NodeClient,
+    genesis: Genesis,
+    identity: Ed25519Secret,
+    account: AccountKey,
+    dry_run: bool,
+}
+
+impl Actor {
+    async fn open(args: &ValidatorArgs) -> Result<Self> {
+        let node = NodeClient::new(args.rpc.parse::<Endpoint>()?);
+        let genesis = node.genesis().await.with_context(|| format!("the node at {} does not answer", args.rpc))?;
+        let own = freehold_node::read_genesis(&args.data_dir)?;
+        if own.is_some_and(|own| genesis_hash(&own) != genesis_hash(&genesis)) {
+            bail!("the node at {} is of another network than {}", args.rpc, args.data_dir.display());
+        }
+        let identity = identity(&args.data_dir)?;
+        Ok(Self { node, genesis, identity, account: account(args)?, dry_run: args.dry_run })
+    }
+
+    /// Shows a call of the module and its cost, sends it, and waits until it is executed.
+    async fn send<C: SolCall>(&self, call: &C, value_wei: u128, output: Output) -> Result<()> {
+        let from = self.account.account();
+        let (data, function) = (call.abi_encode(), C::SIGNATURE);
+        let gas_limit = self.estimate(&data, value_wei).await?;
+        let fees = self.node.fees().await?;
+        self.show((function, gas_limit), value_wei, fees, output);
+        if self.dry_run {
+            output.text("not sent, as asked with --dry-run");
+            return Ok(());
+        }
+        let nonce = self.node.nonce(&from).await?;
+        let chain_id = self.genesis.chain_id;
+        let transaction = CallTransaction { chain_id, nonce, to: slots::VALIDATORS, value_wei, gas_limit, fees, data };
+        let (raw, hash) = transaction.sign(&self.account);
+        self.node.send_raw_transaction(raw).await?;
+        let receipt = self.node.wait_for_receipt(&hash, EXECUTION).await?;
+        done(&receipt, output)
+    }
+
+    /// Gas of a call, a quarter more than it takes now; refuses with the module's own words.
+    async fn estimate(&self, data: &[u8], value_wei: u128) -> Result<u64> {
+        let call = json!({
+            "from": format!("0x{}", self.account.account()), "to": format!("0x{}", slots::VALIDATORS),
+            "value": format!("0x{value_wei:x}"), "data": format!("0x{}", hex::encode(data)),
+        });
+        let gas = self.node.call::<QuantityU64>("eth_estimateGas", (call,)).await;
+        let gas = gas.map_err(|error| refusal(&error).map_or_else(|| error.into(), anyhow::Error::from))?;
+        Ok(gas.0.saturating_add(gas.0 / 4))
+    }
+
+    fn show(&self, (function, gas_limit): (&str, u64), value_wei: u128, fees: FeeQuote, output: Output) {
+        let (identity, from) = (self.identity.public(), self.account.account());
+        let fee_wei = u128::from(gas_limit).saturating_mul(fees.max_fee_per_gas);
+        output.object(&json!({
+            "event": "signing", "function": function, "identity": identity.to_string(), "from": format!("0x{from}"),
+            "chain_id": self.genesis.chain_id, "genesis_hash": genesis_hash(&self.genesis).to_string(),
+            "value_wei": value_wei.to_string(), "gas_limit": gas_limit, "fee_wei_max": fee_wei.to_string(),
+        }));
+        output.text(&format!("identity   {identity}\naccount    0x{from}, on chain {}", self.genesis.chain_id));
+        output.text(&format!("signs      Validators.{function}"));
+        output.text(&format!("costs      {} bond, at most {} fees", units(value_wei), units(fee_wei)));
+    }
+}
+
+async fn join(args: ValidatorJoinArgs, output: Output) -> Result<()> {
+    // A newcomer's folder has no identity yet.
+    freehold_node::open_or_make_identity(&args.validator.data_dir, &mut UnwrapErr(SysRng))?;
+    let actor = Actor::open(&args.validator).await?;
+    let account = actor.account.account();
+    let message = possession_message(actor.genesis.chain_id, &genesis_hash(&actor.genesis), &account);
+    let bond = match args.bond {
+        Some(units) => u128::from(units) * UNIT,
+        None => amount(&actor.genesis.membership.bond_min).context("the genesis' least bond is beyond reason")?,
+    };
+    let call = IValidators::joinCall {
+        identity: actor.identity.public().0.into(),
+        payee: args.payee.unwrap_or_default(),
+        reachedAt: args.address.to_string(),
+        possession: actor.identity.sign(&message).to_vec().into(),
+    };
+    actor.send(&call, bond, output).await
+}
+
+async fn act<C: SolCall>(
+    args: ValidatorArgs,
+    output: Output,
+    call: impl FnOnce(alloy_primitives::B256) -> C,
+) -> Result<()> {
+    let actor = Actor::open(&args).await?;
+    let call = call(actor.identity.public().0.into());
+    actor.send(&call, 0, output).await
+}
+
+fn done(receipt: &TransactionReceipt, output: Output) -> Result<()> {
+    let (height, gas, hash) = (receipt.block_number.0, receipt.gas_used.0, receipt.transaction_hash);
+    if receipt.status.0 != 1 {
+        bail!("transaction {hash} failed in block {height}: something changed since it was estimated; try again");
+    }
+    output.object(&json!({
+        "event": "done", "tx_hash": hash.to_string(), "height": height, "gas_used": gas,
+    }));
+    output.text(&format!("done       block {height}, {gas} gas, transaction {hash}"));
+    Ok(())
+}
+
+async fn status(args: ValidatorStatusArgs, output: Output) -> Result<ExitCode> {
+    let node = NodeClient::new(args.rpc.parse::<Endpoint>()?);
+    let roster: RosterEntry =
+        entry(&node, &IValidators::rosterCall {}).await?.context("the chain has no validators")?;
+    let own = args.data_dir.as_deref().map(identity).transpose()?.map(|identity| identity.public());
+    let mut listed = Vec::new();
+    for identity in roster.seats.iter().chain(&roster.candidates) {
+        listed.push(validator(&node, identity).await?.context("the roster names a validator that is not there")?);
+    }
+    output.object(&json!({
+        "event": "validators", "term": roster.term, "seats": roster.seats.len(),
+        "validators": listed.iter().map(object).collect::<Vec<_>>(),
+    }));
+    output.text(&format!("term {}: {} seats, {} wait", roster.term, roster.seats.len(), roster.candidates.len()));
+    for entry in &listed {
+        output.text(&line(entry, own == Some(entry.identity)));
+    }
+    if let Some(own) = own.filter(|own| listed.iter().all(|entry| entry.identity != *own)) {
+        let entry = validator(&node, &own).await?;
+        output.object(&json!({ "event": "own", "validator": entry.as_ref().map(object) }));
+        output.text(&entry.map_or_else(|| format!("{own} never joined"), |entry| line(&entry, true)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn validator(node: &NodeClient, identity: &Ed25519Key) -> Result<Option<ValidatorEntry>> {
+    entry(node, &IValidators::validatorCall { identity: identity.0.into() }).await
+}
+
+/// An entry that a view of the module answers, `None` where there is none.
+async fn entry<C: SolCall<Return = Bytes>, T: Canonical>(node: &NodeClient, call: &C) -> Result<Option<T>> {
+    let answer = match node.eth_call(&slots::VALIDATORS, call.abi_encode()).await {
+        Ok(answer) => answer,
+        Err(error) if refusal(&error) == Some(ModuleRefusal::Unknown) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let bytes = C::abi_decode_returns(&answer).context("the node's answer cannot be read")?;
+    Ok(Some(T::from_canonical(&bytes).context("the node's answer cannot be read")?))
+}
+
+/// What a module said, where it was the module that refused.
+fn refusal(error: &NodeError) -> Option<ModuleRefusal> {
+    let NodeError::Refused { data: Some(data), .. } = error else { return None };
+    let bytes = hex::decode(data.as_str()?.trim_start_matches("0x")).ok()?;
+    let refused = IValidators::Refused::abi_decode(&bytes).ok()?;
+    ModuleRefusal::from_code(refused.code)
+}
+
+fn object(entry: &ValidatorEntry) -> Value {
+    json!({
+        "identity": entry.identity.to_string(), "state": word(entry.state), "account": format!("0x{}", entry.account),
+        "operator": format!("0x{}", entry.operator), "payee": format!("0x{}", entry.payee),
+        "address": entry.address, "bond_wei": amount(&entry.bond).map(|bond| bond.to_string()),
+        "vendor": entry.vendor.map(|vendor| vendor.as_str()), "jailed_until": entry.jailed_until,
+        "locked_until": entry.locked_until,
+    })
+}
+
+fn line(entry: &ValidatorEntry, is_own: bool) -> String {
+    let bond = amount(&entry.bond).map_or_else(|| "beyond reason".to_owned(), units);
+    let when = match entry.state {
+        ValidatorState::Jailed => format!(", until term {} at least", entry.jailed_until),
+        ValidatorState::Left => format!(", bond locked until term {}", entry.locked_until),
+        _ => String::new(),
+    };
+    let own = if is_own { "  (this folder's)" } else { "" };
+    let address = if entry.address.is_empty() { "no address" } else { &entry.address };
+    format!("{:<10} {}  {address}  bond {bond}{when}{own}", word(entry.state), entry.identity)
+}
+
+const fn word(state: ValidatorState) -> &'static str {
+    match state {
+        ValidatorState::Candidate => "candidate",
+        ValidatorState::Active => "active",
+        ValidatorState::Leaving => "leaving",
+        ValidatorState::Jailed => "jailed",
+        ValidatorState::Left => "left",
+    }
+}
+
+/// The identity of a folder.
+fn identity(folder: &Path) -> Result<Ed25519Secret> {
+    Ok(Ed25519Secret::from_seed(&freehold_node::read_identity(folder)?.to_bytes()))
+}
+
+fn account(args: &ValidatorArgs) -> Result<AccountKey> {
+    if let Some(index) = args.dev_seat {
+        return accounts::seat(index);
+    }
+    let secret = match &args.key {
+        Some(path) => super::collateral::secret(path)?,
+        None => {
+            let text = std::env::var(KEY_VARIABLE).map(Zeroizing::new);
+            let text = text.with_context(|| format!("name the account with --key FILE, or set {KEY_VARIABLE}"))?;
+            let mut secret = Zeroizing::new([0; 32]);
+            hex::decode_to_slice(text.trim().trim_start_matches("0x"), &mut *secret)
+                .map_err(|_| anyhow::anyhow!("{KEY_VARIABLE} holds no secret of 32 bytes in hex"))?;
+            secret
+        }
+    };
+    AccountKey::from_bytes(&secret).context("the secret is none of an account")
+}
+
+/// A big-endian word as a number, where it is one that fits.
+fn amount(word: &[u8; 32]) -> Option<u128> {
+    let (high, low) = word.split_at(16);
+    let low: [u8; 16] = low.try_into().ok()?;
+    high.iter().all(|byte| *byte == 0).then(|| u128::from_be_bytes(low))
+}
+
+/// Units of 18 decimals, as a person reads them.
+fn units(wei: u128) -> String {
+    let (whole, part) = (wei / UNIT, wei % UNIT);
+    if part == 0 {
+        return whole.to_string();
+    }
+    format!("{whole}.{}", format!("{part:018}").trim_end_matches('0'))
+}
+
+#[cfg(test)]
+mod tests;

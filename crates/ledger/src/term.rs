@@ -1,0 +1,130 @@
+//! The turn to a new term (`spec/membership.md` §1): where one must stand, what it must say, and that it is executed before the
+//! transactions of its block.
+//!
+//! What needs no state is checked before a vote; all of it is checked again before execution, which is total: a payload
+//! whose turn does not follow stops the chain with a named fault, as one of another height would.
+
+use alloy_primitives::Bytes;
+use freehold_crypto::slots;
+use freehold_evm::Evm;
+use freehold_primitives::{Canonical as _, Ed25519Key, PayloadHead, TermOutcome, TermTurn};
+use thiserror::Error;
+
+use crate::{
+    context::ChainContext,
+    error::LedgerError,
+    modules::{SEATS_MAX, turn_call},
+    read::{read_committee, read_players, read_roster},
+    state::{Content, StateTree, to_address},
+};
+
+/// Longest consensus polynomial in the engine's encoding, in bytes: one point for each seat, and counts.
+const POLYNOMIAL_BYTES_MAX: usize = 8 + 96 * SEATS_MAX;
+/// Most disputes: every pair of two committees.
+const DISPUTES_MAX: usize = SEATS_MAX * SEATS_MAX;
+
+/// Why the turn of a payload is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TurnFault {
+    /// The first payload of a term without a turn.
+    #[error("the first payload of a term has no turn")]
+    Missing,
+    /// A turn in any other payload.
+    #[error("a turn stands in a payload that is not the first of its term")]
+    Misplaced,
+    /// The turn, or the head, names another term than the height is of.
+    #[error("turn or head name another term than the height is of")]
+    Term,
+    /// Members, silent dealers or disputes are not in ascending order, or too many or none.
+    #[error("a list of the turn is out of order or out of bounds")]
+    Lists,
+    /// A polynomial is out of bounds.
+    #[error("a polynomial of the turn is out of bounds")]
+    Polynomials,
+    /// The derivation key would change.
+    #[error("the turn changes the derivation key")]
+    Key,
+    /// The members are not those that the term before chose.
+    #[error("the members are not those who were to hold the keys")]
+    Members,
+}
+
+/// What needs no state: whether a turn stands where it must, and whether its lists are in order and in bounds.
+///
+/// # Errors
+/// A [`TurnFault`].
+pub(crate) fn check_form(ctx: &ChainContext, head: &PayloadHead, turn: Option<&TermTurn>) -> Result<(), TurnFault> {
+    let length = ctx.genesis().membership.term_blocks;
+    let term = head.height.checked_div(length).unwrap_or_default();
+    if head.term != term {
+        return Err(TurnFault::Term);
+    }
+    let is_first = term > 0 && head.height.is_multiple_of(length);
+    let turn = match (turn, is_first) {
+        (None, false) => return Ok(()),
+        (None, true) => return Err(TurnFault::Missing),
+        (Some(_), false) => return Err(TurnFault::Misplaced),
+        (Some(turn), true) => turn,
+    };
+    if turn.term != term {
+        return Err(TurnFault::Term);
+    }
+    if !(1..=SEATS_MAX).contains(&turn.members.len())
+        || !is_ascending(&turn.members)
+        || turn.silent.len() > SEATS_MAX
+        || !is_ascending(&turn.silent)
+        || turn.disputes.len() > DISPUTES_MAX
+        || !is_ascending(&turn.disputes)
+    {
+        return Err(TurnFault::Lists);
+    }
+    let derivation = &turn.derivation_polynomial;
+    if turn.consensus_polynomial.0.len() > POLYNOMIAL_BYTES_MAX || derivation.len() > SEATS_MAX {
+        return Err(TurnFault::Polynomials);
+    }
+    if derivation.first() == ctx.genesis().derivation_polynomial.first() { Ok(()) } else { Err(TurnFault::Key) }
+}
+
+fn is_ascending<T: Ord>(items: &[T]) -> bool {
+    items.is_sorted_by(|left, right| left < right)
+}
+
+/// Whether a turn is the one that follows from state, form included.
+///
+/// # Errors
+/// [`LedgerError::Turn`], [`LedgerError::View`].
+pub(crate) fn check_follows(
+    ctx: &ChainContext,
+    (head, turn): (&PayloadHead, Option<&TermTurn>),
+    (state, content): (&dyn StateTree, &dyn Content),
+) -> Result<(), LedgerError> {
+    check_form(ctx, head, turn)?;
+    let Some(turn) = turn else { return Ok(()) };
+    let before = read_roster(state, content)?.ok_or(TurnFault::Term)?.term;
+    if before.checked_add(1) != Some(turn.term) {
+        return Err(TurnFault::Term.into());
+    }
+    let members: Vec<Ed25519Key> = match turn.outcome {
+        TermOutcome::Kept => read_committee(before, state, content)?.map(|committee| committee.members),
+        TermOutcome::Reshared => read_players(before, state, content)?
+            .map(|entry| entry.players.into_iter().map(|player| player.identity).collect()),
+    }
+    .unwrap_or_default();
+    if members == turn.members { Ok(()) } else { Err(TurnFault::Members.into()) }
+}
+
+/// Executes the turn in the name of the chain itself.
+///
+/// # Errors
+/// [`LedgerError::Evm`]; [`LedgerError::SystemCall`] where the module fails.
+pub(crate) fn take_turn(evm: &mut Evm<'_>, turn: &TermTurn) -> Result<(), LedgerError> {
+    let module = to_address(&slots::VALIDATORS);
+    let balance = evm.account(&module)?.balance;
+    let call: Bytes = turn_call(turn.to_canonical(), balance);
+    let outcome = evm.system_call(module, call)?;
+    if outcome.is_success() { Ok(()) } else { Err(LedgerError::SystemCall(module)) }
+}
+
+#[cfg(test)]
+mod tests;
