@@ -6,13 +6,12 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use alloy_primitives::{B256, keccak256};
-use freehold_consensus::{Application, FinalizedPayload, ProposalContext, SeenCertificate};
+use freehold_consensus::{Application, FinalizedPayload, Players, ProposalContext, SeenCertificate};
 use freehold_primitives::{
-    Blob, Canonical as _, EXECUTED_LAG_MAX, Executed, PAYLOAD_BYTES_MAX, Payload, PayloadBody, PayloadHead,
-    STATEMENTS_MAX,
+    Blob, Canonical as _, Executed, PAYLOAD_BYTES_MAX, Payload, PayloadBody, PayloadHead, STATEMENTS_MAX, Term,
 };
 use tokio::{sync::mpsc, time::timeout};
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::{
     ancestry::Taken,
@@ -61,9 +60,12 @@ impl NodeApplication {
         let (_, taken) = self.demand(context);
         let tip = self.shared.tip();
         let executed = newest_executed(&context.parent, &tip);
-        let lags = context.height().saturating_sub(executed.height) > EXECUTED_LAG_MAX;
+        let lags = context.lags(&executed);
         let statements: Vec<Blob> = context.statements.iter().take(STATEMENTS_MAX).cloned().map(Blob).collect();
-        let reserved = BODY_OVERHEAD + statements.iter().map(|statement| 4 + statement.0.len()).sum::<usize>();
+        let turn = context.turn.clone();
+        let reserved = BODY_OVERHEAD
+            + statements.iter().map(|statement| 4 + statement.0.len()).sum::<usize>()
+            + turn.as_ref().map_or(0, |turn| turn.to_canonical().len());
         let transactions = match taken {
             Some(taken) if !lags => {
                 let base_fee = self.shared.chain.next_base_fee(&tip.header);
@@ -74,7 +76,7 @@ impl NodeApplication {
             _ => Vec::new(),
         };
         let transactions = transactions.into_iter().map(Blob).collect();
-        let body = PayloadBody { transactions, statements, turn: None };
+        let body = PayloadBody { transactions, statements, turn };
         context.payload(self.shared.clock.now_ms(), executed, &body)
     }
 
@@ -133,6 +135,11 @@ impl Application for NodeApplication {
             debug!(height = context.height(), "no vote: the body is not valid");
             return false;
         }
+        let turn = PayloadBody::from_canonical(&payload.body.0).map(|body| body.turn);
+        if turn.as_ref() != Ok(&context.turn) {
+            warn!(height = context.height(), "no vote: the turn to the new term is not the one that follows");
+            return false;
+        }
         let ahead = head.timestamp_ms.saturating_sub(self.shared.clock.now_ms());
         if ahead > AHEAD_MS_MAX {
             debug!(height = context.height(), ahead, "no vote: ahead of this clock");
@@ -158,6 +165,20 @@ impl Application for NodeApplication {
     fn statements(&self, payload: &Payload) -> Vec<Vec<u8>> {
         let body = PayloadBody::from_canonical(&payload.body.0).unwrap_or_default();
         body.statements.into_iter().map(|statement| statement.0).collect()
+    }
+
+    async fn players(&self, term: Term) -> Option<Players> {
+        let first = term.checked_mul(self.shared.chain.genesis().membership.term_blocks)?;
+        let mut tip = self.shared.tip.subscribe();
+        tip.wait_for(|tip| tip.height() >= first).await.ok()?;
+        match self.shared.chain.players(term) {
+            Ok(players) => players.map(|players| Players { players }),
+            Err(error) => {
+                // Another answer than the others' would split the round: rather none until a restart.
+                error!(%error, term, "the players of a term could not be read");
+                std::future::pending().await
+            }
+        }
     }
 
     async fn certificate(&self, seen: SeenCertificate) {

@@ -15,7 +15,7 @@ use freehold_ledger::{
     prepare_payload, read_account, read_account_value, read_storage, to_account,
 };
 use freehold_primitives::{
-    AppId, Canonical as _, Digest, EXECUTED_LAG_MAX, Ed25519Key, G1Point, Genesis, Height, Payload, PayloadBody,
+    AppId, Canonical as _, Digest, EXECUTED_LAG_MAX, Ed25519Key, G1Point, Genesis, Height, Payload, PayloadBody, Term,
     entries::{EntryKind, GrantEntry, InstanceEntry, StateKeyStatus},
 };
 use thiserror::Error;
@@ -215,7 +215,21 @@ impl Chain {
 
     /// Whether the chain knows this identity as a validator, present or to come.
     pub(crate) fn is_validator(&self, identity: &Ed25519Key) -> bool {
-        self.genesis.validators.contains(identity)
+        self.peers().is_ok_and(|peers| peers.iter().any(|(peer, _)| peer == identity))
+    }
+
+    /// Validators, present and to come, and where they are reached, as of the newest executed block.
+    pub(crate) fn peers(&self) -> Result<Vec<(Ed25519Key, String)>, ChainError> {
+        let Some(mark) = self.store.executed() else { return Ok(Vec::new()) };
+        let peers = freehold_ledger::read_peers(&self.state(mark.height)?, &self.store)?;
+        Ok(peers.into_iter().map(|peer| (peer.identity, peer.address)).collect())
+    }
+
+    /// Who shall hold the keys in the term after this one; `None` where the term has not begun in the newest executed block.
+    pub(crate) fn players(&self, term: Term) -> Result<Option<Vec<Ed25519Key>>, ChainError> {
+        let Some(mark) = self.store.executed() else { return Ok(None) };
+        let entry = freehold_ledger::read_players(term, &self.state(mark.height)?, &self.store)?;
+        Ok(entry.map(|entry| entry.players.into_iter().map(|player| player.identity).collect()))
     }
 
     /// Whether the chain denies now what an instance stands on; `None` where there is no such instance.

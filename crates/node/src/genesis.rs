@@ -1,6 +1,6 @@
 //! The genesis of a network, and the folders of its validators.
 //!
-//! A validator's folder holds `genesis.bin` (canonical document) and `identity.key, consensus.share, derivation.share` (0600).
+//! A validator's folder holds `genesis.bin` (canonical document) and `identity.key` and, until the first resharing, `consensus.share, derivation.share` (0600).
 //! Its state root keys are in `state.keys`, derived by the quorum, where the network was founded without a dealer, and
 //! otherwise follow from `state.development-key`, a seed that is the same for every validator. A development network's
 //! folders are `validator-i` below one data directory, made here by a trusted dealer. Invariant: `genesis.bin` is written
@@ -14,7 +14,9 @@ use std::{
     sync::Arc,
 };
 
-use freehold_consensus::{Dealt, Founded, IdentityKey, KeyError, KeyShare, ShareKind, VALIDATORS_MAX, trusted_dealer};
+use freehold_consensus::{
+    Dealt, Founded, GenesisShares, IdentityKey, KeyError, KeyShare, ShareKind, VALIDATORS_MAX, trusted_dealer,
+};
 use freehold_crypto::{StateKeys, StateRootKey};
 use freehold_primitives::{
     Allocation, Canonical as _, Generation, Genesis, KeyCeremony, Membership, Purpose, TrustRoot,
@@ -28,6 +30,9 @@ mod tests;
 
 const GENESIS_FILE: &str = "genesis.bin";
 const DEVELOPMENT_KEY_FILE: &str = "state.development-key";
+const CONSENSUS_SHARE_FILE: &str = "consensus.share";
+const DERIVATION_SHARE_FILE: &str = "derivation.share";
+const SHARES_USED_FILE: &str = "shares.used";
 const STATE_KEYS_FILE: &str = "state.keys";
 const IDENTITY_FILE: &str = "identity.key";
 /// Number and key of a generation.
@@ -60,10 +65,8 @@ pub struct NewNetwork {
 pub struct ValidatorKeys {
     /// Its identity on the network.
     pub identity: IdentityKey,
-    /// Its share of the consensus key.
-    pub consensus: KeyShare,
-    /// Its share of the derivation key.
-    pub derivation: KeyShare,
+    /// Its shares of the genesis' keys; `None` where it joined later, lost them, or has newer ones.
+    pub shares: Option<GenesisShares>,
     /// State root keys; `None` on a follower.
     pub state: Option<Arc<StateKeys>>,
 }
@@ -95,6 +98,14 @@ pub enum GenesisError {
         found: u64,
         /// Chain that was asked for.
         wanted: u64,
+    },
+    /// The network runs already, and its first shares are gone.
+    #[error(
+        "{path} belongs to a validator that has run: its first key shares are replaced, there is nothing left to found"
+    )]
+    Running {
+        /// The folder.
+        path: PathBuf,
     },
     /// The number of validators does not fit.
     #[error(transparent)]
@@ -168,8 +179,8 @@ fn write_keys(
         let folder = validator_folder(folder, u32::try_from(index).unwrap_or(u32::MAX));
         make_folder(&folder)?;
         write_file(&folder.join(IDENTITY_FILE), &identity.to_bytes()[..])?;
-        write_file(&folder.join("consensus.share"), &consensus.to_bytes())?;
-        write_file(&folder.join("derivation.share"), &derivation.to_bytes())?;
+        write_file(&folder.join(CONSENSUS_SHARE_FILE), &consensus.to_bytes())?;
+        write_file(&folder.join(DERIVATION_SHARE_FILE), &derivation.to_bytes())?;
         write_file(&folder.join(DEVELOPMENT_KEY_FILE), state_seed)?;
     }
     Ok(())
@@ -205,8 +216,8 @@ pub fn read_identity(folder: &Path) -> Result<IdentityKey, GenesisError> {
 
 /// Writes what a founding made into the folder of its validator.
 pub(crate) fn write_founded(folder: &Path, founded: &Founded) -> Result<(), GenesisError> {
-    write_file(&folder.join("consensus.share"), &founded.consensus.to_bytes())?;
-    write_file(&folder.join("derivation.share"), &founded.derivation.to_bytes())?;
+    write_file(&folder.join(CONSENSUS_SHARE_FILE), &founded.consensus.to_bytes())?;
+    write_file(&folder.join(DERIVATION_SHARE_FILE), &founded.derivation.to_bytes())?;
     let keys: Vec<_> =
         founded.state_keys.iter().cloned().map(|(generation, key)| StateRootKey::new(generation, key)).collect();
     write_state_keys(folder, &keys.iter().collect::<Vec<_>>())?;
@@ -226,9 +237,10 @@ pub(crate) fn write_state_keys(folder: &Path, keys: &[&StateRootKey]) -> Result<
 /// Reads what a founding made, where it is finished.
 pub(crate) fn read_founded(folder: &Path) -> Result<Option<Founded>, GenesisError> {
     let Some(genesis) = read_genesis(folder)? else { return Ok(None) };
-    let keys = read_keys(folder)?;
+    let GenesisShares { consensus, derivation } =
+        read_shares(folder)?.ok_or_else(|| GenesisError::Running { path: folder.to_path_buf() })?;
     let state_keys = read_quorum_keys(folder)?;
-    Ok(Some(Founded { genesis, consensus: keys.consensus, derivation: keys.derivation, state_keys }))
+    Ok(Some(Founded { genesis, consensus, derivation, state_keys }))
 }
 
 /// Reads the keys of the validator whose folder this is.
@@ -236,16 +248,57 @@ pub(crate) fn read_founded(folder: &Path) -> Result<Option<Founded>, GenesisErro
 /// # Errors
 /// [`GenesisError::File`], [`GenesisError::Damaged`].
 pub fn read_keys(folder: &Path) -> Result<ValidatorKeys, GenesisError> {
-    let share = |name: &str, kind| {
-        let path = folder.join(name);
-        KeyShare::from_bytes(kind, &read_file(&path)?).map_err(|_| GenesisError::Damaged { path })
-    };
     Ok(ValidatorKeys {
         identity: read_identity(folder)?,
-        consensus: share("consensus.share", ShareKind::Consensus)?,
-        derivation: share("derivation.share", ShareKind::Derivation)?,
+        shares: read_shares(folder)?,
         state: read_state_keys(folder)?,
     })
+}
+
+/// The shares of the genesis' keys, where both are there.
+fn read_shares(folder: &Path) -> Result<Option<GenesisShares>, GenesisError> {
+    let share = |name: &str, kind| {
+        let path = folder.join(name);
+        if !path.exists() {
+            return Ok(None);
+        }
+        KeyShare::from_bytes(kind, &read_file(&path)?).map(Some).map_err(|_| GenesisError::Damaged { path })
+    };
+    let consensus = share(CONSENSUS_SHARE_FILE, ShareKind::Consensus)?;
+    let derivation = share(DERIVATION_SHARE_FILE, ShareKind::Derivation)?;
+    Ok(consensus.zip(derivation).map(|(consensus, derivation)| GenesisShares { consensus, derivation }))
+}
+
+/// Notes that the shares of the genesis' keys serve together with the storage beside them, and says whether they may: not
+/// where they served with another, which is lost; a validator could vote twice in a view then.
+pub(crate) fn claim_shares(folder: &Path, storage: &Path) -> Result<bool, GenesisError> {
+    let mark = folder.join(SHARES_USED_FILE);
+    if !mark.exists() {
+        write_file(&mark, &[])?;
+        return Ok(true);
+    }
+    // The engine's runtime makes the folder itself; what stands in it is the storage's.
+    Ok(fs::read_dir(storage).is_ok_and(|mut entries| entries.next().is_some()))
+}
+
+/// Overwrites and removes the shares of the genesis' keys: newer ones are in force, and a quorum of old shares still makes
+/// the keys.
+pub(crate) fn erase_shares(folder: &Path) -> Result<(), GenesisError> {
+    for name in [CONSENSUS_SHARE_FILE, DERIVATION_SHARE_FILE] {
+        let path = folder.join(name);
+        let erase = || {
+            let mut file = fs::OpenOptions::new().write(true).open(&path)?;
+            let length = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+            file.write_all(&vec![0; length])?;
+            file.sync_all()?;
+            fs::remove_file(&path)
+        };
+        match erase() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            done => done.map_err(|source| GenesisError::File { path: path.clone(), source })?,
+        }
+    }
+    Ok(())
 }
 
 /// The quorum's state keys, or a dealer's; a folder without either is a follower's.

@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
-use freehold_consensus::{Gossip, GossipReceiver, GossipSender, KeyShare};
+use freehold_consensus::{Gossip, GossipReceiver, GossipSender, TermKeys};
 use freehold_crypto::{Derivation, Share, encrypt_share};
-use freehold_primitives::{Blob, Canonical as _, Digest, Ed25519Key, NetworkKey, entries::GrantEntry};
+use freehold_primitives::{Blob, Canonical as _, Digest, NetworkKey, entries::GrantEntry};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use thiserror::Error;
@@ -62,10 +62,8 @@ type Board = BTreeMap<Digest, BTreeMap<u32, Vec<u8>>>;
 /// The key service of one validator.
 pub(crate) struct KeyService {
     shared: Arc<Shared>,
-    share: Share,
+    terms: watch::Receiver<TermKeys>,
     master: NetworkKey,
-    validators: Vec<Ed25519Key>,
-    threshold: usize,
     sender: GossipSender,
     board: Mutex<Board>,
     changes: watch::Sender<u64>,
@@ -73,32 +71,34 @@ pub(crate) struct KeyService {
 
 impl KeyService {
     /// Makes the service and the task that answers the other validators.
-    pub(crate) fn start(shared: Arc<Shared>, share: &KeyShare, gossip: Gossip) -> Option<Arc<Self>> {
-        let genesis = shared.chain.genesis().clone();
+    pub(crate) fn start(shared: Arc<Shared>, terms: watch::Receiver<TermKeys>, gossip: Gossip) -> Arc<Self> {
+        let master = terms.borrow().derivation.public_key();
         let service = Arc::new(Self {
             shared,
-            share: Share::from_bytes(share.index(), share.scalar()).ok()?,
-            master: *genesis.derivation_polynomial.first()?,
-            threshold: genesis.derivation_polynomial.len(),
-            validators: genesis.validators,
+            terms,
+            master,
             sender: gossip.sender,
             board: Mutex::default(),
             changes: watch::Sender::new(0),
         });
         tokio::spawn(Arc::clone(&service).answer(gossip.receiver));
-        Some(service)
+        service
     }
 
     /// The shares of a live grant: this validator's at once, the others' as they come, enough of them to make the key.
     pub(crate) async fn collect(&self, grant: Digest) -> Result<BTreeMap<u32, Vec<u8>>, ShareError> {
+        let (members, threshold) = {
+            let terms = self.terms.borrow();
+            (terms.derivation.keys().len(), terms.derivation.coefficients().len())
+        };
         let own = self.own(&grant)?;
-        self.keep(grant, self.share.index(), own);
+        self.keep(grant, self.share()?.index(), own);
         let mut changes = self.changes.subscribe();
-        if self.shares(&grant).len() < self.validators.len() {
+        if self.shares(&grant).len() < members {
             let _dropped = self.sender.broadcast(ShareMessage::Ask { grant }.to_canonical());
         }
         let enough = async {
-            while self.shares(&grant).len() < self.threshold {
+            while self.shares(&grant).len() < threshold {
                 if changes.changed().await.is_err() {
                     return;
                 }
@@ -111,15 +111,21 @@ impl KeyService {
     /// This validator's share of a live grant, encrypted to the recorded key.
     fn own(&self, grant: &Digest) -> Result<Vec<u8>, ShareError> {
         let entry = self.live(grant)?;
-        if let Some(kept) = self.shares(grant).remove(&self.share.index()) {
+        let share = self.share()?;
+        if let Some(kept) = self.shares(grant).remove(&share.index()) {
             return Ok(kept);
         }
         let mut rng = UnwrapErr(SysRng);
         let derivation = Derivation::new(&self.master, &entry.app_id, &entry.context, entry.generation);
         let derivation = derivation.map_err(|_| ShareError::Context)?;
-        encrypt_share(&self.share, &derivation, &entry.transport_key, &mut rng)
+        encrypt_share(&share, &derivation, &entry.transport_key, &mut rng)
             .map(|share| share.to_bytes().to_vec())
             .map_err(|_| ShareError::TransportKey)
+    }
+
+    fn share(&self) -> Result<Share, ShareError> {
+        let share = self.terms.borrow().derivation_share.clone().ok_or(ShareError::State)?;
+        Share::from_bytes(share.index(), share.scalar()).map_err(|_| ShareError::State)
     }
 
     fn live(&self, grant: &Digest) -> Result<GrantEntry, ShareError> {
@@ -168,7 +174,7 @@ impl KeyService {
                     }
                 }
                 Ok(ShareMessage::Share { grant, share }) if share.0.len() <= SHARE_BYTES_MAX => {
-                    let index = self.validators.iter().position(|key| *key == peer);
+                    let index = self.terms.borrow().derivation.keys().iter().position(|key| *key == peer);
                     let index = index.and_then(|index| u32::try_from(index).ok());
                     if let Some(index) = index.filter(|_| self.live(&grant).is_ok()) {
                         self.keep(grant, index, share.0);

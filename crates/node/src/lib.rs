@@ -16,6 +16,7 @@ mod mempool;
 mod metrics;
 mod network;
 mod pacing;
+mod peers;
 mod rpc;
 mod shared;
 mod state_keys;

@@ -4,7 +4,6 @@
 use std::{
     any::Any,
     net::{SocketAddr, TcpListener},
-    num::NonZeroU64,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::Arc,
@@ -13,13 +12,12 @@ use std::{
 
 use commonware_runtime::{Runner as _, tokio as engine_runtime};
 use freehold_consensus::{
-    ConfigError, GenesisKeys, GossipReceiver, KeyError, KeySource as _, Reach, ResharingSettings, StartError, Timers,
-    Validator,
+    ConfigError, GossipReceiver, KeyError, Reach, Start, StartError, TermKeys, Timers, Validator,
 };
 use freehold_crypto::StateKeys;
 use freehold_primitives::{Canonical as _, Ed25519Key, Genesis, KeyCeremony};
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, warn};
 
 use crate::{
@@ -27,10 +25,11 @@ use crate::{
     chain::{Chain, Machine},
     clock::Clock,
     executor::{Executor, ExecutorError, Worker, recover},
-    genesis::{GenesisError, read_keys},
+    genesis::{GenesisError, claim_shares, erase_shares, read_keys},
     intake::Intake,
     key_service::KeyService,
     metrics::Gauges,
+    peers::tell_peers,
     rpc::{RpcServer, ServerError},
     shared::Shared,
     state_keys::{STATE_KEYS, StateKeyExchange},
@@ -38,6 +37,8 @@ use crate::{
     wire::{self, Transactions},
 };
 
+/// Folder of the engine's storage.
+const ENGINE_FOLDER: &str = "consensus";
 /// Worker threads of a validator's runtime.
 const WORKERS: usize = 2;
 
@@ -179,7 +180,7 @@ fn on_thread(config: MemberConfig, signals: Signals) -> Option<MemberError> {
     let settings = engine_runtime::Config::new()
         .with_worker_threads(WORKERS)
         .with_tcp_nodelay(Some(true))
-        .with_storage_directory(folder.join("consensus"));
+        .with_storage_directory(folder.join(ENGINE_FOLDER));
     // The engine panics where its storage fails; the network goes down in order then, with a sentence.
     let engine = AssertUnwindSafe(|| {
         engine_runtime::Runner::new(settings).start(|context| run(context, config, signals));
@@ -231,7 +232,6 @@ async fn run(context: engine_runtime::Context, config: MemberConfig, signals: Si
 
 async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result<Parts, MemberError> {
     let keys = read_keys(&config.folder)?;
-    let material = GenesisKeys::new(&config.genesis, &keys.consensus)?.key_material(0)?;
     let distributed = config.genesis.key_ceremony == KeyCeremony::Distributed;
     let state = keys.state.clone().or_else(|| distributed.then(|| Arc::new(StateKeys::from_quorum([]))));
     let (shared, worker) = open(&config, state.clone()).await?;
@@ -240,16 +240,19 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
     let executor = Executor::start(worker, failed).map_err(MemberError::Thread)?;
 
     let application = NodeApplication::new(Arc::clone(&shared), &executor);
-    let resharing = NonZeroU64::new(config.genesis.membership.term_blocks)
-        .map(|term_blocks| ResharingSettings { term_blocks, derivation_share: keys.derivation.clone() });
+    let claimed = claim_shares(&config.folder, &config.folder.join(ENGINE_FOLDER))?;
+    if !claimed && keys.shares.is_some() {
+        warn!("the storage beside the key shares is new: this validator follows until the next resharing");
+    }
+    let peers = tell_peers(Arc::clone(&shared), config.peers.clone());
     let validator = Validator {
         identity: keys.identity.clone(),
-        keys: material,
+        shares: keys.shares.filter(|_| claimed),
         genesis: config.genesis.clone(),
         listen: config.listen,
-        peers: config.peers.clone(),
+        peers,
         partition: "validator".to_owned(),
-        resharing,
+        start: Start::Genesis,
         timers: Timers::default(),
         reach: Reach::Local,
         gossip: vec![wire::TRANSACTIONS, wire::KEY_SHARES, STATE_KEYS],
@@ -266,13 +269,22 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
     }
     let intake = Intake::start(Arc::clone(&shared), transactions.sender);
     tokio::spawn(take_transactions(intake.clone(), transactions.receiver));
-    let service = KeyService::start(Arc::clone(&shared), &keys.derivation, shares)
-        .ok_or(MemberError::Config(ConfigError::Genesis))?;
+    let service = KeyService::start(Arc::clone(&shared), consensus.term_keys(), shares);
+    tokio::spawn(erase_first_shares(config.folder.clone(), consensus.term_keys()));
     let server = match config.rpc {
         Some(address) => Some(RpcServer::start(address, shared, intake, service, gauges).await?),
         None => None,
     };
     Ok(Parts { consensus, executor, server, failures })
+}
+
+/// Erases the shares of the genesis' keys when newer ones are in force.
+async fn erase_first_shares(folder: PathBuf, mut terms: watch::Receiver<TermKeys>) {
+    if terms.wait_for(|keys| keys.since > 0).await.is_ok()
+        && let Err(error) = erase_shares(&folder)
+    {
+        warn!(%error, "the first key shares could not be erased: a quorum of them still makes the keys");
+    }
 }
 
 /// Opens the stores and makes good what a crash left.

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::{Result, anyhow, bail};
-use freehold_node::{Clock, Member, MemberConfig, read_genesis, read_keys, validator_folder, write_genesis};
+use freehold_node::{Clock, Member, MemberConfig, read_genesis, read_identity, validator_folder, write_genesis};
 use freehold_primitives::Genesis;
 use serde_json::json;
 
@@ -24,7 +24,7 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
     }
     let genesis = read_genesis(held.path())?
         .ok_or_else(|| anyhow!("{} holds no genesis: make one with `freehold genesis`", held.path().display()))?;
-    let identity = read_keys(held.path())?.identity.public();
+    let identity = read_identity(held.path())?.public();
     let index = genesis.validators.iter().position(|key| *key == identity);
     let index = index.ok_or_else(|| anyhow!("the identity in {} is not in its genesis", held.path().display()))?;
     let mut addresses = addresses(args.peers, &held, &genesis)?;

@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use freehold_consensus::{GenesisKeys, network_key};
+use freehold_consensus::network_key;
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::*;
@@ -31,12 +31,30 @@ fn a_folder_comes_back() {
         let folder = validator_folder(folder.path(), index);
         let keys = read_keys(&folder).unwrap();
         assert_eq!(keys.identity.public(), genesis.validators[index as usize]);
-        GenesisKeys::new(&genesis, &keys.consensus).unwrap();
+        assert_eq!(keys.shares.unwrap().consensus.index(), index);
         for name in ["identity.key", "consensus.share", "derivation.share"] {
             let mode = fs::metadata(folder.join(name)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
     }
+}
+
+/// Shares serve with the storage in which they were first used, and are gone once newer ones are in force.
+#[test]
+fn first_shares_serve_one_storage_and_are_erased() {
+    let folder = tempfile::tempdir().unwrap();
+    create_network(folder.path(), &network(), &mut StdRng::seed_from_u64(1)).unwrap();
+    let validator = validator_folder(folder.path(), 0);
+    let storage = validator.join("consensus");
+    fs::create_dir(&storage).unwrap();
+    assert!(claim_shares(&validator, &storage).unwrap());
+    assert!(!claim_shares(&validator, &storage).unwrap(), "the storage was lost");
+    fs::create_dir(storage.join("validator-votes")).unwrap();
+    assert!(claim_shares(&validator, &storage).unwrap());
+    erase_shares(&validator).unwrap();
+    erase_shares(&validator).unwrap();
+    assert!(read_keys(&validator).unwrap().shares.is_none());
+    assert!(!validator.join("consensus.share").exists() && !validator.join("derivation.share").exists());
 }
 
 #[test]

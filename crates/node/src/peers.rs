@@ -1,0 +1,62 @@
+//! Whom a validator connects to: members, players and candidates as the chain names them, at the addresses it names.
+//!
+//! What the operator says of a peer's address goes before what the chain says, and the genesis' validators serve until the
+//! chain is there to be asked.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use freehold_consensus::Peers;
+use freehold_primitives::Ed25519Key;
+use tokio::sync::watch;
+use tracing::{debug, warn};
+
+use crate::shared::Shared;
+
+/// How often the chain is asked at most.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The peers now, and whenever they change.
+pub(crate) fn tell_peers(shared: Arc<Shared>, said: Vec<(Ed25519Key, SocketAddr)>) -> watch::Receiver<Peers> {
+    let (sender, receiver) = watch::channel(peers(&shared, &said));
+    if shared.chain.genesis().membership.term_blocks > 0 {
+        tokio::spawn(follow(shared, said, sender));
+    }
+    receiver
+}
+
+async fn follow(shared: Arc<Shared>, said: Vec<(Ed25519Key, SocketAddr)>, sender: watch::Sender<Peers>) {
+    let mut tip = shared.tip.subscribe();
+    while tip.changed().await.is_ok() && !sender.is_closed() {
+        let now = peers(&shared, &said);
+        sender.send_if_modified(|before| {
+            let changed = *before != now;
+            if changed {
+                debug!(peers = now.len(), "the chain names other peers");
+                *before = now;
+            }
+            changed
+        });
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn peers(shared: &Shared, said: &[(Ed25519Key, SocketAddr)]) -> Peers {
+    let named = shared.chain.peers().unwrap_or_else(|error| {
+        warn!(%error, "the chain's peers could not be read");
+        Vec::new()
+    });
+    let genesis = shared.chain.genesis();
+    let seats = genesis.validators.iter().zip(&genesis.membership.seats);
+    let first = seats.map(|(identity, seat)| (*identity, seat.address.clone()));
+    let known: Vec<_> = if named.is_empty() { first.collect() } else { named };
+    let address = |identity: &Ed25519Key, named: &str| {
+        let said = said.iter().find(|(key, _)| key == identity).map(|(_, address)| *address);
+        said.or_else(|| named.parse().ok())
+    };
+    let mut peers: Peers =
+        known.iter().filter_map(|(identity, named)| Some((*identity, address(identity, named)?))).collect();
+    if peers.is_empty() {
+        peers = said.to_vec();
+    }
+    peers
+}
