@@ -1,0 +1,206 @@
+//! The machines of a network: keys and genesis from the seed, validators that start, crash and come back.
+
+use std::{
+    net::SocketAddr,
+    num::NonZeroU64,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use commonware_runtime::{Clock as _, Handle, Spawner as _, Supervisor as _, deterministic};
+use freehold_consensus::{
+    Dealt, GenesisKeys, GossipChannel, GossipSender, IdentityKey, KeyError, KeySource as _, Reach, ResharingSettings,
+    TermKeys, Timers, Validator, ValidatorHandle, trusted_dealer,
+};
+use freehold_primitives::{Ed25519Key, Genesis, KeyCeremony, Membership, Purpose};
+use futures::FutureExt as _;
+use rand::{SeedableRng as _, rngs::StdRng};
+
+use crate::{
+    chain::Ground,
+    client,
+    machine::{Disk, Machine, MachineId, Skew, Wires},
+    monitor::{Monitor, Violation},
+    node::{Lie, Node, Settings},
+};
+
+const CHAIN_ID: u64 = 23_293;
+/// How long a crash takes to end everything that ran on a machine.
+const CRASH_TAKES: Duration = Duration::from_millis(3);
+
+/// Keys and genesis of a network.
+pub(crate) struct Keys {
+    pub(crate) genesis: Genesis,
+    pub(crate) identities: Vec<IdentityKey>,
+    pub(crate) dealt: Dealt,
+}
+
+impl Keys {
+    /// Deals the keys of `count` validators.
+    ///
+    /// # Errors
+    /// [`KeyError::Count`].
+    pub(crate) fn deal(seed: u64, count: u16, start_ms: u64) -> Result<Self, KeyError> {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut identities: Vec<_> = (0..count).map(|_| IdentityKey::generate(&mut rng)).collect();
+        identities.sort_by_key(IdentityKey::public);
+        let validators: Vec<Ed25519Key> = identities.iter().map(IdentityKey::public).collect();
+        let dealt = trusted_dealer(&mut rng, &validators)?;
+        let genesis = Genesis {
+            chain_id: CHAIN_ID,
+            purpose: Purpose::Development,
+            timestamp_ms: start_ms,
+            epoch_s: 600,
+            lease_s: 600,
+            validators,
+            consensus_polynomial: dealt.consensus_polynomial.clone(),
+            derivation_polynomial: dealt.derivation_polynomial.clone(),
+            key_ceremony: KeyCeremony::TrustedDealer,
+            trust_roots: Vec::new(),
+            allocations: client::allocations(),
+            membership: Membership::default(),
+        };
+        Ok(Self { genesis, identities, dealt })
+    }
+}
+
+/// What the machines of a network have in common.
+pub(crate) struct Common {
+    pub(crate) keys: Keys,
+    pub(crate) ground: Arc<Ground>,
+    pub(crate) monitor: Monitor,
+    pub(crate) wires: Wires,
+    pub(crate) timers: Timers,
+    pub(crate) pace_ms: u64,
+    pub(crate) term_blocks: Option<NonZeroU64>,
+    pub(crate) start: SystemTime,
+}
+
+/// One machine and the validator on it.
+pub(crate) struct Host {
+    pub(crate) id: MachineId,
+    /// Whose keys it has.
+    pub(crate) validator: usize,
+    pub(crate) lie: Option<Lie>,
+    pub(crate) skew: Skew,
+    pub(crate) disk: Disk,
+    pub(crate) running: Option<Running>,
+}
+
+/// A validator that runs.
+pub(crate) struct Running {
+    pub(crate) handle: ValidatorHandle,
+    pub(crate) node: Node,
+    gossip: GossipSender,
+    tasks: Vec<Handle<()>>,
+}
+
+/// Where a machine listens.
+pub(crate) fn address(machine: MachineId) -> SocketAddr {
+    let [high, low] = (machine + 1).to_be_bytes();
+    SocketAddr::from(([10, 0, high, low], 9_000))
+}
+
+impl Common {
+    fn settings(&self, host: &Host) -> Result<Validator, KeyError> {
+        let Keys { genesis, identities, dealt } = &self.keys;
+        let index = host.validator;
+        let peers = (0..).zip(&genesis.validators).map(|(machine, key)| (*key, address(machine)));
+        let resharing = self.term_blocks.map(|term_blocks| ResharingSettings {
+            term_blocks,
+            derivation_share: dealt.derivation_shares[index].clone(),
+        });
+        Ok(Validator {
+            identity: identities[index].clone(),
+            keys: GenesisKeys::new(genesis, &dealt.consensus_shares[index])?.key_material(0)?,
+            genesis: genesis.clone(),
+            listen: address(host.id),
+            peers: peers.collect(),
+            partition: "validator".to_owned(),
+            resharing,
+            timers: self.timers,
+            reach: Reach::Local,
+            gossip: vec![GossipChannel { message_bytes_max: 128 * 1024, quota_per_s: 128 }],
+        })
+    }
+
+    fn machine(&self, context: &deterministic::Context, host: &Host) -> Machine {
+        let runtime = context.child("machine").with_attribute("id", host.id);
+        Machine::new(runtime, (host.id, host.skew), host.disk.clone(), self.wires.clone())
+    }
+
+    /// Starts the validator of a machine, where it does not run.
+    pub(crate) async fn start(&self, context: &deterministic::Context, host: &mut Host) {
+        if host.running.is_some() {
+            return;
+        }
+        let machine = self.machine(context, host);
+        let node = Node::new(
+            machine.child("application"),
+            Settings {
+                machine: host.id,
+                ground: Arc::clone(&self.ground),
+                monitor: self.monitor.clone(),
+                lie: host.lie,
+                pace_ms: self.pace_ms,
+                start: self.start,
+            },
+        );
+        let started = match self.settings(host) {
+            Ok(settings) => freehold_consensus::start(machine.child("validator"), settings, node.clone()).await,
+            Err(error) => return self.ended(host.id, &error),
+        };
+        let mut handle = match started {
+            Ok(handle) => handle,
+            Err(error) => return self.ended(host.id, &error),
+        };
+        let Some(channel) = handle.take_gossip().into_iter().next() else { return };
+        let (listener, history) = (node.clone(), handle.history());
+        let listening = machine.child("gossip").spawn(move |_| listener.listen(channel.receiver));
+        let (recovering, delivered) = (node.clone(), self.monitor.delivered(host.id));
+        let recovery =
+            machine.child("recovery").spawn(move |_| async move { recovering.recover(history, delivered).await });
+        host.running = Some(Running { handle, node, gossip: channel.sender, tasks: vec![listening, recovery] });
+    }
+
+    /// A validator must run until it is stopped.
+    pub(crate) fn watch(&self, host: &mut Host) {
+        let Some(running) = &mut host.running else { return };
+        if let Some(why) = running.handle.ended().now_or_never() {
+            self.ended(host.id, &why);
+        }
+    }
+
+    fn ended(&self, machine: MachineId, why: &impl std::fmt::Display) {
+        self.monitor.violated(Violation::Ended { machine, reason: why.to_string() });
+    }
+}
+
+impl Host {
+    /// Hands a client's transaction to the validator, where it runs.
+    pub(crate) fn submit(&self, raw: Vec<u8>) {
+        if let Some(running) = &self.running {
+            running.node.submit(raw, &running.gossip);
+        }
+    }
+
+    /// What is in force for the validator.
+    pub(crate) fn term_keys(&self) -> Option<TermKeys> {
+        self.running.as_ref().map(|running| running.handle.term_keys().borrow().clone())
+    }
+}
+
+/// Crashes machines, all at one moment: what runs on them ends, and their disks keep what they keep.
+pub(crate) async fn crash(context: &deterministic::Context, hosts: impl Iterator<Item = &mut Host>) {
+    let (mut stops, mut disks) = (Vec::new(), Vec::new());
+    for host in hosts {
+        if let Some(Running { handle, tasks, .. }) = host.running.take() {
+            tasks.iter().for_each(Handle::abort);
+            stops.push(handle.stop());
+        }
+        disks.push(host.disk.clone());
+    }
+    futures::future::join_all(stops).await;
+    context.sleep(CRASH_TAKES).await;
+    disks.iter().for_each(Disk::crash);
+}
