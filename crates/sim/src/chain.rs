@@ -8,9 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use alloy_consensus::Header;
 use alloy_primitives::B256;
 use freehold_crypto::StateKeys;
-use freehold_ledger::{
-    ChainContext, LedgerError, MemoryTree, Ordered, Parent, StateTree as _, genesis_block, prepare_payload,
-};
+use freehold_ledger::{ChainContext, LedgerError, MemoryTree, Ordered, Parent, genesis_block, prepare_payload};
 use freehold_primitives::{Digest, G1Point, Genesis, Height, Payload};
 use zeroize::Zeroizing;
 
@@ -83,11 +81,6 @@ impl Chain {
     /// Hash of an executed block.
     pub(crate) fn hash(&self, height: Height) -> Option<Digest> {
         self.hashes.get(&height).copied()
-    }
-
-    /// Root of the state after the newest block.
-    pub(crate) fn root(&self) -> Digest {
-        self.tree.root()
     }
 
     /// Takes the final payload that comes next, and executes what can be executed.

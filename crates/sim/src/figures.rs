@@ -22,6 +22,7 @@ use crate::{
     machine::{Disk, Fsync, Link, Skew, Wires},
     monitor::Monitor,
     network::{Common, Host, Keys, crash},
+    plan::Role,
     run::{START_S, timers},
 };
 
@@ -111,7 +112,7 @@ async fn measure(context: Context, options: FinalityOptions) -> Result<FinalityF
     let host = |id: u16| Host {
         id,
         validator: id.into(),
-        lie: None,
+        role: Role::Honest,
         skew: Skew::default(),
         disk: Disk::new(options.seed ^ u64::from(id) << 32, Fsync::Keeps),
         running: None,

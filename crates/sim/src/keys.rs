@@ -16,6 +16,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use crate::{
     monitor::Violation,
     network::{Common, Host},
+    plan::Role,
 };
 
 type Checked<T> = Result<T, &'static str>;
@@ -137,7 +138,7 @@ fn forged(
 /// The shares of the genesis must be on no honest disk once a later term has others.
 fn erased(common: &Common, hosts: &[Host], newest: u64) {
     let dealt = &common.keys.dealt;
-    for host in hosts.iter().filter(|host| host.lie.is_none()) {
+    for host in hosts.iter().filter(|host| host.role == Role::Honest) {
         let Some(keys) = host.term_keys().filter(|keys| keys.term == newest) else { continue };
         let old = [&dealt.consensus_shares[host.validator], &dealt.derivation_shares[host.validator]];
         let now = [&keys.consensus_share, &keys.derivation_share];

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod adversary;
 mod chain;
 mod client;
 mod figures;
@@ -11,6 +12,7 @@ mod network;
 mod node;
 mod plan;
 mod run;
+mod seeds;
 
 pub use figures::{FinalityError, FinalityFigures, FinalityOptions, finality};
 pub use monitor::Violation;

@@ -24,7 +24,7 @@ use commonware_runtime::{
 use governor::clock::{Clock as GovernorClock, ReasonablyRealtime};
 use rand_core::{TryCryptoRng, TryRng};
 
-pub(crate) use disk::{Disk, Fsync};
+pub(crate) use disk::{Blob, Disk, Fsync};
 pub(crate) use wires::{Link, MachineId, Wires};
 
 /// How far a machine's clock is off.

@@ -10,18 +10,20 @@ use std::{
 use commonware_runtime::{Clock as _, Handle, Spawner as _, Supervisor as _, deterministic};
 use freehold_consensus::{
     Dealt, GenesisKeys, GossipChannel, GossipSender, IdentityKey, KeyError, KeySource as _, Reach, ResharingSettings,
-    TermKeys, Timers, Validator, ValidatorHandle, trusted_dealer,
+    Tap, TermKeys, Timers, Validator, ValidatorHandle, trusted_dealer,
 };
-use freehold_primitives::{Ed25519Key, Genesis, KeyCeremony, Membership, Purpose};
+use freehold_primitives::{Ed25519Key, Genesis, Height, KeyCeremony, Membership, Purpose};
 use futures::FutureExt as _;
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use crate::{
+    adversary::Adversary,
     chain::Ground,
     client,
     machine::{Disk, Machine, MachineId, Skew, Wires},
     monitor::{Monitor, Violation},
     node::{Lie, Node, Settings},
+    plan::Role,
 };
 
 const CHAIN_ID: u64 = 23_293;
@@ -81,14 +83,20 @@ pub(crate) struct Host {
     pub(crate) id: MachineId,
     /// Whose keys it has.
     pub(crate) validator: usize,
-    pub(crate) lie: Option<Lie>,
+    pub(crate) role: Role,
     pub(crate) skew: Skew,
     pub(crate) disk: Disk,
     pub(crate) running: Option<Running>,
 }
 
+/// What runs on a machine.
+pub(crate) enum Running {
+    Validator(Box<Body>),
+    Adversary(Adversary),
+}
+
 /// A validator that runs.
-pub(crate) struct Running {
+pub(crate) struct Body {
     pub(crate) handle: ValidatorHandle,
     pub(crate) node: Node,
     gossip: GossipSender,
@@ -135,38 +143,54 @@ impl Common {
             return;
         }
         let machine = self.machine(context, host);
-        let node = Node::new(
+        let settings = match self.settings(host) {
+            Ok(settings) => settings,
+            Err(error) => return self.ended(host.id, &error),
+        };
+        if let Role::Hostile(manner) = host.role {
+            match Tap::join(&machine, &settings, &self.keys.dealt.consensus_shares[host.validator]) {
+                Ok(tap) => {
+                    let seed = u64::from(host.id) << 32 | self.keys.genesis.chain_id;
+                    host.running = Some(Running::Adversary(Adversary::start(&machine, tap, (manner, seed))));
+                }
+                Err(error) => self.ended(host.id, &error),
+            }
+            return;
+        }
+        match self.start_validator(&machine, host, settings).await {
+            Ok(body) => host.running = Some(Running::Validator(Box::new(body))),
+            Err(reason) => self.ended(host.id, &reason),
+        }
+    }
+
+    async fn start_validator(&self, machine: &Machine, host: &Host, settings: Validator) -> Result<Body, String> {
+        let node = Node::open(
             machine.child("application"),
             Settings {
                 machine: host.id,
                 ground: Arc::clone(&self.ground),
                 monitor: self.monitor.clone(),
-                lie: host.lie,
+                lie: host.lie(),
                 pace_ms: self.pace_ms,
                 start: self.start,
             },
         );
-        let started = match self.settings(host) {
-            Ok(settings) => freehold_consensus::start(machine.child("validator"), settings, node.clone()).await,
-            Err(error) => return self.ended(host.id, &error),
-        };
-        let mut handle = match started {
-            Ok(handle) => handle,
-            Err(error) => return self.ended(host.id, &error),
-        };
-        let Some(channel) = handle.take_gossip().into_iter().next() else { return };
+        let node = node.await.map_err(|error| error.to_string())?;
+        let started = freehold_consensus::start(machine.child("validator"), settings, node.clone()).await;
+        let mut handle = started.map_err(|error| error.to_string())?;
+        let channel = handle.take_gossip().into_iter().next().ok_or("no channel")?;
         let (listener, history) = (node.clone(), handle.history());
         let listening = machine.child("gossip").spawn(move |_| listener.listen(channel.receiver));
         let (recovering, delivered) = (node.clone(), self.monitor.delivered(host.id));
-        let recovery =
-            machine.child("recovery").spawn(move |_| async move { recovering.recover(history, delivered).await });
-        host.running = Some(Running { handle, node, gossip: channel.sender, tasks: vec![listening, recovery] });
+        let recovering = async move { recovering.recover(history, delivered).await };
+        let recovery = machine.child("recovery").spawn(move |_| recovering);
+        Ok(Body { handle, node, gossip: channel.sender, tasks: vec![listening, recovery] })
     }
 
     /// A validator must run until it is stopped.
     pub(crate) fn watch(&self, host: &mut Host) {
-        let Some(running) = &mut host.running else { return };
-        if let Some(why) = running.handle.ended().now_or_never() {
+        let Some(Running::Validator(body)) = &mut host.running else { return };
+        if let Some(why) = body.handle.ended().now_or_never() {
             self.ended(host.id, &why);
         }
     }
@@ -177,16 +201,30 @@ impl Common {
 }
 
 impl Host {
+    /// How its application breaks the rules.
+    pub(crate) const fn lie(&self) -> Option<Lie> {
+        if let Role::Lies(lie) = self.role { Some(lie) } else { None }
+    }
+
+    fn body(&self) -> Option<&Body> {
+        if let Some(Running::Validator(body)) = &self.running { Some(body) } else { None }
+    }
+
     /// Hands a client's transaction to the validator, where it runs.
     pub(crate) fn submit(&self, raw: Vec<u8>) {
-        if let Some(running) = &self.running {
-            running.node.submit(raw, &running.gossip);
+        if let Some(body) = self.body() {
+            body.node.submit(raw, &body.gossip);
         }
+    }
+
+    /// Height of the newest block that the validator executed; 0 where it does not run.
+    pub(crate) fn height(&self) -> Height {
+        self.body().map_or(0, |body| body.node.height())
     }
 
     /// What is in force for the validator.
     pub(crate) fn term_keys(&self) -> Option<TermKeys> {
-        self.running.as_ref().map(|running| running.handle.term_keys().borrow().clone())
+        self.body().map(|body| body.handle.term_keys().borrow().clone())
     }
 }
 
@@ -194,9 +232,13 @@ impl Host {
 pub(crate) async fn crash(context: &deterministic::Context, hosts: impl Iterator<Item = &mut Host>) {
     let (mut stops, mut disks) = (Vec::new(), Vec::new());
     for host in hosts {
-        if let Some(Running { handle, tasks, .. }) = host.running.take() {
-            tasks.iter().for_each(Handle::abort);
-            stops.push(handle.stop());
+        match host.running.take() {
+            Some(Running::Validator(body)) => {
+                body.tasks.iter().for_each(Handle::abort);
+                stops.push(body.handle.stop());
+            }
+            Some(Running::Adversary(adversary)) => adversary.stop(),
+            None => {}
         }
         disks.push(host.disk.clone());
     }

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -23,6 +23,7 @@ use crate::{
     chain::{Chain, Ground},
     machine::{Machine, MachineId},
     monitor::{Monitor, Violation},
+    seeds::Seeds,
 };
 
 /// Longest wait for own execution before a vote.
@@ -92,7 +93,7 @@ struct Inner {
     clock: Machine,
     chain: Mutex<Chain>,
     pool: Mutex<Pool>,
-    history: OnceLock<History>,
+    seeds: Seeds,
 }
 
 #[derive(Default)]
@@ -108,21 +109,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Node {
     /// A validator whose ledger stands at the genesis.
-    pub(crate) fn new(clock: Machine, settings: Settings) -> Self {
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) async fn open(clock: Machine, settings: Settings) -> Result<Self, commonware_runtime::Error> {
         let chain = Mutex::new(Chain::new(Arc::clone(&settings.ground)));
-        Self(Arc::new(Inner { settings, clock, chain, pool: Mutex::default(), history: OnceLock::new() }))
+        let seeds = Seeds::open(&clock).await?;
+        Ok(Self(Arc::new(Inner { settings, clock, chain, pool: Mutex::default(), seeds })))
     }
 
-    /// Height and hash of the newest executed block, and the root of its state.
-    pub(crate) fn tip(&self) -> (Height, Digest, Digest) {
-        let chain = lock(&self.0.chain);
-        let (height, hash) = chain.tip();
-        (height, hash, chain.root())
+    /// Height of the newest executed block.
+    pub(crate) fn height(&self) -> Height {
+        lock(&self.0.chain).tip().0
     }
 
-    /// Executes again what the archive holds, up to `delivered` at least.
+    /// Executes again what the archive holds, up to `delivered` at least, with the seeds that were kept.
     pub(crate) async fn recover(&self, history: History, delivered: Height) {
-        let _first = self.0.history.set(history.clone());
         loop {
             let next = lock(&self.0.chain).next();
             let Some(payload) = history.payload(next).await else {
@@ -132,7 +134,8 @@ impl Node {
                 }
                 return;
             };
-            self.take(payload, None);
+            let seed = self.0.seeds.get(next).await;
+            self.take(payload, seed.as_ref());
         }
     }
 
@@ -173,20 +176,23 @@ impl Node {
         self.0.settings.lie
     }
 
-    /// Executes a final payload, where it is the next one.
+    /// Executes a final payload, where it is the next one: the archive and the engine may both bring it.
     fn take(&self, payload: Payload, seed: Option<&G1Point>) {
         let (machine, monitor) = (self.0.settings.machine, &self.0.settings.monitor);
         let height = payload.head.height;
         self.note(&payload);
         let misread = self.lie() == Some(Lie::Misexecutes);
-        let taken = lock(&self.0.chain).take(payload, if misread { Some(&G1Point([7; G1Point::SIZE])) } else { seed });
+        let mut chain = lock(&self.0.chain);
+        if chain.next() != height {
+            return;
+        }
+        let taken = chain.take(payload, if misread { Some(&G1Point([7; G1Point::SIZE])) } else { seed });
+        drop(chain);
         let Ok(executed) = taken else {
             return monitor.violated(Violation::Execution { machine, height });
         };
         for block in executed {
-            if self.lie().is_none() || misread {
-                monitor.executed(self.elapsed(), machine, (block.height, block.hash));
-            }
+            monitor.executed(self.elapsed(), machine, (block.height, block.hash));
             let done: BTreeSet<_> = block.transactions.into_iter().collect();
             lock(&self.0.pool).waiting.retain(|(hash, _)| !done.contains(hash));
         }
@@ -311,6 +317,12 @@ impl Application for Node {
                 break;
             }
             self.0.clock.sleep(LOOK).await;
+        }
+        // A block is executed only once what it takes to execute it again is on disk.
+        if let Some(seed) = &payload.seed
+            && self.0.seeds.put(height, seed).await.is_err()
+        {
+            return std::future::pending().await;
         }
         self.take(payload.payload, payload.seed.as_ref());
     }

@@ -10,6 +10,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use thiserror::Error;
 
 use crate::{
+    adversary::Manner,
     machine::{Link, MachineId},
     node::Lie,
 };
@@ -36,13 +37,17 @@ pub enum Fault {
     Twins,
     /// Validators that forget their votes: their disk is wiped while they run.
     Wipes,
+    /// Members that flood every channel with garbage and replays.
+    Noise,
+    /// Members that contradict their own votes, for payloads that nobody has too.
+    Contradictions,
     /// Terms, so that both keys are reshared while all of this goes on.
     Terms,
 }
 
 impl Fault {
     /// All classes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Latency,
         Self::Loss,
         Self::Partitions,
@@ -52,6 +57,8 @@ impl Fault {
         Self::Liars,
         Self::Twins,
         Self::Wipes,
+        Self::Noise,
+        Self::Contradictions,
         Self::Terms,
     ];
 
@@ -67,6 +74,8 @@ impl Fault {
             Self::Liars => "liars",
             Self::Twins => "twins",
             Self::Wipes => "wipes",
+            Self::Noise => "noise",
+            Self::Contradictions => "contradictions",
             Self::Terms => "terms",
         }
     }
@@ -161,6 +170,8 @@ pub(crate) enum Role {
     Twin,
     /// Its disk is wiped while it runs.
     Forgets,
+    /// It is no validator at all.
+    Hostile(Manner),
 }
 
 /// A run, decided.
@@ -235,6 +246,8 @@ impl Plan {
             }
             Fault::Twins => self.role(rng, Role::Twin),
             Fault::Wipes => self.role(rng, Role::Forgets),
+            Fault::Noise => self.role(rng, Role::Hostile(Manner::Noise)),
+            Fault::Contradictions => self.role(rng, Role::Hostile(Manner::Contradicts)),
             Fault::Terms => {}
         }
     }

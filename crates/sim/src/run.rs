@@ -162,7 +162,6 @@ struct Play {
     hosts: Vec<Host>,
     clients: Clients,
     start: SystemTime,
-    nodes: u16,
 }
 
 async fn carry_out(context: Context, plan: Plan, mut report: Report) -> Report {
@@ -213,29 +212,28 @@ impl Play {
             start,
         };
         let fsync = if broken == Some(Broken::DisksLie) { Fsync::Lies } else { Fsync::Keeps };
-        let host = |id: MachineId, validator: u16, lie| Host {
+        let host = |id: MachineId, validator: u16, role| Host {
             id,
             validator: validator.into(),
-            lie,
+            role,
             skew: Skew { ms: plan.skew_ms[usize::from(validator)] },
             disk: Disk::new(seed ^ u64::from(id) << 32, fsync),
             running: None,
         };
-        let lie = |role: &Role| if let Role::Lies(lie) = role { Some(*lie) } else { None };
-        let mut hosts: Vec<_> = (0..).zip(&plan.roles).map(|(id, role)| host(id, id, lie(role))).collect();
+        let mut hosts: Vec<_> = (0..).zip(&plan.roles).map(|(id, role)| host(id, id, *role)).collect();
         let twins = (0..).zip(&plan.roles).filter(|(_, role)| **role == Role::Twin);
         for (of, _) in twins {
             let id = MachineId::try_from(hosts.len()).ok()?;
-            hosts.push(host(id, of, None));
+            hosts.push(host(id, of, Role::Twin));
             // Half of the others reach the twin where they look for the original.
             for from in (0..plan.nodes).filter(|from| from % 2 == 1) {
                 common.wires.route(from, address(of), address(id));
             }
         }
         if broken == Some(Broken::ExecutesOtherwise) {
-            hosts[0].lie = Some(Lie::Misexecutes);
+            hosts[0].role = Role::Lies(Lie::Misexecutes);
         }
-        Some(Self { context, common, hosts, clients, start, nodes: plan.nodes })
+        Some(Self { context, common, hosts, clients, start })
     }
 
     async fn begin(&mut self) {
@@ -314,8 +312,8 @@ impl Play {
     async fn reach(&mut self, wanted: Height) -> bool {
         let deadline = self.context.current() + CALM_LIMIT;
         loop {
-            let honest = self.hosts.iter().filter(|host| host.id < self.nodes && host.lie.is_none());
-            let heights = honest.map(|host| (host.running.as_ref().map_or(0, |running| running.node.tip().0), host.id));
+            let honest = self.hosts.iter().filter(|host| host.role == Role::Honest);
+            let heights = honest.map(|host| (host.height(), host.id));
             let Some((height, machine)) = heights.min() else { return true };
             if height + 1 >= wanted || self.common.monitor.violation().is_some() {
                 return self.common.monitor.violation().is_none();
@@ -330,6 +328,3 @@ impl Play {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

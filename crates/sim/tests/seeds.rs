@@ -1,5 +1,5 @@
 //! Seeds: whole networks in trouble, none of which may break a promise, and each of which must come again as it was.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -283,3 +283,6 @@ impl commonware_runtime::Blob for Blob {
         Handle::ready(self.sync().await)
     }
 }
+
+#[cfg(test)]
+mod tests;

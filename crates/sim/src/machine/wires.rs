@@ -375,3 +375,6 @@ impl Drop for Stream {
         self.pipe.wake();
     }
 }
+
+#[cfg(test)]
+mod tests;
