@@ -18,6 +18,7 @@ mod reports;
 mod resharing;
 mod rounds;
 mod runtime;
+mod tap;
 mod terms;
 mod validator;
 mod vault;
@@ -39,5 +40,6 @@ pub use founding::{FOUNDING_GENERATIONS, Founded, Founding, FoundingError, Found
 pub use gossip::{GOSSIP_QUEUED_MAX, Gossip, GossipError, GossipReceiver, GossipSender};
 pub use keys::{IdentityKey, KeyError, KeyShare, ShareKind, VALIDATORS_MAX, network_key};
 pub use runtime::Runtime;
+pub use tap::Tap;
 pub use terms::TermKeys;
 pub use validator::{History, StartError, Stopped, ValidatorHandle, start};
