@@ -56,6 +56,8 @@ interface IApps {
     event GovernorChanged(address indexed previousGovernor, address indexed newGovernor);
     /// A tier has another policy.
     event TierSet(uint8 indexed tier, string name, bytes32 entry);
+    /// A version of the protocol rules blocks from a height on; this release knows it.
+    event ProtocolScheduled(uint32 version, uint64 fromHeight, string release);
 
     /// Codes: spec/apps.md and spec/registration.md; detail is the refusal code of spec/evidence.md, or 0.
     error Refused(uint16 code, uint16 detail);
@@ -85,6 +87,9 @@ interface IApps {
     /// Sets what evidence must show to be of a tier, whatever it runs. Governor only.
     function setTier(uint8 tier, string calldata name, bytes calldata policy) external;
 
+    /// Announces the next version of the protocol, with notice (spec/protocol.md). Governor only.
+    function scheduleProtocol(uint32 version, uint64 fromHeight, string calldata release) external;
+
     /// Canonical bytes of the app's entry.
     function app(bytes21 id) external view returns (bytes memory entry);
     /// Canonical bytes of the instance's entry.
@@ -108,4 +113,6 @@ interface IApps {
     function governor() external view returns (address);
     /// Name of a tier, and the canonical policy that evidence is judged by; empty where there is none.
     function tier(uint8 number) external view returns (string memory name, bytes memory policy);
+    /// The version of the protocol in force, and the one that was announced last: its height and its release.
+    function protocol() external view returns (uint32 current, uint32 next, uint64 fromHeight, string memory release);
 }

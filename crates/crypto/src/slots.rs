@@ -59,6 +59,7 @@ pub const fn entry_module(kind: EntryKind) -> Account {
         | EntryKind::Account
         | EntryKind::Deny
         | EntryKind::Governor
+        | EntryKind::Protocol
         | EntryKind::Tier => APPS,
         EntryKind::Grant | EntryKind::StateKeyStatus | EntryKind::StateKey | EntryKind::CallDataKey => KEYS,
         EntryKind::Anchor | EntryKind::Log => LOG,
@@ -92,6 +93,9 @@ pub fn anchor_id(instance: &Digest, index: u64) -> [u8; 40] {
 
 /// Id bytes of the one [`EntryKind::Governor`] entry.
 pub const GOVERNOR_ID: [u8; 0] = [];
+
+/// Id bytes of the one [`EntryKind::Protocol`] entry.
+pub const PROTOCOL_ID: [u8; 0] = [];
 
 /// Id bytes of an [`EntryKind::Tier`] entry: its number.
 pub const fn tier_id(tier: u8) -> [u8; 1] {

@@ -28,7 +28,7 @@ use crate::{
     context::{BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT},
     error::LedgerError,
     fee::next_base_fee,
-    modules::check_verifier,
+    modules::{check_protocol, check_verifier},
     state::{BlockHashes, Content, StateTree, TreeView, Write, account_value, to_account},
     term::{self, TurnFault},
     trace::{TRACED_BYTES_MAX, TracedTransaction},
@@ -230,6 +230,7 @@ pub(crate) fn in_block(
     let body = read_body(ctx, parent.header, payload)?;
     term::check_follows(ctx, (&payload.head, body.turn.as_ref()), (state, parent.content))?;
     let header = open_header(parent, payload, seed)?;
+    check_protocol(ctx, header.number, (state, parent.content))?;
     check_verifier(header.number, (state, parent.content))?;
     let keys = parent.keys.ok_or(LedgerError::KeysMissing)?;
     let Turn { keyring, moved, sapphire, entries } = turn(ctx, (parent, keys), (&header, seed), state)?;

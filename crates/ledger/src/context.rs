@@ -20,12 +20,16 @@ pub const HISTORY_CONTRACT: Address = address!("0x0000F90827F1C53a10cb7A02335B17
 /// The contract that keeps payload digests (EIP-4788).
 pub const PAYLOAD_ROOTS_CONTRACT: Address = address!("0x000F3df6D732807Ef1319fB7B8bB8522d0Beac02");
 
+/// Newest version of the protocol that this program knows (`spec/protocol.md`).
+pub const PROTOCOL_NEWEST: u32 = 1;
+
 /// What every block of a chain is executed under.
 #[derive(Debug, Clone)]
 pub struct ChainContext {
     genesis: Arc<Genesis>,
     genesis_hash: Digest,
     modules: ModuleSet,
+    protocol_newest: u32,
 }
 
 impl ChainContext {
@@ -43,7 +47,21 @@ impl ChainContext {
         let genesis = Arc::new(genesis);
         let modules = ModuleSet::new(modules::all(&genesis, genesis_hash))?
             .with_subcalls(modules::subcalls(&genesis, genesis_hash));
-        Ok(Self { genesis, genesis_hash, modules })
+        Ok(Self { genesis, genesis_hash, modules, protocol_newest: PROTOCOL_NEWEST })
+    }
+
+    /// The same, of a program that knows versions of the protocol up to another one; they rule alike. Rehearses an
+    /// upgrade in tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn knowing(mut self, protocol_newest: u32) -> Self {
+        self.protocol_newest = protocol_newest;
+        self
+    }
+
+    /// Newest version of the protocol that this program knows.
+    pub const fn protocol_newest(&self) -> u32 {
+        self.protocol_newest
     }
 
     /// The genesis.

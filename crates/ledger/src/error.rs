@@ -122,6 +122,19 @@ pub enum LedgerError {
         /// The version in force there.
         version: u32,
     },
+    /// A height whose rules this program does not know.
+    #[error(
+        "from height {height} on the chain follows version {version} of its protocol, which this program does not know: \
+         install release {release} and start it again; nothing is lost"
+    )]
+    ProtocolUnknown {
+        /// Height of the block that was to be executed.
+        height: Height,
+        /// The version in force there.
+        version: u32,
+        /// Release that was announced with it.
+        release: String,
+    },
     /// The store is not empty where genesis is to be written.
     #[error("the state store is not empty")]
     NotEmpty,

@@ -27,7 +27,9 @@ pub use block::{
 pub use call::{AccessListed, CallError, CallRequest, access_list, call, estimate_gas, trace_call};
 pub use call_data::OPENING_GAS;
 pub use confidential::{call_data_key, call_data_secret};
-pub use context::{BASE_FEE_MIN, BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT};
+pub use context::{
+    BASE_FEE_MIN, BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT, PROTOCOL_NEWEST,
+};
 pub use error::{LedgerError, StateError};
 pub use fee::next_base_fee;
 pub use freehold_evm::{
@@ -40,7 +42,7 @@ pub use modules::{AttestationTerms, MembershipFault, ModuleRefusal, attest};
 pub use overrides::{BlockOverrides, Overrides};
 pub use read::{
     ShadowPage, entry_key, is_denied, read_committee, read_entry, read_entry_bytes, read_grant_ids, read_peers,
-    read_players, read_roster, read_shadow, read_turn, read_validator,
+    read_players, read_protocol, read_roster, read_shadow, read_turn, read_validator,
 };
 pub use simulate::{
     BlockRequest, SIMULATED_BLOCKS_MAX, SIMULATED_CALLS_MAX, SimulatedBlock, SimulatedCall, Simulation,

@@ -22,8 +22,8 @@ use alloy_sol_types::SolInterface;
 use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure, SubcallHandler};
 use freehold_primitives::{Digest, Genesis};
 
-pub(crate) use apps::SHADOW_PAGE;
 pub use apps::{AttestationTerms, attest};
+pub(crate) use apps::{SHADOW_PAGE, check_protocol, protocol_schedule};
 pub(crate) use collateral::check_known as check_verifier;
 pub(crate) use entries::grants_slot;
 pub use refusal::ModuleRefusal;

@@ -7,11 +7,11 @@ use freehold_crypto::slots;
 use freehold_evm::ViewError;
 use freehold_primitives::{
     AppId, Canonical, Digest,
-    entries::{DenyEntry, DenySubject, EntryKind, InstanceEntry, NamedSubject},
+    entries::{DenyEntry, DenySubject, EntryKind, InstanceEntry, NamedSubject, ProtocolSchedule},
 };
 
 use crate::{
-    modules::{SHADOW_PAGE, grants_slot},
+    modules::{SHADOW_PAGE, grants_slot, protocol_schedule},
     state::{Content, StateTree, read_storage, to_address},
 };
 
@@ -51,6 +51,14 @@ pub fn read_entry<T: Canonical>(
         None => Ok(None),
         Some(bytes) => T::from_canonical(&bytes).map(Some).map_err(|_| ViewError::Malformed),
     }
+}
+
+/// Which version of the protocol rules which height, as far as it is announced.
+///
+/// # Errors
+/// As [`read_entry_bytes`].
+pub fn read_protocol(state: &dyn StateTree, content: &dyn Content) -> Result<ProtocolSchedule, ViewError> {
+    protocol_schedule(state, content)
 }
 
 /// Whether an app, or the chain ([`AppId::CHAIN`]), denies now what an instance stands on.

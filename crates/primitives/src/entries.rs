@@ -4,6 +4,7 @@
 //! that one slot proof proves the whole entry. Entries are never deleted, only closed. Slots: `freehold_crypto::slots`.
 
 mod denial;
+mod protocol;
 #[cfg(test)]
 mod tests;
 mod tier;
@@ -11,6 +12,7 @@ mod validator;
 
 pub use self::{
     denial::{DENIALS_MAX, Denial, DenyEntry, DenySubject, NamedSubject, TcbLevel, generation, tcb_family},
+    protocol::{ProtocolSchedule, RELEASE_BYTES_MAX},
     tier::{GovernorEntry, TIER_NAME_BYTES_MAX, TIERS_MAX, TierEntry},
     validator::{
         CommitteeEntry, Peer, PlayersEntry, RosterEntry, TurnAct, TurnEntry, TurnEvent, ValidatorEntry, ValidatorState,
@@ -72,6 +74,8 @@ canonical_enum! {
         Roster = 23,
         /// [`TurnEntry`] in `Validators`, by term.
         Turn = 24,
+        /// [`ProtocolSchedule`] in `Apps`, under an empty id: one entry, written again.
+        Protocol = 32,
     }
 }
 

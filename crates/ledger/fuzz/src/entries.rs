@@ -76,6 +76,8 @@ const FUNCTIONS: [(Account, &[&str]); 6] = [
             "deregister(bytes32)",
             "revoke(bytes21,bytes32,uint8)",
             "deny(bytes21,uint8,bytes,uint8)",
+            "scheduleProtocol(uint32,uint64,string)",
+            "protocol()",
             "app(bytes21)",
             "instance(bytes32)",
             "instances(bytes21,uint64)",

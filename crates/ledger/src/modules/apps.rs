@@ -5,6 +5,7 @@ mod denials;
 mod governor;
 mod instances;
 mod owner;
+mod protocol;
 mod register;
 mod rofl;
 mod shadow;
@@ -19,6 +20,7 @@ use freehold_primitives::{AppId, Digest, Genesis};
 
 pub use attest::{AttestationTerms, attest};
 pub(super) use governor::require_governor;
+pub(crate) use protocol::{check_protocol, protocol_schedule};
 
 use super::{
     Payable,
@@ -83,6 +85,7 @@ impl Apps {
             IAppsCalls::lift(args) => denials::lift(ctx, caller, &args)?,
             IAppsCalls::setGovernor(args) => governor::set_governor(ctx, caller, &args.newGovernor)?,
             IAppsCalls::setTier(args) => governor::set_tier(ctx, caller, &args)?,
+            IAppsCalls::scheduleProtocol(args) => protocol::announce(ctx, &self.genesis, caller, &args)?,
             _ => return Err(ModuleRefusal::Call.into()),
         }
         Ok(Bytes::new())

@@ -68,6 +68,12 @@ refusals! {
     GovernorZero = 35, "the chain needs a governor";
     /// A tier's number or name is out of bounds.
     Tier = 36, "the tier's number or name is out of bounds";
+    /// The version is not above the one in force.
+    ProtocolOld = 37, "the version of the protocol is not above the one in force";
+    /// The height is too near.
+    ProtocolNotice = 38, "a version of the protocol needs longer notice";
+    /// The release has no usable name.
+    ProtocolRelease = 39, "a version of the protocol needs the name of a release that knows it";
 
     /// Check 1: a part of the call is too long.
     RegistrationTooLong = 101, "registration, evidence or signature is too long";

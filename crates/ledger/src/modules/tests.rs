@@ -54,7 +54,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 #[test]
 fn selectors_are_those_of_the_interfaces() {
     // What Solidity would compute from the text of the signature; a change here is a change of the contract.
-    let pairs: [(&str, [u8; 4]); 25] = [
+    let pairs: [(&str, [u8; 4]); 27] = [
         ("create(uint8,bytes)", IApps::createCall::SELECTOR),
         ("update(bytes21,bytes)", IApps::updateCall::SELECTOR),
         ("register(bytes,bytes,bytes)", IApps::registerCall::SELECTOR),
@@ -64,6 +64,8 @@ fn selectors_are_those_of_the_interfaces() {
         ("lift(uint8,bytes)", IApps::liftCall::SELECTOR),
         ("setGovernor(address)", IApps::setGovernorCall::SELECTOR),
         ("setTier(uint8,string,bytes)", IApps::setTierCall::SELECTOR),
+        ("scheduleProtocol(uint32,uint64,string)", IApps::scheduleProtocolCall::SELECTOR),
+        ("protocol()", IApps::protocolCall::SELECTOR),
         ("caller(address)", IApps::callerCall::SELECTOR),
         ("shadow(uint8,bytes,uint64)", IApps::shadowCall::SELECTOR),
         ("isAuthorized(bytes21,address)", IApps::isAuthorizedCall::SELECTOR),
@@ -84,7 +86,7 @@ fn selectors_are_those_of_the_interfaces() {
     for (signature, selector) in pairs {
         assert_eq!(alloy_primitives::keccak256(signature)[..4], selector, "{signature}");
     }
-    assert_eq!((IAppsCalls::COUNT, IKeysCalls::COUNT, ILogCalls::COUNT, ICollateralCalls::COUNT), (21, 7, 3, 5));
+    assert_eq!((IAppsCalls::COUNT, IKeysCalls::COUNT, ILogCalls::COUNT, ICollateralCalls::COUNT), (23, 7, 3, 5));
     assert_eq!(IValidatorsCalls::COUNT, 16);
     let errors = [IApps::Refused::SELECTOR, IKeys::Refused::SELECTOR, ILog::Refused::SELECTOR];
     assert!(errors.iter().all(|selector| *selector == ICollateral::Refused::SELECTOR));

@@ -14,7 +14,7 @@ use super::{
     },
     INSTANCES_PAGE, app_id,
     denials::named,
-    governor, shadow,
+    governor, protocol, shadow,
 };
 use crate::state::to_address;
 
@@ -39,6 +39,7 @@ pub(super) fn answer(ctx: &mut ModuleContext<'_>, calls: &IAppsCalls) -> Result<
             returned::<IApps::shadowCall>(&shadow::page(ctx, &named(args.kind, &args.subject)?, args.cursor)?)
         }
         IAppsCalls::governor(_) => returned::<IApps::governorCall>(&governor::governor(ctx)?),
+        IAppsCalls::protocol(_) => returned::<IApps::protocolCall>(&protocol::view(ctx)?),
         IAppsCalls::tier(args) => returned::<IApps::tierCall>(&governor::tier(ctx, args.number)?),
         _ => return Ok(None),
     };
