@@ -19,12 +19,12 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::Cli;
+use args::{Cli, LogFormat};
 use output::Output;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log(cli.verbose);
+    start_log(cli.verbose, cli.log_format);
     faults::install();
     let output = Output::new(cli.json);
     match commands::run(cli, output) {
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 }
 
 /// Logs go to standard error; `FREEHOLD_LOG` overrides the level, in the syntax of tracing's filters.
-fn start_log(verbose: u8) {
+fn start_log(verbose: u8, format: LogFormat) {
     let level = match verbose {
         0 => "off",
         1 => "warn,freehold=info",
@@ -45,5 +45,9 @@ fn start_log(verbose: u8) {
     };
     let filter = std::env::var("FREEHOLD_LOG").unwrap_or_else(|_| level.to_owned());
     let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_default();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).compact().init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.compact().init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
 }

@@ -11,12 +11,12 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use freehold_crypto::{StateKeyOrigin, StateKeys};
 use freehold_ledger::{
     AccountState, ChainContext, ExecutedBlock, ExecutedReceipt, ExecutedTransaction, LedgerError, Ordered, Parent,
-    Recovered, StateTree, Transaction, TransactionRefusal, ViewError, admit, check_payload_with, next_base_fee,
-    prepare_payload, read_account, read_account_value, read_storage, to_account,
+    Recovered, Transaction, TransactionRefusal, ViewError, admit, check_payload_with, next_base_fee, prepare_payload,
+    read_account, read_account_value, read_storage, to_account,
 };
 use freehold_primitives::{
     AppId, Canonical as _, Digest, EXECUTED_LAG_MAX, Ed25519Key, G1Point, Genesis, Height, Payload, PayloadBody, Term,
-    entries::{EntryKind, GrantEntry, InstanceEntry, StateKeyStatus},
+    entries::{EntryKind, GrantEntry, InstanceEntry, ProtocolSchedule, StateKeyStatus},
 };
 use thiserror::Error;
 
@@ -95,10 +95,6 @@ impl Machine {
         })?;
         Ok(())
     }
-
-    pub(crate) fn account(&self, tree: &dyn StateTree, address: &Address) -> Result<AccountState, ChainError> {
-        Ok(read_account(tree, address)?)
-    }
 }
 
 /// Reads the chain.
@@ -141,6 +137,11 @@ impl Chain {
         let state = self.state(height)?;
         let id = &freehold_crypto::slots::STATE_KEY_STATUS_ID;
         Ok(freehold_ledger::read_entry(EntryKind::StateKeyStatus, id, &state, &self.store)?)
+    }
+
+    /// Which version of the protocol rules which height, as of a height.
+    pub(crate) fn protocol(&self, height: Height) -> Result<ProtocolSchedule, ChainError> {
+        Ok(freehold_ledger::read_protocol(&self.state(height)?, &self.store)?)
     }
 
     pub(crate) const fn block_gas_max(&self) -> u64 {

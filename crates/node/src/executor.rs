@@ -7,19 +7,21 @@
 use std::{
     sync::{Arc, atomic::Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use alloy_primitives::B256;
 use freehold_consensus::FinalizedPayload;
 use freehold_crypto::payload_digest;
-use freehold_ledger::{ExecutedBlock, LedgerError};
-use freehold_primitives::{Certificate, Digest, G1Point, Height};
+use freehold_ledger::{ExecutedBlock, ExecutedTransaction, LedgerError, Write, read_account_value};
+use freehold_primitives::{Canonical as _, Certificate, Digest, G1Point, Height, PayloadBody};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     chain::{ChainError, Machine},
+    counts::Executed,
     mempool::AccountState,
     shared::{Shared, Tip},
     store::{BlockStore, BlockStoreError, Durable, MEND, PayloadRow, QmdbTree, TreeError},
@@ -27,6 +29,8 @@ use crate::{
 
 /// Certificates that came before their payloads and are kept to be offered again.
 const EARLY_CERTIFICATES_MAX: usize = 64;
+/// Blocks between two looks at what version of the protocol comes: an hour of idle ones.
+const LOOK_AHEAD_BLOCKS: u64 = 3_600;
 
 /// How often a worker that waits for keys looks again.
 const KEYS_LOOK: Duration = Duration::from_millis(100);
@@ -76,15 +80,20 @@ impl Executor {
         let (commands, queue) = mpsc::unbounded_channel();
         let shared = Arc::clone(&worker.shared);
         thread::Builder::new().name("executor".to_owned()).spawn(move || {
-            if let Err(error) = worker.run(queue) {
-                error!(%error, "execution stopped");
-                let _nobody = failed.send(error);
+            // Whoever waits is told when the stores are closed, not before: their files are then free for another.
+            match worker.run(queue) {
+                Ok(Some(done)) => drop(done.send(())),
+                Ok(None) => {}
+                Err(error) => {
+                    error!(%error, "execution stopped");
+                    let _nobody = failed.send(error);
+                }
             }
         })?;
         Ok(Self { commands, shared })
     }
 
-    /// Flushes the stores and ends the thread.
+    /// Flushes the stores, closes the executor's hold on them and ends the thread.
     pub(crate) async fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
         let (done, wait) = oneshot::channel();
@@ -105,14 +114,32 @@ pub(crate) struct Worker {
     early: Vec<Certificate>,
     /// Whether keys that are missing may still come.
     awaits_keys: bool,
+    /// Time of the newest executed payload, in milliseconds; 0 before the first.
+    before_ms: u64,
+    /// Height of the newest look at the version of the protocol.
+    looked_at: Option<Height>,
 }
 
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, machine: Machine, tree: QmdbTree, store: BlockStore) -> Self {
-        Self { shared, machine, tree, store, waiting: None, early: Vec::new(), awaits_keys: false }
+        Self {
+            shared,
+            machine,
+            tree,
+            store,
+            waiting: None,
+            early: Vec::new(),
+            awaits_keys: false,
+            before_ms: 0,
+            looked_at: None,
+        }
     }
 
-    fn run(mut self, mut queue: mpsc::UnboundedReceiver<Command>) -> Result<(), ExecutorError> {
+    /// Works until the queue ends, or until it is told to stop: then it gives back who asked.
+    fn run(
+        mut self,
+        mut queue: mpsc::UnboundedReceiver<Command>,
+    ) -> Result<Option<oneshot::Sender<()>>, ExecutorError> {
         while let Some(command) = queue.blocking_recv() {
             match command {
                 Command::Finalized(payload, done) => {
@@ -122,12 +149,11 @@ impl Worker {
                 Command::Certificate(certificate) => self.certificate(certificate)?,
                 Command::Stop(done) => {
                     self.tree.flush()?;
-                    let _gone = done.send(());
-                    return Ok(());
+                    return Ok(Some(done));
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn finalized(&mut self, payload: FinalizedPayload) -> Result<(), ExecutorError> {
@@ -156,13 +182,19 @@ impl Worker {
     }
 
     fn execute(&mut self, row: PayloadRow) -> Result<(), ExecutorError> {
-        let parent = self.shared.tip();
+        let (parent, begun) = (self.shared.tip(), Instant::now());
         let Some(block) = self.execute_with_keys(&parent, &row)? else { return Ok(()) };
+        let body = PayloadBody::from_canonical(&row.payload.body.0).ok();
+        self.shared.standing.note(&row.payload.head, body.as_ref());
         self.machine.store(&self.store, &self.tree.reader(), &block)?;
         let height = block.header.number;
         let busy = if block.transactions.is_empty() { parent.busy } else { height };
-        self.publish(Tip { header: block.header, hash: Digest(block.hash.0), busy })?;
+        let tip = Tip { header: block.header, hash: Digest(block.hash.0), busy };
+        let gone = self.publish(tip, &block.writes);
         self.tree.persist();
+        self.count(&row, (&parent, begun), &block.transactions);
+        self.shared.counts.forget(gone);
+        self.look_ahead(height)?;
         self.offer_again()
     }
 
@@ -185,17 +217,56 @@ impl Worker {
         }
     }
 
-    /// Refreshes the pool for the block and moves the tip.
-    fn publish(&self, tip: Tip) -> Result<(), ExecutorError> {
+    /// Refreshes the pool for the block and moves the tip. Only accounts that the block wrote have changed. Says which
+    /// transactions can no longer be paid.
+    fn publish(&self, tip: Tip, writes: &[Write]) -> Vec<B256> {
         let mut pool = self.shared.pool();
-        for sender in pool.mempool.senders() {
-            let account = self.machine.account(&self.tree, &sender)?;
-            pool.mempool.refresh(&sender, AccountState { nonce: account.nonce, balance: account.balance });
+        let mut gone = Vec::new();
+        for (key, value) in writes {
+            let Some(sender) = pool.mempool.sender_at(key) else { continue };
+            let account = value.as_deref().and_then(read_account_value).unwrap_or_default();
+            let state = AccountState { nonce: account.nonce, balance: account.balance };
+            gone.extend(pool.mempool.refresh(&sender, state));
         }
         pool.ancestry.executed(tip.height());
         self.shared.tip.send_replace(tip);
         drop(pool);
         self.shared.pool_changed();
+        gone
+    }
+
+    fn count(&mut self, row: &PayloadRow, (parent, begun): (&Tip, Instant), transactions: &[ExecutedTransaction]) {
+        let timestamp_ms = row.payload.head.timestamp_ms;
+        // The parent's header has whole seconds; its payload's time is that of the payload before this one.
+        let before_ms = std::mem::replace(&mut self.before_ms, timestamp_ms);
+        let before_ms = if before_ms == 0 { parent.header.timestamp * 1_000 } else { before_ms };
+        let now = Instant::now();
+        let executed = Executed {
+            spacing: Duration::from_millis(timestamp_ms.saturating_sub(before_ms)),
+            timestamp_ms,
+            now_ms: self.shared.clock.now_ms(),
+            took: now - begun,
+            transactions: &mut transactions.iter().map(|transaction| transaction.hash),
+        };
+        self.shared.counts.executed(executed, now);
+    }
+
+    /// Warns of a version of the protocol to come that this program does not know: at the start, and now and then.
+    fn look_ahead(&mut self, height: Height) -> Result<(), ExecutorError> {
+        if self.looked_at.is_some_and(|looked| height < looked + LOOK_AHEAD_BLOCKS) {
+            return Ok(());
+        }
+        self.looked_at = Some(height);
+        let protocol = self.shared.chain.protocol(height)?;
+        let known = self.shared.chain.context().protocol_newest();
+        if protocol.next > known {
+            warn!(
+                version = protocol.next,
+                from_height = protocol.next_from,
+                release = protocol.release,
+                "a version of the protocol is coming that this program does not know: install that release before its height"
+            );
+        }
         Ok(())
     }
 

@@ -12,10 +12,10 @@ use std::{
 
 use commonware_runtime::{Runner as _, tokio as engine_runtime};
 use freehold_consensus::{
-    ConfigError, GossipReceiver, KeyError, Reach, Start, StartError, TermKeys, Timers, Validator,
+    ConfigError, KeyError, Reach, Start, StartError, TermKeys, Timers, Validator,
 };
 use freehold_crypto::StateKeys;
-use freehold_primitives::{Canonical as _, Ed25519Key, Genesis, KeyCeremony};
+use freehold_primitives::{Ed25519Key, Genesis, KeyCeremony};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, warn};
@@ -28,13 +28,13 @@ use crate::{
     genesis::{GenesisError, claim_shares, erase_shares, read_keys},
     intake::Intake,
     key_service::KeyService,
-    metrics::Gauges,
+    metrics::{Gauges, Own},
     peers::tell_peers,
     rpc::{RpcServer, ServerError},
     shared::Shared,
     state_keys::{STATE_KEYS, StateKeyExchange},
     store::{BlockStore, MEND, QmdbTree, StoreIdentity},
-    wire::{self, Transactions},
+    wire,
 };
 
 /// Folder of the engine's storage.
@@ -257,7 +257,8 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
         reach: Reach::Local,
         gossip: vec![wire::TRANSACTIONS, wire::KEY_SHARES, STATE_KEYS],
     };
-    let gauges = Gauges::new(&context, Arc::clone(&shared));
+    let own = Own { identity: keys.identity.public(), folder: config.folder.clone() };
+    let gauges = Gauges::new(&context, Arc::clone(&shared), own);
     let mut consensus = freehold_consensus::start(context, validator, application).await?;
     let mut gossip = consensus.take_gossip().into_iter();
     let (Some(transactions), Some(shares), Some(state_shares)) = (gossip.next(), gossip.next(), gossip.next()) else {
@@ -268,7 +269,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
         StateKeyExchange { shared, keys, folder, terms }.start(state_shares);
     }
     let intake = Intake::start(Arc::clone(&shared), transactions.sender);
-    tokio::spawn(take_transactions(intake.clone(), transactions.receiver));
+    tokio::spawn(intake.clone().listen(transactions.receiver));
     let service = KeyService::start(Arc::clone(&shared), consensus.term_keys(), shares);
     tokio::spawn(erase_first_shares(config.folder.clone(), consensus.term_keys()));
     let server = match config.rpc {
@@ -319,23 +320,4 @@ async fn open(config: &MemberConfig, keys: Option<Arc<StateKeys>>) -> Result<(Ar
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".to_owned())
-}
-
-/// Takes transactions that other validators heard of.
-async fn take_transactions(intake: Intake, mut receiver: GossipReceiver) {
-    while let Some((peer, bytes)) = receiver.recv().await {
-        let Ok(batch) = Transactions::from_canonical(&bytes) else {
-            warn!(%peer, "transaction message of no known form dropped");
-            continue;
-        };
-        let intake = intake.clone();
-        let taken = tokio::task::spawn_blocking(move || {
-            for raw in batch.0 {
-                if let Err(error) = intake.hear(raw.0) {
-                    debug!(%error, "transaction of a peer refused");
-                }
-            }
-        });
-        let _panicked = taken.await;
-    }
 }

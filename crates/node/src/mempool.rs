@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use alloy_primitives::{Address, B256, U256};
+use freehold_crypto::slots::account_key;
+use freehold_primitives::{Account, Digest};
 use thiserror::Error;
 
 #[cfg(test)]
@@ -107,6 +109,8 @@ impl Queue {
 pub(crate) struct Mempool {
     accounts: BTreeMap<Address, Queue>,
     by_hash: HashMap<B256, (Address, u64)>,
+    /// Keys of the accounts' leaves in the state tree.
+    by_key: HashMap<Digest, Address>,
     bytes: usize,
 }
 
@@ -114,6 +118,11 @@ impl Mempool {
     /// Transactions that wait.
     pub(crate) fn len(&self) -> usize {
         self.by_hash.len()
+    }
+
+    /// Their bytes.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// A waiting transaction.
@@ -165,6 +174,7 @@ impl Mempool {
         }
         self.bytes += tx.raw.len();
         self.by_hash.insert(tx.hash, (tx.sender, tx.nonce));
+        self.by_key.entry(key_of(&tx.sender)).or_insert(tx.sender);
         let queue = self.accounts.entry(tx.sender).or_default();
         queue.state = state;
         queue.waiting.insert(tx.nonce, tx);
@@ -198,30 +208,34 @@ impl Mempool {
         }
         if queue.waiting.is_empty() {
             self.accounts.remove(&sender);
+            self.by_key.remove(&key_of(&sender));
         }
     }
 
-    /// Accounts with waiting transactions: their state must be refreshed after a block.
-    pub(crate) fn senders(&self) -> Vec<Address> {
-        self.accounts.keys().copied().collect()
+    /// The account with waiting transactions whose leaf in the state tree this is: it must be refreshed after a block
+    /// that wrote it.
+    pub(crate) fn sender_at(&self, key: &Digest) -> Option<Address> {
+        self.by_key.get(key).copied()
     }
 
     /// Takes note of an account's state after a block: used nonces go, and so does what it can no longer pay, from the
-    /// end of its queue.
-    pub(crate) fn refresh(&mut self, sender: &Address, state: AccountState) {
-        let Some(queue) = self.accounts.get_mut(sender) else { return };
+    /// end of its queue. Says what went unused.
+    pub(crate) fn refresh(&mut self, sender: &Address, state: AccountState) -> Vec<B256> {
+        let Some(queue) = self.accounts.get_mut(sender) else { return Vec::new() };
         queue.state = state;
-        let mut gone: Vec<B256> = queue.waiting.range(..state.nonce).map(|(_, tx)| tx.hash).collect();
+        let used: Vec<B256> = queue.waiting.range(..state.nonce).map(|(_, tx)| tx.hash).collect();
+        let mut unpaid = Vec::new();
         let mut cost = U256::ZERO;
         for tx in queue.waiting.range(state.nonce..).map(|(_, tx)| tx) {
             cost = cost.saturating_add(tx.cost_max);
             if cost > state.balance {
-                gone.push(tx.hash);
+                unpaid.push(tx.hash);
             }
         }
-        for hash in gone {
-            self.remove(&hash);
+        for hash in used.iter().chain(&unpaid) {
+            self.remove(hash);
         }
+        unpaid
     }
 
     /// Whether anything is ready for a payload that follows blocks holding `taken`.
@@ -295,4 +309,8 @@ fn rank(tx: &Pending, base_fee: u128, sender: Address) -> (u128, std::cmp::Rever
 fn outbids(new: &Pending, old: &Pending) -> bool {
     let raised = |old: u128| old.saturating_add((old.saturating_mul(REPLACEMENT_PERCENT) / 100).max(1));
     new.fee_max >= raised(old.fee_max) && new.tip_max >= raised(old.tip_max)
+}
+
+fn key_of(sender: &Address) -> Digest {
+    account_key(&Account(sender.0.0))
 }

@@ -10,7 +10,7 @@ use alloy_primitives::B256;
 use freehold_primitives::{Digest, Height};
 use tokio::sync::watch;
 
-use crate::{ancestry::Ancestry, chain::Chain, clock::Clock, mempool::Mempool};
+use crate::{ancestry::Ancestry, chain::Chain, clock::Clock, counts::Counts, mempool::Mempool, standing::Standing};
 
 /// The newest executed block.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub(crate) struct Pool {
 pub(crate) struct Shared {
     pub(crate) chain: Chain,
     pub(crate) clock: Clock,
+    pub(crate) counts: Counts,
+    pub(crate) standing: Standing,
     pool: Mutex<Pool>,
     pub(crate) tip: watch::Sender<Tip>,
     /// Counts changes of the pool; proposers wait on it.
@@ -50,9 +52,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(chain: Chain, clock: Clock, tip: Tip) -> Self {
+        let standing = Standing::resume(chain.genesis(), &chain.store, tip.height());
         Self {
             chain,
             clock,
+            counts: Counts::default(),
+            standing,
             pool: Mutex::default(),
             tip: watch::Sender::new(tip),
             pool_changes: watch::Sender::new(0),

@@ -40,3 +40,16 @@ pub use blocks::{
 pub use history::{OldState, OldStateError};
 pub use shared::{Change, WriteSet};
 pub use tree::{PROOF_KEYS_MAX, Proofs, QmdbTree, TreeError, TreeReader};
+
+use std::path::Path;
+
+/// Bytes of all files below a directory; what cannot be read counts as none.
+pub(crate) fn bytes_below(directory: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(bytes).sum()
+}

@@ -4,6 +4,7 @@
 mod control;
 mod endpoint;
 mod eth_view;
+mod health;
 mod hexed;
 mod http_client;
 mod local;
@@ -24,6 +25,10 @@ pub use eth_view::{
 };
 /// What [`VerifiedClient`] speaks of, for rooms that have no verifier of their own.
 pub use freehold_verify::{ChainTrust, EntryKey};
+pub use health::{
+    KeyServiceReport, Latency, Machine, NodeHealth, NodeRole, Progress, ProtocolReport, Refused, TermReport,
+    ValidatorReport, Warning,
+};
 pub use hexed::{BareHex, Base64Text, HexBytes, bare_signature, prefixed, prefixed_option};
 pub use http_client::{HttpBody, HttpClient, HttpError, HttpLimits, HttpResponse, RequestBody, full_body, stream_body};
 pub use local::{

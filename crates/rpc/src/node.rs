@@ -6,7 +6,10 @@
 use freehold_primitives::{Account, Digest, Generation, Height, NetworkKey, UnixSeconds};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::hexed::{HexBytes, prefixed, prefixed_option};
+use crate::{
+    health::ProtocolReport,
+    hexed::{HexBytes, prefixed, prefixed_option},
+};
 
 /// Most headers in a [`Finality`]: the lag that a payload may have, and itself.
 pub const HEADERS_MAX: usize = 17;
@@ -163,6 +166,8 @@ pub struct NodeStatus {
     pub pool: u64,
     /// Keys of confidential state.
     pub state_keys: StateKeyReport,
+    /// Versions of the protocol, in force and announced.
+    pub protocol: ProtocolReport,
 }
 
 /// Keys of confidential state in [`NodeStatus`].

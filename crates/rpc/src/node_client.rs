@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     endpoint::Endpoint,
+    health::NodeHealth,
     hexed::HexBytes,
     http_client::{HttpClient, HttpError, HttpLimits},
     node::{
@@ -371,6 +372,14 @@ impl NodeClient {
     /// As [`Self::call`].
     pub async fn status(&self) -> Result<NodeStatus, NodeError> {
         self.call("freehold_status", ()).await
+    }
+
+    /// `freehold_health`.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn health(&self) -> Result<NodeHealth, NodeError> {
+        self.call("freehold_health", ()).await
     }
 
     /// `freehold_taint`: a page of what lies in the shadow of a subject, from a cursor that starts at 0.

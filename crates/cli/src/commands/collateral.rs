@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
 use crate::{
-    args::{CollateralCommand, CollateralScopeArgs, CollateralWatchArgs},
+    args::{CollateralCommand, CollateralScopeArgs, CollateralWatchArgs, FindArgs},
     find,
     output::Output,
 };
@@ -37,6 +37,38 @@ pub(crate) async fn run(command: CollateralCommand, output: Output) -> Result<Ex
             if args.once { once(config, output).await } else { again_and_again(config, output).await }
         }
     }
+}
+
+/// What stands on the chain for its live instances.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct CollateralStanding {
+    /// Documents.
+    pub(super) documents: usize,
+    /// Unix seconds at which the oldest was issued.
+    pub(super) oldest: u64,
+    /// Unix seconds at which the first ends.
+    pub(super) first_end: u64,
+    /// Warnings that `collateral status` gives.
+    pub(super) warnings: usize,
+}
+
+/// Looks at what stands on the chain, as `collateral status` does, and says nothing.
+pub(super) async fn standing(find: &FindArgs) -> Result<CollateralStanding> {
+    let scope = CollateralScopeArgs::of_all(find.clone());
+    let (events, mut told) = mpsc::unbounded_channel();
+    let mut bot = CollateralBot::new(config(&scope).await?, events)?;
+    let summary = bot.round().await;
+    drop(bot);
+    let mut standing = CollateralStanding { warnings: summary.warnings, ..CollateralStanding::default() };
+    while let Some(event) = told.recv().await {
+        if let CollateralEvent::Standing { issued_at, expires_at, .. } = event {
+            let is_first = standing.documents == 0;
+            standing.documents += 1;
+            standing.oldest = if is_first { issued_at } else { standing.oldest.min(issued_at) };
+            standing.first_end = if is_first { expires_at } else { standing.first_end.min(expires_at) };
+        }
+    }
+    Ok(standing)
 }
 
 async fn once(config: CollateralConfig, output: Output) -> Result<ExitCode> {

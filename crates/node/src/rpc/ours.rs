@@ -12,8 +12,8 @@ use freehold_primitives::{
     entries::{CollateralEntry, CollateralKind, EntryKind},
 };
 use freehold_rpc::{
-    CallDataKeyReport, CollateralDocument, Finality, HexBytes, KeyShare, LeafProof, NodeStatus, Proof, StateKeyReport,
-    StatusMoment,
+    CallDataKeyReport, CollateralDocument, Finality, HexBytes, KeyShare, LeafProof, NodeStatus, Proof, ProtocolReport,
+    StateKeyReport, StatusMoment,
 };
 use jsonrpsee::{
     Extensions, RpcModule,
@@ -27,7 +27,7 @@ use super::{
     params::{one, pair, three},
     server::{Rpc, method},
 };
-use crate::key_service::ShareError;
+use crate::{health::health, key_service::ShareError};
 
 /// Longest key of collateral within its kind, in bytes.
 const COLLATERAL_KEY_BYTES_MAX: usize = 33;
@@ -49,6 +49,7 @@ pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError
     method(module, "freehold_collateral", collateral)?;
     method(module, "freehold_taint", super::taint::taint)?;
     method(module, "freehold_status", status)?;
+    method(module, "freehold_health", |rpc, _| health(&rpc.gauges).map_err(internal))?;
     method(module, "oasis_callDataPublicKey", call_data_key)?;
     module.register_async_method("freehold_keyShares", key_shares).map(|_| ())
 }
@@ -157,6 +158,18 @@ fn status(rpc: &Rpc, _: Params<'_>) -> Answer<NodeStatus> {
         },
         pool: rpc.shared.pool().mempool.len() as u64,
         state_keys: state_keys(rpc, rpc.newest())?,
+        protocol: protocol(rpc, tip.height())?,
+    })
+}
+
+fn protocol(rpc: &Rpc, height: Height) -> Answer<ProtocolReport> {
+    let schedule = rpc.chain().protocol(height).map_err(internal)?;
+    Ok(ProtocolReport {
+        current: schedule.at(height),
+        next: schedule.next,
+        next_from: schedule.next_from,
+        release: schedule.release,
+        known: rpc.chain().context().protocol_newest(),
     })
 }
 
@@ -202,10 +215,13 @@ fn call_data_key(rpc: &Rpc, _: Params<'_>) -> Answer<CallDataKeyReport> {
 
 async fn key_shares(params: Params<'static>, rpc: Arc<Rpc>, _: Extensions) -> Answer<Vec<KeyShare>> {
     let grant: Digest = one(&params)?;
-    let shares = rpc.service.collect(grant).await.map_err(|error| match error {
+    let counts = &rpc.shared.counts;
+    let collected = rpc.service.collect(grant).await.inspect_err(|why| counts.keys_refused.refused(why));
+    let shares = collected.map_err(|error| match error {
         ShareError::State => internal(error),
         ShareError::Unknown => not_found(error),
         other => refused(other),
     })?;
+    counts.keys_released.inc();
     Ok(shares.into_iter().map(|(index, share)| KeyShare { index, share: HexBytes(share) }).collect())
 }

@@ -72,6 +72,7 @@ pub(crate) struct Rpc {
     pub(super) shared: Arc<Shared>,
     pub(super) intake: Intake,
     pub(super) service: Arc<KeyService>,
+    pub(super) gauges: Arc<Gauges>,
     filters: Arc<Mutex<Filters>>,
     pub(super) heavy: Semaphore,
     pub(super) subscriptions: Arc<Semaphore>,
@@ -101,12 +102,13 @@ impl RpcServer {
         service: Arc<KeyService>,
         gauges: Gauges,
     ) -> Result<Self, ServerError> {
-        let probes = Probes(Arc::new(gauges));
+        let gauges = Arc::new(gauges);
+        let probes = Probes(Arc::clone(&gauges));
         let filters = Arc::new(Mutex::new(Filters::default()));
         tokio::spawn(watch_pool(Arc::clone(&shared), Arc::clone(&filters)));
         let has_dev_traces = shared.chain.genesis().has_dev_traces();
         let (heavy, subscriptions) = (Semaphore::new(HEAVY_MAX), Arc::new(Semaphore::new(SUBSCRIPTIONS_MAX)));
-        let module = module(Rpc { shared, intake, service, filters, heavy, subscriptions })?;
+        let module = module(Rpc { shared, intake, service, gauges, filters, heavy, subscriptions })?;
         let cors = CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any);
         let config = ServerConfig::builder()
             .max_request_body_size(REQUEST_BYTES_MAX)

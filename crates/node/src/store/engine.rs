@@ -34,6 +34,7 @@ use freehold_primitives::{Canonical as _, Digest, Height};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{
+    bytes_below,
     leaf::Leaf,
     proof,
     shared::{Change, Shared, WriteSet},
@@ -299,17 +300,6 @@ fn digest(key: &Key) -> Digest {
 fn init_cache(directory: &Path) -> NonZeroUsize {
     let operations = usize::try_from(bytes_below(directory) / OPERATION_BYTES).unwrap_or(usize::MAX);
     NonZeroUsize::new(operations.clamp(INIT_CACHE_MIN, INIT_CACHE_MAX)).unwrap_or(NonZeroUsize::MIN)
-}
-
-/// Bytes of all files below a directory; what cannot be read counts as none.
-fn bytes_below(directory: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
-    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    };
-    entries.flatten().map(bytes).sum()
 }
 
 fn config(init_cache: NonZeroUsize) -> FixedConfig<EightCap, Sequential> {

@@ -235,7 +235,8 @@ impl BlockStore {
         Ok(table.first().map_err(|error| self.failed(error))?.map(|(height, _)| height.value()))
     }
 
-    pub(super) fn newest_payload(&self) -> Result<Option<Height>, BlockStoreError> {
+    /// Height of the newest stored payload.
+    pub(crate) fn newest_payload(&self) -> Result<Option<Height>, BlockStoreError> {
         let txn = self.begin()?;
         let table = txn.open_table(PAYLOADS).map_err(|error| self.failed(error))?;
         Ok(table.last().map_err(|error| self.failed(error))?.map(|(height, _)| height.value()))
