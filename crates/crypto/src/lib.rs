@@ -12,6 +12,7 @@ mod kdf;
 mod keys;
 mod merkle;
 mod mrae;
+mod passphrase;
 mod receipt;
 mod signatures;
 mod state_cipher;
@@ -47,6 +48,7 @@ pub use merkle::{
     verify_inclusion,
 };
 pub use mrae::{DEOXYS_NONCE_BYTES, DEOXYS_TAG_BYTES, Deoxys, DeoxysError, deoxys_shared_key, x25519_public};
+pub use passphrase::{PASSPHRASE_BYTES_MAX, PASSPHRASE_SALT_BYTES, passphrase_key};
 pub use receipt::{
     ReceiptError, parse_receipt, receipt_leaf, receipt_text, sign_receipt, signing_input, verify_receipt,
 };

@@ -4,6 +4,7 @@
 mod admitted;
 mod ancestry;
 mod application;
+mod backup;
 mod chain;
 mod clock;
 mod counts;
@@ -26,6 +27,7 @@ mod state_keys;
 mod store;
 mod wire;
 
+pub use backup::{BackupError, BackupScope, BackupSummary, MOVED_FILE, Opening, Sealing, restore_backup, write_backup};
 pub use chain::ChainError;
 pub use clock::Clock;
 pub use executor::ExecutorError;
