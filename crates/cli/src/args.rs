@@ -1,5 +1,6 @@
 //! The command line: one struct per command; parser, help and completion come from it.
 
+mod backup;
 mod bench;
 mod collateral;
 mod validator;
@@ -9,9 +10,10 @@ use std::{net::SocketAddr, path::PathBuf};
 use alloy_primitives::{Address, B256, Bytes};
 use clap::{Args, Parser, Subcommand};
 use freehold_host::EmulatedTee;
-use freehold_primitives::{Digest, NetworkKey};
+use freehold_primitives::{Account, Digest, NetworkKey};
 
-pub(crate) use bench::BenchCommand;
+pub(crate) use backup::{BackupArgs, BackupKeyArgs, RestoreArgs};
+pub(crate) use bench::{BenchCommand, NetworkPart};
 pub(crate) use collateral::{CollateralCommand, CollateralScopeArgs, CollateralWatchArgs};
 pub(crate) use validator::{ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorStatusArgs};
 
@@ -87,6 +89,12 @@ pub(crate) enum Command {
     /// Join or leave a network as a validator, come out of jail, and see who validates.
     #[command(subcommand)]
     Validator(ValidatorCommand),
+    /// Keep a validator's identity in an encrypted file, or move the validator to another machine.
+    Backup(BackupArgs),
+    /// Bring a validator back from such a file.
+    Restore(RestoreArgs),
+    /// Make a key that backups can be sealed to.
+    BackupKey(BackupKeyArgs),
     /// Agent inside an instance (started by the host).
     #[command(hide = true)]
     Guest(RoleArgs),

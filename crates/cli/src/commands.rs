@@ -2,6 +2,7 @@
 
 mod ask;
 mod attest;
+mod backup;
 mod bench;
 mod chat;
 mod collateral;
@@ -50,6 +51,9 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Genesis(command) => block_on(genesis::run(command, output)),
         Command::Node(args) => block_on(node::run(args, output)),
         Command::Validator(command) => block_on(validator::run(command, output)),
+        Command::Backup(args) => backup::backup(&args, output),
+        Command::Restore(args) => backup::restore(&args, output),
+        Command::BackupKey(args) => backup::key(&args, output),
         Command::Guest(args) => block_on(roles::guest(args)),
         Command::Inference => block_on(roles::inference()),
         Command::BenchEngine { path, name } => bench::engine(&path, &name),

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use freehold_node::MOVED_FILE;
 
 const LOCK_FILE: &str = "lock";
 
@@ -62,6 +63,14 @@ impl Held {
                 );
             }
             Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
+        }
+        if let Ok(moved) = fs::read_to_string(path.join(MOVED_FILE)) {
+            bail!(
+                "the validator of {} was moved to {}: start it where that was restored. Two nodes with one identity would \
+                 sign twice",
+                path.display(),
+                moved.trim()
+            );
         }
         let told = lock.set_len(0).and_then(|()| lock.rewind());
         told.and_then(|()| writeln!(lock, "process {}", std::process::id())).with_context(cannot)?;

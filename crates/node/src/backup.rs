@@ -17,7 +17,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use freehold_primitives::{Blob, Canonical, CodecError, Digest, Ed25519Key, Genesis, Reader};
+use freehold_primitives::{Blob, Canonical, CodecError, Digest, Ed25519Key, Genesis, NetworkKey, Reader};
 use rand::rand_core::CryptoRng;
 use thiserror::Error;
 
@@ -312,7 +312,7 @@ fn all_files(folder: &Path) -> Result<Vec<Entry>, BackupError> {
     Ok(files)
 }
 
-/// Brings a backup back into a folder that holds no validator yet; `wanted` is the genesis that it must be of, where the
+/// Brings a backup back into a folder that holds no validator yet; `wanted` is the network that it must be of, where the
 /// caller knows it. After a move was restored its file is removed: there must be one validator, not two.
 ///
 /// # Errors
@@ -321,7 +321,7 @@ pub fn restore_backup(
     from: &Path,
     folder: &Path,
     opening: &Opening<'_>,
-    wanted: Option<&Digest>,
+    wanted: Option<&NetworkKey>,
 ) -> Result<BackupSummary, BackupError> {
     let occupied = IDENTITY_FILES.iter().chain(&["consensus", "blocks.redb", "consensus.share"]);
     if occupied.into_iter().any(|name| folder.join(name).exists()) {
@@ -329,8 +329,8 @@ pub fn restore_backup(
     }
     let work = folder.join(RESTORING);
     let _left_by_a_crash = fs::remove_dir_all(&work);
-    let unpacked = unpack(from, &work, opening, wanted).and_then(|manifest| {
-        check(&work, &manifest)?;
+    let unpacked = unpack(from, &work, opening).and_then(|manifest| {
+        check(&work, &manifest, wanted)?;
         Ok(manifest)
     });
     let manifest = match unpacked {
@@ -353,7 +353,7 @@ pub fn restore_backup(
     manifest.summary()
 }
 
-fn unpack(from: &Path, work: &Path, opening: &Opening<'_>, wanted: Option<&Digest>) -> Result<Manifest, BackupError> {
+fn unpack(from: &Path, work: &Path, opening: &Opening<'_>) -> Result<Manifest, BackupError> {
     let mut opener = Opener::new(BufReader::new(File::open(from)?), opening)?;
     let mut length = [0; 4];
     opener.take(&mut length)?;
@@ -365,9 +365,6 @@ fn unpack(from: &Path, work: &Path, opening: &Opening<'_>, wanted: Option<&Diges
     opener.take(&mut bytes)?;
     let manifest =
         Manifest::from_canonical(&bytes).map_err(|_| BackupError::Content("its list of files is malformed"))?;
-    if wanted.is_some_and(|wanted| *wanted != manifest.genesis_hash) {
-        return Err(BackupError::OtherNetwork { found: manifest.chain_id, found_genesis: manifest.genesis_hash });
-    }
     if manifest.files.len() > FILES_MAX {
         return Err(BackupError::Content("it lists too many files"));
     }
@@ -396,10 +393,14 @@ fn unpack(from: &Path, work: &Path, opening: &Opening<'_>, wanted: Option<&Diges
 }
 
 /// Whether the files fit what the manifest says.
-fn check(work: &Path, manifest: &Manifest) -> Result<(), BackupError> {
+fn check(work: &Path, manifest: &Manifest, wanted: Option<&NetworkKey>) -> Result<(), BackupError> {
     let genesis: Genesis = read_genesis(work)?.ok_or(BackupError::Content("its genesis is missing"))?;
     if freehold_crypto::genesis_hash(&genesis) != manifest.genesis_hash || genesis.chain_id != manifest.chain_id {
         return Err(BackupError::Content("its genesis is of another network"));
+    }
+    let is_wanted = |wanted: &NetworkKey| freehold_consensus::network_key(&genesis).is_ok_and(|key| key == *wanted);
+    if !wanted.is_none_or(is_wanted) {
+        return Err(BackupError::OtherNetwork { found: manifest.chain_id, found_genesis: manifest.genesis_hash });
     }
     if read_identity(work)?.public() != manifest.identity {
         return Err(BackupError::Content("its identity is another's"));

@@ -5,6 +5,19 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use freehold_primitives::NetworkKey;
 
+/// A part of `bench network`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum NetworkPart {
+    /// Submit to receipt, and blocks a second.
+    Finality,
+    /// Time to go on after kills.
+    Recovery,
+    /// What a change of terms costs.
+    Turns,
+    /// Size, memory and time to open as accounts grow.
+    Growth,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
     /// Submit to receipt, with 1 and 4 validators.
@@ -57,6 +70,27 @@ pub(crate) enum BenchCommand {
         /// Threads of the model.
         #[arg(long, value_name = "N", default_value_t = 1)]
         threads: u32,
+    },
+    /// A network of processes: finality, recovery after kills, changes of terms, and growth of state.
+    Network {
+        /// Validators, each a process.
+        #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(4..=16))]
+        validators: u32,
+        /// Transactions for each figure.
+        #[arg(long, value_name = "N", default_value_t = 40)]
+        count: u32,
+        /// Kills for each figure.
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+        rounds: u32,
+        /// Payloads of a term, where terms are watched.
+        #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(32..=10_000))]
+        term_blocks: u64,
+        /// Accounts up to which state grows.
+        #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+        accounts: u64,
+        /// Only these parts.
+        #[arg(long = "part", value_name = "PART")]
+        parts: Vec<NetworkPart>,
     },
     /// Seconds from cold to ready and to the first token.
     Start {

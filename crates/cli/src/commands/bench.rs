@@ -4,6 +4,7 @@ mod attest;
 mod evm;
 mod finality;
 mod infer;
+mod network;
 mod registration;
 mod start;
 mod verify;
@@ -31,6 +32,9 @@ pub(crate) async fn run(command: BenchCommand, output: Output) -> Result<ExitCod
         BenchCommand::Infer { count, model, threads } => infer::run(count, model, threads, output).await?,
         BenchCommand::Evm { count, rounds, anvil, accounts } => {
             evm::run(evm::Plan { count, rounds, anvil, accounts }, output).await?;
+        }
+        BenchCommand::Network { validators, count, rounds, term_blocks, accounts, parts } => {
+            network::run(network::Plan { validators, count, rounds, term_blocks, accounts, parts }, output).await?;
         }
         BenchCommand::Start { count } => start::run(count, output).await?,
     }

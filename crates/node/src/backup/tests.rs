@@ -162,7 +162,7 @@ fn another_network_and_an_occupied_folder_are_refused() {
     let (file, new) = (root.path().join("backup"), root.path().join("new"));
     kept(&folder, &file, BackupScope::Identity).unwrap();
     fs::create_dir_all(&new).unwrap();
-    let other = freehold_crypto::genesis_hash(&crate::read_genesis(&foreign).unwrap().unwrap());
+    let other = crate::network_key(&crate::read_genesis(&foreign).unwrap().unwrap()).unwrap();
     let refused = restore_backup(&file, &new, &Opening::Secret(&key()), Some(&other));
     assert!(matches!(refused, Err(BackupError::OtherNetwork { found: 1, .. })));
     assert!(is_empty(&new));

@@ -80,7 +80,8 @@ async fn measure(node: &NodeClient, validators: u32, count: u32, output: Output)
     Ok(())
 }
 
-async fn await_receipt(node: &NodeClient, hash: &Digest) -> Result<()> {
+/// Waits for a receipt.
+pub(super) async fn await_receipt(node: &NodeClient, hash: &Digest) -> Result<()> {
     let end = Instant::now() + RECEIPT_WAIT;
     loop {
         if node.receipt(hash).await?.is_some() {
@@ -92,7 +93,7 @@ async fn await_receipt(node: &NodeClient, hash: &Digest) -> Result<()> {
 }
 
 /// A transfer of one wei between two test accounts.
-fn transfer(nonce: u64) -> Result<Vec<u8>> {
+pub(super) fn transfer(nonce: u64) -> Result<Vec<u8>> {
     let transaction = TxEip1559 {
         chain_id: CHAIN_ID,
         nonce,
