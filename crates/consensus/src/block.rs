@@ -142,6 +142,11 @@ impl BoundedBlock for Block {
     }
 }
 
+/// The canonical bytes of what a peer sends as a payload, where it is one: for fuzz targets, not for use.
+pub fn payload_input(bytes: &[u8]) -> Option<Vec<u8>> {
+    Some(Block::from_bytes(Bytes::copy_from_slice(bytes)).ok()?.payload.to_canonical())
+}
+
 /// Our digest in the engine's type.
 pub(crate) const fn engine_digest(digest: &Digest) -> sha256::Digest {
     sha256::Digest(digest.0)

@@ -8,6 +8,7 @@
 //! Not here: how the draft comes to be the same everywhere (files and people), and where the results are written.
 
 mod derive;
+mod probe;
 mod state;
 mod wire;
 
@@ -33,6 +34,7 @@ use crate::{
     vault::{Vault, VaultError},
 };
 
+pub use probe::{founding_input, founding_seeds};
 use state::{Act, State};
 use wire::FRAME_BYTES_MAX;
 pub(crate) use wire::{Body, Frame, Kept};

@@ -25,6 +25,8 @@ mod vault;
 mod watermark;
 
 pub use application::{Application, FinalizedPayload, Players, ProposalContext, SeenCertificate};
+#[doc(hidden)]
+pub use block::payload_input;
 pub use block::{BlockError, genesis_payload};
 pub use ceremony::{
     Ceremony, CeremonyError, Committee, DIRECT_BYTES_MAX, Effect, Outcome, Plan, Record, Refusal, Report,
@@ -37,6 +39,8 @@ pub use config::{
 };
 pub use dealer::{Dealt, trusted_dealer};
 pub use founding::{FOUNDING_GENERATIONS, Founded, Founding, FoundingError, FoundingHandle, Progress, found};
+#[doc(hidden)]
+pub use founding::{founding_input, founding_seeds};
 pub use gossip::{GOSSIP_QUEUED_MAX, Gossip, GossipError, GossipReceiver, GossipSender};
 pub use keys::{IdentityKey, KeyError, KeyShare, ShareKind, VALIDATORS_MAX, network_key};
 pub use runtime::Runtime;

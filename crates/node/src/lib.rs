@@ -20,6 +20,7 @@ mod metrics;
 mod network;
 mod pacing;
 mod peers;
+mod probe;
 mod rpc;
 mod shared;
 mod standing;
@@ -39,6 +40,8 @@ pub use genesis::{
 };
 pub use member::{Member, MemberConfig, MemberError};
 pub use network::{Network, NetworkConfig, NetworkError};
+#[doc(hidden)]
+pub use probe::{key_share_input, state_key_input, transactions_input};
 pub use rpc::ServerError;
 pub use store::{
     BODIES_MIN, BlockRow, BlockStore, BlockStoreError, Change, Durable, ExecutedMark, FINALITY_SEARCH_MAX, Finality,

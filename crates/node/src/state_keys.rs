@@ -33,7 +33,7 @@ const GENERATIONS_AHEAD: Generation = 3;
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
 /// A message about shares of state root keys.
-enum Message {
+pub(crate) enum Message {
     /// Whoever holds a share: encrypt yours of this generation's key.
     Ask { generation: Generation, transport: G1Point },
     /// A share, and the polynomial that it belongs to.

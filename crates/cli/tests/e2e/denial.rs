@@ -31,7 +31,8 @@ fn deny(subject: &[u8]) -> Vec<u8> {
     [&selector[..4], words.as_flattened()].concat()
 }
 
-fn send(network: &Running, data: Vec<u8>) -> Value {
+/// Sends a call to `Apps` from the governor and gives its receipt.
+pub(crate) fn send(network: &Running, data: Vec<u8>) -> Value {
     let key = AccountKey::from_bytes(&hex::decode(GOVERNOR).unwrap().try_into().unwrap()).unwrap();
     let from = format!("0x{}", key.account());
     let nonce = quantity(&network.call("eth_getTransactionCount", json!([from, "latest"])).unwrap());
@@ -47,7 +48,7 @@ fn send(network: &Running, data: Vec<u8>) -> Value {
     let (raw, hash) = transaction.sign(&key);
     network.call("eth_sendRawTransaction", json!([format!("0x{}", hex::encode(raw))])).unwrap();
     let receipt = || network.call("eth_getTransactionReceipt", json!([format!("0x{hash}")])).unwrap();
-    until("the denial is executed", || !receipt().is_null());
+    until("the call is executed", || !receipt().is_null());
     receipt()
 }
 

@@ -10,6 +10,8 @@ mod founding;
 mod instance;
 mod light;
 mod network;
+mod operations;
 mod processes;
+mod safekeeping;
 mod sapphire;
 mod support;

@@ -4,27 +4,36 @@ use std::{net::TcpListener, process::Output};
 
 use crate::support::{Running, free_address, run, said, turn, until};
 
-struct Net {
+/// A network whose validators are processes.
+pub(crate) struct Net {
     folder: tempfile::TempDir,
     addresses: Vec<String>,
 }
 
 impl Net {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = run(&["node", "--init", "4", "--data-dir", folder.path().to_str().unwrap()]);
         assert!(made.status.success(), "{made:?}");
         Self { folder, addresses: (0..4).map(|_| free_address()).collect() }
     }
 
-    fn start(&self, index: usize) -> Running {
+    pub(crate) fn start(&self, index: usize) -> Running {
         self.try_start(index).unwrap()
     }
 
-    fn try_start(&self, index: usize) -> Result<Running, Output> {
-        let folder = self.folder.path().join(format!("validator-{index}"));
-        let (folder, peers) = (folder.to_str().unwrap(), self.addresses.join(","));
-        let listen = &self.addresses[index];
+    pub(crate) fn try_start(&self, index: usize) -> Result<Running, Output> {
+        self.try_start_from(index, &self.folder_of(index))
+    }
+
+    /// The folder of a validator.
+    pub(crate) fn folder_of(&self, index: usize) -> String {
+        self.folder.path().join(format!("validator-{index}")).to_str().unwrap().to_owned()
+    }
+
+    /// Starts a validator from another folder than its own.
+    pub(crate) fn try_start_from(&self, index: usize, folder: &str) -> Result<Running, Output> {
+        let (peers, listen) = (self.addresses.join(","), &self.addresses[index]);
         let node = ["node", "--data-dir", folder, "--listen", listen, "--peers", &peers, "--rpc", "127.0.0.1:0"];
         Running::try_start(&node)
     }
