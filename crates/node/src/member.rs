@@ -11,9 +11,7 @@ use std::{
 };
 
 use commonware_runtime::{Runner as _, tokio as engine_runtime};
-use freehold_consensus::{
-    ConfigError, KeyError, Reach, Start, StartError, TermKeys, Timers, Validator,
-};
+use freehold_consensus::{ConfigError, KeyError, Reach, Start, StartError, TermKeys, Timers, Validator};
 use freehold_crypto::StateKeys;
 use freehold_primitives::{Ed25519Key, Genesis, KeyCeremony};
 use thiserror::Error;
