@@ -8,8 +8,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use alloy_consensus::Header;
 use alloy_primitives::B256;
 use freehold_crypto::StateKeys;
-use freehold_ledger::{ChainContext, LedgerError, MemoryTree, Ordered, Parent, genesis_block, prepare_payload};
-use freehold_primitives::{Digest, G1Point, Genesis, Height, Payload};
+use freehold_ledger::{
+    ChainContext, LedgerError, MemoryTree, Ordered, Parent, genesis_block, prepare_payload, read_players,
+};
+use freehold_primitives::{Digest, Ed25519Key, G1Point, Genesis, Height, Payload, Term};
 use zeroize::Zeroizing;
 
 /// What all validators of a network begin with.
@@ -81,6 +83,12 @@ impl Chain {
     /// Hash of an executed block.
     pub(crate) fn hash(&self, height: Height) -> Option<Digest> {
         self.hashes.get(&height).copied()
+    }
+
+    /// Who shall hold the keys in the term after `term`, once its first payload is executed.
+    pub(crate) fn players(&self, term: Term) -> Option<Vec<Ed25519Key>> {
+        let entry = read_players(term, &self.tree, &self.content).ok().flatten()?;
+        Some(entry.players.into_iter().map(|player| player.identity).collect())
     }
 
     /// Takes the final payload that comes next, and executes what can be executed.

@@ -1,19 +1,32 @@
-//! Clients of a simulated network: accounts that sign transfers, deploy and call a contract, and call a system module.
+//! Clients of a simulated network: accounts that sign transfers, deploy and call a contract, call a system module, and
+//! have validators join and leave.
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559};
 use alloy_eips::Encodable2718 as _;
 use alloy_primitives::{Bytes, Signature, TxKind, U256};
-use freehold_crypto::{AccountKey, slots};
+use alloy_sol_types::SolCall as _;
+use freehold_consensus::IdentityKey;
+use freehold_crypto::{AccountKey, Ed25519Secret, genesis_hash, possession_message, slots};
 use freehold_ledger::{Transaction, to_address};
-use freehold_primitives::{Allocation, Digest};
+use freehold_primitives::{Account, Allocation, Digest, Genesis};
 
 use crate::plan::ACCOUNTS;
 
+#[allow(clippy::too_many_arguments, missing_docs, unreachable_pub, reason = "generated from Solidity by alloy")]
+mod abi {
+    alloy_sol_types::sol!("../../contracts/interfaces/IValidators.sol");
+}
+use abi::IValidators;
+
+/// Bond of every validator, in wei.
+pub(crate) const BOND: u64 = 1_000_000;
+/// Most validators' accounts.
+const OWNERS: u8 = 32;
 /// Wei that each account begins with: 10^22.
 const BALANCE: [u64; 2] = [1_000_000_000_000, 10_000_000_000];
 /// Price per gas, far above the floor of the base fee.
 const PRICE: u128 = 20_000_000_000;
-const GAS: u64 = 300_000;
+const GAS: u64 = 1_000_000;
 /// A contract that counts in its first slot: `SSTORE(0, SLOAD(0) + 1)`.
 const COUNTER: [u8; 19] = [
     0x69, 0x60, 0, 0x54, 0x60, 1, 1, 0x60, 0, 0x55, 0, // PUSH10 of the code
@@ -21,11 +34,11 @@ const COUNTER: [u8; 19] = [
     0x60, 10, 0x60, 22, 0xf3, // RETURN of its ten bytes
 ];
 
-/// The accounts.
+/// The accounts: first those of users, then the owners of validators.
 pub(crate) struct Clients {
     keys: Vec<AccountKey>,
     nonces: Vec<u64>,
-    chain_id: u64,
+    genesis: Genesis,
 }
 
 fn key(account: u8) -> AccountKey {
@@ -35,21 +48,53 @@ fn key(account: u8) -> AccountKey {
 /// Coins of all accounts, for the genesis.
 pub(crate) fn allocations() -> Vec<Allocation> {
     let balance = (U256::from(BALANCE[0]) * U256::from(BALANCE[1])).to_be_bytes();
-    (1..=ACCOUNTS).map(|account| Allocation { account: key(account).account(), balance }).collect()
+    (1..=ACCOUNTS + OWNERS).map(|account| Allocation { account: key(account).account(), balance }).collect()
+}
+
+/// The account that owns a validator.
+pub(crate) fn owner(validator: u16) -> Account {
+    key(ACCOUNTS + 1 + u8::try_from(validator).unwrap_or(OWNERS) % OWNERS).account()
 }
 
 impl Clients {
-    pub(crate) fn new(chain_id: u64) -> Self {
-        Self { keys: (1..=ACCOUNTS).map(key).collect(), nonces: vec![0; ACCOUNTS.into()], chain_id }
+    pub(crate) fn new(genesis: Genesis) -> Self {
+        let keys: Vec<_> = (1..=ACCOUNTS + OWNERS).map(key).collect();
+        Self { nonces: vec![0; keys.len()], keys, genesis }
+    }
+
+    /// Makes the validator of an identity a candidate.
+    pub(crate) fn join(&mut self, validator: u16, identity: &IdentityKey, reached_at: &str) -> Vec<u8> {
+        let account = owner(validator);
+        let message = possession_message(self.genesis.chain_id, &genesis_hash(&self.genesis), &account);
+        let call = IValidators::joinCall {
+            identity: identity.public().0.into(),
+            payee: to_address(&account),
+            reachedAt: reached_at.to_owned(),
+            possession: Ed25519Secret::from_seed(&identity.to_bytes()).sign(&message).to_vec().into(),
+        };
+        self.call_validators(validator, BOND, call.abi_encode())
+    }
+
+    /// Asks for a validator to leave.
+    pub(crate) fn resign(&mut self, validator: u16, identity: &IdentityKey) -> Vec<u8> {
+        let call = IValidators::resignCall { identity: identity.public().0.into() };
+        self.call_validators(validator, 0, call.abi_encode())
+    }
+
+    fn call_validators(&mut self, validator: u16, value: u64, input: Vec<u8>) -> Vec<u8> {
+        let index = usize::from(ACCOUNTS) + usize::from(validator) % usize::from(OWNERS);
+        let nonce = self.nonces[index];
+        self.nonces[index] += 1;
+        self.sign(index, nonce, (TxKind::Call(to_address(&slots::VALIDATORS)), value, input.into()))
     }
 
     /// The next transaction of an account: the first deploys the counter, later ones are of the kind asked for.
     pub(crate) fn next(&mut self, account: u8, kind: u8) -> Vec<u8> {
-        let index = usize::from(account - 1) % self.keys.len();
+        let index = usize::from(account - 1) % usize::from(ACCOUNTS);
         let nonce = self.nonces[index];
         self.nonces[index] += 1;
         let sender = to_address(&self.keys[index].account());
-        let other = to_address(&self.keys[(index + 1) % self.keys.len()].account());
+        let other = to_address(&self.keys[(index + 1) % usize::from(ACCOUNTS)].account());
         let (to, value, input) = match (nonce, kind) {
             (0, _) => (TxKind::Create, 0, Bytes::copy_from_slice(&COUNTER)),
             (_, 0 | 1) => (TxKind::Call(sender.create(0)), 0, Bytes::new()),
@@ -62,7 +107,7 @@ impl Clients {
 
     fn sign(&self, index: usize, nonce: u64, (to, value, input): (TxKind, u64, Bytes)) -> Vec<u8> {
         let transaction = TxEip1559 {
-            chain_id: self.chain_id,
+            chain_id: self.genesis.chain_id,
             nonce,
             gas_limit: GAS,
             max_fee_per_gas: PRICE,

@@ -16,12 +16,13 @@ use freehold_consensus::KeyError;
 use freehold_crypto::{CertificateVerifier, chain_namespace, genesis_hash};
 use freehold_primitives::Height;
 use thiserror::Error;
+use tokio::sync::watch;
 
 use crate::{
     chain::Ground,
     machine::{Disk, Fsync, Link, Skew, Wires},
     monitor::Monitor,
-    network::{Common, Host, Keys, crash},
+    network::{Common, Host, Keys, Size, crash},
     plan::Role,
     run::{START_S, timers},
 };
@@ -90,7 +91,9 @@ pub fn finality(options: FinalityOptions) -> Result<FinalityFigures, FinalityErr
 }
 
 async fn measure(context: Context, options: FinalityOptions) -> Result<FinalityFigures, FinalityError> {
-    let keys = Keys::deal(options.seed, options.nodes, START_S * 1_000)?;
+    let size = Size { validators: options.nodes, candidates: 0, term_blocks: 0 };
+    let keys = Keys::deal(options.seed, size, START_S * 1_000)?;
+    let peers = watch::Sender::new(keys.peers());
     let namespace = chain_namespace(keys.genesis.chain_id, &genesis_hash(&keys.genesis));
     let verifier = CertificateVerifier::new(&keys.dealt.network_key, &namespace).map_err(|_| FinalityError::Genesis)?;
     let ground = Arc::new(Ground::new(&keys.genesis).map_err(|_| FinalityError::Genesis)?);
@@ -106,13 +109,14 @@ async fn measure(context: Context, options: FinalityOptions) -> Result<FinalityF
         wires: Wires::new(options.seed, Link { latency: options.latency, ..Link::default() }),
         timers,
         pace_ms: 0,
-        term_blocks: None,
+        peers,
         start: context.current(),
     };
     let host = |id: u16| Host {
         id,
         validator: id.into(),
         role: Role::Honest,
+        lost_shares: false,
         skew: Skew::default(),
         disk: Disk::new(options.seed ^ u64::from(id) << 32, Fsync::Keeps),
         running: None,

@@ -21,8 +21,19 @@ use crate::{
 
 type Checked<T> = Result<T, &'static str>;
 
-/// Checks what the validators hold, and returns the newest term.
-pub(crate) fn check(common: &Common, hosts: &[Host]) -> u64 {
+/// How far terms came in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TermProgress {
+    /// The newest term.
+    pub term: u64,
+    /// The term since which its shares are in force; 0 where nothing was reshared.
+    pub since: u64,
+    /// Members that are no validators of the genesis.
+    pub newcomers: usize,
+}
+
+/// Checks what the validators hold, and tells how far terms came.
+pub(crate) fn check(common: &Common, hosts: &[Host]) -> TermProgress {
     let held: Vec<(&Host, TermKeys)> = hosts.iter().filter_map(|host| Some((host, host.term_keys()?))).collect();
     let newest = held.iter().map(|(_, keys)| keys.term).max().unwrap_or_default();
     let dealt = &common.keys.dealt;
@@ -44,10 +55,14 @@ pub(crate) fn check(common: &Common, hosts: &[Host]) -> u64 {
     if let Err(reason) = shares_of_term(&now).and_then(|key| same(&key, &first_key?)) {
         common.monitor.violated(Violation::Shares { term: newest, reason });
     }
-    if newest > 0 {
-        erased(common, hosts, newest);
+    erased(common, hosts);
+    let of_genesis = &common.keys.genesis.validators;
+    let newcomers = |keys: &&TermKeys| keys.consensus.keys().iter().filter(|key| !of_genesis.contains(key)).count();
+    TermProgress {
+        term: newest,
+        since: now.first().map_or(0, |keys| keys.since),
+        newcomers: now.first().map_or(0, newcomers),
     }
-    newest
 }
 
 fn same(now: &Option<DerivedKey>, first: &DerivedKey) -> Checked<()> {
@@ -135,18 +150,15 @@ fn forged(
     encrypt_share(&invented, derivation, &instance.public(), rng).map_err(|_| "a share is not encrypted")
 }
 
-/// The shares of the genesis must be on no honest disk once a later term has others.
-fn erased(common: &Common, hosts: &[Host], newest: u64) {
+/// The shares of the genesis must be on no honest disk once others are in force.
+fn erased(common: &Common, hosts: &[Host]) {
     let dealt = &common.keys.dealt;
+    let shares = dealt.consensus_shares.iter().zip(&dealt.derivation_shares);
     for host in hosts.iter().filter(|host| host.role == Role::Honest) {
-        let Some(keys) = host.term_keys().filter(|keys| keys.term == newest) else { continue };
-        let old = [&dealt.consensus_shares[host.validator], &dealt.derivation_shares[host.validator]];
-        let now = [&keys.consensus_share, &keys.derivation_share];
-        for (old, now) in old.into_iter().zip(now) {
-            let replaced = now.as_ref().is_some_and(|now| now.scalar() != old.scalar());
-            if replaced && host.disk.holds(old.scalar()) {
-                common.monitor.violated(Violation::Kept { machine: host.id, term: 0 });
-            }
+        let replaced = host.term_keys().is_some_and(|keys| keys.since > 0);
+        let Some((consensus, derivation)) = shares.clone().nth(host.validator).filter(|_| replaced) else { continue };
+        if host.disk.holds(consensus.scalar()) || host.disk.holds(derivation.scalar()) {
+            common.monitor.violated(Violation::Kept { machine: host.id, term: 0 });
         }
     }
 }

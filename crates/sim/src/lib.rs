@@ -15,7 +15,8 @@ mod run;
 mod seeds;
 
 pub use figures::{FinalityError, FinalityFigures, FinalityOptions, finality};
+pub use keys::TermProgress;
 pub use monitor::Violation;
 pub use node::Lie;
-pub use plan::{Broken, Fault, Options, UnknownFault};
+pub use plan::{Broken, Fault, Options, UnknownFault, candidates};
 pub use run::{Report, run, smallest};

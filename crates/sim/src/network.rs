@@ -2,19 +2,20 @@
 
 use std::{
     net::SocketAddr,
-    num::NonZeroU64,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use alloy_primitives::U256;
 use commonware_runtime::{Clock as _, Handle, Spawner as _, Supervisor as _, deterministic};
 use freehold_consensus::{
-    Dealt, GenesisKeys, GossipChannel, GossipSender, IdentityKey, KeyError, KeySource as _, Reach, ResharingSettings,
-    Tap, TermKeys, Timers, Validator, ValidatorHandle, trusted_dealer,
+    Dealt, GenesisShares, GossipChannel, GossipSender, IdentityKey, KeyError, Peers, Reach, Start, Tap, TermKeys,
+    Timers, Validator, ValidatorHandle, trusted_dealer,
 };
-use freehold_primitives::{Ed25519Key, Genesis, Height, KeyCeremony, Membership, Purpose};
+use freehold_primitives::{Ed25519Key, Genesis, Height, KeyCeremony, Membership, Purpose, Seat};
 use futures::FutureExt as _;
 use rand::{SeedableRng as _, rngs::StdRng};
+use tokio::sync::watch;
 
 use crate::{
     adversary::Adversary,
@@ -33,21 +34,31 @@ const CRASH_TAKES: Duration = Duration::from_millis(3);
 /// Keys and genesis of a network.
 pub(crate) struct Keys {
     pub(crate) genesis: Genesis,
+    /// Of the genesis' validators, sorted, then of candidates.
     pub(crate) identities: Vec<IdentityKey>,
     pub(crate) dealt: Dealt,
 }
 
 impl Keys {
-    /// Deals the keys of `count` validators.
+    /// Deals the keys of `size` validators, and makes the identities of candidates.
     ///
     /// # Errors
     /// [`KeyError::Count`].
-    pub(crate) fn deal(seed: u64, count: u16, start_ms: u64) -> Result<Self, KeyError> {
+    pub(crate) fn deal(seed: u64, size: Size, start_ms: u64) -> Result<Self, KeyError> {
         let mut rng = StdRng::seed_from_u64(seed);
-        let mut identities: Vec<_> = (0..count).map(|_| IdentityKey::generate(&mut rng)).collect();
+        let mut identities: Vec<_> = (0..size.validators).map(|_| IdentityKey::generate(&mut rng)).collect();
         identities.sort_by_key(IdentityKey::public);
         let validators: Vec<Ed25519Key> = identities.iter().map(IdentityKey::public).collect();
         let dealt = trusted_dealer(&mut rng, &validators)?;
+        identities.extend((0..size.candidates).map(|_| IdentityKey::generate(&mut rng)));
+        let bond = U256::from(client::BOND).to_be_bytes();
+        let seat = |machine| Seat { account: client::owner(machine), bond, address: address(machine).to_string() };
+        let membership = Membership {
+            term_blocks: size.term_blocks,
+            seats: (0..size.validators).map(seat).collect(),
+            bond_min: bond,
+            ..Membership::default()
+        };
         let genesis = Genesis {
             chain_id: CHAIN_ID,
             purpose: Purpose::Development,
@@ -60,10 +71,31 @@ impl Keys {
             key_ceremony: KeyCeremony::TrustedDealer,
             trust_roots: Vec::new(),
             allocations: client::allocations(),
-            membership: Membership::default(),
+            membership,
         };
         Ok(Self { genesis, identities, dealt })
     }
+
+    /// A genesis validator's first shares.
+    fn shares(&self, validator: usize) -> Option<GenesisShares> {
+        let consensus = self.dealt.consensus_shares.get(validator)?.clone();
+        Some(GenesisShares { consensus, derivation: self.dealt.derivation_shares.get(validator)?.clone() })
+    }
+
+    /// Who may connect, and where: everybody who may ever be a validator.
+    pub(crate) fn peers(&self) -> Peers {
+        let all = if self.genesis.membership.term_blocks == 0 { self.genesis.validators.len() } else { usize::MAX };
+        (0..).zip(&self.identities).take(all).map(|(machine, key)| (key.public(), address(machine))).collect()
+    }
+}
+
+/// How large a network is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) validators: u16,
+    pub(crate) candidates: u16,
+    /// Length of a term; 0 for one without end.
+    pub(crate) term_blocks: u64,
 }
 
 /// What the machines of a network have in common.
@@ -74,7 +106,7 @@ pub(crate) struct Common {
     pub(crate) wires: Wires,
     pub(crate) timers: Timers,
     pub(crate) pace_ms: u64,
-    pub(crate) term_blocks: Option<NonZeroU64>,
+    pub(crate) peers: watch::Sender<Peers>,
     pub(crate) start: SystemTime,
 }
 
@@ -84,6 +116,8 @@ pub(crate) struct Host {
     /// Whose keys it has.
     pub(crate) validator: usize,
     pub(crate) role: Role,
+    /// Its disk was wiped, and its first shares were on it.
+    pub(crate) lost_shares: bool,
     pub(crate) skew: Skew,
     pub(crate) disk: Disk,
     pub(crate) running: Option<Running>,
@@ -110,26 +144,20 @@ pub(crate) fn address(machine: MachineId) -> SocketAddr {
 }
 
 impl Common {
-    fn settings(&self, host: &Host) -> Result<Validator, KeyError> {
-        let Keys { genesis, identities, dealt } = &self.keys;
-        let index = host.validator;
-        let peers = (0..).zip(&genesis.validators).map(|(machine, key)| (*key, address(machine)));
-        let resharing = self.term_blocks.map(|term_blocks| ResharingSettings {
-            term_blocks,
-            derivation_share: dealt.derivation_shares[index].clone(),
-        });
-        Ok(Validator {
-            identity: identities[index].clone(),
-            keys: GenesisKeys::new(genesis, &dealt.consensus_shares[index])?.key_material(0)?,
+    fn settings(&self, host: &Host) -> Validator {
+        let Keys { genesis, identities, .. } = &self.keys;
+        Validator {
+            identity: identities[host.validator].clone(),
+            shares: self.keys.shares(host.validator).filter(|_| !host.lost_shares),
             genesis: genesis.clone(),
             listen: address(host.id),
-            peers: peers.collect(),
+            peers: self.peers.subscribe(),
             partition: "validator".to_owned(),
-            resharing,
+            start: Start::Genesis,
             timers: self.timers,
             reach: Reach::Local,
             gossip: vec![GossipChannel { message_bytes_max: 128 * 1024, quota_per_s: 128 }],
-        })
+        }
     }
 
     fn machine(&self, context: &deterministic::Context, host: &Host) -> Machine {
@@ -143,10 +171,7 @@ impl Common {
             return;
         }
         let machine = self.machine(context, host);
-        let settings = match self.settings(host) {
-            Ok(settings) => settings,
-            Err(error) => return self.ended(host.id, &error),
-        };
+        let settings = self.settings(host);
         if let Role::Hostile(manner) = host.role {
             match Tap::join(&machine, &settings, &self.keys.dealt.consensus_shares[host.validator]) {
                 Ok(tap) => {

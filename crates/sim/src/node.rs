@@ -12,11 +12,11 @@ use std::{
 use alloy_primitives::{B256, keccak256};
 use commonware_runtime::Clock as _;
 use freehold_consensus::{
-    Application, FinalizedPayload, GossipReceiver, GossipSender, History, ProposalContext, SeenCertificate,
+    Application, FinalizedPayload, GossipReceiver, GossipSender, History, Players, ProposalContext, SeenCertificate,
 };
 use freehold_ledger::check_payload;
 use freehold_primitives::{
-    Blob, Canonical as _, Digest, EXECUTED_LAG_MAX, Executed, G1Point, Height, Payload, PayloadBody, PayloadHead,
+    Blob, Canonical as _, Digest, Executed, G1Point, Height, Payload, PayloadBody, PayloadHead, Term,
 };
 
 use crate::{
@@ -228,12 +228,9 @@ impl Node {
             Some(Lie::WrongTime) => now_ms += 60_000,
             _ => {}
         }
-        let lags = context.height().saturating_sub(executed.height) > EXECUTED_LAG_MAX;
-        let mut body = PayloadBody::default();
-        if !lags {
-            body.transactions = self.pick(context, tip);
-            body.statements = context.statements.iter().cloned().map(Blob).collect();
-        }
+        let transactions = if context.lags(&executed) { Vec::new() } else { self.pick(context, tip) };
+        let statements = context.statements.iter().cloned().map(Blob).collect();
+        let body = PayloadBody { transactions, statements, turn: context.turn.clone() };
         let mut payload = context.payload(now_ms, executed, &body);
         if self.lie() == Some(Lie::WrongBody) {
             payload.body = Blob(vec![0xff; 40]);
@@ -286,7 +283,20 @@ impl Application for Node {
         body.statements.into_iter().map(|statement| statement.0).collect()
     }
 
-    async fn verify(&self, _: ProposalContext, payload: Payload) -> bool {
+    async fn players(&self, term: Term) -> Option<Players> {
+        let first = term * self.0.settings.ground.context.genesis().membership.term_blocks;
+        loop {
+            {
+                let chain = lock(&self.0.chain);
+                if chain.tip().0 >= first {
+                    return Some(Players { players: chain.players(term)? });
+                }
+            }
+            self.0.clock.sleep(LOOK).await;
+        }
+    }
+
+    async fn verify(&self, context: ProposalContext, payload: Payload) -> bool {
         match self.lie() {
             Some(Lie::Refuses | Lie::Contrary) => return false,
             Some(Lie::RubberStamp) => return true,
@@ -294,7 +304,12 @@ impl Application for Node {
         }
         let head = &payload.head;
         let ahead = head.timestamp_ms.saturating_sub(self.now_ms());
-        if check_payload(&self.0.settings.ground.context, &payload).is_err() || ahead > AHEAD_MS_MAX {
+        let Ok(body) = PayloadBody::from_canonical(&payload.body.0) else { return false };
+        if check_payload(&self.0.settings.ground.context, &payload).is_err()
+            || ahead > AHEAD_MS_MAX
+            || body.turn != context.turn
+            || (context.lags(&head.executed) && !body.transactions.is_empty())
+        {
             return false;
         }
         if !self.agrees(head).await {

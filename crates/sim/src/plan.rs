@@ -35,7 +35,8 @@ pub enum Fault {
     Liars,
     /// Validators that run twice under one key, and so vote and propose against themselves.
     Twins,
-    /// Validators that forget their votes: their disk is wiped while they run.
+    /// Disks that are wiped while their validator runs: it comes back without its shares, or, forgetting its votes, with
+    /// them.
     Wipes,
     /// Members that flood every channel with garbage and replays.
     Noise,
@@ -43,11 +44,13 @@ pub enum Fault {
     Contradictions,
     /// Terms, so that both keys are reshared while all of this goes on.
     Terms,
+    /// Validators join and leave while terms turn.
+    Membership,
 }
 
 impl Fault {
     /// All classes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Latency,
         Self::Loss,
         Self::Partitions,
@@ -60,6 +63,7 @@ impl Fault {
         Self::Noise,
         Self::Contradictions,
         Self::Terms,
+        Self::Membership,
     ];
 
     /// Its word on the command line.
@@ -77,6 +81,7 @@ impl Fault {
             Self::Noise => "noise",
             Self::Contradictions => "contradictions",
             Self::Terms => "terms",
+            Self::Membership => "membership",
         }
     }
 }
@@ -154,6 +159,10 @@ pub(crate) enum Step {
     Cut(u64),
     Reset,
     Heal,
+    /// Starts the machine of a candidate, and has it join.
+    Join(MachineId),
+    /// Has a validator ask to leave.
+    Resign(MachineId),
     Submit {
         account: u8,
         to: MachineId,
@@ -168,8 +177,10 @@ pub(crate) enum Role {
     Lies(Lie),
     /// Runs twice.
     Twin,
-    /// Its disk is wiped while it runs.
+    /// Its disk is wiped while it runs, and it comes back with its first shares and no memory of its votes.
     Forgets,
+    /// Its disk is wiped while it runs, and its shares with it.
+    Loses,
     /// It is no validator at all.
     Hostile(Manner),
 }
@@ -178,6 +189,8 @@ pub(crate) enum Role {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) nodes: u16,
+    /// Machines behind them that are no validators at first.
+    pub(crate) candidates: u16,
     pub(crate) pace_ms: u64,
     pub(crate) term_blocks: Option<NonZeroU64>,
     pub(crate) link: Link,
@@ -205,6 +218,7 @@ impl Plan {
         let pace_ms = if with_terms { 60 } else { [50, 150, 250, 350][rng.random_range(0..4)] };
         let mut plan = Self {
             nodes,
+            candidates: 0,
             pace_ms,
             term_blocks: NonZeroU64::new(8 * u64::from(nodes)).filter(|_| with_terms),
             link: Link::default(),
@@ -245,10 +259,14 @@ impl Plan {
                 self.role(rng, Role::Lies(lie));
             }
             Fault::Twins => self.role(rng, Role::Twin),
-            Fault::Wipes => self.role(rng, Role::Forgets),
+            Fault::Wipes => {
+                let role = if rng.random_bool(0.3) { Role::Forgets } else { Role::Loses };
+                self.role(rng, role);
+            }
             Fault::Noise => self.role(rng, Role::Hostile(Manner::Noise)),
             Fault::Contradictions => self.role(rng, Role::Hostile(Manner::Contradicts)),
             Fault::Terms => {}
+            Fault::Membership => self.membership(rng),
         }
     }
 
@@ -263,7 +281,7 @@ impl Plan {
             return;
         }
         self.roles[usize::from(machine)] = role;
-        if role == Role::Forgets {
+        if matches!(role, Role::Forgets | Role::Loses) {
             self.steps.push((moment, Step::Wipe(machine)));
             self.steps.push((moment + pause, Step::Start(machine)));
         }
@@ -301,6 +319,23 @@ impl Plan {
         }
     }
 
+    fn membership(&mut self, rng: &mut StdRng) {
+        let (candidates, leaves) = (rng.random_range(1..4), rng.random_range(0..3));
+        if self.term_blocks.is_none() {
+            return;
+        }
+        self.candidates = candidates;
+        self.skew_ms.extend(std::iter::repeat_n(0, candidates.into()));
+        for candidate in 0..candidates {
+            let at = self.length.mul_f64(rng.random_range(0.02..0.5));
+            self.steps.push((at, Step::Join(self.nodes + candidate)));
+        }
+        for _ in 0..leaves {
+            let (at, machine) = (self.moment(rng), rng.random_range(0..self.nodes));
+            self.steps.push((at, Step::Resign(machine)));
+        }
+    }
+
     fn submissions(&mut self, rng: &mut StdRng) {
         for _ in 0..rng.random_range(4..30) {
             let at = self.moment(rng);
@@ -332,6 +367,11 @@ impl Plan {
             Broken::ExecutesOtherwise => {}
         }
     }
+}
+
+/// How many candidates a run of these options has.
+pub fn candidates(options: &Options) -> u16 {
+    Plan::new(options).candidates
 }
 
 /// The generator of one purpose under a seed.

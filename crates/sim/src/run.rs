@@ -2,7 +2,9 @@
 
 use std::{
     any::Any,
+    collections::BTreeSet,
     fmt,
+    num::NonZeroU64,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -15,14 +17,15 @@ use commonware_runtime::{
 use freehold_consensus::Timers;
 use freehold_crypto::{CertificateVerifier, chain_namespace, genesis_hash};
 use freehold_primitives::{Digest, Height};
+use tokio::sync::watch;
 
 use crate::{
     chain::Ground,
     client::Clients,
-    keys,
+    keys::{self, TermProgress},
     machine::{Disk, Fsync, Link, MachineId, Skew, Wires},
     monitor::{Monitor, Violation},
-    network::{Common, Host, Keys, address, crash},
+    network::{Common, Host, Keys, Size, address, crash},
     node::Lie,
     plan::{Broken, Options, Plan, Role, Step},
 };
@@ -55,8 +58,8 @@ pub struct Report {
     pub height: Height,
     /// Transactions in final payloads.
     pub transactions: u64,
-    /// The term in which the run ended.
-    pub term: u64,
+    /// How far terms came.
+    pub terms: TermProgress,
     /// Bytes that went over wires.
     pub bytes: u64,
     /// Simulated length.
@@ -78,11 +81,12 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { nodes, height, transactions, term, .. } = self;
+        let Self { nodes, height, transactions, .. } = self;
+        let TermProgress { term, since, newcomers } = self.terms;
         let seconds = self.simulated.as_secs_f64();
         write!(
             formatter,
-            "seed {}: {nodes} validators, height {height}, {transactions} transactions, term {term}, {seconds:.1} s, trace {}",
+            "seed {}: {nodes} validators, height {height}, {transactions} transactions, term {term} (keys of {since}, {newcomers} new), {seconds:.1} s, trace {}",
             self.options.seed, self.trace
         )?;
         match &self.violation {
@@ -102,7 +106,7 @@ pub fn run(options: &Options) -> Report {
         nodes: plan.nodes,
         height: 0,
         transactions: 0,
-        term: 0,
+        terms: TermProgress::default(),
         bytes: 0,
         simulated: Duration::ZERO,
     };
@@ -161,6 +165,8 @@ struct Play {
     common: Common,
     hosts: Vec<Host>,
     clients: Clients,
+    /// Candidates that have not come yet.
+    away: BTreeSet<MachineId>,
     start: SystemTime,
 }
 
@@ -180,7 +186,8 @@ async fn carry_out(context: Context, plan: Plan, mut report: Report) -> Report {
         play.step(*step).await;
     }
     play.wait_until(start + plan.length).await;
-    let term = if play.common.monitor.violation().is_none() { play.calm().await } else { 0 };
+    let untroubled = play.common.monitor.violation().is_none();
+    let terms = if untroubled { play.calm().await } else { TermProgress::default() };
     let Play { context, common, mut hosts, .. } = play;
     report.simulated = context.current().duration_since(start).unwrap_or_default();
     report.violation = common.monitor.violation();
@@ -188,7 +195,7 @@ async fn carry_out(context: Context, plan: Plan, mut report: Report) -> Report {
     report.height = common.monitor.height();
     report.transactions = common.monitor.transactions();
     report.bytes = common.wires.bytes();
-    report.term = term;
+    report.terms = terms;
     crash(&context, hosts.iter_mut()).await;
     report
 }
@@ -196,11 +203,17 @@ async fn carry_out(context: Context, plan: Plan, mut report: Report) -> Report {
 impl Play {
     fn set_up(context: Context, plan: &Plan, (seed, broken): (u64, Option<Broken>)) -> Option<Self> {
         let start = context.current();
-        let keys = Keys::deal(seed, plan.nodes, START_S * 1_000).ok()?;
+        let size = Size {
+            validators: plan.nodes,
+            candidates: plan.candidates,
+            term_blocks: plan.term_blocks.map_or(0, NonZeroU64::get),
+        };
+        let keys = Keys::deal(seed, size, START_S * 1_000).ok()?;
+        let peers = watch::Sender::new(keys.peers());
         let namespace = chain_namespace(keys.genesis.chain_id, &genesis_hash(&keys.genesis));
         let verifier = CertificateVerifier::new(&keys.dealt.network_key, &namespace).ok()?;
         let ground = Arc::new(Ground::new(&keys.genesis).ok()?);
-        let clients = Clients::new(keys.genesis.chain_id);
+        let clients = Clients::new(keys.genesis.clone());
         let common = Common {
             keys,
             ground,
@@ -208,7 +221,7 @@ impl Play {
             wires: Wires::new(seed, plan.link),
             timers: timers(),
             pace_ms: plan.pace_ms,
-            term_blocks: plan.term_blocks,
+            peers,
             start,
         };
         let fsync = if broken == Some(Broken::DisksLie) { Fsync::Lies } else { Fsync::Keeps };
@@ -216,11 +229,14 @@ impl Play {
             id,
             validator: validator.into(),
             role,
+            lost_shares: false,
             skew: Skew { ms: plan.skew_ms[usize::from(validator)] },
             disk: Disk::new(seed ^ u64::from(id) << 32, fsync),
             running: None,
         };
         let mut hosts: Vec<_> = (0..).zip(&plan.roles).map(|(id, role)| host(id, id, *role)).collect();
+        let candidates = plan.nodes..plan.nodes + plan.candidates;
+        hosts.extend(candidates.map(|id| host(id, id, Role::Honest)));
         let twins = (0..).zip(&plan.roles).filter(|(_, role)| **role == Role::Twin);
         for (of, _) in twins {
             let id = MachineId::try_from(hosts.len()).ok()?;
@@ -233,11 +249,12 @@ impl Play {
         if broken == Some(Broken::ExecutesOtherwise) {
             hosts[0].role = Role::Lies(Lie::Misexecutes);
         }
-        Some(Self { context, common, hosts, clients, start })
+        let away = (plan.nodes..plan.nodes + plan.candidates).collect();
+        Some(Self { context, common, hosts, clients, away, start })
     }
 
     async fn begin(&mut self) {
-        for host in &mut self.hosts {
+        for host in self.hosts.iter_mut().filter(|host| !self.away.contains(&host.id)) {
             self.common.start(&self.context, host).await;
         }
     }
@@ -267,6 +284,7 @@ impl Play {
                 let index = one(machine);
                 crash(&self.context, self.hosts[index..].iter_mut().take(1)).await;
                 self.hosts[index].disk.wipe();
+                self.hosts[index].lost_shares = self.hosts[index].role == Role::Loses;
                 self.common.monitor.wiped(machine);
             }
             Step::Start(machine) => {
@@ -281,6 +299,18 @@ impl Play {
             }
             Step::Reset => self.common.wires.reset_cut(),
             Step::Heal => self.common.wires.heal(self.context.current()),
+            Step::Join(machine) => {
+                self.away.remove(&machine);
+                let index = one(machine);
+                self.common.start(&self.context, &mut self.hosts[index]).await;
+                let identity = &self.common.keys.identities[index];
+                let raw = self.clients.join(machine, identity, &address(machine).to_string());
+                self.everywhere(&raw);
+            }
+            Step::Resign(machine) => {
+                let raw = self.clients.resign(machine, &self.common.keys.identities[one(machine)]);
+                self.everywhere(&raw);
+            }
             Step::Submit { account, to, kind } => {
                 let raw = self.clients.next(account, kind);
                 self.hosts[one(to)].submit(raw);
@@ -288,13 +318,19 @@ impl Play {
         }
     }
 
+    /// Hands a transaction to every validator that runs.
+    fn everywhere(&self, raw: &[u8]) {
+        self.hosts.iter().for_each(|host| host.submit(raw.to_vec()));
+    }
+
     /// Everything is made well; what was promised for that must come about.
-    async fn calm(&mut self) -> u64 {
+    async fn calm(&mut self) -> TermProgress {
         self.common.wires.heal(self.context.current());
         self.common.wires.set_link(Link { latency: Duration::from_millis(2), ..Link::default() });
+        self.away.clear();
         self.begin().await;
         let mut wanted = self.common.monitor.height() + CALM_HEIGHTS;
-        if let Some(term_blocks) = self.common.term_blocks {
+        if let Some(term_blocks) = NonZeroU64::new(self.common.keys.genesis.membership.term_blocks) {
             // One whole term, so that one round of resharing has everybody well.
             let term = wanted / term_blocks.get() + 2;
             wanted = term * term_blocks.get() + 2;
@@ -305,14 +341,14 @@ impl Play {
             self.common.monitor.close();
             return keys::check(&self.common, &self.hosts);
         }
-        0
+        TermProgress::default()
     }
 
     /// Waits until every honest machine executed `wanted`.
     async fn reach(&mut self, wanted: Height) -> bool {
         let deadline = self.context.current() + CALM_LIMIT;
         loop {
-            let honest = self.hosts.iter().filter(|host| host.role == Role::Honest);
+            let honest = self.hosts.iter().filter(|host| matches!(host.role, Role::Honest | Role::Loses));
             let heights = honest.map(|host| (host.height(), host.id));
             let Some((height, machine)) = heights.min() else { return true };
             if height + 1 >= wanted || self.common.monitor.violation().is_some() {

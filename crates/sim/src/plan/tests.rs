@@ -45,7 +45,10 @@ fn every_class_happens() {
     assert!(step(|step| matches!(step, Step::CrashAll)) > 50);
     assert!(step(|step| matches!(step, Step::Crash(_))) > 50);
     assert!(role(|role| *role == Role::Twin) > 10);
-    assert!(role(|role| *role == Role::Forgets) > 10);
+    assert!(role(|role| *role == Role::Forgets) > 3);
+    assert!(role(|role| *role == Role::Loses) > 5);
+    assert!(step(|step| matches!(step, Step::Join(_))) > 10);
+    assert!(step(|step| matches!(step, Step::Resign(_))) > 5);
     assert!(role(|role| matches!(role, Role::Lies(_))) > 10);
     assert!(role(|role| matches!(role, Role::Hostile(_))) > 10);
     assert!(any(&|plan: &Plan| plan.term_blocks.is_some()) > 20);
