@@ -15,3 +15,4 @@ mod processes;
 mod safekeeping;
 mod sapphire;
 mod support;
+mod validators;

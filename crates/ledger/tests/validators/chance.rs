@@ -13,7 +13,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _}
 
 use crate::{
     common::Round,
-    net::{BOND, FOUNDERS, Net, TERM, genesis_of, identity, secret},
+    net::{BOND, FOUNDERS, Net, TERM, identity, secret},
     registry::IValidators,
 };
 
@@ -99,15 +99,15 @@ fn check(net: &Net, committee_before: usize, context: &str) {
     }
 }
 
-fn run(seed: u64, blocks: u64) {
+fn run(seed: u64, blocks: u64, term: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut net = Net::of(genesis_of(&FOUNDERS));
+    let mut net = Net::with_terms_of(term);
     let supply = net.coins();
     let mut burnt = U256::ZERO;
     for block in 0..blocks {
         let context = format!("seed {seed}, block {block}");
         let committee = net.committee().members.len();
-        if (net.chain.head.height + 1).is_multiple_of(TERM) {
+        if (net.chain.head.height + 1).is_multiple_of(term) {
             net.chain.round = round(&net, &mut rng);
         }
         let (from, data, value) = call(&net, &mut rng);
@@ -119,13 +119,20 @@ fn run(seed: u64, blocks: u64) {
         check(&net, committee, &context);
         assert_eq!(net.coins() + burnt, supply, "coins; {context}");
     }
-    assert!(net.roster().term == blocks / TERM, "the chain went on");
+    assert!(net.roster().term == blocks / term, "the chain went on");
     assert!(net.chain.balance(&Address::ZERO) > U256::ZERO, "somebody was slashed in seed {seed}");
 }
 
 #[test]
 fn rules_hold_whatever_anybody_does() {
     for seed in 0..6 {
-        run(seed, 240);
+        run(seed, 240, TERM);
+    }
+}
+
+#[test]
+fn rules_hold_while_committees_grow() {
+    for seed in 6..8 {
+        run(seed, 104 * 6, 104);
     }
 }

@@ -79,6 +79,13 @@ impl Net {
         Self::of(genesis_of(&FOUNDERS))
     }
 
+    /// With terms in which more than the four can be dealt to.
+    pub(crate) fn with_terms_of(blocks: u64) -> Self {
+        let mut genesis = genesis_of(&FOUNDERS);
+        genesis.membership.term_blocks = blocks;
+        Self::of(genesis)
+    }
+
     pub(crate) fn of(genesis: Genesis) -> Self {
         Self { chain: Chain::new(genesis) }
     }

@@ -75,7 +75,7 @@ fn without_a_candidate_who_leaves_stays() {
 
 #[test]
 fn three_candidates_make_a_step() {
-    let mut net = Net::new();
+    let mut net = Net::with_terms_of(56);
     for seed in [5, 6] {
         net.join(seed, seed).unwrap();
     }
@@ -157,7 +157,7 @@ fn failed_round_puts_everybody_back() {
 
 #[test]
 fn growth_that_fails_is_tried_with_others() {
-    let mut net = Net::new();
+    let mut net = Net::with_terms_of(56);
     for seed in [5, 6, 7] {
         net.join(seed, seed).unwrap();
     }
@@ -282,9 +282,7 @@ fn address_and_views_are_read_back() {
 
 #[test]
 fn at_most_64_wait() {
-    let mut genesis = genesis_of(&FOUNDERS);
-    genesis.membership.term_blocks = 32;
-    let mut net = Net::of(genesis);
+    let mut net = Net::with_terms_of(104);
     for batch in (10..74).collect::<Vec<u8>>().chunks(8) {
         let transactions = batch.iter().enumerate().map(|(index, seed)| {
             let owner = key(5);

@@ -42,7 +42,7 @@ pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), jsonrpsee::core::Re
     method(module, "eth_blockNumber", |rpc, _| Ok(U64::from(rpc.newest())))?;
     method(module, "eth_syncing", |_, _| Ok(false))?;
     method(module, "eth_accounts", |_, _| Ok(Vec::<Address>::new()))?;
-    method(module, "eth_coinbase", |_, _| Ok(Address::ZERO))?;
+    method(module, "eth_coinbase", |_, _| Ok(freehold_ledger::BENEFICIARY))?;
     method(module, "eth_mining", |_, _| Ok(false))?;
     method(module, "eth_hashrate", |_, _| Ok(U64::ZERO))?;
     method(module, "eth_protocolVersion", |_, _| Ok("0x45"))?;

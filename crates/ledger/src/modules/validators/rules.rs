@@ -11,6 +11,8 @@ use freehold_primitives::{Account, Dispute, Diversity, Ed25519Key, TrustDomain};
 
 /// Most seats: the engine's bound on the members of a committee.
 pub(crate) const SEATS_MAX: usize = 64;
+/// Payloads of a term that each seat needs, as consensus asks: with more seats a round would not end within the term.
+const TERM_BLOCKS_PER_SEAT: u64 = 8;
 /// Fewest seats at which one may fail, and so the fewest at which diversity can be asked for.
 pub(super) const SEATS_DIVERSE_MIN: usize = 4;
 
@@ -73,6 +75,8 @@ pub(super) struct Ballot<'a> {
     /// Who else gives up a seat, in order.
     pub(super) departing: &'a [Ed25519Key],
     pub(super) diversity: Diversity,
+    /// Length of a term, in payloads.
+    pub(super) term_blocks: u64,
 }
 
 impl Ballot<'_> {
@@ -92,7 +96,9 @@ impl Ballot<'_> {
         for departing in self.departing {
             house.replace(&[*departing]);
         }
-        house.grow();
+        if house.grown() as u64 <= self.term_blocks / TERM_BLOCKS_PER_SEAT {
+            house.grow();
+        }
         house.seats.into_keys().collect()
     }
 }
@@ -114,9 +120,14 @@ impl<'a> House<'a> {
         }
     }
 
-    /// Adds as many seats as let one more fail, where enough wait: only n = 3f + 1 pays.
+    /// As many seats as let one more fail: only n = 3f + 1 pays.
+    fn grown(&self) -> usize {
+        self.seats.len().div_ceil(3) * 3 + 1
+    }
+
+    /// Adds that many, where enough wait.
     fn grow(&mut self) {
-        let size = self.seats.len().div_ceil(3) * 3 + 1;
+        let size = self.grown();
         if !self.seats.is_empty() && size <= SEATS_MAX {
             self.fill(self.seats.clone(), size);
         }

@@ -131,8 +131,9 @@ impl<'a> Turn<'a> {
         waiting.sort_by_key(|entry| (entry.joined_at, self.place(&entry.identity), entry.identity));
         let waiting: Vec<Standing> = waiting.into_iter().map(standing).collect();
         let departing = self.departing();
-        let (faults, diversity) = (&self.faults, self.rules.diversity);
-        Ballot { seated: &seated, waiting: &waiting, faults, departing: &departing, diversity }.decide()
+        let &Membership { diversity, term_blocks, .. } = self.rules;
+        let (faults, departing) = (&self.faults, &departing[..]);
+        Ballot { seated: &seated, waiting: &waiting, faults, departing, diversity, term_blocks }.decide()
     }
 
     /// Place among those who wait; a seat that was not taken comes first.

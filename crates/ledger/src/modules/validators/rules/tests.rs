@@ -41,6 +41,7 @@ fn check_with(seated: &[u8], waiting: &[u8], faults: &Faults, departing: &[u8], 
         faults,
         departing: &keys(departing),
         diversity: Diversity::Required,
+        term_blocks: 512,
     };
     assert_eq!(ballot.decide().into_iter().collect::<Vec<_>>(), keys(expect), "{faults:?}");
 }
@@ -87,6 +88,7 @@ fn liar_takes_at_most_one_honest_member_with_it() {
                 faults: &faults,
                 departing: &[],
                 diversity: Diversity::Required,
+                term_blocks: 512,
             };
             let next = ballot.decide();
             let gone: Vec<_> = (1..=7).filter(|member| !next.contains(&key(*member))).collect();
@@ -117,6 +119,13 @@ fn seats_grow_in_steps_that_pay() {
     // One step a term, and replacements come first.
     let seven: Vec<u8> = (11..=17).collect();
     check_with(&[1, 2, 3, 4], &seven, &Faults::default(), &[4], &[1, 2, 3, 11, 12, 13, 14]);
+    // A term must be long enough for all of them.
+    let (seated, waiting) = ([1, 2, 3, 4].map(alone), [11, 12, 13].map(alone));
+    for (term_blocks, size) in [(55, 4), (56, 7)] {
+        let (faults, diversity) = (&Faults::default(), Diversity::Required);
+        let ballot = Ballot { seated: &seated, waiting: &waiting, faults, departing: &[], diversity, term_blocks };
+        assert_eq!(ballot.decide().len(), size);
+    }
     let full: Vec<u8> = (1..=64).collect();
     check_with(&full, &[70, 71, 72], &Faults::default(), &[], &full);
 }
@@ -127,7 +136,7 @@ fn no_vendor_and_no_operator_comes_to_a_threshold() {
     let seated = [intel(1), intel(2), of(3, 3, TrustDomain::Amd), of(4, 4, TrustDomain::Amd)];
     let decide = |waiting: &[Standing], departing: &[Ed25519Key], diversity| {
         let faults = Faults::default();
-        Ballot { seated: &seated, waiting, faults: &faults, departing, diversity }.decide()
+        Ballot { seated: &seated, waiting, faults: &faults, departing, diversity, term_blocks: 512 }.decide()
     };
     let next = decide(&[intel(9), of(10, 10, TrustDomain::Aws)], &[key(3)], Diversity::Required);
     assert_eq!(next.into_iter().collect::<Vec<_>>(), keys(&[1, 2, 4, 10]), "the one that fits is taken");
@@ -169,8 +178,14 @@ fn decisions_keep_their_bounds() {
         let departing = some(&mut rng, 3);
         let faults = Faults::judge(&silent, &disputes, faulty_max(validators.len()));
         let diversity = if rng.random_range(0..4) == 0 { Diversity::Waived } else { Diversity::Required };
-        let ballot =
-            Ballot { seated: &validators, waiting: &waiting, faults: &faults, departing: &departing, diversity };
+        let ballot = Ballot {
+            seated: &validators,
+            waiting: &waiting,
+            faults: &faults,
+            departing: &departing,
+            diversity,
+            term_blocks: 512,
+        };
         let next = ballot.decide();
         let context = format!("seed {seed}, round {round}: {faults:?}");
         let size = usize::from(size);
