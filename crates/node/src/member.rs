@@ -262,8 +262,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
     }
     let intake = Intake::start(Arc::clone(&shared), transactions.sender);
     tokio::spawn(take_transactions(intake.clone(), transactions.receiver));
-    let service = KeyService::start(Arc::clone(&shared), &keys.derivation, shares)
-        .ok_or(MemberError::Config(ConfigError::Genesis))?;
+    let service = KeyService::start(Arc::clone(&shared), consensus.term_keys(), shares);
     let server = match config.rpc {
         Some(address) => Some(RpcServer::start(address, shared, intake, service, gauges).await?),
         None => None,

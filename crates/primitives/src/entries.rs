@@ -3,6 +3,7 @@
 //! An entry is a canonical document, kept content-addressed; its digest stands in one storage slot of its module, so
 //! that one slot proof proves the whole entry. Entries are never deleted, only closed. Slots: `freehold_crypto::slots`.
 
+mod context;
 mod denial;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ mod tier;
 mod validator;
 
 pub use self::{
+    context::KeyContextEntry,
     denial::{DENIALS_MAX, Denial, DenyEntry, DenySubject, NamedSubject, TcbLevel, generation, tcb_family},
     tier::{GovernorEntry, TIER_NAME_BYTES_MAX, TIERS_MAX, TierEntry},
     validator::{
@@ -72,6 +74,8 @@ canonical_enum! {
         Roster = 23,
         /// [`TurnEntry`] in `Validators`, by term.
         Turn = 24,
+        /// [`KeyContextEntry`] in `Keys`, by (app id, context).
+        KeyContext = 40,
     }
 }
 

@@ -12,8 +12,8 @@ use freehold_primitives::{
     entries::{CollateralEntry, CollateralKind, EntryKind},
 };
 use freehold_rpc::{
-    CallDataKeyReport, CollateralDocument, Finality, HexBytes, KeyShare, LeafProof, NodeStatus, Proof, StateKeyReport,
-    StatusMoment,
+    CallDataKeyReport, CollateralDocument, Finality, HexBytes, KeyShare, KeyShares, LeafProof, NodeStatus, Proof,
+    StateKeyReport, StatusMoment,
 };
 use jsonrpsee::{
     Extensions, RpcModule,
@@ -23,7 +23,7 @@ use jsonrpsee::{
 use serde::Deserialize;
 
 use super::{
-    error::{confidential, internal, invalid_params, limit, not_found, refused},
+    error::{confidential, internal, invalid_params, limit, not_found, refused, refused_share},
     params::{one, pair, three},
     server::{Rpc, method},
 };
@@ -200,12 +200,13 @@ fn call_data_key(rpc: &Rpc, _: Params<'_>) -> Answer<CallDataKeyReport> {
     })
 }
 
-async fn key_shares(params: Params<'static>, rpc: Arc<Rpc>, _: Extensions) -> Answer<Vec<KeyShare>> {
+async fn key_shares(params: Params<'static>, rpc: Arc<Rpc>, _: Extensions) -> Answer<KeyShares> {
     let grant: Digest = one(&params)?;
-    let shares = rpc.service.collect(grant).await.map_err(|error| match error {
+    let released = Arc::clone(&rpc.service).collect(grant).await.map_err(|error| match error {
         ShareError::State => internal(error),
         ShareError::Unknown => not_found(error),
-        other => refused(other),
+        other => refused_share(other, other.code()),
     })?;
-    Ok(shares.into_iter().map(|(index, share)| KeyShare { index, share: HexBytes(share) }).collect())
+    let shares = released.shares.into_iter().map(|(index, share)| KeyShare { index, share: HexBytes(share) });
+    Ok(KeyShares { term: released.term, shares: shares.collect() })
 }
