@@ -276,6 +276,9 @@ pub(crate) struct VerifyArgs {
     /// Newer header of the network, for `valid_now`.
     #[arg(long, value_name = "FILE")]
     pub(crate) header: Option<PathBuf>,
+    /// Records by which the network key named its successors, where it was replaced since it was pinned.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) succession: Option<PathBuf>,
     /// Moment to judge `valid_now` at, in Unix seconds; the clock of this machine by default.
     #[arg(long, value_name = "UNIX")]
     pub(crate) now: Option<u64>,

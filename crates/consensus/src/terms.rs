@@ -56,6 +56,12 @@ pub struct TermKeys {
 }
 
 impl TermKeys {
+    /// The first term, as one without shares has it; `parent` names the genesis payload.
+    pub const fn first(consensus: Committee, derivation: Committee, parent: Digest) -> Self {
+        let (consensus_share, derivation_share) = (None, None);
+        Self { term: 0, since: 0, parent, consensus, derivation, consensus_share, derivation_share, ending: None }
+    }
+
     /// The turn to this term, as its first payload carries it; `None` in the term with which this validator began.
     pub fn turn(&self) -> Option<TermTurn> {
         let Ending { outcome, silent, disputes } = self.ending.clone()?;

@@ -18,6 +18,7 @@ mod signatures;
 mod state_cipher;
 mod state_keys;
 mod state_proof;
+mod succession;
 mod threshold;
 
 /// Addresses of the system modules, keys of the state tree and slots of entries.
@@ -61,6 +62,7 @@ pub use state_proof::{
     STATE_PROOF_BYTES_MAX, STATE_PROOF_DIGESTS_MAX, STATE_VALUE_BYTES_MAX, StateClaim, StateProof, StateProofError,
     verify_state,
 };
+pub use succession::{Succession, SuccessionError, verify_succession};
 pub use threshold::{
     CONTEXT_BYTES_MAX, Derivation, DerivedKey, ENCRYPTED_KEY_BYTES, ENCRYPTED_SHARE_BYTES, EncryptedKey,
     EncryptedShare, KEY_INPUT, PointName, Polynomial, Share, THRESHOLD_MAX, ThresholdError, TransportSecret,

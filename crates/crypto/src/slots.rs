@@ -61,7 +61,11 @@ pub const fn entry_module(kind: EntryKind) -> Account {
         | EntryKind::Governor
         | EntryKind::Protocol
         | EntryKind::Tier => APPS,
-        EntryKind::Grant | EntryKind::StateKeyStatus | EntryKind::StateKey | EntryKind::CallDataKey => KEYS,
+        EntryKind::Grant
+        | EntryKind::StateKeyStatus
+        | EntryKind::StateKey
+        | EntryKind::CallDataKey
+        | EntryKind::KeyContext => KEYS,
         EntryKind::Anchor | EntryKind::Log => LOG,
         EntryKind::Collateral | EntryKind::Verifier => COLLATERAL,
         EntryKind::Validator | EntryKind::Committee | EntryKind::Players | EntryKind::Roster | EntryKind::Turn => {
@@ -120,6 +124,16 @@ pub fn collateral_id(kind: CollateralKind, key: &[u8]) -> Vec<u8> {
     [&[kind as u8], key].concat()
 }
 
+/// Id bytes of an [`EntryKind::KeyContext`] entry: app id, context.
+pub fn key_context_id(app: &AppId, context: &str) -> Vec<u8> {
+    [app.as_bytes().as_slice(), context.as_bytes()].concat()
+}
+
+/// Slot in `Keys` that counts the grants ever made for an app; no verifier reads it.
+pub fn grants_made_slot(app: &AppId) -> [u8; 32] {
+    keccak256(&[&[GRANTS_MADE_INDEX], app.as_bytes().as_slice()]).0
+}
+
 /// Id bytes of the one [`EntryKind::Verifier`] entry.
 pub const VERIFIER_ID: [u8; 0] = [];
 
@@ -138,6 +152,8 @@ pub fn bonded_slot() -> [u8; 32] {
 
 /// Kind byte of the sum of all bonds.
 const BONDED_INDEX: u8 = 0x84;
+/// Kind byte of the count of an app's grants.
+const GRANTS_MADE_INDEX: u8 = 0x90;
 /// Kind byte of the index of a subject's shadow; indexes are from 128 on, and no verifier reads them.
 const SHADOW_INDEX: u8 = 0x82;
 

@@ -5,6 +5,7 @@
 //! signed documents, and its silence ends the instance before its lease does.
 
 mod boot;
+mod rotation;
 mod tasks;
 
 use std::{
@@ -15,7 +16,6 @@ use std::{
     time::Duration,
 };
 
-use freehold_primitives::entries::GrantEntry;
 use freehold_rpc::{HttpClient, VerifiedClient};
 use thiserror::Error;
 use tokio::{
@@ -23,7 +23,6 @@ use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
-use zeroize::Zeroizing;
 
 use crate::{
     api::Metadata,
@@ -32,6 +31,8 @@ use crate::{
     evidence::{EvidenceError, QuoteService},
     keys::{BootKeys, Identity},
     receipts::{ReceiptStore, ReceiptWriter},
+    release::{Committees, Granted, Release},
+    roots::HeldRoots,
     state::{Effect, Input, Lifecycle, Stage, StopReason},
 };
 
@@ -70,7 +71,7 @@ pub enum GuestError {
 
 /// What the instance has once it holds its keys.
 pub(crate) struct Serving {
-    pub(crate) root: Zeroizing<[u8; 32]>,
+    pub(crate) roots: HeldRoots,
     pub(crate) store: Arc<ReceiptStore>,
     pub(crate) writer: ReceiptWriter,
 }
@@ -87,7 +88,8 @@ pub(crate) struct Guest {
     serving: OnceLock<Serving>,
     metadata: Mutex<Metadata>,
     trouble: Mutex<Option<String>>,
-    grant: Mutex<Option<GrantEntry>>,
+    granted: Mutex<Option<Granted>>,
+    committees: Committees,
     appended: Arc<Notify>,
 }
 
@@ -124,11 +126,17 @@ impl Guest {
     pub(crate) fn trouble(&self) -> Option<String> {
         lock(&self.trouble).clone()
     }
-    fn keep_grant(&self, grant: Option<GrantEntry>) {
-        *lock(&self.grant) = grant;
+    fn keep_granted(&self, granted: Option<Granted>) {
+        *lock(&self.granted) = granted;
     }
-    fn take_grant(&self) -> Option<GrantEntry> {
-        lock(&self.grant).take()
+    fn take_granted(&self) -> Option<Granted> {
+        lock(&self.granted).take()
+    }
+    /// What a key release works with, once the identity is known.
+    fn release(&self) -> Option<Release<'_>> {
+        let identity = self.identity.get()?;
+        let (chain, settings, keys) = (&self.chain, &self.settings, &self.keys);
+        Some(Release { chain, settings, identity, keys, committees: &self.committees })
     }
     fn note(&self, trouble: Option<String>) {
         *lock(&self.trouble) = trouble;
@@ -208,6 +216,7 @@ fn act(guest: &Arc<Guest>, effect: Effect, inputs: &mpsc::Sender<Input>, tasks: 
             if let Some(anchorer) = tasks::anchorer(&guest) {
                 tasks.spawn(anchorer.run());
             }
+            tasks.spawn(rotation::follow(Arc::clone(&guest)));
         }
         Effect::Stop(_) => {}
     }

@@ -4,6 +4,7 @@
 //! serves, nothing after it stopped.
 
 mod freehold;
+mod keys;
 mod metadata;
 mod rofl;
 
@@ -39,6 +40,8 @@ pub(crate) fn router(guest: Arc<Guest>) -> Router {
                 .delete(rofl::delete_metadata),
         )
         .route("/freehold/v1/instance", get(freehold::instance))
+        .route("/freehold/v1/keys/generations", get(keys::generations))
+        .route("/freehold/v1/keys/generate", post(keys::generate))
         .route("/freehold/v1/quote", post(freehold::quote))
         .route("/freehold/v1/hpke/config", get(freehold::hpke_config))
         .route("/freehold/v1/hpke/open", post(freehold::hpke_open))

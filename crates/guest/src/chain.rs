@@ -1,34 +1,27 @@
-//! What the guest asks the chain, through a relay that it does not trust: its own registration, its grant, its anchors.
+//! What the guest asks the chain, through a relay that it does not trust: its own registration and whether it stands.
 //!
 //! Every answer here was checked under a certificate of the network key.
 
 use std::time::Duration;
 
-use freehold_crypto::{Derivation, EncryptedShare, Polynomial, ThresholdError, content_digest, slots::grant_id};
+use freehold_crypto::{ThresholdError, content_digest};
 use freehold_primitives::{
-    AppId, Digest,
-    entries::{DenyEntry, GrantEntry, InstanceEntry},
+    AppId, Digest, Term,
+    entries::{DenyEntry, InstanceEntry},
 };
 use freehold_rpc::{Checked, VerifiedClient, VerifiedError};
 use freehold_verify::EntryKey;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
-use zeroize::Zeroizing;
 
 use crate::{
-    config::Settings,
-    keys::{BootKeys, Identity},
+    keys::Identity,
+    release::{self, Granted, ROOT_CONTEXT},
     state::{LeaseTerms, StopReason},
 };
 
-/// Context of the app's root key.
-pub(crate) const ROOT_CONTEXT: &str = "root";
-/// Purpose under which the root secret is taken out of the derived key (`spec/local-api.md` §5).
-pub(crate) const ROOT_PURPOSE: &str = "freehold app root key v1";
 /// Longest wait for a registration to show on the chain.
 const REGISTERED_WAIT: Duration = Duration::from_secs(20);
-/// Longest wait for the grant and enough shares.
-const KEYS_WAIT: Duration = Duration::from_secs(20);
 /// Pause between two looks.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -51,6 +44,9 @@ pub(crate) enum ChainError {
     /// There is no live grant of the root key.
     #[error("the chain grants this instance no root key; the app's policy must list the context `{ROOT_CONTEXT}`")]
     NoGrant,
+    /// The chain has no committee of the term whose shares came.
+    #[error("the chain has no committee of term {0}, whose key shares came")]
+    NoCommittee(Term),
     /// Too few shares came, or wrong ones.
     #[error("the validators' key shares give no root key: {0}")]
     Shares(#[from] ThresholdError),
@@ -101,8 +97,8 @@ pub(crate) async fn standing(chain: &VerifiedClient, identity: &Identity) -> Res
 /// What the guest sees once its registration stands.
 pub(crate) struct Seen {
     pub(crate) terms: LeaseTerms,
-    /// The grant of the root key, where the same look showed it.
-    pub(crate) grant: Option<GrantEntry>,
+    /// The grants of the root key, where the same look showed them.
+    pub(crate) granted: Option<Granted>,
 }
 
 /// Waits until the chain shows the registration that this evidence made. The relay's word on the transaction says when
@@ -122,9 +118,9 @@ pub(crate) async fn wait_for_registration(
     }
     loop {
         // Both proofs wait for the same certificate.
-        let (look, grant) = tokio::join!(registration(chain, identity), live_grant(chain, identity));
+        let (look, granted) = tokio::join!(registration(chain, identity), release::granted(chain, identity, 0));
         match look {
-            Ok(Some((terms, shown))) if shown == evidence => return Ok(Seen { terms, grant: grant.ok() }),
+            Ok(Some((terms, shown))) if shown == evidence => return Ok(Seen { terms, granted: granted.ok() }),
             Ok(_) => {}
             // A relay that stumbles is asked again.
             Err(ChainError::Unverified(error)) => tracing::debug!(%error, "no checked look at the registration"),
@@ -135,66 +131,4 @@ pub(crate) async fn wait_for_registration(
         }
         sleep(POLL).await;
     }
-}
-
-/// Fetches the app's root key: the grant under a certificate, then the validators' shares, each a point, the whole
-/// checked against the derived public key.
-pub(crate) async fn root_key(
-    chain: &VerifiedClient,
-    settings: &Settings,
-    identity: &Identity,
-    keys: &BootKeys,
-    seen: Option<GrantEntry>,
-) -> Result<Zeroizing<[u8; 32]>, ChainError> {
-    let polynomial = Polynomial::new(&settings.genesis.derivation_polynomial)?;
-    let end = Instant::now() + KEYS_WAIT;
-    let mut seen = seen;
-    let grant = loop {
-        if let Some(grant) = seen {
-            break grant;
-        }
-        match live_grant(chain, identity).await {
-            Ok(grant) => seen = Some(grant),
-            Err(error) if Instant::now() >= end => return Err(error),
-            Err(_) => sleep(POLL).await,
-        }
-    };
-    let derivation = Derivation::new(polynomial.master(), &settings.app_id, ROOT_CONTEXT, grant.generation)?;
-    loop {
-        let opened = match chain.node().key_shares(&grant.grant_id).await {
-            Ok(answer) => {
-                // A share that is no point is as good as none; one that is wrong is found when the key is opened.
-                let good = |share: &freehold_rpc::KeyShare| {
-                    EncryptedShare::from_bytes(&share.share.0).ok().filter(|read| read.index() == share.index)
-                };
-                let mut shares: Vec<EncryptedShare> = answer.iter().filter_map(good).collect();
-                shares.sort_by_key(EncryptedShare::index);
-                shares.dedup_by_key(|share| share.index());
-                keys.transport.recover(&polynomial, &derivation, &shares).map_err(ChainError::Shares)
-            }
-            Err(error) => Err(VerifiedError::from(error).into()),
-        };
-        match opened {
-            Ok(key) => return Ok(key.secret(ROOT_PURPOSE)),
-            Err(error) if Instant::now() >= end => return Err(error),
-            Err(error) => tracing::debug!(%error, "no root key yet"),
-        }
-        sleep(POLL).await;
-    }
-}
-
-async fn live_grant(chain: &VerifiedClient, identity: &Identity) -> Result<GrantEntry, ChainError> {
-    // Generation 0 is the first; later ones come with key rotation.
-    let id = grant_id(&identity.instance_id, ROOT_CONTEXT, 0);
-    let Checked { header, entry } = chain.entry::<GrantEntry>(&EntryKey::Grant(id)).await?;
-    let own = |grant: &GrantEntry| {
-        grant.grant_id == id
-            && grant.app_id == identity.subject.app_id
-            && grant.instance_id == identity.instance_id
-            && grant.context == ROOT_CONTEXT
-            && grant.transport_key == identity.subject.transport_key
-            && grant.closed_at.is_none()
-            && grant.until > header.time_unix_s()
-    };
-    entry.filter(own).ok_or(ChainError::NoGrant)
 }

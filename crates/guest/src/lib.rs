@@ -12,6 +12,8 @@ mod config;
 mod evidence;
 mod keys;
 mod receipts;
+mod release;
+mod roots;
 mod state;
 
 pub use agent::{GuestError, run};

@@ -16,7 +16,7 @@ use freehold_ledger::{
 };
 use freehold_primitives::{
     AppId, Canonical as _, Digest, EXECUTED_LAG_MAX, Ed25519Key, G1Point, Genesis, Height, Payload, PayloadBody, Term,
-    entries::{EntryKind, GrantEntry, InstanceEntry, ProtocolSchedule, StateKeyStatus},
+    entries::{EntryKind, GrantEntry, InstanceEntry, KeyContextEntry, ProtocolSchedule, StateKeyStatus},
 };
 use thiserror::Error;
 
@@ -212,6 +212,14 @@ impl Chain {
         let height = self.store.executed().map_or(0, |mark| mark.height);
         let state = self.state(height)?;
         Ok(freehold_ledger::read_entry(EntryKind::Grant, id.as_bytes(), &state, &self.store)?)
+    }
+
+    /// Which generations of a context an app's instances receive, as of the newest executed block.
+    pub(crate) fn key_context(&self, app: &AppId, context: &str) -> Result<Option<KeyContextEntry>, ChainError> {
+        let height = self.store.executed().map_or(0, |mark| mark.height);
+        let state = self.state(height)?;
+        let id = freehold_crypto::slots::key_context_id(app, context);
+        Ok(freehold_ledger::read_entry(EntryKind::KeyContext, &id, &state, &self.store)?)
     }
 
     /// Whether the chain knows this identity as a validator, present or to come.

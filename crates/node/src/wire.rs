@@ -3,7 +3,7 @@
 //! Canonical documents on two gossip channels. A message that does not decode is dropped; nothing here is trusted.
 
 use freehold_consensus::GossipChannel;
-use freehold_primitives::{Blob, Canonical, CodecError, Digest, Reader};
+use freehold_primitives::{Blob, Canonical, CodecError, Digest, Reader, Term};
 
 /// Channel of transactions.
 pub(crate) const TRANSACTIONS: GossipChannel = GossipChannel { message_bytes_max: 512 * 1024, quota_per_s: 512 };
@@ -37,8 +37,17 @@ pub(crate) enum ShareMessage {
     Share {
         /// The grant.
         grant: Digest,
+        /// The term whose polynomial it belongs to.
+        term: Term,
         /// Encrypted share (`spec/key-service.md`).
         share: Blob,
+    },
+    /// No share for this grant.
+    Refused {
+        /// The grant.
+        grant: Digest,
+        /// Why (`spec/key-service.md` §8).
+        code: u8,
     },
 }
 
@@ -49,17 +58,28 @@ impl Canonical for ShareMessage {
                 out.push(1);
                 grant.write(out);
             }
-            Self::Share { grant, share } => {
+            Self::Share { grant, term, share } => {
                 out.push(2);
                 grant.write(out);
+                term.write(out);
                 share.write(out);
+            }
+            Self::Refused { grant, code } => {
+                out.push(3);
+                grant.write(out);
+                code.write(out);
             }
         }
     }
     fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
         match u8::read(reader)? {
             1 => Ok(Self::Ask { grant: Canonical::read(reader)? }),
-            2 => Ok(Self::Share { grant: Canonical::read(reader)?, share: Canonical::read(reader)? }),
+            2 => Ok(Self::Share {
+                grant: Canonical::read(reader)?,
+                term: Canonical::read(reader)?,
+                share: Canonical::read(reader)?,
+            }),
+            3 => Ok(Self::Refused { grant: Canonical::read(reader)?, code: Canonical::read(reader)? }),
             other => Err(CodecError::Tag(other)),
         }
     }

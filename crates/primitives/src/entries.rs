@@ -3,6 +3,7 @@
 //! An entry is a canonical document, kept content-addressed; its digest stands in one storage slot of its module, so
 //! that one slot proof proves the whole entry. Entries are never deleted, only closed. Slots: `freehold_crypto::slots`.
 
+mod context;
 mod denial;
 mod protocol;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tier;
 mod validator;
 
 pub use self::{
+    context::KeyContextEntry,
     denial::{DENIALS_MAX, Denial, DenyEntry, DenySubject, NamedSubject, TcbLevel, generation, tcb_family},
     protocol::{ProtocolSchedule, RELEASE_BYTES_MAX},
     tier::{GovernorEntry, TIER_NAME_BYTES_MAX, TIERS_MAX, TierEntry},
@@ -76,6 +78,8 @@ canonical_enum! {
         Turn = 24,
         /// [`ProtocolSchedule`] in `Apps`, under an empty id: one entry, written again.
         Protocol = 32,
+        /// [`KeyContextEntry`] in `Keys`, by (app id, context).
+        KeyContext = 40,
     }
 }
 

@@ -13,6 +13,7 @@ mod payload;
 mod policy;
 mod receipt;
 mod registration;
+mod succession;
 
 /// What the system modules write and verifiers read.
 pub mod entries;
@@ -44,3 +45,4 @@ pub use policy::{
 };
 pub use receipt::{ACI_VERSION, Event, RECEIPT_BYTES_MAX, RECEIPT_EVENTS_MAX, Receipt, Sampling};
 pub use registration::{EVIDENCE_BYTES_MAX, NONCE_AGE_S_MAX, REGISTRATION_BYTES_MAX, Registration};
+pub use succession::{SUCCESSION_VERSION, SUCCESSIONS_MAX, SuccessionRecord, succession_body};

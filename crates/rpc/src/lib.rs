@@ -32,14 +32,15 @@ pub use health::{
 pub use hexed::{BareHex, Base64Text, HexBytes, bare_signature, prefixed, prefixed_option};
 pub use http_client::{HttpBody, HttpClient, HttpError, HttpLimits, HttpResponse, RequestBody, full_body, stream_body};
 pub use local::{
-    AnchorReference, AppendReceipt, AppendedReceipt, Capabilities, EventLogEntry, GenerateKey, GeneratedKey,
-    HeaderReference, Health, HpkeConfig, HpkeOpen, HpkeOpened, Inclusion, InstanceInfo, KeyKind, LOCAL_BODY_BYTES_MAX,
-    LocalError, LocalErrorBody, LocalErrorCode, QuoteAnswer, QuoteAsk, StoredReceipt, SubjectJson,
+    AnchorReference, AppendReceipt, AppendedReceipt, Capabilities, EventLogEntry, GenerateKey, GenerateKeyOf,
+    GeneratedKey, GeneratedKeyOf, HeaderReference, Health, HpkeConfig, HpkeOpen, HpkeOpened, Inclusion, InstanceInfo,
+    KeyGenerations, KeyKind, LOCAL_BODY_BYTES_MAX, LocalError, LocalErrorBody, LocalErrorCode, QuoteAnswer, QuoteAsk,
+    StoredReceipt, SubjectJson,
 };
 pub use local_client::LocalClient;
 pub use node::{
     BlockSummary, CALL_KEYS_MAX, CallDataKeyReport, CallProof, CallPurpose, CollateralDocument, Finality,
-    HEADER_RANGE_MAX, HEADERS_MAX, KeyShare, LeafProof, LogRecord, NodeStatus, Proof, QuantityU64, RawBlock,
+    HEADER_RANGE_MAX, HEADERS_MAX, KeyShare, KeyShares, LeafProof, LogRecord, NodeStatus, Proof, QuantityU64, RawBlock,
     StateKeyReport, StatusMoment, TransactionReceipt,
 };
 pub use node_client::{FeeQuote, NodeClient, NodeError};

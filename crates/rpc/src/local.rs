@@ -4,7 +4,7 @@
 //! these types; what is secret here is what the app asked for by name (its own derived keys, a body it may read).
 
 use freehold_primitives::{
-    Account, AppId, Digest, Event, G1Point, Height, NetworkKey, Receipt, SubjectBody, UnixSeconds,
+    Account, AppId, Digest, Event, G1Point, Generation, Height, NetworkKey, Receipt, SubjectBody, UnixSeconds,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -45,6 +45,39 @@ pub struct GenerateKey {
 pub struct GeneratedKey {
     /// The key in hex.
     pub key: String,
+}
+
+/// Body of `POST /freehold/v1/keys/generate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenerateKeyOf {
+    /// Name of the key.
+    pub key_id: String,
+    /// Kind.
+    pub kind: KeyKind,
+    /// Generation of the root key that it hangs on; the newest where none is named.
+    #[serde(default)]
+    pub generation: Option<Generation>,
+}
+
+/// Answer to [`GenerateKeyOf`]. No `Debug`: the key is secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct GeneratedKeyOf {
+    /// The key in hex.
+    pub key: String,
+    /// The generation that it hangs on.
+    pub generation: Generation,
+}
+
+/// Answer of `GET /freehold/v1/keys/generations`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyGenerations {
+    /// Newest generation: new data is written under it.
+    pub newest: Generation,
+    /// The one before, while data under it can still be read.
+    pub previous: Option<Generation>,
+    /// Until when that is, in seconds since the Unix epoch.
+    pub previous_until: UnixSeconds,
 }
 
 /// Fields of a subject body (`spec/keyset.md`).

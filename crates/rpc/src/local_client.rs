@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use freehold_primitives::{AppId, Digest};
+use freehold_primitives::{AppId, Digest, Generation};
 use http::Request;
 use serde_json::json;
 
@@ -10,8 +10,8 @@ use crate::{
     endpoint::Endpoint,
     http_client::{HttpClient, HttpError, HttpLimits, full_body},
     local::{
-        AppendReceipt, AppendedReceipt, GenerateKey, GeneratedKey, Health, HpkeConfig, HpkeOpen, HpkeOpened, Inclusion,
-        InstanceInfo, KeyKind, QuoteAnswer, QuoteAsk, StoredReceipt,
+        AppendReceipt, AppendedReceipt, GenerateKey, GenerateKeyOf, GeneratedKey, GeneratedKeyOf, Health, HpkeConfig,
+        HpkeOpen, HpkeOpened, Inclusion, InstanceInfo, KeyGenerations, KeyKind, QuoteAnswer, QuoteAsk, StoredReceipt,
     },
 };
 
@@ -49,6 +49,29 @@ impl LocalClient {
     /// Any [`HttpError`].
     pub async fn generate_key(&self, key_id: &str, kind: KeyKind) -> Result<GeneratedKey, HttpError> {
         self.http.post_json("/rofl/v1/keys/generate", &GenerateKey { key_id: key_id.to_owned(), kind }).await
+    }
+
+    /// `POST /freehold/v1/keys/generate`: a key under a generation of the root key, the newest where none is named.
+    ///
+    /// # Errors
+    /// Any [`HttpError`]; 404 for a generation that is not held.
+    pub async fn generate_key_of(
+        &self,
+        key_id: &str,
+        kind: KeyKind,
+        generation: Option<Generation>,
+    ) -> Result<GeneratedKeyOf, HttpError> {
+        let ask = GenerateKeyOf { key_id: key_id.to_owned(), kind, generation };
+        self.http.post_json("/freehold/v1/keys/generate", &ask).await
+    }
+
+    /// `GET /freehold/v1/keys/generations`: at once, or once there is one after `after`, or after a while.
+    ///
+    /// # Errors
+    /// Any [`HttpError`].
+    pub async fn key_generations(&self, after: Option<Generation>) -> Result<KeyGenerations, HttpError> {
+        let query = after.map(|after| format!("?after={after}")).unwrap_or_default();
+        self.http.get_json(&format!("/freehold/v1/keys/generations{query}")).await
     }
 
     /// `GET /rofl/v1/metadata`.

@@ -3,7 +3,7 @@
 //! Hex carries `0x`; heights and seconds are JSON numbers, and hex quantities are read too. Canonical documents travel
 //! as hex. Nothing here is verified: see the module doc of `freehold-verify`.
 
-use freehold_primitives::{Account, Digest, Generation, Height, NetworkKey, UnixSeconds};
+use freehold_primitives::{Account, Digest, Generation, Height, NetworkKey, Term, UnixSeconds};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{
@@ -113,7 +113,7 @@ pub struct CallProof {
     pub headers: Vec<HexBytes>,
 }
 
-/// One share of a derived key, of `freehold_keyShares(grant_id)`.
+/// One share of a derived key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyShare {
@@ -121,6 +121,16 @@ pub struct KeyShare {
     pub index: u32,
     /// The share, encrypted to the instance's transport key.
     pub share: HexBytes,
+}
+
+/// Answer of `freehold_keyShares(grant_id)`: enough shares to make the key, all of one term.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyShares {
+    /// The term whose polynomial they belong to.
+    pub term: Term,
+    /// The shares.
+    pub shares: Vec<KeyShare>,
 }
 
 /// A moment in [`NodeStatus`].

@@ -25,7 +25,7 @@ use crate::{
     http_client::{HttpClient, HttpError, HttpLimits},
     node::{
         BlockSummary, CALL_KEYS_MAX, CallDataKeyReport, CallProof, CallPurpose, CollateralDocument, Finality,
-        HEADERS_MAX, KeyShare, NodeStatus, Proof, QuantityU64, RawBlock, TransactionReceipt,
+        HEADERS_MAX, KeyShares, NodeStatus, Proof, QuantityU64, RawBlock, TransactionReceipt,
     },
     taint::TaintPage,
 };
@@ -349,9 +349,9 @@ impl NodeClient {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn key_shares(&self, grant_id: &Digest) -> Result<Vec<KeyShare>, NodeError> {
-        let shares: Vec<KeyShare> = self.call("freehold_keyShares", (prefixed(grant_id),)).await?;
-        if shares.len() > SHARES_MAX {
+    pub async fn key_shares(&self, grant_id: &Digest) -> Result<KeyShares, NodeError> {
+        let shares: KeyShares = self.call("freehold_keyShares", (prefixed(grant_id),)).await?;
+        if shares.shares.len() > SHARES_MAX {
             let reason = format!("more than {SHARES_MAX} shares");
             return Err(NodeError::Malformed { method: "freehold_keyShares".to_owned(), reason });
         }

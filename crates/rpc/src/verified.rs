@@ -8,9 +8,10 @@ mod state;
 
 use std::time::Duration;
 
-use freehold_primitives::{Canonical, Height, entries::CallDataKeyEntry};
+use freehold_primitives::{Canonical, Height, SuccessionRecord, entries::CallDataKeyEntry};
 use freehold_verify::{
-    ChainTrust, EntryError, EntryKey, FinalityProof, VerifiedHeader, VerifiedHeaders, verify_absent_entry, verify_entry,
+    ChainTrust, EntryError, EntryKey, FinalityProof, KeysError, NetworkKeys, VerifiedHeader, VerifiedHeaders,
+    verify_absent_entry, verify_entry,
 };
 use tokio::time::{Instant, sleep};
 
@@ -43,12 +44,22 @@ pub struct Checked<T> {
 pub struct VerifiedClient {
     node: NodeClient,
     trust: ChainTrust,
+    keys: NetworkKeys,
 }
 
 impl VerifiedClient {
     /// Holds `node` to `trust`.
     pub const fn new(node: NodeClient, trust: ChainTrust) -> Self {
-        Self { node, trust }
+        Self { node, trust, keys: NetworkKeys::one(trust.network_key) }
+    }
+
+    /// Holds answers of later terms to the keys that `records` lead to (`spec/succession.md`), oldest first.
+    ///
+    /// # Errors
+    /// Every [`KeysError`].
+    pub fn succeeded_by(self, records: &[SuccessionRecord]) -> Result<Self, KeysError> {
+        let keys = NetworkKeys::walk(&self.trust, records)?;
+        Ok(Self { keys, ..self })
     }
 
     /// The node, for what needs no check.
@@ -67,7 +78,7 @@ impl VerifiedClient {
     /// [`VerifiedError::Node`], [`VerifiedError::Finality`], [`VerifiedError::OtherHeight`].
     pub async fn headers(&self, height: Height) -> Result<Option<VerifiedHeaders>, VerifiedError> {
         let Some(finality) = self.node.finality(height).await? else { return Ok(None) };
-        let headers = freehold_verify::verify_finality(&self.trust, &proof_of(finality))?;
+        let headers = freehold_verify::verify_finality_under(&self.trust, &self.keys, &proof_of(finality))?;
         if headers.first().height() == height { Ok(Some(headers)) } else { Err(VerifiedError::OtherHeight(height)) }
     }
 

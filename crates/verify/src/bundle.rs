@@ -8,6 +8,7 @@ mod header_file;
 mod hexed;
 mod mutate;
 mod read;
+mod succession_file;
 
 pub use document::{
     AnchorSection, BodySection, CommitmentSection, EntryProof, FinalitySection, HeaderSection, KeysetSection,
@@ -18,6 +19,7 @@ pub use header_file::{HEADER_FORMAT, HeaderDocument, HeaderFileError};
 pub use hexed::LowerHex;
 pub use mutate::{Mutation, mutations};
 pub use read::{DocumentError, PROOF_BYTES_MAX, PROOF_FORMAT, SectionError};
+pub use succession_file::{SUCCESSION_FORMAT, SuccessionFileError, read_succession, write_succession};
 
 pub(crate) use header_file::AsOf;
 pub(crate) use read::{Sections, read_sections};

@@ -1,13 +1,13 @@
 //! From a file to a verdict: read, walk every link, then say what follows.
 
 use freehold_primitives::{
-    AppId, BlockMoment, Digest, NetworkKey, UnixSeconds,
+    AppId, BlockMoment, Digest, NetworkKey, SuccessionRecord, UnixSeconds,
     entries::{DenyEntry, InstanceEntry},
 };
 
 use crate::{
     bundle::{AsOf, HeaderFileError, read_sections},
-    light::ChainTrust,
+    light::{ChainTrust, NetworkKeys},
     link::{Link, LinkReport, LinkStatus},
     refusal::LinkError,
     verdict::{AsOfHeader, Claims, ModelName, Objection, Taint, ValidNow, Verdict},
@@ -22,6 +22,8 @@ pub const MAX_AGE_S_DEFAULT: u64 = 24 * 60 * 60;
 pub struct VerifyOptions<'a> {
     /// The network key: all that is trusted.
     pub network_key: NetworkKey,
+    /// Records by which the network key named its successors, oldest first; empty where it never did.
+    pub succession: &'a [SuccessionRecord],
     /// Which moment it is, by whoever asks.
     pub now_unix_s: UnixSeconds,
     /// Age in seconds above which a header no longer answers for now.
@@ -39,6 +41,7 @@ impl VerifyOptions<'_> {
     pub const fn new(network_key: NetworkKey, now_unix_s: UnixSeconds) -> Self {
         Self {
             network_key,
+            succession: &[],
             now_unix_s,
             max_age_s: MAX_AGE_S_DEFAULT,
             header: None,
@@ -85,7 +88,7 @@ pub fn verify_bundle_with(
             return Ok(Verdict::new(options.network_key, links, None, Vec::new()));
         }
     };
-    let facts = Facts::new(&sections, options.network_key);
+    let facts = Facts::new(&sections, (options.network_key, options.succession));
     done(Step::Read);
     let mut links = Vec::with_capacity(Link::ALL.len());
     for link in Link::ALL {
@@ -104,7 +107,7 @@ pub fn verify_bundle_with(
 /// # Errors
 /// [`HeaderFileError`] when it does not count.
 pub fn verify_header_file(text: &str, trust: &ChainTrust, instance: &Digest) -> Result<AsOfHeader, HeaderFileError> {
-    Ok(header(&AsOf::from_text(text, trust, instance)?.moment))
+    Ok(header(&AsOf::from_text(text, (trust, &NetworkKeys::one(trust.network_key)), instance)?.moment))
 }
 
 fn objections(claims: &Claims, options: &VerifyOptions<'_>) -> Vec<Objection> {
@@ -125,7 +128,8 @@ fn draw_claims(facts: &Facts<'_>, options: &VerifyOptions<'_>) -> Result<Option<
     let trust =
         ChainTrust { network_key: options.network_key, chain_id: proven.chain_id, genesis_hash: proven.genesis_hash };
     let instance_id = proven.as_of.instance.instance_id;
-    let newer = options.header.map(|text| AsOf::from_text(text, &trust, &instance_id)).transpose()?;
+    let keys = NetworkKeys::walk(&trust, options.succession).unwrap_or(NetworkKeys::one(options.network_key));
+    let newer = options.header.map(|text| AsOf::from_text(text, (&trust, &keys), &instance_id)).transpose()?;
     let newer = newer.filter(|newer| newer.moment.height > proven.as_of.moment.height);
     let valid_then = proven.valid_then();
     let trust_domain = proven.as_of.instance.trust_domain;

@@ -13,16 +13,18 @@ mod walk;
 pub use bundle::{
     AnchorSection, BodySection, CommitmentSection, DocumentError, EntryProof, FinalitySection, HEADER_FORMAT,
     HeaderDocument, HeaderFileError, HeaderSection, KeysetSection, LowerHex, Mutation, OptionalEntryProof,
-    PROOF_BYTES_MAX, PROOF_FORMAT, ProofDocument, QuoteSection, RegistrationSection, SectionError, StateProofSection,
-    SubjectSection, TlsKeySection, mutations,
+    PROOF_BYTES_MAX, PROOF_FORMAT, ProofDocument, QuoteSection, RegistrationSection, SUCCESSION_FORMAT, SectionError,
+    StateProofSection, SubjectSection, SuccessionFileError, TlsKeySection, mutations, read_succession,
+    write_succession,
 };
 pub use instance::{InstanceClaim, InstanceError, VerifiedInstance, verify_instance};
 pub use judge::{MAX_AGE_S_DEFAULT, Step, VerifyOptions, verify_bundle, verify_bundle_with, verify_header_file};
 pub use light::{
     AccountState, BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, BlockBytes, BlockError, ChainTrust, EntryError, EntryKey,
-    Envelope, FinalityError, FinalityProof, HEADER_BYTES_MAX, Head, HeadError, HeadRules, HeaderError, StateError,
-    VerifiedBlock, VerifiedHeader, VerifiedHeaders, VerifiedTransaction, open_header, verify_absent_entry,
-    verify_account, verify_ancestors, verify_block, verify_entry, verify_finality, verify_leaf, verify_storage,
+    Envelope, FinalityError, FinalityProof, HEADER_BYTES_MAX, Head, HeadError, HeadRules, HeaderError, KeysError,
+    NetworkKeys, StateError, VerifiedBlock, VerifiedHeader, VerifiedHeaders, VerifiedTransaction, open_header,
+    verify_absent_entry, verify_account, verify_ancestors, verify_block, verify_entry, verify_finality,
+    verify_finality_under, verify_leaf, verify_storage,
 };
 pub use link::{Link, LinkReport, LinkStatus, Skip};
 pub use refusal::{EntryName, LinkError, Run};

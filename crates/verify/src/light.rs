@@ -10,15 +10,17 @@ mod finality;
 mod head;
 mod header;
 mod state;
+mod succession;
 
 pub use body::{
     BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, BlockBytes, BlockError, Envelope, VerifiedBlock, VerifiedTransaction,
     open_header, verify_ancestors, verify_block,
 };
 pub use entry::{EntryError, EntryKey, verify_absent_entry, verify_entry};
-pub use finality::{ChainTrust, FinalityError, FinalityProof, VerifiedHeaders, verify_finality};
+pub use finality::{ChainTrust, FinalityError, FinalityProof, VerifiedHeaders, verify_finality, verify_finality_under};
 pub use head::{Head, HeadError, HeadRules};
 pub use header::{HEADER_BYTES_MAX, HeaderError, VerifiedHeader};
 pub use state::{AccountState, StateError, verify_account, verify_leaf, verify_storage};
+pub use succession::{KeysError, NetworkKeys};
 
 pub(crate) use finality::{check_chain, decode_certificate, decode_head};

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     bundle::{DocumentError, SectionError},
-    light::{EntryError, FinalityError},
+    light::{EntryError, FinalityError, KeysError},
 };
 
 /// Names an entry in a refusal.
@@ -209,6 +209,9 @@ pub enum LinkError {
     /// The genesis is malformed.
     #[error("the genesis is malformed: {0}")]
     Genesis(CodecError),
+    /// The succession of the network key that was given leads nowhere.
+    #[error("{0}")]
+    Succession(KeysError),
     /// A certificate does not hold.
     #[error("the {run} certificate: {source}")]
     Certificate {
@@ -257,6 +260,7 @@ impl LinkError {
             Self::Payload { .. } => 1001,
             Self::Genesis(_) => 1101,
             Self::Certificate { .. } => 1102,
+            Self::Succession(_) => 1103,
         }
     }
 }

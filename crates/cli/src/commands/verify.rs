@@ -5,8 +5,8 @@ use std::{fs::File, io::Read as _, path::Path, process::ExitCode};
 use anyhow::{Context as _, Result};
 use freehold_client::pinned_network_key;
 use freehold_node::Clock;
-use freehold_primitives::NetworkKey;
-use freehold_verify::{PROOF_BYTES_MAX, Verdict, VerifyOptions, verify_bundle};
+use freehold_primitives::{NetworkKey, SuccessionRecord};
+use freehold_verify::{PROOF_BYTES_MAX, Verdict, VerifyOptions, read_succession, verify_bundle};
 
 use crate::{args::VerifyArgs, data_dir, output::Output, verdict};
 
@@ -31,9 +31,11 @@ fn check(args: &VerifyArgs) -> Result<Verdict> {
     let network_key = trusted_key(args)?;
     let text = read_bounded(&args.proof)?;
     let header = args.header.as_deref().map(read_bounded).transpose()?;
+    let succession = args.succession.as_deref().map(read_records).transpose()?.unwrap_or_default();
     let now = args.now.unwrap_or_else(|| Clock::system().now_s());
     let mut options = VerifyOptions::new(network_key, now);
     options.max_age_s = args.max_age;
+    options.succession = &succession;
     options.header = header.as_deref();
     options.require_hardware = args.require_hardware;
     options.require_now = args.require_now;
@@ -52,6 +54,11 @@ fn trusted_key(args: &VerifyArgs) -> Result<NetworkKey> {
     pinned_network_key(&folder)?.with_context(|| {
         format!("no network key is pinned in {}: name the one you trust with --network-key", folder.display())
     })
+}
+
+/// Reads succession records; the verifier judges them.
+pub(crate) fn read_records(path: &Path) -> Result<Vec<SuccessionRecord>> {
+    read_succession(&read_bounded(path)?).with_context(|| format!("{} holds no succession records", path.display()))
 }
 
 /// Reads a file up to the largest proof and a byte: what is longer is refused by the verifier as too long. Bytes that are

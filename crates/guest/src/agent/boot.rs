@@ -47,7 +47,8 @@ pub(super) fn prepare(settings: Settings) -> Result<(Arc<Guest>, File), GuestErr
         serving: OnceLock::new(),
         metadata: Mutex::new(Metadata::default()),
         trouble: Mutex::new(None),
-        grant: Mutex::new(None),
+        granted: Mutex::new(None),
+        committees: crate::release::Committees::default(),
         appended: Arc::new(Notify::new()),
     };
     Ok((Arc::new(guest), lock))

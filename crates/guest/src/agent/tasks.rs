@@ -7,7 +7,6 @@ use freehold_primitives::{BlockMoment, Canonical as _, Digest, Registration};
 use freehold_rpc::{BareHex, HttpError, RegistrationSubmit, RegistrationSubmitted};
 use thiserror::Error;
 use tokio::{sync::mpsc, time::sleep};
-use zeroize::Zeroizing;
 
 use super::{Guest, Serving};
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     evidence::QuoteError,
     keys::Identity,
     receipts::{AdoptedReceipt, LogError, LogFile, ReceiptStore, ReceiptWriter, Signer, WriterParts},
+    roots::{HeldRoots, Roots},
     state::{Input, Stage},
 };
 
@@ -101,7 +101,7 @@ async fn try_register(guest: &Guest, identity: &Identity, moment: BlockMoment) -
     let submitted: RegistrationSubmitted = guest.control.post_json("/v1/registration", &submit).await?;
     tracing::info!(tx_hash = %submitted.tx_hash, instance = %identity.instance_id, "registration submitted");
     let seen = chain::wait_for_registration(&guest.chain, identity, &evidence.bytes, &submitted.tx_hash).await?;
-    guest.keep_grant(seen.grant);
+    guest.keep_granted(seen.granted);
     Ok(Input::Registered(seen.terms))
 }
 
@@ -145,11 +145,12 @@ pub(super) async fn fetch_keys(guest: &Arc<Guest>) -> Input {
 }
 
 async fn try_fetch_keys(guest: &Arc<Guest>, identity: &Identity) -> Result<(), KeysError> {
-    let root = chain::root_key(&guest.chain, &guest.settings, identity, &guest.keys, guest.take_grant()).await?;
+    let release = guest.release().ok_or(ChainError::NoGrant)?;
+    let roots = release.roots(guest.take_granted()).await?;
     let dir = &guest.settings.paths.state_dir;
-    let file = LogFile::create(dir, identity.instance_id, &root)?;
+    let file = LogFile::create(dir, identity.instance_id, &roots.newest.secret)?;
     let store = Arc::new(ReceiptStore::new(file.reader()?));
-    adopt(dir, &store, identity, &root);
+    adopt(dir, &store, identity, &roots);
     let weak = Arc::downgrade(guest);
     let parts = WriterParts {
         file,
@@ -169,12 +170,12 @@ async fn try_fetch_keys(guest: &Arc<Guest>, identity: &Identity) -> Result<(), K
     };
     let writer = ReceiptWriter::start(parts).map_err(KeysError::Thread)?;
     // Keys are fetched by one task at a time, and only until this stands.
-    let _ = guest.serving.set(Serving { root, store, writer });
+    let _ = guest.serving.set(Serving { roots: HeldRoots::new(roots), store, writer });
     Ok(())
 }
 
 /// Reads what predecessors of the app left in this directory. What cannot be read is left where it is.
-fn adopt(dir: &Path, store: &ReceiptStore, identity: &Identity, root: &Zeroizing<[u8; 32]>) {
+fn adopt(dir: &Path, store: &ReceiptStore, identity: &Identity, roots: &Roots) {
     let own = LogFile::path_of(dir, &identity.instance_id);
     let Ok(entries) = fs::read_dir(dir) else { return };
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
@@ -184,7 +185,12 @@ fn adopt(dir: &Path, store: &ReceiptStore, identity: &Identity, root: &Zeroizing
         tracing::warn!(count = paths.len(), "more receipt logs than can be read; the rest stays on disk");
     }
     for path in paths.iter().take(LOGS_MAX) {
-        match LogFile::open(path, root) {
+        // A log of before a rotation is sealed under the generation before.
+        let mut opened = LogFile::open(path, &roots.newest.secret);
+        if let (Err(_), Some(previous)) = (&opened, &roots.previous) {
+            opened = LogFile::open(path, &previous.secret);
+        }
+        match opened {
             Ok((file, records)) => {
                 let receipts: Vec<_> = records.iter().map_while(AdoptedReceipt::of).collect();
                 tracing::info!(instance = %file.instance(), receipts = receipts.len(), "adopted a predecessor's receipts");

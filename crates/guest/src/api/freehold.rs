@@ -27,7 +27,7 @@ use crate::{
 /// Most chunks of one request body.
 const CHUNKS_MAX: usize = 16 * 1024;
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
     serde_json::from_slice(body)
         .map_err(|error| refuse(StatusCode::BAD_REQUEST, LocalErrorCode::InvalidRequest, error.to_string()))
 }
@@ -42,7 +42,7 @@ fn identity(guest: &Guest) -> Result<&Identity, Response> {
     guest.identity().filter(|_| guest.stage() != Stage::Stopped).ok_or_else(|| not_serving(guest))
 }
 
-fn serving(guest: &Guest) -> Result<&Serving, Response> {
+pub(super) fn serving(guest: &Guest) -> Result<&Serving, Response> {
     guest.serving().filter(|_| guest.stage() == Stage::Serving).ok_or_else(|| not_serving(guest))
 }
 

@@ -11,18 +11,11 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use freehold_crypto::app_key;
-use freehold_rpc::{GenerateKey, GeneratedKey, KeyKind};
+use freehold_rpc::{GenerateKey, GeneratedKey};
 use serde::de::DeserializeOwned;
-use zeroize::Zeroizing;
 
-use super::{json, metadata::MetadataError, text};
+use super::{json, keys, metadata::MetadataError, text};
 use crate::{agent::Guest, state::Stage};
-
-/// Longest key id, in bytes.
-const KEY_ID_BYTES_MAX: usize = 1024;
-/// Beginnings of key ids that are the platform's: ours, and those that ROFL's own containers and proxy use.
-const RESERVED: [&str; 3] = ["freehold/", "oasis-runtime-sdk/", "rofl-proxy/"];
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
     serde_json::from_slice(body).map_err(|error| {
@@ -46,21 +39,15 @@ pub(super) async fn generate_key(State(guest): State<Arc<Guest>>, body: Bytes) -
     let Some(serving) = guest.serving() else {
         return text(StatusCode::BAD_REQUEST, "not initialized yet");
     };
-    if ask.key_id.len() > KEY_ID_BYTES_MAX {
-        return text(StatusCode::BAD_REQUEST, format!("key_id is longer than {KEY_ID_BYTES_MAX} bytes"));
+    if let Err(refusal) = keys::check_id(&ask.key_id) {
+        return text(StatusCode::BAD_REQUEST, refusal);
     }
-    if RESERVED.iter().any(|prefix| ask.key_id.starts_with(prefix)) {
-        return text(StatusCode::BAD_REQUEST, "this key_id is reserved for the platform");
+    match serving.roots.root(None) {
+        Some(root) => {
+            json(StatusCode::OK, &GeneratedKey { key: keys::derive(&root, ask.kind, &ask.key_id).to_string() })
+        }
+        None => text(StatusCode::BAD_REQUEST, "not initialized yet"),
     }
-    let kind = match ask.kind {
-        KeyKind::Raw256 => freehold_crypto::KeyKind::Raw256,
-        KeyKind::Raw384 => freehold_crypto::KeyKind::Raw384,
-        KeyKind::Ed25519 => freehold_crypto::KeyKind::Ed25519,
-        KeyKind::Secp256k1 => freehold_crypto::KeyKind::Secp256k1,
-    };
-    let key = app_key(&serving.root[..], kind, ask.key_id.as_bytes());
-    let key = Zeroizing::new(hex::encode(&*key));
-    json(StatusCode::OK, &GeneratedKey { key: key.to_string() })
 }
 
 pub(super) async fn get_metadata(State(guest): State<Arc<Guest>>) -> Response {

@@ -332,7 +332,7 @@ impl Inner {
         let derivation = Derivation::new(polynomial.master(), &app_id(), "root", 0).unwrap();
         let mut rng = StdRng::seed_from_u64(7);
         let encrypted = encrypt_share(&share, &derivation, &content.transport_key, &mut rng).unwrap();
-        Ok(json!([{"index": 0, "share": hexed(&encrypted.to_bytes())}]))
+        Ok(json!({"term": 0, "shares": [{"index": 0, "share": hexed(&encrypted.to_bytes())}]}))
     }
 
     fn transaction(&mut self, raw: &str) -> Result<Value, String> {

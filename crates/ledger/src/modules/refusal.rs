@@ -139,6 +139,8 @@ refusals! {
     RotationCaller = 142, "only the first account of a development network may rotate the state key";
     /// A rotation is asked for, or values under an older generation are left.
     RotationRuns = 143, "a rotation is asked for already, or values under the generation before are left";
+    /// The generation before the newest one is served still.
+    ContextRotationRuns = 144, "the generation before the newest one is served still: retire it first, or wait";
 
     /// The log does not grow.
     LogSize = 160, "a log only grows";

@@ -36,6 +36,11 @@ pub(crate) fn refused(text: impl ToString) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(SERVER_ERROR, text.to_string(), None::<()>)
 }
 
+/// No share is served, with the stable code of why (`spec/key-service.md` §8).
+pub(crate) fn refused_share(text: impl ToString, code: u8) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(SERVER_ERROR, text.to_string(), Some(json!({ "reason": "key-share", "code": code })))
+}
+
 /// A secret stands in the way.
 pub(crate) fn secret(text: impl ToString) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(SERVER_ERROR, text.to_string(), Some(json!({ "reason": "confidential" })))

@@ -12,8 +12,8 @@ use freehold_primitives::{
     entries::{CollateralEntry, CollateralKind, EntryKind},
 };
 use freehold_rpc::{
-    CallDataKeyReport, CollateralDocument, Finality, HexBytes, KeyShare, LeafProof, NodeStatus, Proof, ProtocolReport,
-    StateKeyReport, StatusMoment,
+    CallDataKeyReport, CollateralDocument, Finality, HexBytes, KeyShare, KeyShares, LeafProof, NodeStatus, Proof,
+    ProtocolReport, StateKeyReport, StatusMoment,
 };
 use jsonrpsee::{
     Extensions, RpcModule,
@@ -23,7 +23,7 @@ use jsonrpsee::{
 use serde::Deserialize;
 
 use super::{
-    error::{confidential, internal, invalid_params, limit, not_found, refused},
+    error::{confidential, internal, invalid_params, limit, not_found, refused, refused_share},
     params::{one, pair, three},
     server::{Rpc, method},
 };
@@ -213,15 +213,16 @@ fn call_data_key(rpc: &Rpc, _: Params<'_>) -> Answer<CallDataKeyReport> {
     })
 }
 
-async fn key_shares(params: Params<'static>, rpc: Arc<Rpc>, _: Extensions) -> Answer<Vec<KeyShare>> {
+async fn key_shares(params: Params<'static>, rpc: Arc<Rpc>, _: Extensions) -> Answer<KeyShares> {
     let grant: Digest = one(&params)?;
     let counts = &rpc.shared.counts;
-    let collected = rpc.service.collect(grant).await.inspect_err(|why| counts.keys_refused.refused(why));
-    let shares = collected.map_err(|error| match error {
+    let collected = Arc::clone(&rpc.service).collect(grant).await.inspect_err(|why| counts.keys_refused.refused(why));
+    let released = collected.map_err(|error| match error {
         ShareError::State => internal(error),
         ShareError::Unknown => not_found(error),
-        other => refused(other),
+        other => refused_share(other, other.code()),
     })?;
     counts.keys_released.inc();
-    Ok(shares.into_iter().map(|(index, share)| KeyShare { index, share: HexBytes(share) }).collect())
+    let shares = released.shares.into_iter().map(|(index, share)| KeyShare { index, share: HexBytes(share) });
+    Ok(KeyShares { term: released.term, shares: shares.collect() })
 }

@@ -15,7 +15,7 @@ use super::{
     read::{DocumentError, read_document, write_document},
 };
 use crate::{
-    light::{ChainTrust, FinalityError, FinalityProof, verify_finality},
+    light::{ChainTrust, FinalityError, FinalityProof, NetworkKeys, verify_finality_under},
     refusal::LinkError,
     walk::{proven_app, proven_denied, proven_instance},
 };
@@ -94,14 +94,18 @@ pub(crate) struct AsOf {
 
 impl AsOf {
     /// Reads and checks a header file for one instance.
-    pub(crate) fn from_text(text: &str, trust: &ChainTrust, instance: &Digest) -> Result<Self, HeaderFileError> {
+    pub(crate) fn from_text(
+        text: &str,
+        (trust, keys): (&ChainTrust, &NetworkKeys),
+        instance: &Digest,
+    ) -> Result<Self, HeaderFileError> {
         let document = HeaderDocument::from_text(text)?;
         let proof = FinalityProof {
             headers: document.headers.into_iter().map(|header| header.0).collect(),
             payload_head: document.payload_head.0,
             certificate: document.certificate.0,
         };
-        let headers = verify_finality(trust, &proof)?;
+        let headers = verify_finality_under(trust, keys, &proof)?;
         let header = headers.first();
         let entry = proven_instance(header, &document.instance)?;
         if entry.instance_id != *instance {

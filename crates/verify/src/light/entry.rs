@@ -4,11 +4,11 @@ use freehold_crypto::{
     content_digest,
     slots::{
         GOVERNOR_ID, anchor_id, app_version_id, call_data_key_id, collateral_id, deny_id, entry_module, entry_slot,
-        tier_id,
+        key_context_id, term_id, tier_id,
     },
 };
 use freehold_primitives::{
-    Account, AppId, Canonical, CodecError, Digest,
+    Account, AppId, Canonical, CodecError, Digest, Term,
     entries::{CollateralKind, DenySubject, EntryKind},
 };
 use thiserror::Error;
@@ -69,6 +69,10 @@ pub enum EntryKey {
     Governor,
     /// A tier, by its number.
     Tier(u8),
+    /// Which generations of a context an app's instances receive.
+    KeyContext(AppId, String),
+    /// Who signs in a term, and under which polynomials.
+    Committee(Term),
 }
 
 impl EntryKey {
@@ -93,6 +97,8 @@ impl EntryKey {
             Self::CallDataKey(_) => EntryKind::CallDataKey,
             Self::Governor => EntryKind::Governor,
             Self::Tier(_) => EntryKind::Tier,
+            Self::KeyContext(..) => EntryKind::KeyContext,
+            Self::Committee(_) => EntryKind::Committee,
         }
     }
 
@@ -109,6 +115,8 @@ impl EntryKey {
             Self::CallDataKey(epoch) => call_data_key_id(*epoch).to_vec(),
             Self::Governor => GOVERNOR_ID.to_vec(),
             Self::Tier(tier) => tier_id(*tier).to_vec(),
+            Self::KeyContext(app, context) => key_context_id(app, context),
+            Self::Committee(term) => term_id(*term).to_vec(),
         }
     }
 

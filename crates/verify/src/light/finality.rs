@@ -9,7 +9,10 @@ use freehold_primitives::{
 };
 use thiserror::Error;
 
-use super::header::{HeaderError, VerifiedHeader, decode_header};
+use super::{
+    header::{HeaderError, VerifiedHeader, decode_header},
+    succession::NetworkKeys,
+};
 
 /// Most headers in one proof: the lag that a payload may have, and the block itself.
 pub(crate) const HEADERS_MAX: usize = EXECUTED_LAG_MAX as usize + 1;
@@ -122,6 +125,18 @@ impl VerifiedHeaders {
 /// # Errors
 /// Every [`FinalityError`].
 pub fn verify_finality(trust: &ChainTrust, proof: &FinalityProof) -> Result<VerifiedHeaders, FinalityError> {
+    verify_finality_under(trust, &NetworkKeys::one(trust.network_key), proof)
+}
+
+/// As [`verify_finality`], where the network key was succeeded by others: each certificate counts under the key of its term.
+///
+/// # Errors
+/// Every [`FinalityError`].
+pub fn verify_finality_under(
+    trust: &ChainTrust,
+    keys: &NetworkKeys,
+    proof: &FinalityProof,
+) -> Result<VerifiedHeaders, FinalityError> {
     let headers = check_chain(&proof.headers)?;
     let head = decode_head(&proof.payload_head)?;
     let certificate = decode_certificate(&proof.certificate)?;
@@ -137,7 +152,7 @@ pub fn verify_finality(trust: &ChainTrust, proof: &FinalityProof) -> Result<Veri
         return Err(FinalityError::OtherPayload);
     }
     let namespace = chain_namespace(trust.chain_id, &trust.genesis_hash);
-    verify_certificate(&trust.network_key, &namespace, &certificate).map_err(FinalityError::Signature)?;
+    verify_certificate(keys.at(certificate.term), &namespace, &certificate).map_err(FinalityError::Signature)?;
     Ok(verified)
 }
 

@@ -10,8 +10,8 @@ use super::facts::{ENTRY_BYTES_MAX, Facts, Found, need, own};
 use crate::{
     bundle::{EntryProof, LowerHex, OptionalEntryProof},
     light::{
-        EntryError, EntryKey, FinalityError, VerifiedHeader, decode_certificate, decode_head, verify_absent_entry,
-        verify_entry,
+        ChainTrust, EntryError, EntryKey, FinalityError, NetworkKeys, VerifiedHeader, decode_certificate, decode_head,
+        verify_absent_entry, verify_entry,
     },
     link::Link,
     refusal::{EntryName, LinkError, Run},
@@ -172,11 +172,14 @@ pub(super) fn commitment(facts: &Facts<'_>) -> Found {
 pub(super) fn finality(facts: &Facts<'_>) -> Found {
     let section = own(&facts.sections.finality)?;
     let (genesis, genesis_hash) = facts.genesis.as_ref().map_err(|&error| LinkError::Genesis(error))?;
-    let namespace = chain_namespace(genesis.chain_id, genesis_hash);
+    let (network_key, chain_id, genesis_hash) = (facts.network_key, genesis.chain_id, *genesis_hash);
+    let trust = ChainTrust { network_key, chain_id, genesis_hash };
+    let keys = NetworkKeys::walk(&trust, facts.succession).map_err(LinkError::Succession)?;
+    let namespace = chain_namespace(chain_id, &genesis_hash);
     for (run, certificate) in [(Run::Receipt, &section.receipt), (Run::State, &section.state)] {
         let refused = |source| LinkError::Certificate { run, source };
         let certificate = decode_certificate(&certificate.0).map_err(refused)?;
-        verify_certificate(&facts.network_key, &namespace, &certificate)
+        verify_certificate(keys.at(certificate.term), &namespace, &certificate)
             .map_err(|error| refused(FinalityError::Signature(error)))?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use freehold_crypto::genesis_hash;
 use freehold_primitives::{
-    BlockMoment, Canonical, CodecError, Digest, Event, Genesis, NetworkKey, Receipt,
+    BlockMoment, Canonical, CodecError, Digest, Event, Genesis, NetworkKey, Receipt, SuccessionRecord,
     entries::{AnchorEntry, AppEntry, InstanceEntry},
 };
 
@@ -104,6 +104,7 @@ pub(crate) struct Entries {
 pub(crate) struct Facts<'a> {
     pub(crate) sections: &'a Sections,
     pub(crate) network_key: NetworkKey,
+    pub(crate) succession: &'a [SuccessionRecord],
     pub(crate) spoken: Option<Spoken>,
     pub(crate) genesis: Result<(Genesis, Digest), CodecError>,
     pub(crate) entries: Option<Entries>,
@@ -113,7 +114,7 @@ pub(crate) struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// Decodes what the sections hold.
-    pub(crate) fn new(sections: &'a Sections, network_key: NetworkKey) -> Self {
+    pub(crate) fn new(sections: &'a Sections, (network_key, succession): (NetworkKey, &'a [SuccessionRecord])) -> Self {
         let entries = sections.state_proof.as_ref().ok().map(|section| Entries {
             instance: decode(&section.instance),
             app: decode(&section.app),
@@ -137,6 +138,7 @@ impl<'a> Facts<'a> {
         Self {
             sections,
             network_key,
+            succession,
             spoken: sections.receipt.as_ref().ok().and_then(Spoken::read),
             genesis,
             entries,

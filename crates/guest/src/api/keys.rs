@@ -1,0 +1,91 @@
+//! Keys by name under a generation of the root key, and word of new generations, so that an app can write its data anew.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::Bytes,
+    extract::{Query, State},
+    http::StatusCode,
+    response::Response,
+};
+use freehold_crypto::app_key;
+use freehold_primitives::Generation;
+use freehold_rpc::{GenerateKeyOf, GeneratedKeyOf, KeyGenerations, KeyKind, LocalErrorCode};
+use serde::Deserialize;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::{
+    freehold::{read, serving},
+    json, refuse,
+};
+use crate::{agent::Guest, roots::Root};
+
+/// Longest key id, in bytes.
+pub(super) const KEY_ID_BYTES_MAX: usize = 1024;
+/// Beginnings of key ids that are the platform's: ours, and those that ROFL's own containers and proxy use.
+const RESERVED: [&str; 3] = ["freehold/", "oasis-runtime-sdk/", "rofl-proxy/"];
+/// Longest wait for a new generation.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Whether an app may ask for a key of this name; else why not.
+pub(super) fn check_id(key_id: &str) -> Result<(), String> {
+    if key_id.len() > KEY_ID_BYTES_MAX {
+        return Err(format!("key_id is longer than {KEY_ID_BYTES_MAX} bytes"));
+    }
+    if RESERVED.iter().any(|prefix| key_id.starts_with(prefix)) {
+        return Err("this key_id is reserved for the platform".to_owned());
+    }
+    Ok(())
+}
+
+/// The key of a name, in hex.
+pub(super) fn derive(root: &Root, kind: KeyKind, key_id: &str) -> Zeroizing<String> {
+    let kind = match kind {
+        KeyKind::Raw256 => freehold_crypto::KeyKind::Raw256,
+        KeyKind::Raw384 => freehold_crypto::KeyKind::Raw384,
+        KeyKind::Ed25519 => freehold_crypto::KeyKind::Ed25519,
+        KeyKind::Secp256k1 => freehold_crypto::KeyKind::Secp256k1,
+    };
+    Zeroizing::new(hex::encode(&*app_key(&root.secret[..], kind, key_id.as_bytes())))
+}
+
+pub(super) async fn generate(State(guest): State<Arc<Guest>>, body: Bytes) -> Response {
+    let ask: GenerateKeyOf = match read(&body) {
+        Ok(ask) => ask,
+        Err(refusal) => return refusal,
+    };
+    let serving = match serving(&guest) {
+        Ok(serving) => serving,
+        Err(refusal) => return refusal,
+    };
+    if let Err(refusal) = check_id(&ask.key_id) {
+        return refuse(StatusCode::BAD_REQUEST, LocalErrorCode::InvalidRequest, refusal);
+    }
+    let Some(root) = serving.roots.root(ask.generation) else {
+        let message = "this generation of the root key is not served, or not here yet";
+        return refuse(StatusCode::NOT_FOUND, LocalErrorCode::NotFound, message);
+    };
+    let key = derive(&root, ask.kind, &ask.key_id).to_string();
+    json(StatusCode::OK, &GeneratedKeyOf { key, generation: root.generation })
+}
+
+/// What an app knows already.
+#[derive(Deserialize)]
+pub(super) struct Known {
+    after: Option<Generation>,
+}
+
+/// The generations that are held; with `after`, once there is a newer one, or after a while.
+pub(super) async fn generations(State(guest): State<Arc<Guest>>, Query(known): Query<Known>) -> Response {
+    let mut held = match serving(&guest) {
+        Ok(serving) => serving.roots.generations(),
+        Err(refusal) => return refusal,
+    };
+    if let Some(after) = known.after {
+        let _elapsed = timeout(WAIT_MAX, held.wait_for(|held| held.newest > after)).await;
+    }
+    let held = *held.borrow();
+    let answer = KeyGenerations { newest: held.newest, previous: held.previous, previous_until: held.previous_until };
+    json(StatusCode::OK, &answer)
+}

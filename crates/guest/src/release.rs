@@ -1,0 +1,258 @@
+//! Key release, the instance's side: generations and grants under certificates, shares from the validators, the key
+//! opened and checked (`spec/key-service.md` §7, §8).
+//!
+//! Invariant: a key counts only where it verifies under the derived public key of the genesis' master; nothing that the
+//! relay or a validator says can make it another. The polynomial that finds a wrong share is that of the committee whose
+//! shares came, from the genesis or proven.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use alloy_sol_types::SolCall as _;
+use freehold_crypto::{
+    AccountKey, Derivation, EncryptedShare, Polynomial, ThresholdError,
+    slots::{KEYS, grant_id},
+};
+use freehold_primitives::{
+    AppId, Generation, Genesis, Term, UnixSeconds,
+    entries::{CommitteeEntry, GrantEntry, KeyContextEntry},
+};
+use freehold_rpc::{CallTransaction, Checked, FeeQuote, KeyShares, VerifiedClient, VerifiedError};
+use freehold_verify::EntryKey;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    abi::IKeys,
+    chain::ChainError,
+    config::Settings,
+    keys::{BootKeys, Identity},
+    roots::{Root, Roots},
+};
+
+/// Context of the app's root key.
+pub(crate) const ROOT_CONTEXT: &str = "root";
+/// Purpose under which the root secret is taken out of the derived key (`spec/local-api.md` §5).
+pub(crate) const ROOT_PURPOSE: &str = "freehold app root key v1";
+/// Longest wait for the grant and enough shares.
+const KEYS_WAIT: Duration = Duration::from_secs(20);
+/// How long a grant may be missing before the instance asks for it itself.
+const REQUEST_AFTER: Duration = Duration::from_secs(2);
+/// Longest wait for the transaction that asks.
+const EXECUTED_WAIT: Duration = Duration::from_secs(10);
+/// Pause between two looks.
+const POLL: Duration = Duration::from_millis(100);
+/// Bound on the gas of a request.
+const GAS_MAX: u64 = 1_000_000;
+/// Fee that no request exceeds, in wei per gas: a lying relay cannot burn the allowance faster.
+const FEE_MAX: u128 = 1_000_000_000_000;
+/// Terms whose polynomials are kept.
+const TERMS_KEPT: usize = 4;
+
+/// Which generations of the root context are served, as of a certified header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Generations {
+    pub(crate) newest: Generation,
+    pub(crate) previous: Option<Generation>,
+    /// Until when the previous one is served.
+    pub(crate) previous_until: UnixSeconds,
+}
+
+/// Grants of the root context.
+#[derive(Debug, Clone)]
+pub(crate) struct Granted {
+    pub(crate) generations: Generations,
+    pub(crate) newest: GrantEntry,
+    pub(crate) previous: Option<GrantEntry>,
+}
+
+/// The generations of the root context.
+pub(crate) async fn generations(chain: &VerifiedClient, app: &AppId) -> Result<Generations, ChainError> {
+    let key = EntryKey::KeyContext(*app, ROOT_CONTEXT.to_owned());
+    let Checked { header, entry } = chain.entry::<KeyContextEntry>(&key).await?;
+    let own = |entry: &KeyContextEntry| entry.app_id == *app && entry.context == ROOT_CONTEXT;
+    Ok(entry.filter(own).map_or(Generations { newest: 0, previous: None, previous_until: 0 }, |entry| {
+        let previous = entry.previous(header.time_unix_s());
+        let previous_until = previous.map_or(0, |_| entry.previous_until);
+        Generations { newest: entry.generation, previous, previous_until }
+    }))
+}
+
+/// Looks for the grants of the root context; `guess` is the generation that most likely is the newest.
+pub(crate) async fn granted(
+    chain: &VerifiedClient,
+    identity: &Identity,
+    guess: Generation,
+) -> Result<Granted, ChainError> {
+    // Both proofs wait for the same certificate.
+    let (generations, guessed) =
+        tokio::join!(generations(chain, &identity.subject.app_id), live_grant(chain, identity, guess));
+    let generations = generations?;
+    let newest =
+        if generations.newest == guess { guessed? } else { live_grant(chain, identity, generations.newest).await? };
+    let previous = match generations.previous {
+        Some(generation) => live_grant(chain, identity, generation).await.ok(),
+        None => None,
+    };
+    Ok(Granted { generations, newest, previous })
+}
+
+async fn live_grant(
+    chain: &VerifiedClient,
+    identity: &Identity,
+    generation: Generation,
+) -> Result<GrantEntry, ChainError> {
+    let id = grant_id(&identity.instance_id, ROOT_CONTEXT, generation);
+    let Checked { header, entry } = chain.entry::<GrantEntry>(&EntryKey::Grant(id)).await?;
+    let own = |grant: &GrantEntry| {
+        grant.grant_id == id
+            && grant.app_id == identity.subject.app_id
+            && grant.instance_id == identity.instance_id
+            && grant.context == ROOT_CONTEXT
+            && grant.generation == generation
+            && grant.transport_key == identity.subject.transport_key
+            && grant.closed_at.is_none()
+            && grant.until > header.time_unix_s()
+    };
+    entry.filter(own).ok_or(ChainError::NoGrant)
+}
+
+/// Polynomials of the committees whose shares came.
+#[derive(Default)]
+pub(crate) struct Committees(Mutex<BTreeMap<Term, Arc<Polynomial>>>);
+
+impl Committees {
+    /// The polynomial of a term: the genesis' for the first, else that of the proven entry.
+    async fn polynomial(
+        &self,
+        chain: &VerifiedClient,
+        genesis: &Genesis,
+        term: Term,
+    ) -> Result<Arc<Polynomial>, ChainError> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&term).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let coefficients = if term == 0 {
+            genesis.derivation_polynomial.clone()
+        } else {
+            let Checked { entry, .. } = chain.entry::<CommitteeEntry>(&EntryKey::Committee(term)).await?;
+            entry.ok_or(ChainError::NoCommittee(term))?.derivation_polynomial
+        };
+        if coefficients.first() != genesis.derivation_polynomial.first() {
+            return Err(ThresholdError::Master.into());
+        }
+        let polynomial = Arc::new(Polynomial::new(&coefficients)?);
+        let mut terms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        terms.insert(term, Arc::clone(&polynomial));
+        if terms.len() > TERMS_KEPT {
+            terms.pop_first();
+        }
+        Ok(polynomial)
+    }
+}
+
+/// What a release works with.
+pub(crate) struct Release<'a> {
+    pub(crate) chain: &'a VerifiedClient,
+    pub(crate) settings: &'a Settings,
+    pub(crate) identity: &'a Identity,
+    pub(crate) keys: &'a BootKeys,
+    pub(crate) committees: &'a Committees,
+}
+
+impl Release<'_> {
+    /// Fetches the app's root key, and the one before where it is served: the grants under a certificate, then the
+    /// validators' shares.
+    pub(crate) async fn roots(&self, seen: Option<Granted>) -> Result<Roots, ChainError> {
+        let end = Instant::now() + KEYS_WAIT;
+        let granted = self.wait_for_grants(seen, end).await?;
+        let newest = self.wait_for_key(&granted.newest, end).await?;
+        let previous = match &granted.previous {
+            Some(grant) => Some(self.wait_for_key(grant, end).await?),
+            None => None,
+        };
+        Ok(Roots { newest, previous, previous_until: granted.generations.previous_until })
+    }
+
+    async fn wait_for_grants(&self, seen: Option<Granted>, end: Instant) -> Result<Granted, ChainError> {
+        if let Some(granted) = seen {
+            return Ok(granted);
+        }
+        let ask_at = Instant::now() + REQUEST_AFTER;
+        let (mut guess, mut has_asked) = (0, false);
+        loop {
+            let error = match granted(self.chain, self.identity, guess).await {
+                Ok(granted) => return Ok(granted),
+                Err(error) => error,
+            };
+            if Instant::now() >= end {
+                return Err(error);
+            }
+            if matches!(error, ChainError::NoGrant) && Instant::now() >= ask_at && !has_asked {
+                // The context may have been rotated since the registration granted it.
+                guess = generations(self.chain, &self.settings.app_id).await.map_or(guess, |found| found.newest);
+                has_asked = true;
+                if let Err(error) = self.request().await {
+                    tracing::debug!(%error, "the grant could not be asked for");
+                }
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    async fn wait_for_key(&self, grant: &GrantEntry, end: Instant) -> Result<Root, ChainError> {
+        loop {
+            match self.key(grant).await {
+                Ok(root) => return Ok(root),
+                Err(error) if Instant::now() >= end => return Err(error),
+                Err(error) => tracing::debug!(%error, generation = grant.generation, "no root key yet"),
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// One try: the shares for a grant, combined and opened.
+    async fn key(&self, grant: &GrantEntry) -> Result<Root, ChainError> {
+        let master = self.settings.genesis.derivation_polynomial.first().ok_or(ThresholdError::Polynomial)?;
+        let derivation = Derivation::new(master, &grant.app_id, &grant.context, grant.generation)?;
+        let KeyShares { term, shares } =
+            self.chain.node().key_shares(&grant.grant_id).await.map_err(VerifiedError::from)?;
+        let polynomial = self.committees.polynomial(self.chain, &self.settings.genesis, term).await?;
+        // A share that is no point is as good as none; one that is wrong is found when the key is opened.
+        let good = |share: &freehold_rpc::KeyShare| {
+            EncryptedShare::from_bytes(&share.share.0).ok().filter(|read| read.index() == share.index)
+        };
+        let mut shares: Vec<EncryptedShare> = shares.iter().filter_map(good).collect();
+        shares.sort_by_key(EncryptedShare::index);
+        shares.dedup_by_key(|share| share.index());
+        let key = self.keys.transport.recover(&polynomial, &derivation, &shares)?;
+        Ok(Root { generation: grant.generation, secret: key.secret(ROOT_PURPOSE) })
+    }
+
+    /// Asks for the grants of the root context, in a transaction of the instance's own account.
+    pub(crate) async fn request(&self) -> Result<(), ChainError> {
+        let node = self.chain.node();
+        let key = AccountKey::from_bytes(&self.keys.account.to_bytes()).map_err(|_| ChainError::NoGrant)?;
+        let (from, data) = (key.account(), IKeys::requestCall { context: ROOT_CONTEXT.to_owned() }.abi_encode());
+        let fees = node.fees().await.map_err(VerifiedError::from)?;
+        let max_fee_per_gas = fees.max_fee_per_gas.min(FEE_MAX);
+        let fees =
+            FeeQuote { max_fee_per_gas, max_priority_fee_per_gas: fees.max_priority_fee_per_gas.min(max_fee_per_gas) };
+        let gas = node.estimate_gas(&from, &KEYS, data.clone()).await.map_err(VerifiedError::from)?;
+        let transaction = CallTransaction {
+            chain_id: self.chain.trust().chain_id,
+            nonce: node.nonce(&from).await.map_err(VerifiedError::from)?,
+            to: KEYS,
+            value_wei: 0,
+            gas_limit: gas.saturating_add(gas / 4).min(GAS_MAX),
+            fees,
+            data,
+        };
+        let hash = node.send_raw_transaction(transaction.sign(&key).0).await.map_err(VerifiedError::from)?;
+        let receipt = node.wait_for_receipt(&hash, EXECUTED_WAIT).await.map_err(VerifiedError::from)?;
+        if receipt.status.0 == 0 { Err(ChainError::Refused(hash)) } else { Ok(()) }
+    }
+}

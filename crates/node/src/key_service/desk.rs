@@ -1,0 +1,211 @@
+//! What the service decides: whose share is served for what, and which of the others' shares count.
+//!
+//! Invariant: everything that belongs to a term (share, members, polynomial, board) stands in one [`InForce`] and is
+//! replaced whole when the term changes. Whoever waits for shares of a term that ends keeps that term's, and gets no
+//! share of the next among them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use freehold_consensus::TermKeys;
+use freehold_crypto::{Derivation, EncryptedShare, Polynomial, Share, encrypt_share, verify_share};
+use freehold_primitives::{Digest, Ed25519Key, Term, entries::GrantEntry};
+use rand::{rand_core::UnwrapErr, rngs::SysRng};
+use tokio::sync::watch;
+
+use super::{
+    Released, ShareError,
+    board::{Board, Slot},
+    grants::Grants,
+};
+
+/// What is in force in one term, and the shares of it that came in.
+pub(super) struct InForce {
+    term: Term,
+    members: Vec<Ed25519Key>,
+    polynomial: Polynomial,
+    share: Option<Share>,
+    board: Mutex<Board>,
+}
+
+impl InForce {
+    fn new(keys: &TermKeys) -> Option<Self> {
+        let polynomial = Polynomial::new(&keys.derivation.coefficients()).ok()?;
+        let share = keys.derivation_share.as_ref();
+        let share = share.and_then(|share| Share::from_bytes(share.index(), share.scalar()).ok());
+        // A share that is not on the polynomial would only ever make wrong answers.
+        let share = share.filter(|share| share.check(&polynomial).is_ok());
+        let (term, members) = (keys.term, keys.derivation.keys());
+        Some(Self { term, members, polynomial, share, board: Mutex::default() })
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn index_of(&self, peer: &Ed25519Key) -> Option<u32> {
+        self.members.iter().position(|member| member == peer).and_then(|index| u32::try_from(index).ok())
+    }
+
+    /// Makes the slot of a live grant, where there is none.
+    fn open_slot(&self, entry: &GrantEntry) -> Result<(), ShareError> {
+        if self.board().get(&entry.grant_id).is_some() {
+            return Ok(());
+        }
+        let derivation = Derivation::new(self.polynomial.master(), &entry.app_id, &entry.context, entry.generation);
+        let derivation = Arc::new(derivation.map_err(|_| ShareError::Context)?);
+        self.board().slot(entry.grant_id, || Slot::new(derivation, entry.transport_key));
+        Ok(())
+    }
+
+    /// The own share for a live grant, made once a term.
+    fn own(&self, entry: &GrantEntry) -> Result<Vec<u8>, ShareError> {
+        let share = self.share.as_ref().ok_or(ShareError::NoShare)?;
+        self.open_slot(entry)?;
+        let (derivation, transport_key) = {
+            let board = self.board();
+            let slot = board.get(&entry.grant_id).ok_or(ShareError::State)?;
+            if let Some(kept) = slot.shares.get(&share.index()) {
+                return Ok(kept.clone());
+            }
+            (Arc::clone(&slot.derivation), slot.transport_key)
+        };
+        let made = encrypt_share(share, &derivation, &transport_key, &mut UnwrapErr(SysRng));
+        let made = made.map_err(|_| ShareError::TransportKey)?.to_bytes().to_vec();
+        if let Some(slot) = self.board().get_mut(&entry.grant_id) {
+            slot.shares.insert(share.index(), made.clone());
+        }
+        Ok(made)
+    }
+
+    /// Takes a peer's share, once it is known to be its share of this key for this grant.
+    fn take(&self, peer: &Ed25519Key, grant: &Digest, share: &[u8]) -> Result<(), ShareError> {
+        let index = self.index_of(peer).ok_or(ShareError::Stranger)?;
+        let (derivation, transport_key) = {
+            let board = self.board();
+            let slot = board.get(grant).filter(|slot| slot.is_wanted).ok_or(ShareError::Unasked)?;
+            if slot.shares.contains_key(&index) || slot.wrong.contains(&index) {
+                return Err(ShareError::Unasked);
+            }
+            (Arc::clone(&slot.derivation), slot.transport_key)
+        };
+        let read = EncryptedShare::from_bytes(share).ok().filter(|read| read.index() == index);
+        let right =
+            read.filter(|read| verify_share(&self.polynomial, &derivation, &transport_key, read).is_ok()).is_some();
+        let mut board = self.board();
+        let Some(slot) = board.get_mut(grant) else { return Err(ShareError::Unasked) };
+        if right {
+            slot.shares.insert(index, share.to_vec());
+            Ok(())
+        } else {
+            slot.wrong.insert(index);
+            Err(ShareError::Wrong)
+        }
+    }
+}
+
+/// Shares that somebody waits for.
+pub(super) struct Wanted {
+    in_force: Arc<InForce>,
+    grant: Digest,
+}
+
+impl Wanted {
+    /// Whether there are enough shares, or none to wait for any more.
+    pub(super) fn is_done(&self) -> bool {
+        let board = self.in_force.board();
+        board.get(&self.grant).is_none_or(|slot| {
+            slot.shares.len() >= self.in_force.polynomial.threshold() || slot.answered() >= self.in_force.members.len()
+        })
+    }
+
+    /// What came, where it makes the key.
+    pub(super) fn released(&self) -> Result<Released, ShareError> {
+        let need = self.in_force.polynomial.threshold();
+        let shares = self.in_force.board().get(&self.grant).map(|slot| slot.shares.clone()).unwrap_or_default();
+        if shares.len() < need {
+            return Err(ShareError::TooFew { have: shares.len(), need });
+        }
+        Ok(Released { term: self.in_force.term, shares })
+    }
+}
+
+/// The service's decisions, term by term.
+pub(super) struct Desk<G> {
+    grants: G,
+    terms: watch::Receiver<TermKeys>,
+    in_force: Mutex<Option<Arc<InForce>>>,
+    changes: watch::Sender<u64>,
+}
+
+impl<G: Grants> Desk<G> {
+    pub(super) fn new(grants: G, terms: watch::Receiver<TermKeys>) -> Self {
+        Self { grants, terms, in_force: Mutex::default(), changes: watch::Sender::new(0) }
+    }
+
+    /// What is in force now; what was in force before is let go.
+    fn in_force(&self) -> Result<Arc<InForce>, ShareError> {
+        let keys = self.terms.borrow();
+        let mut held = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = held.as_ref().filter(|held| held.term == keys.term) {
+            return Ok(Arc::clone(held));
+        }
+        let next = Arc::new(InForce::new(&keys).ok_or(ShareError::State)?);
+        *held = Some(Arc::clone(&next));
+        Ok(next)
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// This validator's share for a live grant, encrypted to the recorded key, and its term.
+    pub(super) fn own(&self, grant: &Digest) -> Result<(Term, Vec<u8>), ShareError> {
+        let entry = self.grants.live(grant)?;
+        let in_force = self.in_force()?;
+        Ok((in_force.term, in_force.own(&entry)?))
+    }
+
+    /// Begins to collect the shares for a live grant. A validator without a share collects the others'.
+    pub(super) fn begin(&self, grant: &Digest) -> Result<(Wanted, watch::Receiver<u64>), ShareError> {
+        let entry = self.grants.live(grant)?;
+        let in_force = self.in_force()?;
+        match in_force.own(&entry) {
+            Ok(_) => {}
+            Err(ShareError::NoShare) => in_force.open_slot(&entry)?,
+            Err(error) => return Err(error),
+        }
+        let changes = self.changes.subscribe();
+        if let Some(slot) = in_force.board().get_mut(grant) {
+            slot.is_wanted = true;
+            slot.refused.clear();
+        }
+        Ok((Wanted { in_force, grant: *grant }, changes))
+    }
+
+    /// Takes a peer's share of a term.
+    pub(super) fn take(
+        &self,
+        peer: &Ed25519Key,
+        (grant, term): (&Digest, Term),
+        share: &[u8],
+    ) -> Result<(), ShareError> {
+        let in_force = self.in_force()?;
+        if in_force.term != term {
+            self.refused(peer, grant);
+            return Err(ShareError::OtherTerm);
+        }
+        let taken = in_force.take(peer, grant, share);
+        self.changed();
+        taken
+    }
+
+    /// Notes that a peer serves nothing for a grant.
+    pub(super) fn refused(&self, peer: &Ed25519Key, grant: &Digest) {
+        let Ok(in_force) = self.in_force() else { return };
+        let Some(index) = in_force.index_of(peer) else { return };
+        if let Some(slot) = in_force.board().get_mut(grant).filter(|slot| slot.is_wanted) {
+            slot.refused.insert(index);
+        }
+        self.changed();
+    }
+}
