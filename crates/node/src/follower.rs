@@ -90,8 +90,8 @@ pub enum FollowerError {
     /// It cannot catch up.
     #[error(transparent)]
     Sync(#[from] SyncError),
-    /// Its stores cannot be opened.
-    #[error("the follower's stores cannot be opened: {0}")]
+    /// Its stores cannot be opened, or have no way forward.
+    #[error("the follower's stores do not serve: {0}")]
     Stores(#[source] SyncError),
     /// The JSON-RPC server did not start.
     #[error(transparent)]
@@ -221,7 +221,6 @@ async fn run(
     loop {
         let error = match run.once(&mut rpc, signals).await {
             Ok(()) => return Ok(()),
-            Err(FollowerError::Sync(error)) if is_stuck(&error) => error,
             Err(FollowerError::Stores(error)) if is_damage(&error) => error,
             Err(error) => return Err(error),
         };
@@ -230,15 +229,15 @@ async fn run(
         }
         warn!(%error, "the stores here do not serve any more: they are moved to `damaged`, and the state is synced anew");
         set_aside(&config.folder)?;
+        sleep(AWAY_PAUSE).await;
     }
 }
 
-/// Whether stores that cannot be opened are damaged, and not just held or refused by the system.
+/// Whether stores that cannot be opened are damaged or have no way forward, and are not just held or refused by the system.
 const fn is_damage(error: &SyncError) -> bool {
     match error {
-        SyncError::Blocks(error) => error.is_damage(),
         SyncError::Disk | SyncError::Tree(_) | SyncError::Chain(_) | SyncError::Executor(_) => true,
-        _ => false,
+        other => is_stuck(other),
     }
 }
 
@@ -284,13 +283,17 @@ impl Run<'_> {
         }
         let mut applier = applier;
         let end = tokio::select! {
-            error = self.follow(&mut applier) => Err(error.into()),
+            error = self.follow(&mut applier) => {
+                Err(if is_stuck(&error) { FollowerError::Stores(error) } else { error.into() })
+            }
             _ = &mut signals.stopped => Ok(()),
         };
         if let Some(server) = server {
             server.stop().await;
         }
-        applier.flush()?;
+        if end.is_ok() {
+            applier.flush()?;
+        }
         end
     }
 
