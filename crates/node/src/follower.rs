@@ -23,7 +23,7 @@ use freehold_rpc::Endpoint;
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot},
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tracing::{info, warn};
 
@@ -40,6 +40,8 @@ use stores::{Opened, open, set_aside};
 const WORKERS: usize = 2;
 /// Pause between two looks for new blocks: below the spacing of blocks.
 const POLL: Duration = Duration::from_millis(100);
+/// Time without a block after which another source is asked: three heartbeats.
+const IDLE_MAX: Duration = Duration::from_secs(3);
 /// Pause while no source answers.
 const AWAY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -299,15 +301,19 @@ impl Run<'_> {
 
     /// Takes one page after another, for ever.
     async fn follow(&self, applier: &mut Applier) -> SyncError {
-        let mut was_away = false;
+        let (mut was_away, mut newest) = (false, Instant::now());
         loop {
             applier.fetch_missed(&self.sources).await;
             match applier.next(&self.sources, &self.chain.trust).await {
                 Ok(0) => {
-                    self.sources.rotate();
+                    // It may be holding blocks back.
+                    if newest.elapsed() > IDLE_MAX {
+                        self.sources.rotate();
+                        newest = Instant::now();
+                    }
                     sleep(POLL).await;
                 }
-                Ok(_) => was_away = false,
+                Ok(_) => (was_away, newest) = (false, Instant::now()),
                 Err(SyncError::Away { endpoint, source }) => {
                     if !was_away {
                         info!(%endpoint, error = %source, "no source answers; going on with what is here");

@@ -305,10 +305,11 @@ fn send_raw(rpc: &Rpc, params: Params<'_>) -> Answer<B256> {
     match &rpc.duty {
         Duty::Validator { intake, .. } => intake.submit(raw.to_vec()).map_err(said),
         Duty::Follower(forward) => {
-            // Its own pool has it too, so that the next nonce is known here.
-            let hash = hear(&rpc.shared, raw.to_vec()).map_err(said)?;
+            let pending = rpc.chain().admit(raw.to_vec()).map_err(refused_for_good)?;
             let _same: B256 = rpc.forwarded(forward, "eth_sendRawTransaction", &params)?;
-            Ok(hash)
+            // Its own pool has it too, so that the next nonce is known here; what a source took is not refused for that.
+            let _full = hear(&rpc.shared, raw.to_vec());
+            Ok(pending.hash)
         }
     }
 }

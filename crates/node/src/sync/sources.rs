@@ -20,7 +20,7 @@ use crate::store::{AnswerCheck, OperationSource, OperationsRequest};
 /// Bounds of a source's answers: the largest block in hex, and a link that moves a megabyte a second.
 const LIMITS: HttpLimits = HttpLimits {
     connect: Duration::from_secs(5),
-    head: Duration::from_secs(30),
+    head: Duration::from_secs(10),
     pause: Duration::from_secs(10),
     body_bytes_max: 40 * 1024 * 1024,
 };

@@ -87,9 +87,14 @@ async fn what_is_no_state_of_the_log_is_not_served() {
     let reader = tree.reader();
     let target = reader.transfer_target().unwrap();
     let size = target.operations;
-    for (size, start, count) in
-        [(size + 1, 0, 1), (size, size, 1), (0, 0, 1), (size, 0, OPERATIONS_MAX + 1), (size - 1, 0, 1), (u64::MAX, 0, 0)]
-    {
+    for (size, start, count) in [
+        (size + 1, 0, 1),
+        (size, size, 1),
+        (0, 0, 1),
+        (size, 0, OPERATIONS_MAX + 1),
+        (size - 1, 0, 1),
+        (u64::MAX, 0, 0),
+    ] {
         let refused = reader.serve_operations(OperationsRequest { size, start, count });
         assert!(matches!(refused, Err(TreeError::NotServed)), "{size} {start} {count}: {refused:?}");
     }

@@ -79,7 +79,10 @@ fn a_seeded_store_goes_on_from_its_height() {
     // The next payload is the one behind it.
     let next = payload(&node.head(), 1);
     let after = payload(&next.payload.head, 1);
-    assert!(matches!(blocks.store_payload(&after, Durable::Now), Err(BlockStoreError::Gap { expected: 10, found: 11 })));
+    assert!(matches!(
+        blocks.store_payload(&after, Durable::Now),
+        Err(BlockStoreError::Gap { expected: 10, found: 11 })
+    ));
     blocks.store_payload(&next, Durable::Now).unwrap();
 }
 
