@@ -3,6 +3,7 @@
 mod backup;
 mod bench;
 mod collateral;
+mod follow;
 mod validator;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -15,6 +16,7 @@ use freehold_primitives::{Account, Digest, NetworkKey};
 pub(crate) use backup::{BackupArgs, BackupKeyArgs, RestoreArgs};
 pub(crate) use bench::{BenchCommand, NetworkPart};
 pub(crate) use collateral::{CollateralCommand, CollateralScopeArgs, CollateralWatchArgs};
+pub(crate) use follow::{FollowArgs, SyncChoice};
 pub(crate) use validator::{ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorStatusArgs};
 
 /// Private AI that you can check: a network, attested apps, and answers with proofs.
@@ -534,6 +536,8 @@ pub(crate) struct NodeArgs {
     /// Length of a term of a new network, in payloads.
     #[arg(long, value_name = "N", default_value_t = crate::network::TERM_BLOCKS)]
     pub(crate) term_blocks: u64,
+    #[command(flatten)]
+    pub(crate) follower: FollowArgs,
 }
 
 /// A role that the host starts.

@@ -190,7 +190,7 @@ impl Worker {
         let height = block.header.number;
         let busy = if block.transactions.is_empty() { parent.busy } else { height };
         let tip = Tip { header: block.header, hash: Digest(block.hash.0), busy };
-        let gone = self.publish(tip, &block.writes);
+        let gone = publish(&self.shared, tip, &block.writes);
         self.tree.persist();
         self.count(&row, (&parent, begun), &block.transactions);
         self.shared.counts.forget(gone);
@@ -215,24 +215,6 @@ impl Worker {
                 other => return Ok(Some(other?)),
             }
         }
-    }
-
-    /// Refreshes the pool for the block and moves the tip. Only accounts that the block wrote have changed. Says which
-    /// transactions can no longer be paid.
-    fn publish(&self, tip: Tip, writes: &[Write]) -> Vec<B256> {
-        let mut pool = self.shared.pool();
-        let mut gone = Vec::new();
-        for (key, value) in writes {
-            let Some(sender) = pool.mempool.sender_at(key) else { continue };
-            let account = value.as_deref().and_then(read_account_value).unwrap_or_default();
-            let state = AccountState { nonce: account.nonce, balance: account.balance };
-            gone.extend(pool.mempool.refresh(&sender, state));
-        }
-        pool.ancestry.executed(tip.height());
-        self.shared.tip.send_replace(tip);
-        drop(pool);
-        self.shared.pool_changed();
-        gone
     }
 
     fn count(&mut self, row: &PayloadRow, (parent, begun): (&Tip, Instant), transactions: &[ExecutedTransaction]) {
@@ -288,6 +270,24 @@ impl Worker {
     }
 }
 
+/// Refreshes the pool for a block and moves the tip to it. Only accounts that the block wrote have changed. Says which
+/// transactions can no longer be paid.
+pub(crate) fn publish(shared: &Shared, tip: Tip, writes: &[Write]) -> Vec<B256> {
+    let mut pool = shared.pool();
+    let mut gone = Vec::new();
+    for (key, value) in writes {
+        let Some(sender) = pool.mempool.sender_at(key) else { continue };
+        let account = value.as_deref().and_then(read_account_value).unwrap_or_default();
+        let state = AccountState { nonce: account.nonce, balance: account.balance };
+        gone.extend(pool.mempool.refresh(&sender, state));
+    }
+    pool.ancestry.executed(tip.height());
+    shared.tip.send_replace(tip);
+    drop(pool);
+    shared.pool_changed();
+    gone
+}
+
 /// Opens a validator's stores, executes again what the block store lacks, and gives the newest block.
 ///
 /// # Errors
@@ -318,7 +318,7 @@ pub(crate) fn recover(
 }
 
 /// Seed of a stored payload: its own, or the one that the next payload's head carries.
-fn seed_of(store: &BlockStore, row: &PayloadRow) -> Result<Option<G1Point>, ExecutorError> {
+pub(crate) fn seed_of(store: &BlockStore, row: &PayloadRow) -> Result<Option<G1Point>, BlockStoreError> {
     if row.seed.is_some() {
         return Ok(row.seed);
     }
@@ -327,7 +327,7 @@ fn seed_of(store: &BlockStore, row: &PayloadRow) -> Result<Option<G1Point>, Exec
     Ok(follows.and_then(|next| next.payload.head.parent_seed))
 }
 
-fn newest(store: &BlockStore) -> Result<Tip, ExecutorError> {
+pub(crate) fn newest(store: &BlockStore) -> Result<Tip, ExecutorError> {
     let mark = store.executed().ok_or(ExecutorError::Missing(0))?;
     let header = store.header(mark.height)?.ok_or(ExecutorError::Missing(mark.height))?;
     let mut busy = mark.height;

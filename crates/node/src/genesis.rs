@@ -302,7 +302,7 @@ pub(crate) fn erase_shares(folder: &Path) -> Result<(), GenesisError> {
 }
 
 /// The quorum's state keys, or a dealer's; a folder without either is a follower's.
-fn read_state_keys(folder: &Path) -> Result<Option<Arc<StateKeys>>, GenesisError> {
+pub(crate) fn read_state_keys(folder: &Path) -> Result<Option<Arc<StateKeys>>, GenesisError> {
     if folder.join(STATE_KEYS_FILE).exists() {
         let keys = read_quorum_keys(folder)?.into_iter();
         let keys = keys.map(|(generation, key)| StateRootKey::new(generation, key));

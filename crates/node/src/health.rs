@@ -33,7 +33,8 @@ pub(crate) fn health(gauges: &Gauges) -> Result<NodeHealth, ChainError> {
     let finalized = chain.store.finalized()?.unwrap_or(0);
     let finalized_time = chain.store.header(finalized)?.map_or(0, |header| header.timestamp);
     let schedule = chain.protocol(height)?;
-    let is_member = members.as_ref().is_some_and(|members| members.contains(&gauges.own.identity));
+    let is_member =
+        members.as_ref().is_some_and(|members| gauges.own.identity.is_some_and(|own| members.contains(&own)));
     let view = shared.standing.view(&gauges.engine());
     let mut health = NodeHealth {
         role: match (chain.key_origin(), is_member || view.is_some()) {

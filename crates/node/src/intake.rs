@@ -80,15 +80,7 @@ impl Intake {
 
     /// Takes a transaction that another validator told of.
     pub(crate) fn hear(&self, raw: Vec<u8>) -> Result<B256, IntakeError> {
-        let pending: Pending = self.shared.chain.admit(raw)?;
-        let (hash, sender) = (pending.hash, pending.sender);
-        let mut pool = self.shared.pool();
-        let account = self.shared.chain.account_now(&sender)?;
-        pool.mempool.add(pending, AccountState { nonce: account.nonce, balance: account.balance })?;
-        drop(pool);
-        self.shared.pool_changed();
-        let _nobody = self.shared.entered.send(hash);
-        Ok(hash)
+        hear(&self.shared, raw)
     }
 
     /// Takes transactions that other validators tell of, until the channel ends.
@@ -115,6 +107,19 @@ impl Intake {
             let _panicked = taken.await;
         }
     }
+}
+
+/// Takes a transaction into the pool, and tells nobody. Blocks on the store.
+pub(crate) fn hear(shared: &Shared, raw: Vec<u8>) -> Result<B256, IntakeError> {
+    let pending: Pending = shared.chain.admit(raw)?;
+    let (hash, sender) = (pending.hash, pending.sender);
+    let mut pool = shared.pool();
+    let account = shared.chain.account_now(&sender)?;
+    pool.mempool.add(pending, AccountState { nonce: account.nonce, balance: account.balance })?;
+    drop(pool);
+    shared.pool_changed();
+    let _nobody = shared.entered.send(hash);
+    Ok(hash)
 }
 
 /// Tells the other validators, several transactions in a message when they come fast.

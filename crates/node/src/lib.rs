@@ -9,6 +9,7 @@ mod chain;
 mod clock;
 mod counts;
 mod executor;
+mod follower;
 mod founder;
 mod genesis;
 mod health;
@@ -26,12 +27,14 @@ mod shared;
 mod standing;
 mod state_keys;
 mod store;
+mod sync;
 mod wire;
 
 pub use backup::{BackupError, BackupScope, BackupSummary, MOVED_FILE, Opening, Sealing, restore_backup, write_backup};
 pub use chain::ChainError;
 pub use clock::Clock;
 pub use executor::ExecutorError;
+pub use follower::{Follower, FollowerConfig, FollowerError, KeepStates, SyncFrom};
 pub use founder::{Founder, FounderConfig, FounderError};
 pub use freehold_consensus::{IdentityKey, Progress as FoundingProgress, network_key};
 pub use genesis::{
@@ -48,3 +51,4 @@ pub use store::{
     FoundLog, HISTORY_WINDOW, LOG_BLOCKS_MAX, LOGS_MAX, LogQuery, OldState, OldStateError, PROOF_KEYS_MAX, PayloadRow,
     Proofs, QmdbTree, Recovery, StoreIdentity, TransactionPlace, TransactionRow, TreeError, TreeReader, WriteSet,
 };
+pub use sync::{Lie, SyncError, SyncedState, sync_state};

@@ -28,7 +28,7 @@ use crate::{
     key_service::KeyService,
     metrics::{Gauges, Own},
     peers::tell_peers,
-    rpc::{RpcServer, ServerError},
+    rpc::{Duty, RpcServer, ServerError},
     shared::Shared,
     state_keys::{STATE_KEYS, StateKeyExchange},
     store::{BlockStore, MEND, QmdbTree, StoreIdentity},
@@ -255,7 +255,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
         reach: Reach::Local,
         gossip: vec![wire::TRANSACTIONS, wire::KEY_SHARES, STATE_KEYS],
     };
-    let own = Own { identity: keys.identity.public(), folder: config.folder.clone() };
+    let own = Own { identity: Some(keys.identity.public()), folder: config.folder.clone() };
     let gauges = Gauges::new(&context, Arc::clone(&shared), own);
     let mut consensus = freehold_consensus::start(context, validator, application).await?;
     let mut gossip = consensus.take_gossip().into_iter();
@@ -271,7 +271,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
     let service = KeyService::start(Arc::clone(&shared), consensus.term_keys(), shares);
     tokio::spawn(erase_first_shares(config.folder.clone(), consensus.term_keys()));
     let server = match config.rpc {
-        Some(address) => Some(RpcServer::start(address, shared, intake, service, gauges).await?),
+        Some(address) => Some(RpcServer::start(address, shared, Duty::Validator { intake, service }, gauges).await?),
         None => None,
     };
     Ok(Parts { consensus, executor, server, failures })
@@ -315,7 +315,7 @@ async fn open(config: &MemberConfig, keys: Option<Arc<StateKeys>>) -> Result<(Ar
 }
 
 /// What a panic says.
-fn message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".to_owned())
 }

@@ -51,8 +51,8 @@ impl fmt::Display for NotReady {
 /// Whose metrics they are.
 #[derive(Debug, Clone)]
 pub(crate) struct Own {
-    /// The node's identity.
-    pub(crate) identity: Ed25519Key,
+    /// The validator's identity; `None` where it follows only.
+    pub(crate) identity: Option<Ed25519Key>,
     /// Its folder.
     pub(crate) folder: PathBuf,
 }
@@ -183,7 +183,7 @@ impl Gauges {
         let (view, now_ms) = (standing.view(&text), self.shared.clock.now_ms());
         let report = |found: crate::standing::ValidatorStanding| ValidatorReport {
             validator: found.validator,
-            own: found.validator == self.own.identity,
+            own: Some(found.validator) == self.own.identity,
             connected_s: found.connected_since_ms.map(|since| now_ms.saturating_sub(since) / 1_000),
             votes_behind: view.zip(found.voted).map(|(view, voted)| view.saturating_sub(voted)),
             proposed: found.proposed.map(|proposed| proposed.height),

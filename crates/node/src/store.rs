@@ -29,16 +29,20 @@ mod proof;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod tree;
 
-pub(crate) use blocks::MEND;
 pub use blocks::{
     BODIES_MIN, BlockRow, BlockStore, BlockStoreError, Durable, ExecutedMark, FINALITY_SEARCH_MAX, Finality, FoundLog,
     HISTORY_WINDOW, LOG_BLOCKS_MAX, LOGS_MAX, LogQuery, PayloadRow, Recovery, StoreIdentity, TransactionPlace,
     TransactionRow,
 };
+pub(crate) use blocks::{MEND, StoredWrites, SyncRow};
 pub use history::{OldState, OldStateError};
 pub use shared::{Change, WriteSet};
+pub(crate) use transfer::{
+    AnswerCheck, OPERATIONS_MAX, OperationSource, OperationsRequest, Received, TransferError, TransferTarget, receive,
+};
 pub use tree::{PROOF_KEYS_MAX, Proofs, QmdbTree, TreeError, TreeReader};
 
 use std::path::Path;

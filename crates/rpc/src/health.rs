@@ -25,9 +25,9 @@ pub enum NodeRole {
 pub struct NodeHealth {
     /// What the node does.
     pub role: NodeRole,
-    /// Its identity on the network.
-    #[serde(with = "prefixed")]
-    pub identity: Ed25519Key,
+    /// Its identity among validators; null where it only follows.
+    #[serde(with = "prefixed_option")]
+    pub identity: Option<Ed25519Key>,
     /// Term and its keys.
     pub term: TermReport,
     /// Heights and their ages.

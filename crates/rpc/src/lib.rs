@@ -11,6 +11,7 @@ mod local;
 mod local_client;
 mod node;
 mod node_client;
+mod sync;
 mod taint;
 mod transaction;
 mod verified;
@@ -44,6 +45,10 @@ pub use node::{
     StateKeyReport, StatusMoment, TransactionReceipt,
 };
 pub use node_client::{FeeQuote, NodeClient, NodeError};
+pub use sync::{
+    SYNC_AHEAD_MAX, SYNC_BLOCKS_MAX, SYNC_OPERATIONS_MAX, SYNC_PAGE_BYTES, SyncBlock, SyncContent, SyncCover, SyncPage,
+    SyncPart, SyncPiece, SyncState,
+};
 pub use taint::{ChainDenial, TaintPage, TaintedGrant, TaintedInstance};
 pub use transaction::CallTransaction;
 pub use verified::{CallReads, Checked, Proven, VerifiedClient, VerifiedError};

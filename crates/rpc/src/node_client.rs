@@ -399,6 +399,6 @@ impl NodeClient {
     }
 }
 
-fn prefixed(id: &impl std::fmt::Display) -> String {
+pub(crate) fn prefixed(id: &impl std::fmt::Display) -> String {
     format!("0x{id}")
 }

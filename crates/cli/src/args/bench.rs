@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use freehold_primitives::NetworkKey;
+use freehold_rpc::Endpoint;
 
 /// A part of `bench network`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -37,6 +38,15 @@ pub(crate) enum BenchCommand {
         /// Repetitions.
         #[arg(long, value_name = "N", default_value_t = 200)]
         count: u32,
+    },
+    /// State sync, and a follower that catches up from the genesis, against a running node that keeps everything.
+    Sync {
+        /// JSON-RPC of the node, such as http://127.0.0.1:8545.
+        #[arg(long, value_name = "URL")]
+        rpc: Endpoint,
+        /// Its network key, 96 bytes in hex.
+        #[arg(long, value_name = "HEX")]
+        network_key: NetworkKey,
     },
     /// Time to verify evidence, by kind, and what a registration costs.
     Attest {

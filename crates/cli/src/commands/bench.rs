@@ -5,6 +5,7 @@ mod evm;
 mod finality;
 mod infer;
 mod network;
+mod network_sync;
 mod registration;
 mod start;
 mod verify;
@@ -37,6 +38,7 @@ pub(crate) async fn run(command: BenchCommand, output: Output) -> Result<ExitCod
             network::run(network::Plan { validators, count, rounds, term_blocks, accounts, parts }, output).await?;
         }
         BenchCommand::Start { count } => start::run(count, output).await?,
+        BenchCommand::Sync { rpc, network_key } => network_sync::run(&rpc, &network_key, output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,7 @@
-//! `node`: one validator as a process of its own; `--init` makes the folders of a development network.
+//! `node`: one validator as a process of its own, or with `--follow` a full node that is none; `--init` makes the folders of a
+//! development network.
+
+mod follow;
 
 use std::{net::SocketAddr, process::ExitCode};
 
@@ -21,6 +24,9 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
     if let Some(validators) = args.init {
         let wanted = Wanted { term_blocks: args.term_blocks, ..Wanted::development(args.chain_id, validators) };
         return init(&held, wanted, output);
+    }
+    if !args.follower.follow.is_empty() {
+        return follow::run(args, &held, output).await;
     }
     let genesis = read_genesis(held.path())?
         .ok_or_else(|| anyhow!("{} holds no genesis: make one with `freehold genesis`", held.path().display()))?;

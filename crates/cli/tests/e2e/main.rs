@@ -6,6 +6,7 @@ mod collateral;
 mod contracts;
 mod damage;
 mod denial;
+mod follower;
 mod founding;
 mod instance;
 mod light;

@@ -26,7 +26,7 @@ fn well() -> NodeHealth {
     let latency = Latency { count: 10, p50_ms: 30, p99_ms: 60 };
     NodeHealth {
         role: NodeRole::Validator,
-        identity: Ed25519Key([1; 32]),
+        identity: Some(Ed25519Key([1; 32])),
         term: TermReport { number: 0, blocks: 0, next_at: None, quorum: Some(3), resharing: None },
         progress: Progress {
             ordered: 100,

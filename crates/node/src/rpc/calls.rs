@@ -31,11 +31,13 @@ pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError
 }
 
 fn call(rpc: &Rpc, params: Params<'_>) -> Answer<Bytes> {
-    output(rpc.run_call(read(&params)?, &freehold_ledger::call)?)
+    let answer = rpc.run_call(read(&params)?, &freehold_ledger::call).and_then(output);
+    rpc.or_forward("eth_call", &params, answer)
 }
 
 fn estimate(rpc: &Rpc, params: Params<'_>) -> Answer<U64> {
-    rpc.run_call(read(&params)?, &freehold_ledger::estimate_gas).map(U64::from)
+    let answer = rpc.run_call(read(&params)?, &freehold_ledger::estimate_gas).map(U64::from);
+    rpc.or_forward("eth_estimateGas", &params, answer)
 }
 
 /// A failure of the call stands beside its list, as geth does it.

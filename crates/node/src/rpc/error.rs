@@ -13,6 +13,7 @@ use freehold_ledger::{
 use jsonrpsee::types::{ErrorObjectOwned, error::INVALID_PARAMS_CODE};
 use serde_json::json;
 
+use super::forward::needs_keys;
 use crate::{
     chain::ChainError,
     store::{BlockStoreError, OldStateError},
@@ -79,11 +80,11 @@ pub(crate) fn refused_call(error: CallError) -> ErrorObjectOwned {
     match error {
         CallError::Fails(outcome) => failure(&outcome),
         CallError::Invalid(invalid) => no_call(&invalid),
-        CallError::CallData(refusal) => refused_call_data(refusal),
+        CallError::CallData(refusal) if refusal != CallDataRefusal::Unavailable => refused_call_data(refusal),
         CallError::Overrides(refusal) => refused_overrides(&refusal),
         secret_stands @ (CallError::Withheld(_) | CallError::Sealed) => secret(secret_stands),
         CallError::Trace(error) => refused_trace(error),
-        follower @ CallError::Follower => refused(follower),
+        CallError::Follower | CallError::CallData(CallDataRefusal::Unavailable) => needs_keys(error),
         CallError::Ledger(error) => unexecuted(error),
         other => internal(other),
     }

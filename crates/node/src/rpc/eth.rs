@@ -20,11 +20,11 @@ use super::{
     error::{internal, invalid_params, limit, not_found, refused, refused_for_good, unread, unread_state},
     filters::check_filter,
     params::{one, pair, three, two},
-    server::{Rpc, method},
+    server::{Duty, Rpc, method},
 };
 use crate::{
     chain::decode,
-    intake::IntakeError,
+    intake::{IntakeError, hear},
     store::{BlockStoreError, LogQuery, TransactionRow},
 };
 
@@ -297,11 +297,21 @@ fn log_view(found: crate::store::FoundLog) -> Log {
 
 fn send_raw(rpc: &Rpc, params: Params<'_>) -> Answer<B256> {
     let raw: Bytes = one(&params)?;
-    rpc.intake.submit(raw.to_vec()).map_err(|error| match error {
+    let said = |error| match error {
         IntakeError::Chain(error) => internal(error),
         IntakeError::Admission(refusal) => refused_for_good(refusal),
         other => refused(other),
-    })
+    };
+    match &rpc.duty {
+        Duty::Validator { intake, .. } => intake.submit(raw.to_vec()).map_err(said),
+        Duty::Follower(forward) => {
+            let pending = rpc.chain().admit(raw.to_vec()).map_err(refused_for_good)?;
+            let _same: B256 = rpc.forwarded(forward, "eth_sendRawTransaction", &params)?;
+            // Its own pool has it too, so that the next nonce is known here; what a source took is not refused for that.
+            let _full = hear(&rpc.shared, raw.to_vec());
+            Ok(pending.hash)
+        }
+    }
 }
 
 fn txpool_status(rpc: &Rpc, _: Params<'_>) -> Answer<Value> {

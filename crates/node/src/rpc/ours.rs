@@ -25,7 +25,7 @@ use serde::Deserialize;
 use super::{
     error::{confidential, internal, invalid_params, limit, not_found, refused, refused_share},
     params::{one, pair, three},
-    server::{Rpc, method},
+    server::{Duty, Rpc, method},
 };
 use crate::{health::health, key_service::ShareError};
 
@@ -215,8 +215,15 @@ fn call_data_key(rpc: &Rpc, _: Params<'_>) -> Answer<CallDataKeyReport> {
 
 async fn key_shares(params: Params<'static>, rpc: Arc<Rpc>, _: Extensions) -> Answer<KeyShares> {
     let grant: Digest = one(&params)?;
+    let service = match &rpc.duty {
+        Duty::Validator { service, .. } => service,
+        Duty::Follower(forward) => {
+            let shares = forward.ask("freehold_keyShares", serde_json::json!([format!("0x{grant}")])).await?;
+            return serde_json::from_value(shares).map_err(internal);
+        }
+    };
     let counts = &rpc.shared.counts;
-    let collected = Arc::clone(&rpc.service).collect(grant).await.inspect_err(|why| counts.keys_refused.refused(why));
+    let collected = Arc::clone(service).collect(grant).await.inspect_err(|why| counts.keys_refused.refused(why));
     let released = collected.map_err(|error| match error {
         ShareError::State => internal(error),
         ShareError::Unknown => not_found(error),

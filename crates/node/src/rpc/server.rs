@@ -24,8 +24,8 @@ use tokio::sync::Semaphore;
 use tower_http::cors::{Any, CorsLayer};
 
 use super::{
-    calls, debug, eth, fees, filter_methods, filters::Filters, ours, parity, probes::Probes, proofs, simulate,
-    subscriptions,
+    calls, debug, eth, fees, filter_methods, filters::Filters, forward::Forward, ours, parity, probes::Probes, proofs,
+    simulate, subscriptions, sync,
 };
 use crate::{chain::Chain, intake::Intake, key_service::KeyService, metrics::Gauges, shared::Shared};
 
@@ -44,6 +44,8 @@ const SUBSCRIPTIONS_MAX: usize = 2_048;
 const SUBSCRIBER_BUFFER: u32 = 256;
 /// Traces and simulations that run at once: each may take 64 MiB, its text more, and seconds.
 const HEAVY_MAX: usize = 4;
+/// Answers to nodes that catch up, made at once.
+const TRANSFERS_MAX: usize = 2;
 /// What answers say of a network that traces confidential frames.
 const TRACES_HEADER: HeaderName = HeaderName::from_static("freehold-traces");
 const TRACES_OPEN: HeaderValue = HeaderValue::from_static("confidential");
@@ -67,14 +69,27 @@ pub enum ServerError {
     Methods(#[from] RegisterMethodError),
 }
 
+/// What a node does beside answering from its stores.
+pub(crate) enum Duty {
+    /// Takes transactions for its own pool, and gives key shares.
+    Validator {
+        /// The way into the pool.
+        intake: Intake,
+        /// Its share of each granted key.
+        service: Arc<KeyService>,
+    },
+    /// Hands on what it cannot answer itself.
+    Follower(Forward),
+}
+
 /// What methods work with.
 pub(crate) struct Rpc {
     pub(super) shared: Arc<Shared>,
-    pub(super) intake: Intake,
-    pub(super) service: Arc<KeyService>,
+    pub(super) duty: Duty,
     pub(super) gauges: Arc<Gauges>,
     filters: Arc<Mutex<Filters>>,
     pub(super) heavy: Semaphore,
+    pub(super) transfers: Semaphore,
     pub(super) subscriptions: Arc<Semaphore>,
 }
 
@@ -98,8 +113,7 @@ impl RpcServer {
     pub(crate) async fn start(
         address: SocketAddr,
         shared: Arc<Shared>,
-        intake: Intake,
-        service: Arc<KeyService>,
+        duty: Duty,
         gauges: Gauges,
     ) -> Result<Self, ServerError> {
         let gauges = Arc::new(gauges);
@@ -108,7 +122,8 @@ impl RpcServer {
         tokio::spawn(watch_pool(Arc::clone(&shared), Arc::clone(&filters)));
         let has_dev_traces = shared.chain.genesis().has_dev_traces();
         let (heavy, subscriptions) = (Semaphore::new(HEAVY_MAX), Arc::new(Semaphore::new(SUBSCRIPTIONS_MAX)));
-        let module = module(Rpc { shared, intake, service, gauges, filters, heavy, subscriptions })?;
+        let transfers = Semaphore::new(TRANSFERS_MAX);
+        let module = module(Rpc { shared, duty, gauges, filters, heavy, transfers, subscriptions })?;
         let cors = CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any);
         let config = ServerConfig::builder()
             .max_request_body_size(REQUEST_BYTES_MAX)
@@ -168,6 +183,7 @@ fn module(rpc: Rpc) -> Result<RpcModule<Rpc>, RegisterMethodError> {
     subscriptions::add(&mut module)?;
     ours::add(&mut module)?;
     proofs::add(&mut module)?;
+    sync::add(&mut module)?;
     Ok(module)
 }
 

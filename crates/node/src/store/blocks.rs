@@ -5,23 +5,30 @@
 //! gaps: blocks 0..=executed, payloads up to the newest. Records are packed so that an empty block costs little.
 //! Not here: the state tree (`tree.rs`), and any judgement about what is stored.
 
+mod archive;
 mod error;
 mod logs;
 mod pack;
+mod pages;
 mod prune;
 mod read;
 mod rows;
+mod seed;
 #[cfg(test)]
 mod tests;
+mod writes;
 
 pub use error::BlockStoreError;
 pub(crate) use error::MEND;
 pub use logs::{FoundLog, LOG_BLOCKS_MAX, LOGS_MAX, LogQuery};
+pub(crate) use pages::SyncRow;
 pub use prune::BODIES_MIN;
 pub use read::{FINALITY_SEARCH_MAX, Finality};
 pub use rows::{BlockRow, ExecutedMark, PayloadRow, TransactionPlace, TransactionRow};
+pub(crate) use writes::StoredWrites;
 
 use std::{
+    collections::BTreeSet,
     ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
@@ -58,8 +65,16 @@ const INDEX: TableDefinition<'_, [u8; 32], u64> = TableDefinition::new("index");
 const CONTENT: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("content");
 /// Height and tree key → value before that height: empty for absent, else a byte 1 and the value.
 const HISTORY: TableDefinition<'_, [u8; 40], &[u8]> = TableDefinition::new("history");
-/// What the store belongs to.
+/// Height → what the block wrote, and the content it brought: what followers apply.
+const WRITES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("writes");
+/// Tree key and height → value before that height, as in `HISTORY`, for ever: an archive's.
+const ARCHIVE: TableDefinition<'_, [u8; 40], &[u8]> = TableDefinition::new("archive");
+/// What the store belongs to, and marks: see the constants below.
 const IDENTITY: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("identity");
+/// Rows of `IDENTITY`: the chain; the height at which the store was seeded; the first height of an archive.
+const CHAIN_ROW: u8 = 0;
+const SEEDED_ROW: u8 = 1;
+const ARCHIVE_ROW: u8 = 2;
 
 /// Bits of an index entry that hold a transaction's position in its block.
 const POSITION_BITS: u32 = 24;
@@ -114,6 +129,12 @@ struct Inner {
     executed: Mutex<Option<ExecutedMark>>,
     /// How many newest blocks keep their bodies.
     bodies: AtomicU64,
+    /// Oldest height whose state was ever here: 0, or where the store was seeded.
+    seeded: AtomicU64,
+    /// Oldest height whose state an archive answers for; `u64::MAX` where this is none.
+    archive: AtomicU64,
+    /// Content that was looked for in vain.
+    missed: Mutex<BTreeSet<Digest>>,
 }
 
 impl BlockStore {
@@ -135,8 +156,12 @@ impl BlockStore {
             db,
             executed: Mutex::new(None),
             bodies: AtomicU64::new(u64::MAX),
+            seeded: AtomicU64::new(0),
+            archive: AtomicU64::new(u64::MAX),
+            missed: Mutex::default(),
         }));
         store.identify(identity)?;
+        store.read_marks()?;
         let mark = store.read_executed()?;
         *store.0.executed.lock().unwrap_or_else(PoisonError::into_inner) = mark;
         Ok(store)
@@ -149,17 +174,18 @@ impl BlockStore {
         ours.extend_from_slice(&identity.genesis_hash.0);
         let known = self.write(Durability::Immediate, |txn| {
             let mut table = txn.open_table(IDENTITY)?;
-            let known = table.get(0)?.map(|value| value.value() == ours);
+            let known = table.get(CHAIN_ROW)?.map(|value| value.value() == ours);
             if known.is_none() {
-                table.insert(0, ours.as_slice())?;
+                table.insert(CHAIN_ROW, ours.as_slice())?;
             }
             // Every table exists from the start, so that reading never has to ask.
-            for table in [PAYLOADS, CERTIFICATES, BLOCKS, RECEIPTS] {
+            for table in [PAYLOADS, CERTIFICATES, BLOCKS, RECEIPTS, WRITES] {
                 txn.open_table(table)?;
             }
             txn.open_table(INDEX)?;
             txn.open_table(CONTENT)?;
             txn.open_table(HISTORY)?;
+            txn.open_table(ARCHIVE)?;
             Ok(known)
         })?;
         if known == Some(false) {
@@ -196,9 +222,10 @@ impl BlockStore {
     pub fn store_payload(&self, row: &PayloadRow, durable: Durable) -> Result<(), BlockStoreError> {
         let height = row.payload.head.height;
         let digest = payload_digest(&row.payload.head);
-        // Blocks start at 0 with the genesis, payloads at 1; a store may also be given the genesis payload first.
+        // Blocks start at 0 with the genesis, payloads at 1; a store may also be given the genesis payload first. One that
+        // was seeded goes on from there.
         let newest = self.newest_payload()?;
-        let expected = newest.map_or(1, |newest| newest + 1);
+        let expected = newest.unwrap_or_else(|| self.seeded()) + 1;
         if height > expected {
             return Err(BlockStoreError::Gap { expected, found: height });
         }
@@ -283,9 +310,10 @@ impl BlockStore {
         };
         let left_out = left_out(&payload, block.transactions).ok_or(BlockStoreError::NotInPayload { height })?;
         let record = encode(&BlockRecord::new(block, left_out));
-        let below = self.prune_below(height);
+        let (below, archive) = (self.prune_below(height), self.archive_from().is_some());
         self.write(Durability::Immediate, |txn| {
             write_block(txn, block, &record)?;
+            writes::write(txn, block, archive)?;
             if height.is_multiple_of(HISTORY_STRIDE) { prune::prune(txn, below) } else { Ok(()) }
         })?;
         *self.0.executed.lock().unwrap_or_else(PoisonError::into_inner) = Some(ExecutedMark {
@@ -337,12 +365,7 @@ fn write_block(txn: &WriteTransaction, block: &BlockRow<'_>, record: &[u8]) -> R
     }
     let mut history = txn.open_table(HISTORY)?;
     for change in &block.writes.changes {
-        let mut old = Vec::new();
-        if let Some(value) = &change.old {
-            old.push(1);
-            old.extend_from_slice(value);
-        }
-        history.insert(history_key(height, &change.key), old.as_slice())?;
+        history.insert(history_key(height, &change.key), old_value(change).as_slice())?;
     }
     if height.is_multiple_of(HISTORY_STRIDE)
         && let Some(oldest) = height.checked_sub(HISTORY_WINDOW)
@@ -351,6 +374,11 @@ fn write_block(txn: &WriteTransaction, block: &BlockRow<'_>, record: &[u8]) -> R
         history.retain_in(history_key(0, &Digest::ZERO)..end, |_, _| false)?;
     }
     Ok(())
+}
+
+/// A value before a change, as history keeps it.
+fn old_value(change: &super::Change) -> Vec<u8> {
+    change.old.as_ref().map_or_else(Vec::new, |value| [&[1], value.as_slice()].concat())
 }
 
 fn history_key(height: Height, key: &Digest) -> [u8; 40] {

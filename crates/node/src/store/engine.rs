@@ -14,6 +14,7 @@ use std::{
     },
 };
 
+use commonware_codec::Encode as _;
 use commonware_cryptography::{Sha256, sha256::Digest as Key};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Runner as _, Supervisor as _, buffer::paged::CacheRef, tokio as runtime};
@@ -25,6 +26,7 @@ use commonware_storage::{
         self,
         current::{FixedConfig, ordered::fixed},
         floor::Proportional,
+        sync::Source as _,
     },
     translator::EightCap,
 };
@@ -38,6 +40,7 @@ use super::{
     leaf::Leaf,
     proof,
     shared::{Change, Shared, WriteSet},
+    transfer::{OperationsRequest, TransferTarget},
     tree::{Proofs, TreeError},
 };
 
@@ -64,8 +67,8 @@ const INIT_CACHE_MAX: usize = 8 * 1024 * 1024;
 /// What an operation takes on disk, at least.
 const OPERATION_BYTES: u64 = 128;
 
-type Db = fixed::Db<mmr::Family, runtime::Context, Key, Leaf, Sha256, EightCap, CHUNK_BYTES, Sequential>;
-type EngineError = qmdb::Error<mmr::Family>;
+pub(super) type Db = fixed::Db<mmr::Family, runtime::Context, Key, Leaf, Sha256, EightCap, CHUNK_BYTES, Sequential>;
+pub(super) type EngineError = qmdb::Error<mmr::Family>;
 
 /// Where a reply goes. A caller that has gone is no concern of the engine.
 type Reply<T> = SyncSender<Result<T, TreeError>>;
@@ -84,8 +87,12 @@ pub(super) enum Command {
     Prove(Vec<Digest>, Reply<Proofs>),
     /// The first leaves behind a key, in order.
     Leaves(Digest, usize, Reply<Leaves>),
-    /// Apply the writes of the block at a height.
-    Apply(Height, Vec<Write>, Reply<Arc<WriteSet>>),
+    /// Apply the writes of the block at a height, only where they give this root, if there is one.
+    Apply(Height, Vec<Write>, Option<Digest>, Reply<Arc<WriteSet>>),
+    /// What another node needs to take the newest state.
+    Target(Reply<TransferTarget>),
+    /// Operations of the log, with their proof.
+    Serve(OperationsRequest, Reply<Vec<u8>>),
     /// The block store holds everything up to the tree's height: make the tree durable when it is due.
     Persist,
     /// Make the tree durable now.
@@ -154,8 +161,14 @@ impl Engine {
                 Command::Leaves(after, limit, reply) => {
                     reply.send(self.leaves(&after, limit).await).ok();
                 }
-                Command::Apply(height, writes, reply) => {
-                    reply.send(self.apply(height, writes).await).ok();
+                Command::Apply(height, writes, root, reply) => {
+                    reply.send(self.apply(height, writes, root).await).ok();
+                }
+                Command::Target(reply) => {
+                    reply.send(self.target().await).ok();
+                }
+                Command::Serve(request, reply) => {
+                    reply.send(self.serve_operations(&request).await).ok();
                 }
                 Command::Persist => {
                     if let Err(error) = self.persist().await {
@@ -206,7 +219,37 @@ impl Engine {
         Ok(leaves.try_collect().await?)
     }
 
-    async fn apply(&mut self, height: Height, writes: Vec<Write>) -> Result<Arc<WriteSet>, TreeError> {
+    async fn target(&self) -> Result<TransferTarget, TreeError> {
+        let db = self.db()?;
+        let height = self.shared.lock().applied.ok_or(TreeError::NotServed)?;
+        Ok(TransferTarget {
+            height,
+            root: digest(&db.root()),
+            operations: db.bounds().end.as_u64(),
+            floor: db.sync_boundary().as_u64(),
+            log_root: digest(&db.ops_root()),
+            witness: db.ops_root_witness().await?.encode().to_vec(),
+        })
+    }
+
+    async fn serve_operations(&self, request: &OperationsRequest) -> Result<Vec<u8>, TreeError> {
+        let db = self.db()?;
+        let bounds = db.bounds();
+        let request = request.engine().ok_or(TreeError::NotServed)?;
+        if request.start() < bounds.start || request.size() > bounds.end {
+            return Err(TreeError::NotServed);
+        }
+        // What fails now is the request: a size that was never a block's, or a part that is no longer kept.
+        let (response, _) = db.serve(request).await.map_err(|_| TreeError::NotServed)?;
+        Ok(response.encode().to_vec())
+    }
+
+    async fn apply(
+        &mut self,
+        height: Height,
+        writes: Vec<Write>,
+        root: Option<Digest>,
+    ) -> Result<Arc<WriteSet>, TreeError> {
         let applied = self.shared.lock().applied;
         let expected = applied.map_or(0, |applied| applied + 1);
         if let Some(at) = applied.filter(|at| height <= *at) {
@@ -223,7 +266,14 @@ impl Engine {
             batch = batch.write(Key(change.key.0), leaf);
         }
         let metadata = leaf(&height.to_be_bytes())?;
-        let batch = batch.merkleize(&db, Some(metadata), &mut FLOOR.clone()).await?;
+        let batch = match batch.merkleize(&db, Some(metadata), &mut FLOOR.clone()).await {
+            Ok(batch) if root.is_none_or(|root| root == digest(&batch.root())) => batch,
+            Ok(_) => {
+                self.db = Some(db);
+                return Err(TreeError::OtherRoot { height });
+            }
+            Err(error) => return Err(error.into()),
+        };
         let db = db.apply_batch(batch).await?;
         let writes =
             Arc::new(WriteSet { height, root: digest(&db.root()), operations: db.bounds().end.as_u64(), changes });
@@ -284,7 +334,7 @@ fn outstanding(applied: Option<Height>, mark: Option<Height>) -> u64 {
     applied.map_or(0, |height| height + 1) - mark.map_or(0, |height| height + 1)
 }
 
-async fn applied(db: &Db) -> Result<Option<Height>, EngineError> {
+pub(super) async fn applied(db: &Db) -> Result<Option<Height>, EngineError> {
     Ok(db.get_metadata().await?.and_then(|metadata| proof::height(&metadata)))
 }
 
@@ -297,12 +347,13 @@ fn digest(key: &Key) -> Digest {
 }
 
 /// Room for every operation of the log.
-fn init_cache(directory: &Path) -> NonZeroUsize {
+pub(super) fn init_cache(directory: &Path) -> NonZeroUsize {
     let operations = usize::try_from(bytes_below(directory) / OPERATION_BYTES).unwrap_or(usize::MAX);
     NonZeroUsize::new(operations.clamp(INIT_CACHE_MIN, INIT_CACHE_MAX)).unwrap_or(NonZeroUsize::MIN)
 }
 
-fn config(init_cache: NonZeroUsize) -> FixedConfig<EightCap, Sequential> {
+/// The engine's settings.
+pub(super) fn config(init_cache: NonZeroUsize) -> FixedConfig<EightCap, Sequential> {
     let page_cache = CacheRef::new(PAGE_BYTES, PAGES_MAX);
     FixedConfig {
         merkle_config: MerkleConfig {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod crash;
+mod transfer;
 mod vectors;
 
 use std::{collections::BTreeMap, path::Path, time::Instant};

@@ -23,6 +23,7 @@ use thiserror::Error;
 use super::{
     engine::{self, Command, Start},
     shared::{Shared, WriteSet},
+    transfer::{OperationsRequest, TransferTarget},
 };
 
 /// Commands that may wait in the store's queue.
@@ -62,6 +63,15 @@ pub enum TreeError {
         /// Its length.
         length: usize,
     },
+    /// The writes give another root than the block's.
+    #[error("the writes of block {height} do not give the state root of its header")]
+    OtherRoot {
+        /// The block.
+        height: Height,
+    },
+    /// Operations that this store does not have, or no longer.
+    #[error("the log of the state tree does not hold these operations, or no longer: ask for the newest state again")]
+    NotServed,
     /// Too many keys in one call.
     #[error("{0} keys in one call are above the bound of {PROOF_KEYS_MAX}")]
     Keys(usize),
@@ -170,6 +180,22 @@ impl TreeReader {
         self.ask(|reply| Command::Leaves(*after, limit, reply))
     }
 
+    /// What another node needs to take the newest state.
+    ///
+    /// # Errors
+    /// [`TreeError::NotServed`] before block 0; [`TreeError::Closed`], [`TreeError::Engine`].
+    pub(crate) fn transfer_target(&self) -> Result<TransferTarget, TreeError> {
+        self.ask(Command::Target)
+    }
+
+    /// Operations of the log with their proof, in the engine's encoding.
+    ///
+    /// # Errors
+    /// [`TreeError::NotServed`], [`TreeError::Closed`].
+    pub(crate) fn serve_operations(&self, request: OperationsRequest) -> Result<Vec<u8>, TreeError> {
+        self.ask(|reply| Command::Serve(request, reply))
+    }
+
     /// Write set of a block; only the newest 32 applied since the store opened are kept.
     pub fn write_set(&self, height: Height) -> Option<Arc<WriteSet>> {
         let state = self.shared.lock();
@@ -234,7 +260,20 @@ impl QmdbTree {
     /// [`TreeError::Applied`], [`TreeError::Gap`], [`TreeError::Twice`], [`TreeError::Value`]: nothing has changed;
     /// [`TreeError::Closed`], [`TreeError::Engine`]: the store is closed from now on.
     pub fn apply_writes(&mut self, height: Height, writes: &[Write]) -> Result<Arc<WriteSet>, TreeError> {
-        self.reader.ask(|reply| Command::Apply(height, writes.to_vec(), reply))
+        self.reader.ask(|reply| Command::Apply(height, writes.to_vec(), None, reply))
+    }
+
+    /// As [`Self::apply_writes`], where the root behind the block is known: nothing changes if the writes do not give it.
+    ///
+    /// # Errors
+    /// As [`Self::apply_writes`], and [`TreeError::OtherRoot`].
+    pub(crate) fn apply_certified(
+        &mut self,
+        height: Height,
+        writes: Vec<Write>,
+        root: Digest,
+    ) -> Result<Arc<WriteSet>, TreeError> {
+        self.reader.ask(|reply| Command::Apply(height, writes, Some(root), reply))
     }
 
     /// Tells the store that the block store holds, durably, every block up to the tree's height. The store makes the

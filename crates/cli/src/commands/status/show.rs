@@ -53,8 +53,8 @@ fn node(found: &Found, health: &NodeHealth, output: Output) {
         NodeRole::Follower => "follower (no keys)",
     };
     output.text(&format!(
-        "node      {role} {}, {}, {}",
-        &health.identity.to_string()[..8],
+        "node      {role}{}, {}, {}",
+        health.identity.map_or_else(String::new, |identity| format!(" {}", &identity.to_string()[..8])),
         found.status.version,
         found.rpc
     ));

@@ -116,6 +116,11 @@ pub enum BlockStoreError {
 }
 
 impl BlockStoreError {
+    /// Whether the store itself is damaged, so that a fresh one is the way out.
+    pub(crate) const fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Record { .. } | Self::Diverged { .. } | Self::Gap { .. })
+    }
+
     /// The error for `source` at `path`, told apart by what to do about it.
     pub(super) fn of(path: &std::path::Path, source: redb::Error) -> Self {
         let path = path.to_path_buf();

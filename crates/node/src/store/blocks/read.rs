@@ -7,8 +7,8 @@ use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefi
 
 use super::{
     BLOCKS, BlockRecord, BlockStore, BlockStoreError, CERTIFICATES, CONTENT, CertificateRecord, ExecutedMark, HISTORY,
-    HISTORY_WINDOW, INDEX, PAYLOADS, POSITION_BITS, PayloadRecord, PayloadRow, RECEIPTS, ReceiptRecord,
-    TransactionPlace, TransactionRow, body, decode, history_key,
+    INDEX, PAYLOADS, POSITION_BITS, PayloadRecord, PayloadRow, RECEIPTS, ReceiptRecord, TransactionPlace,
+    TransactionRow, body, decode, history_key,
 };
 
 /// Certificates looked at in search of the one that covers a block.
@@ -147,12 +147,13 @@ impl BlockStore {
         Ok(self.newest_certificate()?.map(|(height, record)| (height, record.certificate)))
     }
 
-    /// The newest block that a certificate covers.
+    /// The newest executed block that a certificate covers.
     ///
     /// # Errors
     /// Any error of reading.
     pub fn finalized(&self) -> Result<Option<Height>, BlockStoreError> {
-        Ok(self.newest_certificate()?.map(|(_, record)| record.executed))
+        let executed = self.executed().map_or(0, |mark| mark.height);
+        Ok(self.newest_certificate()?.map(|(_, record)| record.executed.min(executed)))
     }
 
     /// What proves the block at `height`: the first payload with its own certificate that names this block or a later
@@ -175,7 +176,7 @@ impl BlockStore {
         Ok(Some(Finality { head: row.payload.head, certificate: record.certificate, headers }))
     }
 
-    fn covering(&self, height: Height) -> Result<Option<(Height, CertificateRecord)>, BlockStoreError> {
+    pub(super) fn covering(&self, height: Height) -> Result<Option<(Height, CertificateRecord)>, BlockStoreError> {
         let txn = self.begin()?;
         let table = txn.open_table(CERTIFICATES).map_err(|error| self.failed(error))?;
         let range = table.range(height + 1..).map_err(|error| self.failed(error))?;
@@ -211,6 +212,9 @@ impl BlockStore {
         heights: std::ops::RangeInclusive<Height>,
     ) -> Result<Option<Option<Vec<u8>>>, BlockStoreError> {
         let txn = self.begin()?;
+        if self.archive_from().is_some() {
+            return self.archived_before(&txn, key, &heights);
+        }
         let table = txn.open_table(HISTORY).map_err(|error| self.failed(error))?;
         for height in heights {
             if let Some(old) = table.get(history_key(height, key)).map_err(|error| self.failed(error))? {
@@ -222,17 +226,19 @@ impl BlockStore {
 
     /// Whether state at `height` can still be read.
     pub fn holds_state(&self, height: Height) -> bool {
-        self.executed().is_some_and(|mark| height <= mark.height && mark.height - height < HISTORY_WINDOW)
+        self.executed().is_some_and(|mark| (self.oldest_state(mark.height)..=mark.height).contains(&height))
     }
 
-    /// First height whose payload and receipts are here; `None` while there is no payload.
+    /// First height whose payload and receipts are here; in a store that was seeded and has none yet, the next one; `None`
+    /// while there is no payload.
     ///
     /// # Errors
     /// Any error of reading.
     pub fn oldest_body(&self) -> Result<Option<Height>, BlockStoreError> {
         let txn = self.begin()?;
         let table = txn.open_table(PAYLOADS).map_err(|error| self.failed(error))?;
-        Ok(table.first().map_err(|error| self.failed(error))?.map(|(height, _)| height.value()))
+        let first = table.first().map_err(|error| self.failed(error))?.map(|(height, _)| height.value());
+        Ok(first.or_else(|| Some(self.seeded() + 1).filter(|next| *next > 1)))
     }
 
     /// Height of the newest stored payload.
@@ -263,7 +269,7 @@ impl BlockStore {
         self.last(CERTIFICATES, "certificate")
     }
 
-    fn record<T: Canonical>(
+    pub(super) fn record<T: Canonical>(
         &self,
         table: TableDefinition<'_, u64, &'static [u8]>,
         height: Height,
@@ -288,11 +294,11 @@ impl BlockStore {
         Ok(Some((height, record)))
     }
 
-    fn begin(&self) -> Result<ReadTransaction, BlockStoreError> {
+    pub(super) fn begin(&self) -> Result<ReadTransaction, BlockStoreError> {
         self.0.db.begin_read().map_err(|error| self.failed(error))
     }
 
-    fn failed(&self, error: impl Into<redb::Error>) -> BlockStoreError {
+    pub(super) fn failed(&self, error: impl Into<redb::Error>) -> BlockStoreError {
         BlockStoreError::of(&self.0.path, error.into())
     }
 }
@@ -300,7 +306,11 @@ impl BlockStore {
 /// What the executor reads; a store that cannot be read is logged and has nothing, so that execution stops.
 impl Content for BlockStore {
     fn get(&self, digest: &Digest) -> Option<Vec<u8>> {
-        logged(self.content(digest))
+        let found = logged(self.content(digest));
+        if found.is_none() {
+            self.miss(digest);
+        }
+        found
     }
 }
 

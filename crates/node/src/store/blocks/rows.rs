@@ -133,6 +133,11 @@ impl BlockRecord {
         Self { hash: block.hash, tree_operations: block.writes.operations, left_out, header: Blob(header) }
     }
 
+    /// The record of a block of which only the header is known.
+    pub(super) fn bare(hash: Digest, tree_operations: u64, header: &Header) -> Self {
+        Self { hash, tree_operations, left_out: Vec::new(), header: Blob(alloy_rlp::encode(header)) }
+    }
+
     pub(super) fn header(&self) -> Option<Header> {
         Header::decode(&mut self.header.0.as_slice()).ok()
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod crash;
+mod follow;
 
 use std::{
     collections::BTreeMap,

@@ -1,0 +1,35 @@
+//! Arguments of `node` for a follower.
+
+use clap::{Args, ValueEnum};
+use freehold_primitives::NetworkKey;
+use freehold_rpc::Endpoint;
+
+#[derive(Debug, Args)]
+pub(crate) struct FollowArgs {
+    /// Be no validator, but follow the network of --network-key through the JSON-RPC of these nodes, separated by commas.
+    #[arg(
+        long,
+        value_name = "URL,…",
+        value_delimiter = ',',
+        requires = "network_key",
+        conflicts_with_all = ["listen", "peers", "init"]
+    )]
+    pub(crate) follow: Vec<Endpoint>,
+    /// Network key to trust, 96 bytes in hex: a follower's only trust.
+    #[arg(long, value_name = "HEX", requires = "follow")]
+    pub(crate) network_key: Option<NetworkKey>,
+    /// Keep the state of every height, from where the follower begins; begins with the genesis unless --sync says otherwise.
+    #[arg(long, requires = "follow")]
+    pub(crate) archive: bool,
+    /// Where a follower with an empty folder begins: with the newest certified state, or with the genesis (which takes a
+    /// source that keeps everything: an archive). By default with the state, and an archive with the genesis.
+    #[arg(long, value_name = "FROM", requires = "follow")]
+    pub(crate) sync: Option<SyncChoice>,
+}
+
+/// Where a follower begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SyncChoice {
+    State,
+    Genesis,
+}

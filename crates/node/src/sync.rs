@@ -1,0 +1,19 @@
+//! Catching up from other nodes over JSON-RPC, with the network key as the only trust (`spec/sync.md`).
+//!
+//! Invariant: nothing that a source said is kept before it is proven: blocks by certificates and roots, state by its root,
+//! content by its digests. Sources are tried in turn; one that lied is not asked again. Not here: how a follower lives on
+//! what arrives, which is `follower`.
+
+mod chain;
+mod error;
+mod page;
+mod sources;
+mod state;
+
+pub use error::{Lie, SyncError};
+pub use state::{SyncedState, sync_state};
+
+pub(crate) use chain::SourceChain;
+pub(crate) use page::{CheckedBlock, CheckedPage, check_page};
+pub(crate) use sources::{Fault, Sources};
+pub(crate) use state::{code_hash, sync_into};

@@ -1,0 +1,370 @@
+//! State sync (`spec/sync.md` §2–§4): a newcomer takes the state behind a certified header instead of all blocks.
+//!
+//! Order: the state's log of operations, content, the newest headers; all into `incoming` beside the stores, which come
+//! into place by two renames at the end. Invariant: a crash anywhere leaves a folder from which the next call goes on;
+//! stores in place are whole. What a source says is checked before it is kept; that all code of accounts is there is
+//! checked at the end, and documents that a source withheld are asked for again when they are missed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use alloy_consensus::Header;
+use freehold_crypto::keccak256;
+use freehold_ledger::{ACCOUNT_VALUE_BYTES, StateTree as _, read_account_value};
+use freehold_primitives::{Digest, Height, NetworkKey};
+use freehold_rpc::{Endpoint, HEADER_RANGE_MAX, SyncContent, SyncState, VerifiedClient};
+use freehold_verify::{VerifiedHeader, verify_ancestors};
+use tracing::info;
+
+use super::{
+    chain::SourceChain,
+    error::{Lie, SyncError},
+    page::piece,
+    sources::{Fault, Sources},
+};
+use crate::store::{
+    BlockStore, OPERATIONS_MAX, QmdbTree, Received, StoreIdentity, TransferError, TransferTarget, receive,
+};
+
+/// Headers that a synced store begins with: those that execution may ask for (EIP-2935).
+const HEADERS: u64 = 8_191;
+/// States that are begun with before giving up: sources drop the parts of an old one while it is on its way.
+const TARGETS_MAX: u32 = 64;
+/// Content beyond what the state's operations can have brought: a source that goes on lies.
+const PIECES_SPARE: u64 = 4_096;
+/// Leaves looked at in one step.
+const LEAVES: usize = 4_096;
+
+/// What a state sync brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SyncedState {
+    /// Height of the block behind which the state is.
+    pub height: Height,
+    /// Operations of the state's log that came over the network in this run.
+    pub operations: u64,
+    /// Bytes that came in this run: operations with proofs, and content.
+    pub bytes: u64,
+    /// Entries of the state.
+    pub entries: u64,
+    /// Pieces of content.
+    pub content: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// Brings the newest certified state of the network into an empty folder, from which a node then starts: `genesis.bin`,
+/// `state` and `blocks.redb`. Begun again after a crash, it goes on.
+///
+/// # Errors
+/// Any [`SyncError`]; [`SyncError::Exists`] where the folder has stores already.
+pub async fn sync_state(
+    sources: &[Endpoint],
+    network_key: &NetworkKey,
+    folder: &Path,
+) -> Result<SyncedState, SyncError> {
+    let sources = Arc::new(Sources::new(sources)?);
+    let chain = SourceChain::open(&sources, network_key, folder).await?;
+    sync_into(&sources, &chain, folder).await
+}
+
+/// As [`sync_state`], from sources that are open.
+pub(crate) async fn sync_into(
+    sources: &Arc<Sources>,
+    chain: &SourceChain,
+    folder: &Path,
+) -> Result<SyncedState, SyncError> {
+    let began = Instant::now();
+    let staging = Staging::new(folder);
+    if staging.blocks.exists() {
+        return Err(SyncError::Exists(folder.to_path_buf()));
+    }
+    fs::create_dir_all(&staging.incoming).map_err(|source| file(&staging.incoming, source))?;
+    let identity =
+        StoreIdentity { chain_id: chain.genesis.chain_id, genesis_hash: freehold_crypto::genesis_hash(&chain.genesis) };
+    let store = BlockStore::open(&staging.incoming.join("blocks.redb"), &identity)?;
+    let run = Run { sources, chain, staging: &staging, store };
+    let (height, received) = match run.store.executed() {
+        Some(mark) => (mark.height, Received::default()),
+        None => run.fetch().await?,
+    };
+    let entries = run.count(height)?;
+    let Run { store, .. } = run;
+    let content = store.content_count()?;
+    drop(store);
+    staging.put_in_place()?;
+    let Received { operations, bytes } = received;
+    let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    info!(height, entries, operations, bytes, content, took_ms, "the state is synced");
+    Ok(SyncedState { height, operations, bytes, entries, content, took_ms })
+}
+
+/// Where things lie until they are whole.
+struct Staging {
+    incoming: PathBuf,
+    state: PathBuf,
+    blocks: PathBuf,
+}
+
+impl Staging {
+    fn new(folder: &Path) -> Self {
+        Self { incoming: folder.join("incoming"), state: folder.join("state"), blocks: folder.join("blocks.redb") }
+    }
+
+    /// Moves the stores to where a node looks for them: the block store last, since it says that they are there.
+    fn put_in_place(&self) -> Result<(), SyncError> {
+        let state = self.incoming.join("state");
+        if state.exists() {
+            if self.state.exists() {
+                fs::remove_dir_all(&self.state).map_err(|source| file(&self.state, source))?;
+            }
+            fs::rename(&state, &self.state).map_err(|source| file(&state, source))?;
+        }
+        let blocks = self.incoming.join("blocks.redb");
+        fs::rename(&blocks, &self.blocks).map_err(|source| file(&blocks, source))?;
+        fs::remove_dir_all(&self.incoming).map_err(|source| file(&self.incoming, source))
+    }
+
+    /// The tree, wherever it is by now.
+    fn tree(&self) -> PathBuf {
+        Some(self.incoming.join("state")).filter(|path| path.exists()).unwrap_or_else(|| self.state.clone())
+    }
+
+    fn target(&self) -> PathBuf {
+        self.incoming.join("target.json")
+    }
+}
+
+struct Run<'a> {
+    sources: &'a Arc<Sources>,
+    chain: &'a SourceChain,
+    staging: &'a Staging,
+    store: BlockStore,
+}
+
+impl Run<'_> {
+    /// Fetches everything and seeds the store.
+    async fn fetch(&self) -> Result<(Height, Received), SyncError> {
+        let mut received = Received::default();
+        let mut known = self.saved().await;
+        for _ in 0..TARGETS_MAX {
+            let (offered, header) = match known.take() {
+                Some(known) => known,
+                None => self.offered().await?,
+            };
+            let target = target(&offered);
+            info!(height = target.height, operations = target.operations, "taking the state");
+            match receive(&self.staging.incoming.join("state"), target, Arc::clone(self.sources)).await {
+                Ok(more) => {
+                    received.operations += more.operations;
+                    received.bytes += more.bytes;
+                    received.bytes += self.content(offered.operations).await?;
+                    self.code(&offered).await?;
+                    let headers = self.headers(&header).await?;
+                    self.store.seed(&headers, offered.operations)?;
+                    return Ok((offered.height, received));
+                }
+                // The sources have moved on; what is here stays good for a newer state.
+                Err(TransferError::Source(SyncError::NotKept { .. } | SyncError::Away { .. })) => {}
+                Err(TransferError::Source(error)) => return Err(error),
+                Err(TransferError::Tree(error)) => return Err(error.into()),
+                Err(TransferError::Other) => return Err(SyncError::Disk),
+            }
+        }
+        Err(SyncError::Outrun(TARGETS_MAX))
+    }
+
+    /// The state that a run before this one had begun with, where it is certified.
+    async fn saved(&self) -> Option<(SyncState, VerifiedHeader)> {
+        let bytes = fs::read(self.staging.target()).ok()?;
+        let offered: SyncState = serde_json::from_slice(&bytes).ok().filter(|offered| target(offered).is_sound())?;
+        let header = self.chain.header(self.sources, offered.height).await.ok()?;
+        (header.state_root() == offered.state_root).then_some((offered, header))
+    }
+
+    /// A source's newest state, under a certified header, noted down. Content of another state does not count.
+    async fn offered(&self) -> Result<(SyncState, VerifiedHeader), SyncError> {
+        let trust = self.chain.trust;
+        let asked = self.sources.ask("its newest state", |node| async move {
+            let offered = node.sync_state().await?;
+            if !target(&offered).is_sound() {
+                return Err(Lie::State(offered.height).into());
+            }
+            let headers = VerifiedClient::new(node, trust).wait_for_headers(offered.height).await;
+            let header = *headers.map_err(super::chain::unverified)?.first();
+            if header.state_root() == offered.state_root {
+                Ok((offered, header))
+            } else {
+                Err(Lie::State(offered.height).into())
+            }
+        });
+        let (offered, header) = asked.await?;
+        self.store.clear_content()?;
+        let path = self.staging.target();
+        let bytes = serde_json::to_vec(&offered).map_err(|error| file(&path, error.into()))?;
+        fs::write(&path, bytes).map_err(|source| file(&path, source))?;
+        Ok((offered, header))
+    }
+
+    /// All content, from where an interrupted run stopped; gives the bytes that came.
+    async fn content(&self, operations: u64) -> Result<u64, SyncError> {
+        let mut from = self.store.last_content()?.map_or(Some(Digest::ZERO), |last| successor(&last));
+        let (mut bytes, mut pieces) = (0, self.store.content_count()?);
+        while let Some(begin) = from {
+            let asked = self.sources.ask("its content", |node| async move {
+                let (page, next) = page(&begin, node.sync_content(&begin).await?)?;
+                let endless = pieces + page.len() as u64 > operations.saturating_add(PIECES_SPARE);
+                if endless { Err(Lie::Content.into()) } else { Ok((page, next)) }
+            });
+            let (page, next) = asked.await?;
+            pieces += page.len() as u64;
+            bytes += page.iter().map(|(_, piece)| piece.len() as u64).sum::<u64>();
+            self.store.store_content(&page)?;
+            from = next;
+        }
+        Ok(bytes)
+    }
+
+    /// Looks whether the code of every account is here, and asks for what a source withheld.
+    async fn code(&self, offered: &SyncState) -> Result<(), SyncError> {
+        let missing = self.missing_code(offered)?;
+        for hash in missing {
+            let code = self.sources.ask("the code of an account", |node| async move {
+                let code = node.content(&hash).await?.ok_or_else(|| Fault::Missing("no such content".to_owned()))?;
+                if keccak256(&[&code]) == hash { Ok(code) } else { Err(Lie::Content.into()) }
+            });
+            self.store.store_content(&[(hash, code.await?)])?;
+        }
+        Ok(())
+    }
+
+    fn missing_code(&self, offered: &SyncState) -> Result<Vec<Digest>, SyncError> {
+        let tree = QmdbTree::open(&self.staging.incoming.join("state"), offered.operations)?;
+        if tree.root() != offered.state_root {
+            return Err(SyncError::Disk);
+        }
+        let (reader, empty, mut missing) = (tree.reader(), keccak256(&[]), Vec::new());
+        let mut after = Digest::ZERO;
+        loop {
+            let leaves = reader.leaves(&after, LEAVES)?;
+            let Some((last, _)) = leaves.last() else { break };
+            after = *last;
+            for hash in leaves.iter().filter_map(|(_, value)| code_hash(value)) {
+                if hash != empty && self.store.content(&hash)?.is_none() {
+                    missing.push(hash);
+                }
+            }
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        Ok(missing)
+    }
+
+    /// The headers up to a certified one, oldest first, by parent hashes.
+    async fn headers(&self, newest: &VerifiedHeader) -> Result<Vec<(Digest, Header)>, SyncError> {
+        let trust = self.chain.trust;
+        let height = newest.height();
+        let asked = self.sources.ask("a header", |node| async move {
+            match VerifiedClient::new(node, trust).header(height).await {
+                Ok(Some((_, header))) => Ok(header),
+                Ok(None) => Err(Fault::Missing("none yet".to_owned())),
+                Err(error) => Err(super::chain::unverified(error)),
+            }
+        });
+        let mut runs = vec![vec![(newest.block_hash(), asked.await?)]];
+        let (mut child, oldest) = (*newest, height.saturating_sub(HEADERS));
+        while child.height() > oldest {
+            let from = oldest.max(child.height().saturating_sub(HEADER_RANGE_MAX));
+            let count = child.height() - from;
+            let asked = self.sources.ask("its headers", |node| async move {
+                let rlps = node.raw_headers(from, count).await?;
+                if rlps.is_empty() {
+                    return Err(Fault::Missing(format!("no headers from {from} on")));
+                }
+                let rlps: Vec<Vec<u8>> = rlps.into_iter().map(|rlp| rlp.0).collect();
+                let run = verify_ancestors(&child, &rlps).map_err(Lie::Block)?;
+                if run.len() as u64 == count { Ok(run) } else { Err(Lie::Gap(from).into()) }
+            });
+            let run = match asked.await {
+                Ok(run) => run,
+                // Nobody has older ones: all that there are will do.
+                Err(SyncError::NotKept { .. }) => break,
+                Err(error) => return Err(error),
+            };
+            child = run.first().ok_or(SyncError::NotFinal(from))?.0;
+            runs.push(run.into_iter().map(|(verified, header)| (verified.block_hash(), header)).collect());
+        }
+        Ok(runs.into_iter().rev().flatten().collect())
+    }
+
+    /// Entries of the state that is here.
+    fn count(&self, height: Height) -> Result<u64, SyncError> {
+        let mark = self.store.executed().filter(|mark| mark.height == height).ok_or(SyncError::Disk)?;
+        let tree = QmdbTree::open(&self.staging.tree(), mark.tree_operations)?;
+        if tree.root() != mark.state_root {
+            return Err(SyncError::Disk);
+        }
+        let (reader, mut after, mut entries) = (tree.reader(), Digest::ZERO, 0);
+        loop {
+            let leaves = reader.leaves(&after, LEAVES)?;
+            let Some((last, _)) = leaves.last() else { return Ok(entries) };
+            after = *last;
+            entries += leaves.len() as u64;
+        }
+    }
+}
+
+/// A page of content, checked: digests ascend from `from`, and each is its piece's own.
+type Page = (Vec<(Digest, Vec<u8>)>, Option<Digest>);
+
+fn page(from: &Digest, page: SyncContent) -> Result<Page, Fault> {
+    let pieces = page.pieces.into_iter().map(piece).collect::<Result<Vec<_>, Lie>>()?;
+    let ascends =
+        pieces.windows(2).all(|pair| pair[0].0 < pair[1].0) && pieces.first().is_none_or(|piece| piece.0 >= *from);
+    let next = match page.next {
+        None => None,
+        Some(next) => Some(next.0.try_into().map(Digest).map_err(|_| Lie::Content)?),
+    };
+    let goes_on = next.is_none_or(|next| pieces.last().is_some_and(|last| last.0 < next));
+    if ascends && goes_on { Ok((pieces, next)) } else { Err(Lie::Content.into()) }
+}
+
+/// The digest behind another; `None` behind the last.
+fn successor(digest: &Digest) -> Option<Digest> {
+    let mut next = *digest;
+    for byte in next.0.iter_mut().rev() {
+        *byte = byte.wrapping_add(1);
+        if *byte != 0 {
+            return Some(next);
+        }
+    }
+    None
+}
+
+/// Digest of the code of an account's leaf; `None` for other leaves.
+pub(crate) fn code_hash(value: &[u8]) -> Option<Digest> {
+    if value.len() != ACCOUNT_VALUE_BYTES {
+        return None;
+    }
+    read_account_value(value).map(|account| Digest(account.code_hash.0))
+}
+
+fn target(offered: &SyncState) -> TransferTarget {
+    TransferTarget {
+        height: offered.height,
+        root: offered.state_root,
+        operations: offered.operations,
+        floor: offered.floor,
+        log_root: offered.log_root,
+        witness: offered.witness.0.clone(),
+    }
+}
+
+fn file(path: &Path, source: std::io::Error) -> SyncError {
+    SyncError::File { path: path.to_path_buf(), source }
+}
+
+const _: () = assert!(OPERATIONS_MAX == freehold_rpc::SYNC_OPERATIONS_MAX, "both sides have one bound");
