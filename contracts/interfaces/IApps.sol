@@ -30,6 +30,19 @@ interface IApps {
         uint64 expiresAt;
     }
 
+    /// Who holds a lease of an app now. Instance, account and expiry are zero where nobody does; the fence is that of the
+    /// newest taking all the same, 0 where there never was one (spec/leases.md).
+    struct LeaseHolder {
+        /// The instance.
+        bytes32 instance;
+        /// Its account.
+        address account;
+        /// Counts the takings: whoever shows a lower one has lost the lease.
+        uint64 fence;
+        /// Unix seconds at which the lease ends.
+        uint64 expiresAt;
+    }
+
     /// An app was created.
     event AppCreated(bytes21 indexed app, address indexed owner, bytes32 entry);
     /// An app has a new policy.
@@ -56,6 +69,11 @@ interface IApps {
     event GovernorChanged(address indexed previousGovernor, address indexed newGovernor);
     /// A tier has another policy.
     event TierSet(uint8 indexed tier, string name, bytes32 entry);
+
+    /// An instance took a lease of its app, under a new fence.
+    event LeaseTaken(bytes21 indexed app, bytes32 indexed instance, string name, uint64 fence, uint64 expiresAt);
+    /// An instance let a lease go.
+    event LeaseReleased(bytes21 indexed app, bytes32 indexed instance, string name, uint64 fence);
 
     /// Codes: spec/apps.md and spec/registration.md; detail is the refusal code of spec/evidence.md, or 0.
     error Refused(uint16 code, uint16 detail);
@@ -84,6 +102,11 @@ interface IApps {
     function setGovernor(address newGovernor) external;
     /// Sets what evidence must show to be of a tier, whatever it runs. Governor only.
     function setTier(uint8 tier, string calldata name, bytes calldata policy) external;
+    /// Takes a lease of the caller's app that nobody holds, or renews the caller's own, for lengthS seconds from the
+    /// parent's time, at most to the end of the caller's own lease. The caller is the account of a live instance.
+    function acquireLease(string calldata name, uint64 lengthS) external returns (uint64 fence, uint64 expiresAt);
+    /// Lets go of a lease that the caller holds under this fence.
+    function releaseLease(string calldata name, uint64 fence) external;
 
     /// Canonical bytes of the app's entry.
     function app(bytes21 id) external view returns (bytes memory entry);
@@ -108,4 +131,8 @@ interface IApps {
     function governor() external view returns (address);
     /// Name of a tier, and the canonical policy that evidence is judged by; empty where there is none.
     function tier(uint8 number) external view returns (string memory name, bytes memory policy);
+    /// Canonical bytes of a lease's entry.
+    function lease(bytes21 id, string calldata name) external view returns (bytes memory entry);
+    /// Who holds a lease now.
+    function leaseHolder(bytes21 id, string calldata name) external view returns (LeaseHolder memory holder);
 }

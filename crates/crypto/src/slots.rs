@@ -59,9 +59,10 @@ pub const fn entry_module(kind: EntryKind) -> Account {
         | EntryKind::Account
         | EntryKind::Deny
         | EntryKind::Governor
-        | EntryKind::Tier => APPS,
+        | EntryKind::Tier
+        | EntryKind::Lease => APPS,
         EntryKind::Grant | EntryKind::StateKeyStatus | EntryKind::StateKey | EntryKind::CallDataKey => KEYS,
-        EntryKind::Anchor | EntryKind::Log => LOG,
+        EntryKind::Anchor | EntryKind::Log | EntryKind::Counters => LOG,
         EntryKind::Collateral | EntryKind::Verifier => COLLATERAL,
     }
 }
@@ -85,6 +86,11 @@ pub fn anchor_id(instance: &Digest, index: u64) -> [u8; 40] {
     id[..32].copy_from_slice(instance.as_bytes());
     id[32..].copy_from_slice(&index.to_be_bytes());
     id
+}
+
+/// Id bytes of [`EntryKind::Lease`] and [`EntryKind::Counters`] entries: app id, name of the lease.
+pub fn lease_id(app: &AppId, name: &str) -> Vec<u8> {
+    [app.as_bytes().as_slice(), name.as_bytes()].concat()
 }
 
 /// Id bytes of the one [`EntryKind::Governor`] entry.

@@ -4,12 +4,16 @@
 //! that one slot proof proves the whole entry. Entries are never deleted, only closed. Slots: `freehold_crypto::slots`.
 
 mod denial;
+mod lease;
 #[cfg(test)]
 mod tests;
 mod tier;
 
 pub use self::{
     denial::{DENIALS_MAX, Denial, DenyEntry, DenySubject, NamedSubject, TcbLevel, generation, tcb_family},
+    lease::{
+        COUNTERS_MAX, CounterValue, CountersEntry, LEASE_NAME_BYTES_MAX, LeaseEntry, NAMED_LEASE_S_RANGE, is_lease_name,
+    },
     tier::{GovernorEntry, TIER_NAME_BYTES_MAX, TIERS_MAX, TierEntry},
 };
 
@@ -58,6 +62,10 @@ canonical_enum! {
         Tier = 15,
         /// [`VerifierSchedule`] in `Collateral`, under an empty id: one entry, written again.
         Verifier = 16,
+        /// [`LeaseEntry`] in `Apps`, by (app id, name).
+        Lease = 30,
+        /// [`CountersEntry`] in `Log`, by (app id, name of the lease).
+        Counters = 31,
     }
 }
 

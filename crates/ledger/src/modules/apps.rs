@@ -4,6 +4,7 @@ mod attest;
 mod denials;
 mod governor;
 mod instances;
+mod leases;
 mod owner;
 mod register;
 mod rofl;
@@ -19,6 +20,7 @@ use freehold_primitives::{AppId, Digest, Genesis};
 
 pub use attest::{AttestationTerms, attest};
 pub(super) use governor::require_governor;
+pub(super) use leases::require_held;
 
 use super::{
     Payable,
@@ -83,6 +85,11 @@ impl Apps {
             IAppsCalls::lift(args) => denials::lift(ctx, caller, &args)?,
             IAppsCalls::setGovernor(args) => governor::set_governor(ctx, caller, &args.newGovernor)?,
             IAppsCalls::setTier(args) => governor::set_tier(ctx, caller, &args)?,
+            IAppsCalls::acquireLease(args) => {
+                let taken = leases::acquire(ctx, caller, &args.name, args.lengthS)?;
+                return Ok(returned::<IApps::acquireLeaseCall>(&taken));
+            }
+            IAppsCalls::releaseLease(args) => leases::release(ctx, caller, &args.name, args.fence)?,
             _ => return Err(ModuleRefusal::Call.into()),
         }
         Ok(Bytes::new())
@@ -105,6 +112,6 @@ impl Module for Apps {
     }
 }
 
-fn app_id(id: FixedBytes<21>) -> Result<AppId, ModuleFailure> {
+pub(super) fn app_id(id: FixedBytes<21>) -> Result<AppId, ModuleFailure> {
     AppId::from_bytes(id.0).map_err(|_| ModuleRefusal::AppUnknown.into())
 }

@@ -68,6 +68,14 @@ refusals! {
     GovernorZero = 35, "the chain needs a governor";
     /// A tier's number or name is out of bounds.
     Tier = 36, "the tier's number or name is out of bounds";
+    /// The name of a lease is out of bounds.
+    LeaseName = 37, "a lease's name has 1 to 64 characters of A-Z a-z 0-9 . _ -";
+    /// The length of a lease is out of bounds.
+    LeaseLength = 38, "a lease lasts 10 to 3600 seconds";
+    /// Another instance holds the lease.
+    LeaseHeld = 39, "another instance holds the lease";
+    /// The caller does not hold the lease under this fence.
+    LeaseFence = 40, "the caller does not hold the lease under this fence";
 
     /// Check 1: a part of the call is too long.
     RegistrationTooLong = 101, "registration, evidence or signature is too long";
@@ -138,6 +146,14 @@ refusals! {
     LogSize = 160, "a log only grows";
     /// The log belongs to a live instance, or to another app.
     LogForeign = 161, "the log belongs to a live instance or to another app";
+    /// The batch does not follow the newest one.
+    CountersSequence = 162, "the batch does not follow the newest one under this lease";
+    /// A batch raises no counter, or too many stand under the lease.
+    CountersBounds = 163, "a batch raises 1 to 64 counters, and at most 64 stand under a lease";
+    /// The name of a counter is out of bounds.
+    CounterName = 164, "a counter's name has 1 to 64 characters of A-Z a-z 0-9 . _ -";
+    /// A counter would not rise.
+    CounterFalls = 165, "a counter only rises";
 
     /// The kind of collateral is unknown.
     CollateralKind = 180, "the kind of collateral is unknown";

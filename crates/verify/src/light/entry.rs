@@ -4,7 +4,7 @@ use freehold_crypto::{
     content_digest,
     slots::{
         GOVERNOR_ID, anchor_id, app_version_id, call_data_key_id, collateral_id, deny_id, entry_module, entry_slot,
-        tier_id,
+        lease_id, tier_id,
     },
 };
 use freehold_primitives::{
@@ -69,6 +69,10 @@ pub enum EntryKey {
     Governor,
     /// A tier, by its number.
     Tier(u8),
+    /// A lease that an app's instances compete for, by its name.
+    Lease(AppId, String),
+    /// All counters under a lease of an app.
+    Counters(AppId, String),
 }
 
 impl EntryKey {
@@ -93,6 +97,8 @@ impl EntryKey {
             Self::CallDataKey(_) => EntryKind::CallDataKey,
             Self::Governor => EntryKind::Governor,
             Self::Tier(_) => EntryKind::Tier,
+            Self::Lease(..) => EntryKind::Lease,
+            Self::Counters(..) => EntryKind::Counters,
         }
     }
 
@@ -109,6 +115,7 @@ impl EntryKey {
             Self::CallDataKey(epoch) => call_data_key_id(*epoch).to_vec(),
             Self::Governor => GOVERNOR_ID.to_vec(),
             Self::Tier(tier) => tier_id(*tier).to_vec(),
+            Self::Lease(app, name) | Self::Counters(app, name) => lease_id(app, name),
         }
     }
 
