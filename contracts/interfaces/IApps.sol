@@ -30,6 +30,19 @@ interface IApps {
         uint64 expiresAt;
     }
 
+    /// Who holds a lease of an app now. Instance, account and expiry are zero where nobody does; the fence is that of the
+    /// newest taking all the same, 0 where there never was one (spec/leases.md).
+    struct LeaseHolder {
+        /// The instance.
+        bytes32 instance;
+        /// Its account.
+        address account;
+        /// Counts the takings: whoever shows a lower one has lost the lease.
+        uint64 fence;
+        /// Unix seconds at which the lease ends.
+        uint64 expiresAt;
+    }
+
     /// An app was created.
     event AppCreated(bytes21 indexed app, address indexed owner, bytes32 entry);
     /// An app has a new policy.
@@ -59,6 +72,11 @@ interface IApps {
     /// A version of the protocol rules blocks from a height on; this release knows it.
     event ProtocolScheduled(uint32 version, uint64 fromHeight, string release);
 
+    /// An instance took a lease of its app, under a new fence.
+    event LeaseTaken(bytes21 indexed app, bytes32 indexed instance, string name, uint64 fence, uint64 expiresAt);
+    /// An instance let a lease go.
+    event LeaseReleased(bytes21 indexed app, bytes32 indexed instance, string name, uint64 fence);
+
     /// Codes: spec/apps.md and spec/registration.md; detail is the refusal code of spec/evidence.md, or 0.
     error Refused(uint16 code, uint16 detail);
 
@@ -86,6 +104,11 @@ interface IApps {
     function setGovernor(address newGovernor) external;
     /// Sets what evidence must show to be of a tier, whatever it runs. Governor only.
     function setTier(uint8 tier, string calldata name, bytes calldata policy) external;
+    /// Takes a lease of the caller's app that nobody holds, or renews the caller's own, for lengthS seconds from the
+    /// parent's time, at most to the end of the caller's own lease. The caller is the account of a live instance.
+    function acquireLease(string calldata name, uint64 lengthS) external returns (uint64 fence, uint64 expiresAt);
+    /// Lets go of a lease that the caller holds under this fence.
+    function releaseLease(string calldata name, uint64 fence) external;
 
     /// Announces the next version of the protocol, with notice (spec/protocol.md). Governor only.
     function scheduleProtocol(uint32 version, uint64 fromHeight, string calldata release) external;
@@ -115,4 +138,8 @@ interface IApps {
     function tier(uint8 number) external view returns (string memory name, bytes memory policy);
     /// The version of the protocol in force, and the one that was announced last: its height and its release.
     function protocol() external view returns (uint32 current, uint32 next, uint64 fromHeight, string memory release);
+    /// Canonical bytes of a lease's entry.
+    function lease(bytes21 id, string calldata name) external view returns (bytes memory entry);
+    /// Who holds a lease now.
+    function leaseHolder(bytes21 id, string calldata name) external view returns (LeaseHolder memory holder);
 }

@@ -60,13 +60,14 @@ pub const fn entry_module(kind: EntryKind) -> Account {
         | EntryKind::Deny
         | EntryKind::Governor
         | EntryKind::Protocol
-        | EntryKind::Tier => APPS,
+        | EntryKind::Tier
+        | EntryKind::Lease => APPS,
         EntryKind::Grant
         | EntryKind::StateKeyStatus
         | EntryKind::StateKey
         | EntryKind::CallDataKey
         | EntryKind::KeyContext => KEYS,
-        EntryKind::Anchor | EntryKind::Log => LOG,
+        EntryKind::Anchor | EntryKind::Log | EntryKind::Counters => LOG,
         EntryKind::Collateral | EntryKind::Verifier => COLLATERAL,
         EntryKind::Validator | EntryKind::Committee | EntryKind::Players | EntryKind::Roster | EntryKind::Turn => {
             VALIDATORS
@@ -93,6 +94,11 @@ pub fn anchor_id(instance: &Digest, index: u64) -> [u8; 40] {
     id[..32].copy_from_slice(instance.as_bytes());
     id[32..].copy_from_slice(&index.to_be_bytes());
     id
+}
+
+/// Id bytes of [`EntryKind::Lease`] and [`EntryKind::Counters`] entries: app id, name of the lease.
+pub fn lease_id(app: &AppId, name: &str) -> Vec<u8> {
+    [app.as_bytes().as_slice(), name.as_bytes()].concat()
 }
 
 /// Id bytes of the one [`EntryKind::Governor`] entry.

@@ -5,6 +5,7 @@
 
 mod context;
 mod denial;
+mod lease;
 mod protocol;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,9 @@ mod validator;
 pub use self::{
     context::KeyContextEntry,
     denial::{DENIALS_MAX, Denial, DenyEntry, DenySubject, NamedSubject, TcbLevel, generation, tcb_family},
+    lease::{
+        COUNTERS_MAX, CounterValue, CountersEntry, LEASE_NAME_BYTES_MAX, LeaseEntry, NAMED_LEASE_S_RANGE, is_lease_name,
+    },
     protocol::{ProtocolSchedule, RELEASE_BYTES_MAX},
     tier::{GovernorEntry, TIER_NAME_BYTES_MAX, TIERS_MAX, TierEntry},
     validator::{
@@ -80,6 +84,10 @@ canonical_enum! {
         Protocol = 32,
         /// [`KeyContextEntry`] in `Keys`, by (app id, context).
         KeyContext = 40,
+        /// [`LeaseEntry`] in `Apps`, by (app id, name).
+        Lease = 30,
+        /// [`CountersEntry`] in `Log`, by (app id, name of the lease).
+        Counters = 31,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A chain in this process, behind the sockets that a host offers: real certificates under a known network key, real
 //! state proofs, real evidence, and as much of the modules as a guest needs. It can be told to misbehave.
-#![allow(clippy::unwrap_used, dead_code)]
+#![allow(clippy::unwrap_used, clippy::too_many_arguments, dead_code)]
 
 #[path = "../../../verify/tests/support/network.rs"]
 mod network;

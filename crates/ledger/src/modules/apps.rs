@@ -4,6 +4,7 @@ mod attest;
 mod denials;
 mod governor;
 mod instances;
+mod leases;
 mod owner;
 mod protocol;
 mod register;
@@ -20,6 +21,7 @@ use freehold_primitives::{AppId, Digest, Genesis};
 
 pub use attest::{AttestationTerms, attest};
 pub(super) use governor::require_governor;
+pub(super) use leases::require_held;
 pub(crate) use protocol::{check_protocol, protocol_schedule};
 
 use super::{
@@ -86,6 +88,11 @@ impl Apps {
             IAppsCalls::setGovernor(args) => governor::set_governor(ctx, caller, &args.newGovernor)?,
             IAppsCalls::setTier(args) => governor::set_tier(ctx, caller, &args)?,
             IAppsCalls::scheduleProtocol(args) => protocol::announce(ctx, &self.genesis, caller, &args)?,
+            IAppsCalls::acquireLease(args) => {
+                let taken = leases::acquire(ctx, caller, &args.name, args.lengthS)?;
+                return Ok(returned::<IApps::acquireLeaseCall>(&taken));
+            }
+            IAppsCalls::releaseLease(args) => leases::release(ctx, caller, &args.name, args.fence)?,
             _ => return Err(ModuleRefusal::Call.into()),
         }
         Ok(Bytes::new())
@@ -108,6 +115,6 @@ impl Module for Apps {
     }
 }
 
-fn app_id(id: FixedBytes<21>) -> Result<AppId, ModuleFailure> {
+pub(super) fn app_id(id: FixedBytes<21>) -> Result<AppId, ModuleFailure> {
     AppId::from_bytes(id.0).map_err(|_| ModuleRefusal::AppUnknown.into())
 }

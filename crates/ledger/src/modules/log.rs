@@ -1,6 +1,8 @@
-//! `Log`: roots of the instances' receipt logs, which give receipts their order and time (design D9).
+//! `Log`: roots of the instances' receipt logs, which give receipts their order and time (design D9), and counters that
+//! never fall (design D11).
 
 mod anchors;
+mod counters;
 mod views;
 
 use alloy_primitives::{Address, Bytes};
@@ -10,6 +12,7 @@ use freehold_evm::{Module, ModuleCall, ModuleContext, ModuleFailure};
 use super::{
     Payable,
     abi::ILog::{self, ILogCalls},
+    apps::app_id,
     check_value, read_call, returned,
 };
 use crate::state::to_address;
@@ -28,6 +31,19 @@ impl Module for Log {
                 ctx.require_mutable()?;
                 let index = anchors::anchor(ctx, &call.caller, &args)?;
                 Ok(returned::<ILog::anchorCall>(&index))
+            }
+            ILogCalls::raiseCounters(args) => {
+                ctx.require_mutable()?;
+                let sequence = counters::raise(ctx, &call.caller, &args)?;
+                Ok(returned::<ILog::raiseCountersCall>(&sequence))
+            }
+            ILogCalls::counters(args) => {
+                let entry = counters::entry_bytes(ctx, &app_id(args.app)?, &args.lease)?;
+                Ok(returned::<ILog::countersCall>(&entry))
+            }
+            ILogCalls::counter(args) => {
+                let value = counters::value(ctx, &app_id(args.app)?, &args.lease, &args.name)?;
+                Ok(returned::<ILog::counterCall>(&value))
             }
             ILogCalls::log(args) => Ok(returned::<ILog::logCall>(&views::log(ctx, args.instance)?)),
             ILogCalls::anchorAt(args) => Ok(returned::<ILog::anchorAtCall>(&views::anchor_at(ctx, &args)?)),

@@ -74,6 +74,14 @@ refusals! {
     ProtocolNotice = 38, "a version of the protocol needs longer notice";
     /// The release has no usable name.
     ProtocolRelease = 39, "a version of the protocol needs the name of a release that knows it";
+    /// The name of a lease is out of bounds.
+    LeaseName = 41, "a lease's name has 1 to 64 characters of A-Z a-z 0-9 . _ -";
+    /// The length of a lease is out of bounds.
+    LeaseLength = 42, "a lease lasts 10 to 3600 seconds";
+    /// Another instance holds the lease.
+    LeaseHeld = 43, "another instance holds the lease";
+    /// The caller does not hold the lease under this fence.
+    LeaseFence = 44, "the caller does not hold the lease under this fence";
 
     /// Check 1: a part of the call is too long.
     RegistrationTooLong = 101, "registration, evidence or signature is too long";
@@ -146,6 +154,14 @@ refusals! {
     LogSize = 160, "a log only grows";
     /// The log belongs to a live instance, or to another app.
     LogForeign = 161, "the log belongs to a live instance or to another app";
+    /// The batch does not follow the newest one.
+    CountersSequence = 162, "the batch does not follow the newest one under this lease";
+    /// A batch raises no counter, or too many stand under the lease.
+    CountersBounds = 163, "a batch raises 1 to 64 counters, and at most 64 stand under a lease";
+    /// The name of a counter is out of bounds.
+    CounterName = 164, "a counter's name has 1 to 64 characters of A-Z a-z 0-9 . _ -";
+    /// A counter would not rise.
+    CounterFalls = 165, "a counter only rises";
 
     /// The kind of collateral is unknown.
     CollateralKind = 180, "the kind of collateral is unknown";

@@ -4,7 +4,7 @@ use freehold_crypto::{
     content_digest,
     slots::{
         GOVERNOR_ID, anchor_id, app_version_id, call_data_key_id, collateral_id, deny_id, entry_module, entry_slot,
-        key_context_id, term_id, tier_id,
+        key_context_id, lease_id, term_id, tier_id,
     },
 };
 use freehold_primitives::{
@@ -73,6 +73,10 @@ pub enum EntryKey {
     KeyContext(AppId, String),
     /// Who signs in a term, and under which polynomials.
     Committee(Term),
+    /// A lease that an app's instances compete for, by its name.
+    Lease(AppId, String),
+    /// All counters under a lease of an app.
+    Counters(AppId, String),
 }
 
 impl EntryKey {
@@ -99,6 +103,8 @@ impl EntryKey {
             Self::Tier(_) => EntryKind::Tier,
             Self::KeyContext(..) => EntryKind::KeyContext,
             Self::Committee(_) => EntryKind::Committee,
+            Self::Lease(..) => EntryKind::Lease,
+            Self::Counters(..) => EntryKind::Counters,
         }
     }
 
@@ -117,6 +123,7 @@ impl EntryKey {
             Self::Tier(tier) => tier_id(*tier).to_vec(),
             Self::KeyContext(app, context) => key_context_id(app, context),
             Self::Committee(term) => term_id(*term).to_vec(),
+            Self::Lease(app, name) | Self::Counters(app, name) => lease_id(app, name),
         }
     }
 

@@ -14,7 +14,7 @@ use super::{
     },
     INSTANCES_PAGE, app_id,
     denials::named,
-    governor, protocol, shadow,
+    governor, leases, protocol, shadow,
 };
 use crate::state::to_address;
 
@@ -41,6 +41,12 @@ pub(super) fn answer(ctx: &mut ModuleContext<'_>, calls: &IAppsCalls) -> Result<
         IAppsCalls::governor(_) => returned::<IApps::governorCall>(&governor::governor(ctx)?),
         IAppsCalls::protocol(_) => returned::<IApps::protocolCall>(&protocol::view(ctx)?),
         IAppsCalls::tier(args) => returned::<IApps::tierCall>(&governor::tier(ctx, args.number)?),
+        IAppsCalls::lease(args) => {
+            returned::<IApps::leaseCall>(&leases::entry_bytes(ctx, &app_id(args.id)?, &args.name)?)
+        }
+        IAppsCalls::leaseHolder(args) => {
+            returned::<IApps::leaseHolderCall>(&leases::holder(ctx, &app_id(args.id)?, &args.name)?)
+        }
         _ => return Ok(None),
     };
     Ok(Some(answer))
