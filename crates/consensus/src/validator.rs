@@ -27,10 +27,10 @@ use commonware_runtime::{Handle, buffer::paged::CacheRef};
 use commonware_storage::{archive::prunable, translator::TwoCap};
 use commonware_utils::{NZU16, NZU64, NZUsize, NonZeroDuration, acknowledgement::Exact};
 use freehold_crypto::{chain_namespace, genesis_hash};
-use freehold_primitives::{Certificate, Ed25519Key, Height, Payload};
+use freehold_primitives::{Certificate, Ed25519Key, Height, Payload, Term};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
     adapter::{Adapter, Archive},
@@ -49,6 +49,7 @@ use crate::{
     runtime::Runtime,
     terms::{Provider, TermKeys, Terms, epocher},
     watermark::Watermark,
+    witness::Witness,
 };
 
 pub(crate) const MAILBOX: NonZeroUsize = NZUsize!(1_024);
@@ -201,6 +202,7 @@ impl Parts {
         let Some(storage) = self.open_storage(&context, &pages).await else { return Stopped::Storage };
         let Some(me) = engine_key(&self.config.identity.public()) else { return Stopped::Part("identity") };
         let Some((resharer, keys)) = self.open_resharing(&context).await else { return Stopped::Storage };
+        self.goes_on(keys.borrow().term);
         let watermark = Watermark::open(context.child("signed"), format!("{}-signed", self.config.partition)).await;
         let Some((watermark, permits)) = watermark else { return Stopped::Storage };
         let terms = Terms::new(self.first.consensus.verifier(&self.namespace));
@@ -213,7 +215,9 @@ impl Parts {
         let requests = self.requests(&context, &me, &oracle, backfill);
         let seen = Arc::new(Rounds::default());
         let (waiting, finals) = (resharer.waiting(), resharer.finals());
-        let (delivery, inbox) = Delivery::new(application.clone(), Arc::clone(&seen), archive.clone(), finals);
+        let witness = Arc::new(Witness::new(Arc::clone(&terms)));
+        let memory = (Arc::clone(&seen), Arc::clone(&witness));
+        let (delivery, inbox) = Delivery::new(application.clone(), memory, archive.clone(), finals);
         let (queue, queued) = mpsc::channel(CERTIFICATES_QUEUED_MAX);
 
         let buffer_task = buffer.0.start(blocks);
@@ -229,6 +233,7 @@ impl Parts {
             chain_id: self.config.genesis.chain_id,
             identity: self.config.identity.clone(),
             permits,
+            witness,
             terms: Arc::clone(&terms),
             keys: keys.clone(),
             waiting,
@@ -268,6 +273,15 @@ impl Parts {
         let opened = Resharing::open(context, &self.config.partition, (identity, self.first.clone())).await;
         let (resharing, keys) = opened.inspect_err(|error| error!(%error, "the vault did not open")).ok()?;
         Some((resharing.every(term_blocks, self.namespace.clone()), keys))
+    }
+
+    /// A storage that is in an earlier term than the payload to begin with goes on where it is: the statements of its term
+    /// would be missing otherwise.
+    fn goes_on(&mut self, term: Term) {
+        if term < self.first.term {
+            warn!(term, "the storage is older than the payload to begin with, and goes on where it is");
+            self.config.start = Start::Genesis;
+        }
     }
 
     fn epocher(&self) -> FixedEpocher {
