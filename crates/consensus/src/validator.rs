@@ -90,6 +90,7 @@ pub struct ValidatorHandle {
     archive: Archive,
     gossip: Vec<Gossip>,
     keys: watch::Receiver<TermKeys>,
+    term_blocks: Option<NonZeroU64>,
 }
 
 impl ValidatorHandle {
@@ -106,6 +107,15 @@ impl ValidatorHandle {
     /// Reads what is final, from storage.
     pub fn history(&self) -> History {
         History(self.archive.clone())
+    }
+
+    /// Forgets final payloads below a height, as far as this validator does not need them: it keeps those of the running
+    /// term, the one before them, and what is not delivered. Whoever begins with the genesis payload can no longer take
+    /// the others from here. Storage is freed in sections of 1,024 payloads.
+    pub fn forget_below(&self, height: Height) {
+        let term = self.keys.borrow().term;
+        let needed = self.term_blocks.map(|length| term.saturating_mul(length.get()).saturating_sub(1));
+        self.archive.prune(EngineHeight::new(needed.map_or(height, |needed| needed.min(height))));
     }
 
     /// Stops it at once. Storage needs no goodbye: a stop is a crash that was asked for.
@@ -157,13 +167,14 @@ pub async fn start<E: Runtime, A: Application>(
     let first = first_keys(&config)?;
     let (gossip, pumps): (Vec<_>, Vec<_>) =
         config.gossip.iter().map(|channel| gossip::channel(channel.message_bytes_max)).unzip();
+    let term_blocks = config.term_blocks();
     let (ready_tx, ready) = oneshot::channel();
     let task = context.child("validator").spawn(move |context| {
         let parts = Parts { config, namespace, first, pumps };
         async move { parts.run(context, application, ready_tx).await }
     });
     match ready.await {
-        Ok((archive, keys)) => Ok(ValidatorHandle { task, archive, gossip, keys }),
+        Ok((archive, keys)) => Ok(ValidatorHandle { task, archive, gossip, keys, term_blocks }),
         Err(_) => Err(StartError::Stopped(task.await.unwrap_or(Stopped::Asked))),
     }
 }
