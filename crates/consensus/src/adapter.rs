@@ -26,6 +26,7 @@ use crate::{
     runtime::Runtime,
     terms::{TermKeys, Terms},
     watermark::Permits,
+    witness::Witness,
 };
 
 /// The engine's context of a round.
@@ -40,6 +41,7 @@ pub(crate) struct Adapter<A> {
     pub(crate) chain_id: u64,
     pub(crate) identity: IdentityKey,
     pub(crate) permits: Permits,
+    pub(crate) witness: Arc<Witness>,
     pub(crate) terms: Arc<Terms>,
     pub(crate) keys: watch::Receiver<TermKeys>,
     pub(crate) waiting: Waiting,
@@ -119,6 +121,9 @@ impl<A: Application> Adapter<A> {
         let block = ancestry.next().await?;
         let parent = ancestry.next().await?;
         let (payload, parent) = (block.inner().payload(), parent.inner().head().clone());
+        if let Some(found) = self.witness.judged(block.inner()) {
+            self.application.double_proposal(found);
+        }
         let signed = check_signature(&our_key(&context.leader), &block.inner().id(), &payload.signature);
         if let Err(fault) = self.check(&at, &parent, block.inner()).and(signed) {
             debug!(%fault, height = payload.head.height, proposer = at.proposer, "proposal refused");

@@ -8,7 +8,7 @@ use freehold_primitives::{
     Height, Payload, PayloadBody, PayloadHead, Term, TermTurn,
 };
 
-use crate::check::Position;
+use crate::{check::Position, witness::DoubleProposal};
 
 /// The round a payload is proposed or verified in, and what it builds on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +141,9 @@ pub trait Application: Clone + Send + Sync + 'static {
     fn players(&self, _term: Term) -> impl Future<Output = Option<Players>> + Send {
         std::future::ready(None)
     }
+
+    /// Takes the proof that a proposer signed two payloads of one round (`spec/membership.md` §6). Returns at once.
+    fn double_proposal(&self, _found: DoubleProposal) {}
 
     /// Takes a finalization certificate. Each is reported when it is first seen, in no promised order, and after a
     /// restart the newest come again.

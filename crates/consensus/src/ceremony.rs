@@ -13,7 +13,6 @@ mod committee;
 mod messages;
 mod plan;
 mod record;
-mod replacement;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -40,7 +39,6 @@ pub use committee::Committee;
 pub use messages::{DIRECT_BYTES_MAX, STATEMENT_BYTES_MAX, Statement};
 pub use plan::Plan;
 pub use record::Record;
-pub use replacement::next_players;
 pub use verdict::{Outcome, Report};
 
 use messages::{Direct, DirectBody, StatementBody};

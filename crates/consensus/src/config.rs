@@ -107,7 +107,8 @@ pub struct GenesisShares {
     pub derivation: KeyShare,
 }
 
-/// Where a validator begins whose storage is empty; a storage that is not empty goes on where it is.
+/// Where a validator begins whose storage is empty; a storage that is not empty goes on where it is. Give the same at every
+/// start: a crash may come before what it begins with is there.
 #[derive(Clone, Default)]
 pub enum Start {
     /// With the genesis payload: it takes every payload from its peers.

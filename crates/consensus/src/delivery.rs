@@ -18,6 +18,7 @@ use crate::{
     reports::{Inbox, certificate_of},
     resharing::{self, Final},
     rounds::Rounds,
+    witness::Witness,
 };
 
 /// The task that delivers.
@@ -25,6 +26,7 @@ pub(crate) struct Delivery<A> {
     application: A,
     rounds: Arc<Rounds>,
     archive: Archive,
+    witness: Arc<Witness>,
     resharing: Option<mpsc::Sender<Final>>,
     blocks: mpsc::UnboundedReceiver<(Digested<Block>, Exact)>,
 }
@@ -33,12 +35,12 @@ impl<A: Application> Delivery<A> {
     /// A task and the inbox that feeds it.
     pub(crate) fn new(
         application: A,
-        rounds: Arc<Rounds>,
+        (rounds, witness): (Arc<Rounds>, Arc<Witness>),
         archive: Archive,
         resharing: Option<mpsc::Sender<Final>>,
     ) -> (Self, Inbox) {
         let (sender, blocks) = mpsc::unbounded_channel();
-        (Self { application, rounds, archive, resharing, blocks }, Inbox { blocks: sender })
+        (Self { application, rounds, archive, witness, resharing, blocks }, Inbox { blocks: sender })
     }
 
     /// Runs until the archive ends.
@@ -58,6 +60,9 @@ impl<A: Application> Delivery<A> {
 
     async fn deliver(&self, block: &Block) {
         self.rounds.note_height(block.id(), block.head().height);
+        if let Some(found) = self.witness.ended(block) {
+            self.application.double_proposal(found);
+        }
         let (seed, certificate) = self.evidence(block).await;
         let payload = Payload::clone(block.payload());
         let statements = self.application.statements(&payload);

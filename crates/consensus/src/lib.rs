@@ -23,6 +23,7 @@ mod terms;
 mod validator;
 mod vault;
 mod watermark;
+mod witness;
 
 pub use application::{Application, FinalizedPayload, Players, ProposalContext, SeenCertificate};
 #[doc(hidden)]
@@ -30,7 +31,7 @@ pub use block::payload_input;
 pub use block::{BlockError, genesis_payload};
 pub use ceremony::{
     Ceremony, CeremonyError, Committee, DIRECT_BYTES_MAX, Effect, Outcome, Plan, Record, Refusal, Report,
-    STATEMENT_BYTES_MAX, Statement, next_players,
+    STATEMENT_BYTES_MAX, Statement,
 };
 pub use check::{Fault, Position, check_payload};
 pub use config::{
@@ -47,3 +48,4 @@ pub use runtime::Runtime;
 pub use tap::Tap;
 pub use terms::TermKeys;
 pub use validator::{History, StartError, Stopped, ValidatorHandle, start};
+pub use witness::{DoubleProposal, SignedHead};

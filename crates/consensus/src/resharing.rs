@@ -8,7 +8,6 @@
 //! are erased.
 
 use std::{
-    collections::BTreeSet,
     num::NonZeroU64,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -17,22 +16,22 @@ use commonware_consensus::types::Height as EngineHeight;
 use commonware_cryptography::ed25519;
 use commonware_p2p::{Receiver as _, Recipients, Sender as _};
 use commonware_runtime::IoBuf;
-use freehold_primitives::{Digest, Dispute, Ed25519Key, Height, STATEMENTS_MAX, Term, TermOutcome};
+use freehold_primitives::{Digest, Ed25519Key, Height, STATEMENTS_MAX, Term};
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 use zeroize::Zeroizing;
 
 use crate::{
     adapter::Archive,
     application::{Application, Players},
     block::Block,
-    ceremony::{Ceremony, CeremonyError, Effect, Outcome, Plan, Record},
+    ceremony::{Ceremony, CeremonyError, Effect, Plan, Record},
     founding::{Body, Frame, Kept},
     keys::{IdentityKey, ShareKind, engine_key, our_key, validator_set},
     network::Channel,
     runtime::Runtime,
-    terms::{Ending, TermKeys},
+    terms::TermKeys,
     vault::{Vault, VaultError},
 };
 
@@ -418,7 +417,7 @@ impl<E: Runtime, A: Application> Running<E, A> {
         }
         let Some(rounds) = self.rounds.take() else { return Ok(()) };
         let outcomes = rounds.map(|round| round.close(context));
-        let keys = next_keys(&self.keys.borrow(), parent, outcomes);
+        let keys = self.keys.borrow().after(parent, outcomes);
         self.vault.begin(&keys.to_bytes()).await?;
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.complained = false;
@@ -426,48 +425,6 @@ impl<E: Runtime, A: Application> Running<E, A> {
         self.ask();
         Ok(())
     }
-}
-
-/// What is in force after a term whose rounds of both keys ended so.
-fn next_keys(before: &TermKeys, parent: Digest, outcomes: [Outcome; 2]) -> TermKeys {
-    let term = before.term + 1;
-    let outcomes = match outcomes {
-        [
-            Outcome::Success { committee: consensus, share: consensus_share },
-            Outcome::Success { committee: derivation, share: derivation_share },
-        ] => {
-            info!(term, "keys are reshared");
-            let ending = Ending { outcome: TermOutcome::Reshared, silent: Vec::new(), disputes: Vec::new() };
-            let ending = Some(ending);
-            return TermKeys {
-                term,
-                since: term,
-                parent,
-                consensus,
-                derivation,
-                consensus_share,
-                derivation_share,
-                ending,
-            };
-        }
-        outcomes => outcomes,
-    };
-    let reports = outcomes.into_iter().filter_map(|outcome| match outcome {
-        Outcome::Failure(report) => Some(report),
-        Outcome::Success { .. } => None,
-    });
-    let (mut silent, mut disputes) = (BTreeSet::new(), BTreeSet::new());
-    for report in reports {
-        warn!(term, ?report, "keys are not reshared, the old shares stay in force");
-        silent.extend(report.silent);
-        disputes.extend(report.disputes.into_iter().map(|(dealer, player)| Dispute { dealer, player }));
-    }
-    let ending = Ending {
-        outcome: TermOutcome::Kept,
-        silent: silent.into_iter().collect(),
-        disputes: disputes.into_iter().collect(),
-    };
-    TermKeys { term, parent, ending: Some(ending), ..before.clone() }
 }
 
 /// The statements that a proposal shall carry now.

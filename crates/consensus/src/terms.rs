@@ -4,7 +4,7 @@
 //! votes, and with which share, belongs to a term.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     num::NonZeroU64,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -14,10 +14,11 @@ use commonware_cryptography::certificate::{self, Scoped};
 use freehold_primitives::{
     Blob, Canonical, CodecError, Digest, Dispute, Ed25519Key, NetworkKey, Reader, Term, TermOutcome, TermTurn,
 };
+use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use crate::{
-    ceremony::Committee,
+    ceremony::{Committee, Outcome},
     check::Scheme,
     keys::{KeyError, KeyShare, ShareKind},
 };
@@ -74,6 +75,48 @@ impl TermKeys {
             silent,
             disputes,
         })
+    }
+
+    /// What is in force in the next term, which begins on `parent`, where the rounds of both keys ended so.
+    pub(crate) fn after(&self, parent: Digest, outcomes: [Outcome; 2]) -> Self {
+        let term = self.term + 1;
+        let outcomes = match outcomes {
+            [
+                Outcome::Success { committee: consensus, share: consensus_share },
+                Outcome::Success { committee: derivation, share: derivation_share },
+            ] => {
+                info!(term, "keys are reshared");
+                let ending = Ending { outcome: TermOutcome::Reshared, silent: Vec::new(), disputes: Vec::new() };
+                let ending = Some(ending);
+                return Self {
+                    term,
+                    since: term,
+                    parent,
+                    consensus,
+                    derivation,
+                    consensus_share,
+                    derivation_share,
+                    ending,
+                };
+            }
+            outcomes => outcomes,
+        };
+        let reports = outcomes.into_iter().filter_map(|outcome| match outcome {
+            Outcome::Failure(report) => Some(report),
+            Outcome::Success { .. } => None,
+        });
+        let (mut silent, mut disputes) = (BTreeSet::new(), BTreeSet::new());
+        for report in reports {
+            warn!(term, ?report, "keys are not reshared, the old shares stay in force");
+            silent.extend(report.silent);
+            disputes.extend(report.disputes.into_iter().map(|(dealer, player)| Dispute { dealer, player }));
+        }
+        let ending = Ending {
+            outcome: TermOutcome::Kept,
+            silent: silent.into_iter().collect(),
+            disputes: disputes.into_iter().collect(),
+        };
+        Self { term, parent, ending: Some(ending), ..self.clone() }
     }
 
     /// The scheme by which this member votes, or follows where it has no share.
@@ -190,3 +233,6 @@ impl certificate::Provider for Provider {
 pub(crate) fn epocher(term_blocks: Option<NonZeroU64>) -> FixedEpocher {
     FixedEpocher::new(term_blocks.unwrap_or(NonZeroU64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

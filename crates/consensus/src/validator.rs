@@ -27,10 +27,10 @@ use commonware_runtime::{Handle, buffer::paged::CacheRef};
 use commonware_storage::{archive::prunable, translator::TwoCap};
 use commonware_utils::{NZU16, NZU64, NZUsize, NonZeroDuration, acknowledgement::Exact};
 use freehold_crypto::{chain_namespace, genesis_hash};
-use freehold_primitives::{Certificate, Ed25519Key, Height, Payload};
+use freehold_primitives::{Certificate, Ed25519Key, Height, Payload, Term};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
     adapter::{Adapter, Archive},
@@ -49,6 +49,7 @@ use crate::{
     runtime::Runtime,
     terms::{Provider, TermKeys, Terms, epocher},
     watermark::Watermark,
+    witness::Witness,
 };
 
 pub(crate) const MAILBOX: NonZeroUsize = NZUsize!(1_024);
@@ -89,6 +90,7 @@ pub struct ValidatorHandle {
     archive: Archive,
     gossip: Vec<Gossip>,
     keys: watch::Receiver<TermKeys>,
+    term_blocks: Option<NonZeroU64>,
 }
 
 impl ValidatorHandle {
@@ -105,6 +107,15 @@ impl ValidatorHandle {
     /// Reads what is final, from storage.
     pub fn history(&self) -> History {
         History(self.archive.clone())
+    }
+
+    /// Forgets final payloads below a height, as far as this validator does not need them: it keeps those of the running
+    /// term, the one before them, and what is not delivered. Whoever begins with the genesis payload can no longer take
+    /// the others from here. Storage is freed in sections of 1,024 payloads.
+    pub fn forget_below(&self, height: Height) {
+        let term = self.keys.borrow().term;
+        let needed = self.term_blocks.map(|length| term.saturating_mul(length.get()).saturating_sub(1));
+        self.archive.prune(EngineHeight::new(needed.map_or(height, |needed| needed.min(height))));
     }
 
     /// Stops it at once. Storage needs no goodbye: a stop is a crash that was asked for.
@@ -156,13 +167,14 @@ pub async fn start<E: Runtime, A: Application>(
     let first = first_keys(&config)?;
     let (gossip, pumps): (Vec<_>, Vec<_>) =
         config.gossip.iter().map(|channel| gossip::channel(channel.message_bytes_max)).unzip();
+    let term_blocks = config.term_blocks();
     let (ready_tx, ready) = oneshot::channel();
     let task = context.child("validator").spawn(move |context| {
         let parts = Parts { config, namespace, first, pumps };
         async move { parts.run(context, application, ready_tx).await }
     });
     match ready.await {
-        Ok((archive, keys)) => Ok(ValidatorHandle { task, archive, gossip, keys }),
+        Ok((archive, keys)) => Ok(ValidatorHandle { task, archive, gossip, keys, term_blocks }),
         Err(_) => Err(StartError::Stopped(task.await.unwrap_or(Stopped::Asked))),
     }
 }
@@ -201,6 +213,7 @@ impl Parts {
         let Some(storage) = self.open_storage(&context, &pages).await else { return Stopped::Storage };
         let Some(me) = engine_key(&self.config.identity.public()) else { return Stopped::Part("identity") };
         let Some((resharer, keys)) = self.open_resharing(&context).await else { return Stopped::Storage };
+        self.goes_on(keys.borrow().term);
         let watermark = Watermark::open(context.child("signed"), format!("{}-signed", self.config.partition)).await;
         let Some((watermark, permits)) = watermark else { return Stopped::Storage };
         let terms = Terms::new(self.first.consensus.verifier(&self.namespace));
@@ -213,7 +226,9 @@ impl Parts {
         let requests = self.requests(&context, &me, &oracle, backfill);
         let seen = Arc::new(Rounds::default());
         let (waiting, finals) = (resharer.waiting(), resharer.finals());
-        let (delivery, inbox) = Delivery::new(application.clone(), Arc::clone(&seen), archive.clone(), finals);
+        let witness = Arc::new(Witness::new(Arc::clone(&terms)));
+        let memory = (Arc::clone(&seen), Arc::clone(&witness));
+        let (delivery, inbox) = Delivery::new(application.clone(), memory, archive.clone(), finals);
         let (queue, queued) = mpsc::channel(CERTIFICATES_QUEUED_MAX);
 
         let buffer_task = buffer.0.start(blocks);
@@ -229,6 +244,7 @@ impl Parts {
             chain_id: self.config.genesis.chain_id,
             identity: self.config.identity.clone(),
             permits,
+            witness,
             terms: Arc::clone(&terms),
             keys: keys.clone(),
             waiting,
@@ -268,6 +284,15 @@ impl Parts {
         let opened = Resharing::open(context, &self.config.partition, (identity, self.first.clone())).await;
         let (resharing, keys) = opened.inspect_err(|error| error!(%error, "the vault did not open")).ok()?;
         Some((resharing.every(term_blocks, self.namespace.clone()), keys))
+    }
+
+    /// A storage that is in an earlier term than the payload to begin with goes on where it is: the statements of its term
+    /// would be missing otherwise.
+    fn goes_on(&mut self, term: Term) {
+        if term < self.first.term {
+            warn!(term, "the storage is older than the payload to begin with, and goes on where it is");
+            self.config.start = Start::Genesis;
+        }
     }
 
     fn epocher(&self) -> FixedEpocher {

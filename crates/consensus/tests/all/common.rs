@@ -14,8 +14,8 @@ use std::{
 
 use commonware_runtime::Clock;
 use freehold_consensus::{
-    Application, FinalizedPayload, GenesisShares, GossipChannel, IdentityKey, Peers, Players, ProposalContext, Reach,
-    SeenCertificate, Start, Timers, Validator, ValidatorHandle, start, trusted_dealer,
+    Application, DoubleProposal, FinalizedPayload, GenesisShares, GossipChannel, IdentityKey, Peers, Players,
+    ProposalContext, Reach, SeenCertificate, Start, Timers, Validator, ValidatorHandle, start, trusted_dealer,
 };
 use freehold_crypto::{proposal_message, verify_ed25519};
 use freehold_primitives::{
@@ -56,6 +56,8 @@ pub struct Knobs {
 pub struct Shared {
     /// Who shall hold the keys after a term; where none is named, its members stay.
     pub players: BTreeMap<Term, Vec<Ed25519Key>>,
+    /// Proofs of two payloads in one round.
+    pub doubles: Vec<DoubleProposal>,
     /// Digests of the payloads that a voter saw signed in a round.
     pub signed: BTreeMap<(Term, u64), BTreeSet<Digest>>,
 }
@@ -147,6 +149,10 @@ impl<E: Clock> Application for Recorder<E> {
         }
         let players = self.shared.lock().unwrap().players.get(&term).cloned()?;
         Some(Players { players })
+    }
+
+    fn double_proposal(&self, found: DoubleProposal) {
+        self.shared.lock().unwrap().doubles.push(found);
     }
 
     async fn certificate(&self, seen: SeenCertificate) {
@@ -403,6 +409,7 @@ impl Net {
         for (round, digests) in &self.shared.lock().unwrap().signed {
             assert_eq!(digests.len(), 1, "two payloads signed in {round:?}");
         }
+        assert!(self.shared.lock().unwrap().doubles.is_empty());
     }
 }
 

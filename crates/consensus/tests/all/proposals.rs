@@ -11,6 +11,7 @@ use commonware_runtime::{
     Clock as _, Runner as _,
     deterministic::{Config, Context, Runner},
 };
+use freehold_crypto::{payload_digest, proposal_message, verify_ed25519};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::common::Net;
@@ -97,8 +98,19 @@ fn a_proposer_with_two_disks_splits_nothing_and_is_caught() {
         net.reach(&context, &[0, 1, 2], 60, LIMIT).await;
     });
     net.check_order();
-    // Voters saw two payloads of one round, both signed by it: whoever has both can prove it.
     let shared = net.shared.lock().unwrap();
     let twice = shared.signed.values().filter(|digests| digests.len() > 1).count();
     assert!(twice > 0, "the twins never signed in one round");
+    // Validators found proofs of it that anybody can check.
+    assert!(!shared.doubles.is_empty(), "{twice} rounds with two payloads, and nobody noticed");
+    for found in &shared.doubles {
+        let (one, other) = (&found.one, &found.other);
+        assert_eq!((one.head.term, one.head.view), (other.head.term, other.head.view));
+        assert_ne!(one.head, other.head);
+        for signed in [one, other] {
+            assert_eq!(signed.head.proposer, 3);
+            let message = proposal_message(&payload_digest(&signed.head));
+            verify_ed25519(&net.genesis.validators[3], &message, &signed.signature.0).unwrap();
+        }
+    }
 }

@@ -158,6 +158,28 @@ fn twin_of_a_validator_splits_nothing() {
 }
 
 #[test]
+fn what_is_forgotten_is_gone_and_the_rest_goes_on() {
+    let net = network(1, 21);
+    let ((), checkpoint) = runner(21).start_and_recover(async |context: Context| {
+        let handle = net.start(&context, 0).await;
+        net.reach(&context, &[0], 2_200, LIMIT).await;
+        let history = handle.history();
+        assert!(history.payload(1).await.is_some());
+        handle.forget_below(2_100);
+        assert!(history.payload(1).await.is_none() && history.payload(1_000).await.is_none());
+        assert!(history.payload(2_100).await.is_some());
+        // What is not final yet is not forgotten.
+        handle.forget_below(u64::MAX);
+        assert!(history.payload(2_199).await.is_some());
+    });
+    Runner::from(checkpoint).start(async |context: Context| {
+        let _handle = net.start(&context, 0).await;
+        net.reach(&context, &[0], 2_300, LIMIT).await;
+    });
+    net.check_order();
+}
+
+#[test]
 fn silent_and_refusing_minority_changes_no_order() {
     seeds(2, |seed| {
         let net = network(4, seed);

@@ -1,0 +1,139 @@
+//! What is in force, on disk, in the turn, and after rounds that ended one way or another.
+#![allow(clippy::unwrap_used)]
+
+use rand::{SeedableRng as _, rngs::StdRng};
+
+use super::*;
+use crate::{
+    ceremony::Report,
+    dealer::{Dealt, trusted_dealer},
+    keys::IdentityKey,
+};
+
+const PARENT: Digest = Digest([9; 32]);
+
+fn dealt(seed: u64) -> (Vec<Ed25519Key>, Dealt) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut members: Vec<_> = (0..4).map(|_| IdentityKey::generate(&mut rng).public()).collect();
+    members.sort_unstable();
+    let dealt = trusted_dealer(&mut rng, &members).unwrap();
+    (members, dealt)
+}
+
+fn keys(share: bool) -> TermKeys {
+    let (members, dealt) = dealt(1);
+    let disputes = vec![Dispute { dealer: members[0], player: members[1] }];
+    TermKeys {
+        term: 3,
+        since: 2,
+        parent: Digest([7; 32]),
+        consensus: Committee::new(&members, &dealt.consensus_polynomial.0).unwrap(),
+        derivation: Committee::from_coefficients(&members, &dealt.derivation_polynomial).unwrap(),
+        consensus_share: share.then(|| dealt.consensus_shares[1].clone()),
+        derivation_share: share.then(|| dealt.derivation_shares[1].clone()),
+        ending: Some(Ending { outcome: TermOutcome::Kept, silent: vec![members[3]], disputes }),
+    }
+}
+
+#[test]
+fn round_trip() {
+    for share in [true, false] {
+        let before = keys(share);
+        let after = TermKeys::from_bytes(&before.to_bytes()).unwrap();
+        assert_eq!((after.term, after.since, after.parent), (3, 2, before.parent));
+        assert!(after.consensus == before.consensus && after.derivation == before.derivation);
+        assert_eq!(after.turn(), before.turn());
+        let scalars = |keys: &TermKeys| {
+            let shares = [&keys.consensus_share, &keys.derivation_share];
+            shares.map(|share| share.as_ref().map(|share| (share.kind(), share.index(), *share.scalar())))
+        };
+        assert_eq!(scalars(&after), scalars(&before));
+        assert_eq!(after.to_bytes(), before.to_bytes());
+    }
+}
+
+#[test]
+fn the_first_term_has_no_turn() {
+    let first = TermKeys { ending: None, ..keys(true) };
+    assert_eq!(first.turn(), None);
+    assert_eq!(TermKeys::from_bytes(&first.to_bytes()).unwrap().turn(), None);
+}
+
+#[test]
+fn turn_says_what_is_in_force_and_how_the_round_ended() {
+    let keys = keys(true);
+    let turn = keys.turn().unwrap();
+    assert_eq!((turn.term, turn.outcome), (3, TermOutcome::Kept));
+    assert_eq!(turn.members, keys.consensus.keys());
+    assert_eq!(turn.silent, turn.members[3..]);
+    assert_eq!(turn.disputes, [Dispute { dealer: turn.members[0], player: turn.members[1] }]);
+    assert!(Committee::new(&turn.members, &turn.consensus_polynomial.0).unwrap() == keys.consensus);
+    assert!(Committee::from_coefficients(&turn.members, &turn.derivation_polynomial).unwrap() == keys.derivation);
+}
+
+#[test]
+fn damaged_bytes_refused() {
+    let bytes = keys(true).to_bytes();
+    for length in 0..bytes.len() {
+        assert!(TermKeys::from_bytes(&bytes[..length]).is_err(), "cut at {length}");
+    }
+    assert!(TermKeys::from_bytes(&[&bytes[..], &[0]].concat()).is_err());
+}
+
+fn success(kind: ShareKind, share: Option<&KeyShare>) -> Outcome {
+    let (members, dealt) = dealt(2);
+    let committee = match kind {
+        ShareKind::Consensus => Committee::new(&members, &dealt.consensus_polynomial.0).unwrap(),
+        ShareKind::Derivation => Committee::from_coefficients(&members, &dealt.derivation_polynomial).unwrap(),
+    };
+    Outcome::Success { committee, share: share.cloned() }
+}
+
+fn failure(silent: &[u8], disputes: &[(u8, u8)]) -> Outcome {
+    let key = |byte: u8| Ed25519Key([byte; 32]);
+    Outcome::Failure(Report {
+        silent: silent.iter().copied().map(key).collect(),
+        disputes: disputes.iter().map(|(dealer, player)| (key(*dealer), key(*player))).collect(),
+    })
+}
+
+#[test]
+fn both_keys_change_hands_together() {
+    let (members, dealt) = dealt(2);
+    let outcomes = [
+        success(ShareKind::Consensus, Some(&dealt.consensus_shares[1])),
+        success(ShareKind::Derivation, Some(&dealt.derivation_shares[1])),
+    ];
+    let after = keys(true).after(PARENT, outcomes);
+    assert_eq!((after.term, after.since, after.parent), (4, 4, PARENT));
+    assert_eq!(after.consensus.keys(), members);
+    assert!(after.consensus_share.is_some() && after.derivation_share.is_some());
+    let turn = after.turn().unwrap();
+    assert_eq!((turn.outcome, turn.silent.len(), turn.disputes.len()), (TermOutcome::Reshared, 0, 0));
+}
+
+#[test]
+fn one_failed_round_keeps_both_keys() {
+    for consensus_fails in [true, false] {
+        let outcomes = if consensus_fails {
+            [failure(&[3], &[(1, 2)]), success(ShareKind::Derivation, None)]
+        } else {
+            [success(ShareKind::Consensus, None), failure(&[3], &[(1, 2)])]
+        };
+        let after = keys(true).after(PARENT, outcomes);
+        assert_eq!((after.term, after.since, after.parent), (4, 2, PARENT));
+        assert!(after.consensus == keys(true).consensus && after.derivation == keys(true).derivation);
+        assert!(after.consensus_share.is_some() && after.derivation_share.is_some(), "the old shares are lost");
+        assert_eq!(after.turn().unwrap().outcome, TermOutcome::Kept);
+        assert_eq!(after.turn().unwrap().silent, [Ed25519Key([3; 32])]);
+    }
+}
+
+#[test]
+fn reports_of_both_rounds_are_united_and_sorted() {
+    let outcomes = [failure(&[4, 2], &[(3, 1), (1, 2)]), failure(&[2, 1], &[(1, 2), (1, 3)])];
+    let turn = keys(true).after(PARENT, outcomes).turn().unwrap();
+    assert_eq!(turn.silent, [1, 2, 4].map(|byte| Ed25519Key([byte; 32])));
+    let disputes: Vec<_> = turn.disputes.iter().map(|dispute| (dispute.dealer.0[0], dispute.player.0[0])).collect();
+    assert_eq!(disputes, [(1, 2), (1, 3), (3, 1)]);
+}
