@@ -175,6 +175,18 @@ fn an_identity_is_backed_up_while_the_node_runs_and_a_move_leaves_one_validator(
     let refused = restore(&path("identity"), &path("new"), &[]);
     assert!(said(&refused).contains("holds a validator already"), "{}", said(&refused));
 
+    // The disk is lost: the restored validator follows, without a share.
+    nodes.pop().unwrap().kill();
+    let height = nodes[0].height();
+    let back = net.try_start_from(3, &path("new")).unwrap_or_else(|output| panic!("{}", said(&output)));
+    back.reach(height + 2);
+    assert_eq!(back.block_hash(height), nodes[0].block_hash(height));
+    let health = back.call("freehold_health", serde_json::json!([])).unwrap();
+    assert_eq!(health["term"]["holds_share"], Value::Bool(false), "{health}");
+    assert!(health["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == "no-share"), "{health}");
+    back.interrupt();
+    nodes.push(net.start(3));
+
     // Moved: the old folder starts no more, the new one is the same validator with its shares and votes.
     nodes.pop().unwrap().interrupt();
     let moved = backup(&path("move"), &["--move"]);
