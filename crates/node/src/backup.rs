@@ -222,7 +222,9 @@ pub fn write_backup(
         identity: read_identity(folder)?.public(),
         files,
     };
-    let part = to.with_extension("part");
+    let mut part = to.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
     let written = seal(folder, &part, &manifest, (sealing, rng)).and_then(|()| {
         if scope == BackupScope::Move {
             // Before the backup has its name: never two folders that would start.

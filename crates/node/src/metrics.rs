@@ -160,6 +160,10 @@ impl Gauges {
         for (gauge, value) in self.single.iter().zip(values) {
             set(gauge, value);
         }
+        // Who is no peer any more has no gauge any more.
+        for family in [&self.connected, &self.votes_behind, &self.execution_lag] {
+            family.clear();
+        }
         for validator in self.validators().iter().filter(|validator| !validator.own) {
             let label: Label = [("peer", validator.validator.to_string())];
             self.connected.get_or_create(&label).set(i64::from(validator.connected_s.is_some()));
