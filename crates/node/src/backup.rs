@@ -27,8 +27,9 @@ use crate::{genesis::read_identity, read_genesis};
 
 /// Marks a folder whose validator was moved away.
 pub const MOVED_FILE: &str = "moved";
-/// Files of an identity backup; the first two must be there.
-const IDENTITY_FILES: [&str; 4] = ["identity.key", "genesis.bin", "network.toml", "network_key"];
+/// Files of an identity backup; the first two must be there. The last is a dealer's, of development networks only.
+const IDENTITY_FILES: [&str; 5] =
+    ["identity.key", "genesis.bin", "network.toml", "network_key", "state.development-key"];
 /// What a move leaves behind: what belongs to a process, not to the validator.
 const LEFT_BEHIND: [&str; 4] = ["lock", "endpoints.json", "host", RESTORING];
 /// Where files are unpacked before they are put into place.
@@ -221,7 +222,9 @@ pub fn write_backup(
         identity: read_identity(folder)?.public(),
         files,
     };
-    let part = to.with_extension("part");
+    let mut part = to.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
     let written = seal(folder, &part, &manifest, (sealing, rng)).and_then(|()| {
         if scope == BackupScope::Move {
             // Before the backup has its name: never two folders that would start.

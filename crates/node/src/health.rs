@@ -28,27 +28,29 @@ const SILENT_VIEWS: u64 = 16;
 pub(crate) fn health(gauges: &Gauges) -> Result<NodeHealth, ChainError> {
     let (shared, tip) = (&gauges.shared, gauges.shared.tip());
     let (chain, counts, height) = (&shared.chain, &shared.counts, tip.height());
-    let (term, members) = shared.standing.term();
+    let term = gauges.term();
     let blocks = chain.genesis().membership.term_blocks;
     let finalized = chain.store.finalized()?.unwrap_or(0);
     let finalized_time = chain.store.header(finalized)?.map_or(0, |header| header.timestamp);
     let schedule = chain.protocol(height)?;
-    let is_member =
-        members.as_ref().is_some_and(|members| gauges.own.identity.is_some_and(|own| members.contains(&own)));
+    let members = term.members.unwrap_or_default();
+    let is_member = gauges.own.identity.is_some_and(|own| members.contains(&own));
     let view = shared.standing.view(&gauges.engine());
     let mut health = NodeHealth {
-        role: match (chain.key_origin(), is_member || view.is_some()) {
+        role: match (chain.key_origin(), is_member && term.holds_share) {
             (None, _) => NodeRole::Follower,
             (Some(_), true) => NodeRole::Validator,
             (Some(_), false) => NodeRole::Executor,
         },
         identity: gauges.own.identity,
         term: TermReport {
-            number: term,
+            number: term.number,
             blocks,
-            next_at: (blocks > 0).then(|| (term + 1).saturating_mul(blocks)),
-            quorum: members.map(|members| quorum(members.len())),
-            resharing: shared.standing.outcome().map(|outcome| match outcome {
+            next_at: (blocks > 0).then(|| (term.number + 1).saturating_mul(blocks)),
+            quorum: (!members.is_empty()).then(|| quorum(members.len())),
+            is_member,
+            holds_share: term.holds_share,
+            resharing: term.outcome.map(|outcome| match outcome {
                 TermOutcome::Reshared => "reshared".to_owned(),
                 TermOutcome::Kept => "kept".to_owned(),
             }),
@@ -67,7 +69,7 @@ pub(crate) fn health(gauges: &Gauges) -> Result<NodeHealth, ChainError> {
         receipts: latency(counts.receipts()),
         machine: gauges.machine(),
         key_service: KeyServiceReport {
-            serves: is_member && gauges.age_s() <= READY_AGE_S,
+            serves: term.holds_share && gauges.age_s() <= READY_AGE_S,
             released: counts.keys_released.get(),
             refused: counted("key", &counts.keys_refused).iter().map(|refused| refused.count).sum(),
         },
@@ -130,6 +132,13 @@ fn warnings(health: &NodeHealth, ahead_ms: u64) -> Vec<Warning> {
             "execution-behind",
             format!("{} ordered payloads are not executed here", health.progress.ordered - health.progress.executed),
             "wait while it catches up after a start; otherwise look for a slow disk or processor",
+        ));
+    }
+    if health.term.is_member && !health.term.holds_share {
+        found.push(warning(
+            "no-share",
+            "this validator is of the term and holds no share of the key: it follows and does not sign".to_owned(),
+            "leave it running and reachable: it signs after the next resharing; where terms have no end the share is lost",
         ));
     }
     if health.term.resharing.as_deref() == Some("kept") {

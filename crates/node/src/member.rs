@@ -268,6 +268,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
     }
     let intake = Intake::start(Arc::clone(&shared), transactions.sender);
     tokio::spawn(intake.clone().listen(transactions.receiver));
+    let gauges = gauges.of_member(consensus.term_keys());
     let service = KeyService::start(Arc::clone(&shared), consensus.term_keys(), shares);
     tokio::spawn(erase_first_shares(config.folder.clone(), consensus.term_keys()));
     let server = match config.rpc {

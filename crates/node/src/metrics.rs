@@ -10,8 +10,10 @@ use commonware_runtime::{
     Metrics,
     telemetry::metrics::{Gauge, GaugeFamily, MetricsExt as _},
 };
-use freehold_primitives::{Ed25519Key, Height};
+use freehold_consensus::TermKeys;
+use freehold_primitives::{Ed25519Key, Height, Term, TermOutcome};
 use freehold_rpc::{Machine, ValidatorReport};
+use tokio::sync::watch;
 
 use crate::{
     counts::{Counts, Label},
@@ -57,10 +59,24 @@ pub(crate) struct Own {
     pub(crate) folder: PathBuf,
 }
 
+/// The term as a node sees it.
+pub(crate) struct Standpoint {
+    /// The term.
+    pub(crate) number: Term,
+    /// Who signs in it; `None` where this node has not seen it.
+    pub(crate) members: Option<Vec<Ed25519Key>>,
+    /// How the newest round of key generation ended.
+    pub(crate) outcome: Option<TermOutcome>,
+    /// Whether this node holds a share that signs.
+    pub(crate) holds_share: bool,
+}
+
 /// Gauges of one node.
 pub(crate) struct Gauges {
     pub(crate) shared: Arc<Shared>,
     pub(crate) own: Own,
+    /// Whose keys are in force; `None` on a node without consensus.
+    terms: Option<watch::Receiver<TermKeys>>,
     encode: Box<dyn Fn() -> String + Send + Sync>,
     /// Single values, in the order of [`SINGLE`].
     single: Vec<Gauge>,
@@ -72,7 +88,7 @@ pub(crate) struct Gauges {
 }
 
 /// Names and meanings of the gauges with one value.
-const SINGLE: [(&str, &str); 18] = [
+const SINGLE: [(&str, &str); 19] = [
     ("executed_height", "Newest executed block"),
     ("final_height", "Newest block that a certificate proves"),
     ("ordered_height", "Newest payload that is ordered"),
@@ -87,7 +103,8 @@ const SINGLE: [(&str, &str); 18] = [
     ("disk_free_bytes", "Free space below the node's folder"),
     ("memory_bytes", "Memory of the process"),
     ("peers_connected", "Other nodes that this one is connected to"),
-    ("term", "Term of the newest payload"),
+    ("term", "Term"),
+    ("holds_share", "Whether this node holds a share that signs"),
     ("protocol_version", "Version of the protocol that rules the newest block"),
     ("protocol_next", "Version of the protocol that was announced last"),
     ("protocol_next_height", "First height that the announced version rules"),
@@ -105,6 +122,7 @@ impl Gauges {
         Self {
             shared,
             own,
+            terms: None,
             single,
             connected,
             votes_behind,
@@ -114,11 +132,37 @@ impl Gauges {
         }
     }
 
+    /// The same, of a node that takes part in consensus.
+    pub(crate) fn of_member(mut self, terms: watch::Receiver<TermKeys>) -> Self {
+        self.terms = Some(terms);
+        self
+    }
+
+    /// The term as consensus has it, or as the payloads tell it.
+    pub(crate) fn term(&self) -> Standpoint {
+        let told = self.shared.standing.outcome();
+        let Some(terms) = &self.terms else {
+            let (number, members) = self.shared.standing.term();
+            return Standpoint { number, members, outcome: told, holds_share: false };
+        };
+        let keys = terms.borrow();
+        Standpoint {
+            number: keys.term,
+            members: Some(keys.consensus.keys()),
+            outcome: keys.turn().map(|turn| turn.outcome).or(told),
+            holds_share: keys.consensus_share.is_some(),
+        }
+    }
+
     /// Everything, in Prometheus's text format.
     pub(crate) fn encode(&self) -> String {
         let values = self.values();
         for (gauge, value) in self.single.iter().zip(values) {
             set(gauge, value);
+        }
+        // Who is no peer any more has no gauge any more.
+        for family in [&self.connected, &self.votes_behind, &self.execution_lag] {
+            family.clear();
         }
         for validator in self.validators().iter().filter(|validator| !validator.own) {
             let label: Label = [("peer", validator.validator.to_string())];
@@ -164,7 +208,8 @@ impl Gauges {
             machine.disk_free_bytes,
             machine.memory_bytes,
             connected as u64,
-            shared.standing.term().0,
+            self.term().number,
+            u64::from(self.term().holds_share),
             protocol[0],
             protocol[1],
             protocol[2],

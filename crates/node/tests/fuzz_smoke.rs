@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// For each of the seven entries.
 const TIME: Duration = Duration::from_millis(350);
-/// A machine that is slower than this tells nothing.
+/// A busy machine takes longer: fewer changes tell nothing.
 const CHANGES_MIN: u32 = 20;
 
 /// xorshift64: the same changes on every run.
@@ -47,7 +47,7 @@ fn no_change_of_a_seed_breaks_a_validator() {
         let seeds = seeds::seeds(name);
         seeds.iter().for_each(|seed| entry(seed));
         let (begun, mut changes, mut done) = (Instant::now(), Changes(0x9e37_79b9_7f4a_7c15), 0_u32);
-        while begun.elapsed() < TIME {
+        while begun.elapsed() < TIME || done < CHANGES_MIN {
             let mut bytes = seeds[changes.below(seeds.len())].clone();
             for _ in 0..=changes.below(4) {
                 changes.change(&mut bytes);
@@ -55,6 +55,5 @@ fn no_change_of_a_seed_breaks_a_validator() {
             entry(&bytes);
             done += 1;
         }
-        assert!(done >= CHANGES_MIN, "{name}: {done} changes only");
     }
 }

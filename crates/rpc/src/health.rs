@@ -61,6 +61,10 @@ pub struct TermReport {
     pub next_at: Option<Height>,
     /// Validators that must vote; null where this node has not seen who signs in the term.
     pub quorum: Option<u32>,
+    /// Whether the node is a validator of the term.
+    pub is_member: bool,
+    /// Whether it holds a share that signs.
+    pub holds_share: bool,
     /// How the newest round of key generation ended, `reshared` or `kept`; null before the first.
     pub resharing: Option<String>,
 }

@@ -11,10 +11,13 @@ use crate::{
     support::{BINARY, Running, get, run, said, turn, until},
 };
 
+/// A chain whose data directory nobody has, so that no network key is pinned.
+const NOWHERE: [&str; 2] = ["--chain-id", "4294967291"];
+
 /// `status` against one node, as an object, with its exit status.
 fn status(node: &Running, more: &[&str]) -> (i32, Value) {
     let rpc = node.text("rpc");
-    let output = run(&[&["status", "--json", "--rpc", &rpc], more].concat());
+    let output = run(&[&["status", "--json", "--rpc", &rpc], &NOWHERE[..], more].concat());
     let found = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
     (output.status.code().unwrap(), found)
 }
@@ -32,10 +35,8 @@ fn status_of_one_node_says_how_it_stands_and_who_is_away() {
     let net = Net::new();
     let mut nodes: Vec<Running> = (0..4).map(|index| net.start(index)).collect();
     nodes.iter().for_each(|node| node.reach(4));
-    let empty = tempfile::tempdir().unwrap();
-    let nowhere = ["--data-dir", empty.path().to_str().unwrap()];
-    until("all are connected and vote", || codes(&status(&nodes[0], &nowhere).1).is_empty());
-    let (_, found) = status(&nodes[0], &nowhere);
+    until("all are connected and vote", || codes(&status(&nodes[0], &[]).1).is_empty());
+    let (_, found) = status(&nodes[0], &[]);
     assert_eq!(found["network_key_matches"], Value::Null, "no key is pinned: {found}");
     let health = &found["health"];
     assert_eq!((&health["role"], &health["term"]["quorum"]), (&json!("validator"), &json!(3)), "{health}");
@@ -53,7 +54,7 @@ fn status_of_one_node_says_how_it_stands_and_who_is_away() {
     let (code, found) = status(&nodes[0], &["--network-key", &other]);
     assert_eq!((code, &found["network_key_matches"]), (1, &json!(false)));
     // In words.
-    let words = run(&["status", "--rpc", &nodes[0].text("rpc"), "--data-dir", nowhere[1]]);
+    let words = run(&["status", "--rpc", &nodes[0].text("rpc"), NOWHERE[0], NOWHERE[1]]);
     let text = String::from_utf8(words.stdout).unwrap();
     for line in [
         "network   ",
@@ -70,10 +71,10 @@ fn status_of_one_node_says_how_it_stands_and_who_is_away() {
     metrics_have_everything(&nodes[0]);
 
     nodes.pop().unwrap().kill();
-    until("the one that was killed is missed", || codes(&status(&nodes[0], &nowhere).1) == ["validator-away"]);
-    assert_eq!(status(&nodes[0], &nowhere).0, 3, "warnings have an exit status");
+    until("the one that was killed is missed", || codes(&status(&nodes[0], &[]).1) == ["validator-away"]);
+    assert_eq!(status(&nodes[0], &[]).0, 3, "warnings have an exit status");
     nodes.pop().unwrap().kill();
-    until("the quorum is missed", || codes(&status(&nodes[0], &nowhere).1)[0] == "quorum-lost");
+    until("the quorum is missed", || codes(&status(&nodes[0], &[]).1)[0] == "quorum-lost");
     assert_eq!(get(&nodes[0].text("rpc"), "/ready").0, 503);
     assert_eq!(get(&nodes[0].text("rpc"), "/health").0, 200);
 }
@@ -130,7 +131,7 @@ fn a_version_that_is_not_known_is_warned_of_and_stops_the_node_before_its_height
     let from = network.height() + 20;
     let receipt = send(&network, schedule(2, from, "freehold-9.9.9"));
     assert_eq!(receipt["status"], json!("0x1"), "{receipt}");
-    let (code, found) = status(&network, &["--data-dir", up[5]]);
+    let (code, found) = status(&network, &[]);
     assert_eq!((code, codes(&found)), (3, vec!["protocol-unknown".to_owned()]), "{found}");
     assert_eq!(found["node"]["protocol"], found["health"]["protocol"]);
     assert_eq!(found["node"]["protocol"]["release"], json!("freehold-9.9.9"));

@@ -69,12 +69,12 @@ fn an_identity_comes_back_without_any_share() {
     let folder = validator(root.path(), 1);
     let (file, new) = (root.path().join("backup"), root.path().join("new"));
     let made = kept(&folder, &file, BackupScope::Identity).unwrap();
-    assert_eq!((made.files, made.chain_id), (3, 1));
+    assert_eq!((made.files, made.chain_id), (4, 1));
     assert!(file.exists() && !folder.join(MOVED_FILE).exists());
     assert_eq!(restored(&file, &new).unwrap(), made);
     let mut names: Vec<_> = fs::read_dir(&new).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["genesis.bin", "identity.key", "network.toml"]);
+    assert_eq!(names, ["genesis.bin", "identity.key", "network.toml", "state.development-key"]);
     for name in names {
         assert_eq!(fs::read(new.join(&name)).unwrap(), fs::read(folder.join(&name)).unwrap());
     }

@@ -27,7 +27,15 @@ fn well() -> NodeHealth {
     NodeHealth {
         role: NodeRole::Validator,
         identity: Some(Ed25519Key([1; 32])),
-        term: TermReport { number: 0, blocks: 0, next_at: None, quorum: Some(3), resharing: None },
+        term: TermReport {
+            number: 0,
+            blocks: 0,
+            next_at: None,
+            quorum: Some(3),
+            is_member: true,
+            holds_share: true,
+            resharing: None,
+        },
         progress: Progress {
             ordered: 100,
             executed: 100,
@@ -71,6 +79,7 @@ fn each_trouble_has_its_warning_and_a_well_node_has_none() {
     assert_eq!(codes(|health| health.progress.executed_age_s = 11, 0), ["no-blocks"]);
     assert_eq!(codes(|health| health.progress.ordered = 117, 0), ["execution-behind"]);
     assert_eq!(codes(|health| health.term.resharing = Some("kept".to_owned()), 0), ["resharing-failed"]);
+    assert_eq!(codes(|health| health.term.holds_share = false, 0), ["no-share"]);
     assert_eq!(codes(|health| health.validators[2].connected_s = None, 0), ["validator-away"]);
     assert_eq!(codes(|health| health.validators[2].votes_behind = Some(17), 0), ["validator-silent"]);
     let lost = |health: &mut NodeHealth| {

@@ -114,7 +114,12 @@ fn term(health: &NodeHealth, output: Output) {
         Some(_) => "; the newest resharing made new shares",
         None => "",
     };
-    output.text(&format!("term      {} {end}{resharing}", term.number));
+    let share = match (term.is_member, term.holds_share) {
+        (true, true) => "; this node signs in it",
+        (true, false) => "; this node is of it and holds NO share",
+        (false, _) => "",
+    };
+    output.text(&format!("term      {} {end}{share}{resharing}", term.number));
 }
 
 fn validators(health: &NodeHealth, output: Output) {

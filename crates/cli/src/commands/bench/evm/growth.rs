@@ -36,9 +36,6 @@ const BURST: usize = 20;
 /// Blocks that are timed at each size, and transfers in each.
 const TIMED: u32 = 20;
 const TRANSFERS: usize = 100;
-/// Longest wait for the stores after a stop, and the pause between two tries.
-const RELEASE_WAIT: Duration = Duration::from_secs(10);
-const RELEASE_PAUSE: Duration = Duration::from_millis(100);
 /// The first size that is told.
 const FIRST: u64 = 10_000;
 
@@ -116,20 +113,13 @@ fn spread(spreader: Address, from: u64, to: u64) -> Fields {
     }
 }
 
-/// Starts the validator on what is there, and says how long it took until a new block was final. For a moment after a stop
-/// the last connection's task may still hold the stores: that is waited for and not counted.
+/// Starts the validator on what is there, and says how long it took until a new block was final.
 async fn start(held: &Held, output: Output) -> Result<(Stack, Duration)> {
-    let first = Instant::now();
-    loop {
-        let begun = Instant::now();
-        let rpc = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = StackConfig { wanted: Wanted::development(CHAIN_ID, 1), rpc, app: None };
-        match Stack::start(held, config, output).await {
-            Ok(stack) => return Ok((stack, begun.elapsed())),
-            Err(error) if first.elapsed() > RELEASE_WAIT => return Err(error),
-            Err(_) => tokio::time::sleep(RELEASE_PAUSE).await,
-        }
-    }
+    let begun = Instant::now();
+    let rpc = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = StackConfig { wanted: Wanted::development(CHAIN_ID, 1), rpc, app: None };
+    let stack = Stack::start(held, config, output).await?;
+    Ok((stack, begun.elapsed()))
 }
 
 fn tell(size: u64, path: &Path, grown: &Grown, opened: Duration, output: Output) -> Result<()> {
