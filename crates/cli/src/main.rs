@@ -12,6 +12,7 @@ mod model;
 mod network;
 mod network_file;
 mod output;
+mod peers_file;
 mod stack;
 mod verdict;
 

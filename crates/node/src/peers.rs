@@ -55,8 +55,11 @@ fn peers(shared: &Shared, said: &[(Ed25519Key, SocketAddr)]) -> Peers {
     };
     let mut peers: Peers =
         known.iter().filter_map(|(identity, named)| Some((*identity, address(identity, named)?))).collect();
-    if peers.is_empty() {
-        peers = said.to_vec();
+    // While this validator catches up, the chain names peers of long ago.
+    for (identity, address) in said {
+        if peers.iter().all(|(known, _)| known != identity) {
+            peers.push((*identity, *address));
+        }
     }
     peers
 }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use alloy_primitives::Address;
 use clap::{Args, Subcommand};
+use freehold_primitives::NetworkKey;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ValidatorCommand {
@@ -54,6 +55,9 @@ pub(crate) struct ValidatorJoinArgs {
     /// Where other validators reach this one.
     #[arg(long, value_name = "ADDR")]
     pub(crate) address: SocketAddr,
+    /// The network key; without it, whatever network the node is of is joined, and its key is shown.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) network_key: Option<NetworkKey>,
     /// Bond, in units of 18 decimals; by default the least that the genesis asks for.
     #[arg(long, value_name = "UNITS")]
     pub(crate) bond: Option<u64>,

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::{Result, anyhow, bail};
 use freehold_node::{Clock, Member, MemberConfig, read_genesis, read_identity, validator_folder, write_genesis};
-use freehold_primitives::Genesis;
+use freehold_primitives::{Ed25519Key, Genesis};
 use serde_json::json;
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     network::{self, Wanted},
     network_file::{NETWORK_FILE, NetworkFile},
     output::Output,
+    peers_file::PeersFile,
 };
 
 /// Runs the command.
@@ -32,19 +33,33 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
         .ok_or_else(|| anyhow!("{} holds no genesis: make one with `freehold genesis`", held.path().display()))?;
     let identity = read_identity(held.path())?.public();
     let index = genesis.validators.iter().position(|key| *key == identity);
-    let index = index.ok_or_else(|| anyhow!("the identity in {} is not in its genesis", held.path().display()))?;
-    let mut addresses = addresses(args.peers, &held, &genesis)?;
-    if let Some(listen) = args.listen {
-        addresses[index] = listen;
+    let joined = PeersFile::read(held.path())?;
+    let mut peers = peers(args.peers, &held, &genesis)?;
+    let own = peers.iter().find(|(key, _)| *key == identity).map(|(_, address)| *address);
+    let listen = args.listen.or(own).or(joined.as_ref().map(|file| file.listen)).ok_or_else(|| {
+        anyhow!(
+            "{} does not say where this validator listens: give --listen, or make it a candidate with \
+             `freehold validator join`",
+            held.path().display()
+        )
+    })?;
+    peers.retain(|(key, _)| *key != identity);
+    peers.push((identity, listen));
+    for peer in joined.iter().flat_map(|file| &file.peers) {
+        if peers.iter().all(|(key, _)| *key != peer.identity) {
+            peers.push((peer.identity, peer.address));
+        }
     }
+    let name =
+        index.map_or_else(|| format!("validator {}", &identity.to_string()[..8]), |index| format!("validator {index}"));
     let network_key = freehold_node::network_key(&genesis)?;
     freehold_client::pin_network_key(held.path(), &network_key)?;
     let chain_id = genesis.chain_id;
     let config = MemberConfig {
         folder: held.path().to_path_buf(),
-        name: format!("validator {index}"),
-        listen: addresses[index],
-        peers: genesis.validators.iter().copied().zip(addresses).collect(),
+        name: name.clone(),
+        listen,
+        peers,
         genesis,
         rpc: args.rpc,
         keep_blocks: args.keep_blocks,
@@ -59,12 +74,13 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
     output.object(&json!({
         "event": "ready",
         "index": index,
+        "identity": identity,
         "rpc": member.rpc.map(|rpc| format!("http://{rpc}")),
         "chain_id": chain_id,
         "network_key": network_key,
         "data_dir": held.path(),
     }));
-    output.text(&format!("validator {index} runs; Ctrl-C stops it"));
+    output.text(&format!("{name} runs; Ctrl-C stops it"));
     tokio::select! {
         stop = &mut asked => stop?,
         Some(error) = ended.recv() => bail!(error),
@@ -73,25 +89,31 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where all validators are: as `--peers` says, or the network file that `genesis join` left.
-fn addresses(peers: Vec<SocketAddr>, held: &Held, genesis: &Genesis) -> Result<Vec<SocketAddr>> {
-    let peers = if peers.is_empty() {
-        let path = held.path().join(NETWORK_FILE);
-        if !path.exists() {
-            bail!("--peers is missing: the addresses of all validators, in the order of the genesis");
+/// Where the genesis' validators are: as `--peers` says, or the network file that `genesis join` left, or the genesis.
+fn peers(said: Vec<SocketAddr>, held: &Held, genesis: &Genesis) -> Result<Vec<(Ed25519Key, SocketAddr)>> {
+    let validators = genesis.validators.iter().copied();
+    if !said.is_empty() {
+        if said.len() != genesis.validators.len() {
+            bail!("--peers names {} addresses, the genesis has {} validators", said.len(), genesis.validators.len());
         }
+        return Ok(validators.zip(said).collect());
+    }
+    let path = held.path().join(NETWORK_FILE);
+    if path.exists() {
         let file = NetworkFile::read(&path)?;
-        if !file.validators.iter().map(|validator| &validator.identity).eq(&genesis.validators) {
+        if !file.validators.iter().map(|validator| validator.identity).eq(validators) {
             bail!("{} names other validators than the genesis beside it", path.display());
         }
-        file.peers().into_iter().map(|(_, address)| address).collect()
-    } else {
-        peers
-    };
-    if peers.len() != genesis.validators.len() {
-        bail!("--peers names {} addresses, the genesis has {} validators", peers.len(), genesis.validators.len());
+        return Ok(file.peers());
     }
-    Ok(peers)
+    let seats = validators.zip(&genesis.membership.seats);
+    let named: Vec<_> = seats.filter_map(|(identity, seat)| Some((identity, seat.address.parse().ok()?))).collect();
+    if named.is_empty() {
+        bail!(
+            "--peers is missing: the addresses of the genesis' validators, in its order; the genesis does not name them"
+        );
+    }
+    Ok(named)
 }
 
 /// Makes a network's folders; each validator's is whole, so that it can be carried to its machine.

@@ -22,6 +22,7 @@ use crate::{
     accounts::{self, UNIT},
     args::{ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorStatusArgs},
     output::Output,
+    peers_file::{KnownPeer, PeersFile},
 };
 
 #[allow(missing_docs, clippy::all, unreachable_pub, reason = "generated from Solidity by alloy")]
@@ -119,6 +120,11 @@ async fn join(args: ValidatorJoinArgs, output: Output) -> Result<()> {
     // A newcomer's folder has no identity yet.
     freehold_node::open_or_make_identity(&args.validator.data_dir, &mut UnwrapErr(SysRng))?;
     let actor = Actor::open(&args.validator).await?;
+    let network_key = freehold_node::network_key(&actor.genesis)?;
+    if args.network_key.is_some_and(|expected| expected != network_key) {
+        bail!("the node at {} is of the network {network_key}, not of the one you named", args.validator.rpc);
+    }
+    output.text(&format!("network    {network_key}"));
     let account = actor.account.account();
     let message = possession_message(actor.genesis.chain_id, &genesis_hash(&actor.genesis), &account);
     let bond = match args.bond {
@@ -131,7 +137,28 @@ async fn join(args: ValidatorJoinArgs, output: Output) -> Result<()> {
         reachedAt: args.address.to_string(),
         possession: actor.identity.sign(&message).to_vec().into(),
     };
+    if !actor.dry_run {
+        prepare(&actor, &args).await?;
+    }
     actor.send(&call, bond, output).await
+}
+
+/// Makes a newcomer's folder one that `node` can start: genesis, pinned network key, addresses.
+async fn prepare(actor: &Actor, args: &ValidatorJoinArgs) -> Result<()> {
+    let folder = &args.validator.data_dir;
+    freehold_client::pin_network_key(folder, &freehold_node::network_key(&actor.genesis)?)?;
+    if freehold_node::read_genesis(folder)?.is_none() {
+        freehold_node::write_genesis(folder, &actor.genesis)?;
+    }
+    let own = actor.identity.public();
+    let roster: RosterEntry =
+        entry(&actor.node, &IValidators::rosterCall {}).await?.context("the chain has no roster of validators")?;
+    let mut peers = Vec::new();
+    for identity in roster.seats.iter().chain(&roster.candidates).filter(|identity| **identity != own) {
+        let address = validator(&actor.node, identity).await?.and_then(|entry| entry.address.parse().ok());
+        peers.extend(address.map(|address| KnownPeer { identity: *identity, address }));
+    }
+    PeersFile { listen: args.address, peers }.write(folder)
 }
 
 async fn act<C: SolCall>(

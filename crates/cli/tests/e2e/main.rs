@@ -10,6 +10,7 @@ mod follower;
 mod founding;
 mod instance;
 mod light;
+mod membership;
 mod network;
 mod operations;
 mod processes;
