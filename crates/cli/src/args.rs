@@ -313,6 +313,9 @@ pub(crate) struct LightArgs {
     /// File that holds the network key.
     #[arg(long, value_name = "FILE")]
     pub(crate) network: Option<PathBuf>,
+    /// Records by which the network key named its successors, where it was replaced since.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) succession: Option<PathBuf>,
     /// JSON-RPC of a node, such as http://127.0.0.1:8545; several may be given. By default that of the data directory.
     #[arg(long = "node", value_name = "URL")]
     pub(crate) nodes: Vec<String>,

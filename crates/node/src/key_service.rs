@@ -14,7 +14,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use freehold_consensus::{Gossip, GossipReceiver, GossipSender, TermKeys};
 use freehold_primitives::{Blob, Canonical as _, Digest, Ed25519Key, Term};
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tracing::{debug, warn};
 
 pub(crate) use self::refusal::ShareError;
@@ -25,6 +28,8 @@ use crate::{shared::Shared, wire::ShareMessage};
 const HEADER_AGE_S_MAX: u64 = 10;
 /// Longest wait for the other validators' shares.
 const COLLECT_WAIT: Duration = Duration::from_secs(3);
+/// Pause before validators that refused are asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Shares of one derived key, all of one term.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,15 +59,22 @@ impl KeyService {
     /// # Errors
     /// Any [`ShareError`]; [`ShareError::TooFew`] where too few came in time.
     pub(crate) async fn collect(self: Arc<Self>, grant: Digest) -> Result<Released, ShareError> {
-        let service = Arc::clone(&self);
-        let begun = tokio::task::spawn_blocking(move || service.desk.begin(&grant));
-        let (wanted, mut changes) = begun.await.map_err(|_| ShareError::State)??;
-        if !wanted.is_done() {
-            let _dropped = self.sender.broadcast(ShareMessage::Ask { grant }.to_canonical());
-            let done = async { while !wanted.is_done() && changes.changed().await.is_ok() {} };
-            let _elapsed = tokio::time::timeout(COLLECT_WAIT, done).await;
+        let end = Instant::now() + COLLECT_WAIT;
+        loop {
+            let service = Arc::clone(&self);
+            let begun = tokio::task::spawn_blocking(move || service.desk.begin(&grant));
+            let (wanted, mut changes) = begun.await.map_err(|_| ShareError::State)??;
+            if !wanted.is_done() {
+                let _dropped = self.sender.broadcast(ShareMessage::Ask { grant }.to_canonical());
+                let done = async { while !wanted.is_done() && changes.changed().await.is_ok() {} };
+                let _elapsed = tokio::time::timeout_at(end, done).await;
+            }
+            match wanted.released() {
+                // Others may be a block behind: they refuse now and serve in a moment.
+                Err(ShareError::TooFew { .. }) if Instant::now() + ASK_AGAIN < end => sleep(ASK_AGAIN).await,
+                released => return released,
+            }
         }
-        wanted.released()
     }
 
     /// Answers the other validators and takes what they send, one after another. The link says who sent a message.

@@ -62,6 +62,17 @@ impl VerifiedClient {
         Ok(Self { keys, ..self })
     }
 
+    /// The same for another node.
+    #[must_use]
+    pub fn of_node(&self, node: NodeClient) -> Self {
+        Self { node, trust: self.trust, keys: self.keys.clone() }
+    }
+
+    /// The network keys, by term.
+    pub const fn network_keys(&self) -> &NetworkKeys {
+        &self.keys
+    }
+
     /// The node, for what needs no check.
     pub const fn node(&self) -> &NodeClient {
         &self.node

@@ -4,6 +4,7 @@ mod attest;
 mod evm;
 mod finality;
 mod infer;
+mod key_release;
 mod network;
 mod network_sync;
 mod registration;

@@ -14,7 +14,7 @@ use freehold_rpc::Endpoint;
 use freehold_verify::HeadRules;
 use serde_json::{Value, json};
 
-use super::verify::read_bounded;
+use super::verify::{read_bounded, read_records};
 use crate::{
     args::{LightArgs, LightCommand},
     data_dir,
@@ -25,6 +25,7 @@ use crate::{
 pub(crate) async fn run(args: LightArgs, output: Output) -> Result<ExitCode> {
     let config = LightConfig {
         network_key: trusted_key(&args)?,
+        succession: args.succession.as_deref().map(read_records).transpose()?.unwrap_or_default(),
         nodes: nodes(&args)?,
         rules: HeadRules { age_s_max: args.max_age, ..HeadRules::default() },
         unproven: if args.allow_unproven { Unproven::PassedOn } else { Unproven::Refused },

@@ -10,7 +10,7 @@ use std::{
 
 use freehold_primitives::Height;
 use freehold_rpc::{ChainTrust, Finality};
-use freehold_verify::{FinalityError, FinalityProof, VerifiedHeader, verify_finality};
+use freehold_verify::{FinalityError, FinalityProof, NetworkKeys, VerifiedHeader, verify_finality_under};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -62,7 +62,11 @@ fn proof_of(finality: Finality) -> FinalityProof {
 }
 
 /// The header of a checkpoint; `None` where there is no file.
-pub(crate) fn load(path: &Path, trust: &ChainTrust) -> Result<Option<VerifiedHeader>, CheckpointError> {
+pub(crate) fn load(
+    path: &Path,
+    keys: &NetworkKeys,
+    trust: &ChainTrust,
+) -> Result<Option<VerifiedHeader>, CheckpointError> {
     let failed = |source| CheckpointError::Io { path: path.to_owned(), source };
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -76,7 +80,7 @@ pub(crate) fn load(path: &Path, trust: &ChainTrust) -> Result<Option<VerifiedHea
         return Err(CheckpointError::Malformed(path.to_owned()));
     }
     let unverified = |source| CheckpointError::Unverified { path: path.to_owned(), source };
-    let headers = verify_finality(trust, &proof_of(document.finality)).map_err(unverified)?;
+    let headers = verify_finality_under(trust, keys, &proof_of(document.finality)).map_err(unverified)?;
     Ok(Some(*headers.last()))
 }
 
@@ -86,7 +90,7 @@ pub(crate) async fn save(client: &LightClient, path: &Path, height: Height) -> R
         .upstreams
         .find(|node| async move {
             let Some(finality) = node.node().finality(height).await? else { return Ok(None) };
-            let headers = verify_finality(client.trust(), &proof_of(finality.clone()));
+            let headers = verify_finality_under(client.trust(), node.network_keys(), &proof_of(finality.clone()));
             let headers = headers.map_err(freehold_rpc::VerifiedError::from)?;
             Ok((headers.first().height() == height).then_some(finality))
         })

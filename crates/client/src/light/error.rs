@@ -5,7 +5,7 @@ use std::time::Duration;
 use freehold_ledger::CallError;
 use freehold_primitives::{Digest, Height};
 use freehold_rpc::{NodeError, VerifiedError};
-use freehold_verify::HeadError;
+use freehold_verify::{HeadError, KeysError};
 use thiserror::Error;
 
 use super::{checkpoint::CheckpointError, logs::LIGHT_LOG_BLOCKS_MAX, logs::LIGHT_LOGS_MAX};
@@ -17,6 +17,9 @@ pub enum LightError {
     /// A node's answer is no proof, or there is none.
     #[error("{0}")]
     Verified(#[source] Box<VerifiedError>),
+    /// The succession records lead nowhere.
+    #[error(transparent)]
+    Succession(#[from] KeysError),
     /// The newest header is too old, or goes back.
     #[error(transparent)]
     Head(#[from] HeadError),
@@ -88,6 +91,7 @@ impl LightError {
         match self {
             Self::Verified(error) => error.code(),
             Self::Timeout(_) => 5,
+            Self::Succession(_) => 61,
             Self::Head(HeadError::Stale { .. }) => 30,
             Self::Head(HeadError::Ahead { .. }) => 31,
             Self::Head(HeadError::GoesBack { .. }) => 32,

@@ -11,7 +11,7 @@ use std::{
 use alloy_primitives::Address;
 use freehold_crypto::genesis_hash;
 use freehold_ledger::ChainContext;
-use freehold_primitives::{Genesis, Height, NetworkKey, UnixSeconds};
+use freehold_primitives::{Genesis, Height, NetworkKey, SuccessionRecord, UnixSeconds};
 use freehold_rpc::{ChainTrust, Endpoint, VerifiedClient, VerifiedError};
 use freehold_verify::{Head, HeadRules, VerifiedBlock, VerifiedHeader};
 use tokio::time::sleep;
@@ -47,6 +47,8 @@ pub enum Unproven {
 pub struct LightConfig {
     /// The network key: all that is trusted.
     pub network_key: NetworkKey,
+    /// Records by which that key named its successors, oldest first (`spec/succession.md`).
+    pub succession: Vec<SuccessionRecord>,
     /// Nodes to ask, in order of preference.
     pub nodes: Vec<Endpoint>,
     /// How old and how young the newest header may be.
@@ -105,7 +107,7 @@ impl LightClient {
             chain_id: genesis.chain_id,
             genesis_hash: genesis_hash(&genesis),
         };
-        let node = VerifiedClient::new(node, trust);
+        let node = VerifiedClient::new(node, trust).succeeded_by(&config.succession)?;
         let newest = loop {
             match node.newest_above(None).await {
                 Ok(Some(newest)) => break newest,
@@ -117,7 +119,7 @@ impl LightClient {
         };
         let mut head = Head::new(config.rules);
         if let Some(path) = &config.checkpoint
-            && let Some(header) = checkpoint::load(path, &trust)?
+            && let Some(header) = checkpoint::load(path, node.network_keys(), &trust)?
         {
             head.note(&header)?;
         }
@@ -125,7 +127,7 @@ impl LightClient {
         head.accept(&newest, floor, (config.now)())?;
         let context = ChainContext::new(genesis).map_err(|_| LightError::ForeignGenesis)?;
         Ok(Self {
-            upstreams: Upstreams::new(&config.nodes, trust, config.attempt_max),
+            upstreams: Upstreams::new(&config.nodes, &node, config.attempt_max),
             context: Arc::new(context),
             config: config.clone(),
             trust,

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use freehold_rpc::{ChainTrust, Endpoint, HttpLimits, NodeClient, VerifiedClient};
+use freehold_rpc::{Endpoint, HttpLimits, NodeClient, VerifiedClient};
 use tokio::time::timeout;
 
 use super::error::LightError;
@@ -36,9 +36,9 @@ pub(crate) fn node(endpoint: &Endpoint) -> NodeClient {
 }
 
 impl Upstreams {
-    /// Holds every node to `trust`.
-    pub(crate) fn new(endpoints: &[Endpoint], trust: ChainTrust, attempt_max: Duration) -> Self {
-        let nodes = endpoints.iter().map(|endpoint| VerifiedClient::new(node(endpoint), trust)).collect();
+    /// Holds every node to what `model` is held to.
+    pub(crate) fn new(endpoints: &[Endpoint], model: &VerifiedClient, attempt_max: Duration) -> Self {
+        let nodes = endpoints.iter().map(|endpoint| model.of_node(node(endpoint))).collect();
         Self { nodes, first: AtomicUsize::new(0), attempt_max }
     }
 

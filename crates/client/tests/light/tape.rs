@@ -39,6 +39,7 @@ fn now() -> u64 {
 /// Settings of a client of these nodes.
 pub(crate) fn config(network_key: NetworkKey, nodes: Vec<Endpoint>) -> LightConfig {
     LightConfig {
+        succession: Vec::new(),
         network_key,
         nodes,
         rules: HeadRules::default(),

@@ -155,6 +155,7 @@ fn slot_vectors() {
             "account_key": {"account": account, "key": account_key(&account)},
             "storage_key": {"account": account, "slot": hex::encode([13; 32]), "key": storage_key(&account, &[13; 32])},
             "bonded_slot": hex::encode(slots::bonded_slot()),
+            "grants_made_slot": hex::encode(slots::grants_made_slot(&app)),
             "grant_id": {"instance": instance, "context": "root", "generation": 3, "id": grant},
             "entries": [
                 entry(EntryKind::App, app.as_bytes()),
@@ -176,6 +177,7 @@ fn slot_vectors() {
                 entry(EntryKind::Players, &slots::term_id(18)),
                 entry(EntryKind::Roster, &slots::ROSTER_ID),
                 entry(EntryKind::Turn, &slots::term_id(18)),
+                entry(EntryKind::KeyContext, &slots::key_context_id(&app, "root")),
             ],
         }),
     );

@@ -6,6 +6,7 @@ mod bodies;
 mod call_data;
 mod digests;
 mod signatures;
+mod succession;
 
 use core::convert::Infallible;
 use std::{env, fs, path::Path};

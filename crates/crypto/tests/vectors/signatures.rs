@@ -53,23 +53,27 @@ fn account_vectors() {
     );
 }
 
-fn certificate(namespace: &[u8], view: u64) -> (NetworkKey, Certificate) {
-    let (sharing, shares) = deal("freehold vectors certificate");
+/// The network of a seed certifies a payload in the view of a term; its key beside it.
+pub(crate) fn certify(
+    seed: &'static str,
+    namespace: &[u8],
+    (term, view, payload): (u64, u64, Digest),
+) -> (NetworkKey, Certificate) {
+    let (sharing, shares) = deal(seed);
     let set: Set<ed25519::PublicKey> =
         (0..4).map(|i| ed25519::PrivateKey::from_seed(i).public_key()).try_collect().unwrap();
     let schemes: Vec<_> = shares
         .into_iter()
         .map(|share| vrf::Scheme::<_, MinSig>::signer(namespace, set.clone(), sharing.clone(), share).unwrap())
         .collect();
-    let payload = Digest([9; 32]);
-    let round = Round::new(Epoch::new(2), View::new(view));
+    let round = Round::new(Epoch::new(term), View::new(view));
     let proposal = Proposal::new(round, View::new(view - 1), sha256::Digest(payload.0));
     let votes: Vec<_> = schemes[1..].iter().map(|scheme| Finalize::sign(scheme, proposal.clone()).unwrap()).collect();
     let finalization = Finalization::from_finalizes(&schemes[0], non_empty![@votes.iter()], &Sequential).unwrap();
     let pair = finalization.certificate.get().unwrap();
     let point = |bytes: &[u8]| G1Point(bytes.try_into().unwrap());
     let certificate = Certificate {
-        term: 2,
+        term,
         view,
         parent_view: view - 1,
         payload,
@@ -77,6 +81,10 @@ fn certificate(namespace: &[u8], view: u64) -> (NetworkKey, Certificate) {
         seed: point(&pair.seed_signature.encode()),
     };
     (NetworkKey(sharing.public().encode().as_ref().try_into().unwrap()), certificate)
+}
+
+fn certificate(namespace: &[u8], view: u64) -> (NetworkKey, Certificate) {
+    certify("freehold vectors certificate", namespace, (2, view, Digest([9; 32])))
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! A network whose secret is known: certificates as ordinary BLS signatures of the group key, which is what recovered
 //! threshold signatures are (`spec/certificate.md`; the engine's own output is tested in `crypto`).
+#![allow(dead_code)]
 
 use alloy_consensus::Header;
 use alloy_rlp::Encodable;
 use blst::min_sig::SecretKey;
-use freehold_crypto::{chain_namespace, payload_digest, sha256};
-use freehold_primitives::{Canonical, Certificate, Digest, Executed, G1Point, NetworkKey, PayloadHead};
+use freehold_crypto::{body_digest, chain_namespace, payload_digest, sha256};
+use freehold_primitives::{
+    Canonical, Certificate, Digest, Executed, G1Point, NetworkKey, PayloadHead, SuccessionRecord, succession_body,
+};
 use freehold_verify::FinalityProof;
 
 /// Chain id of the test network.
@@ -13,12 +16,35 @@ pub(crate) const CHAIN_ID: u64 = 23293;
 const SIGNATURE_TAG: &[u8] = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
 
 /// Maker of certificates.
-pub(crate) struct Network(SecretKey);
+pub(crate) struct Network(SecretKey, u64);
 
 impl Network {
     /// The test network.
     pub(crate) fn new() -> Self {
-        Self(SecretKey::key_gen(&[42; 32], &[]).unwrap())
+        Self::of(42, 0)
+    }
+
+    /// A network of a seed whose payloads are of this term.
+    pub(crate) fn of(seed: u8, term: u64) -> Self {
+        Self(SecretKey::key_gen(&[seed; 32], &[]).unwrap(), term)
+    }
+
+    /// The record by which this key names another, in the last payload of its term.
+    pub(crate) fn naming(&self, genesis_hash: Digest, key: NetworkKey) -> SuccessionRecord {
+        let payload_head = PayloadHead {
+            chain_id: CHAIN_ID,
+            height: 400,
+            term: self.1,
+            view: 300,
+            parent: sha256(b"parent"),
+            timestamp_ms: 1_795_000_000_000,
+            proposer: 1,
+            executed: Executed { height: 399, block_hash: Digest([3; 32]) },
+            parent_seed: Some(G1Point([5; 48])),
+            body: body_digest(&succession_body(&key)),
+        };
+        let certificate = self.certify(genesis_hash, &payload_head);
+        SuccessionRecord { payload_head, network_key: key, certificate }
     }
 
     /// Its key.
@@ -32,7 +58,7 @@ impl Network {
         let head = PayloadHead {
             chain_id: CHAIN_ID,
             height: last.number + 2,
-            term: 0,
+            term: self.1,
             view: last.number + 300,
             parent: sha256(b"parent"),
             timestamp_ms: (last.timestamp + 1) * 1000,

@@ -16,7 +16,7 @@ use freehold_crypto::{
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, FMSPC, Platform, TdReport};
 use freehold_ledger::{ChainContext, ExecutedBlock, MemoryTree, Parent, execute_payload, genesis_block};
 use freehold_primitives::{
-    Account, Allocation, AppId, AppPolicy, Blob, Canonical as _, Digest, Ed25519Key, Ed25519Signature, EvidenceKind,
+    Account, Allocation, AppId, AppPolicy, Blob, BlockMoment, Canonical as _, Digest, Ed25519Key, Ed25519Signature, EvidenceKind,
     Executed, G1Point, Genesis, KeyCeremony, Keyset, Measurement, Membership, Payload, PayloadBody, PayloadHead,
     Registration, SubjectBody, TrustDomain, TrustRoot, X25519Key, entries::collateral_key,
 };
@@ -114,19 +114,9 @@ impl Chain {
         let app_id = app_id_from_creator_nonce(&key(OWNER)?.account(), 0);
         let td = TdReport::launch(&Digest([1; 32]), app);
         let mut chain = Self { ctx, state, content, headers, head, keys, app: app_id, td, nonces: [0, 0] };
-        let measurement: Measurement = chain.td.measurement().into();
-        let policy = AppPolicy {
-            evidence: development_policy(measurement),
-            lease_s_max: 600,
-            boot_contexts: vec!["root".to_owned()],
-            ..AppPolicy::default()
-        };
-        let create = IApps::createCall { scheme: 1, policy: policy.to_canonical().into() };
-        let document = Platform::new(&DEVELOPMENT_SEED).collateral(now_unix_s);
-        let key = collateral_key(TrustDomain::Emulated, &FMSPC).to_vec();
-        let submit = ICollateral::submitCall { kind: 1, key: key.into(), document: document.into() };
-        let create = chain.transaction(OWNER, slots::APPS, create.abi_encode(), GAS_CREATE)?;
-        let submit = chain.transaction(OWNER, slots::COLLATERAL, submit.abi_encode(), GAS_CREATE)?;
+        let [create, submit] = app_calls(&chain.td, now_unix_s);
+        let create = chain.transaction(OWNER, create.0, create.1, GAS_CREATE)?;
+        let submit = chain.transaction(OWNER, submit.0, submit.1, GAS_CREATE)?;
         chain.block(vec![create, submit])?;
         Ok(chain)
     }
@@ -173,29 +163,62 @@ impl Chain {
 
     fn registration(&mut self, seed: u8) -> Result<Vec<u8>> {
         let tip = self.headers.last_key_value().context("there is a block")?.1;
-        let subject = SubjectBody {
+        let registrant = Registrant {
             chain_id: CHAIN_ID,
             genesis_hash: self.ctx.genesis_hash(),
-            app_id: self.app,
+            app: self.app,
             provider: key(PROVIDER)?.account(),
-            account: key(seed)?.account(),
             transport_key: G1Point([seed; 48]),
-            config_digest: Digest([seed; 32]),
+            block: BlockMoment {
+                height: tip.number,
+                block_hash: Digest(tip.hash_slow().0),
+                time_unix_s: tip.timestamp,
+            },
         };
+        let call = registrant.call(&key(seed)?, u32::from(seed), &self.td).1;
+        self.transaction(PROVIDER, slots::APPS, call, GAS)
+    }
+}
+
+/// What a registration of an emulated instance says beside its own keys.
+pub(super) struct Registrant {
+    pub(super) chain_id: u64,
+    pub(super) genesis_hash: Digest,
+    pub(super) app: AppId,
+    pub(super) provider: Account,
+    pub(super) transport_key: G1Point,
+    /// The block whose hash is the nonce.
+    pub(super) block: BlockMoment,
+}
+
+impl Registrant {
+    /// Id of the instance with this account on the machine of this number, and the call that registers it.
+    pub(super) fn call(&self, account: &AccountKey, machine: u32, td: &TdReport) -> (Digest, Vec<u8>) {
+        let tag = machine.to_be_bytes()[3];
+        let subject = SubjectBody {
+            chain_id: self.chain_id,
+            genesis_hash: self.genesis_hash,
+            app_id: self.app,
+            provider: self.provider,
+            account: account.account(),
+            transport_key: self.transport_key,
+            config_digest: Digest([tag; 32]),
+        };
+        let instance = subject_digest(&subject);
         let keyset = Keyset {
-            subject: subject_digest(&subject),
-            not_after: tip.timestamp + 30 * 86_400,
-            receipt_key: Ed25519Key([seed; 32]),
-            hpke_key: X25519Key([seed; 32]),
+            subject: instance,
+            not_after: self.block.time_unix_s + 30 * 86_400,
+            receipt_key: Ed25519Key([tag; 32]),
+            hpke_key: X25519Key([tag; 32]),
             tls_keys: Vec::new(),
         };
-        let nonce = Digest(tip.hash_slow().0);
+        let nonce = self.block.block_hash;
         let bound = report_data(&keyset_digest(&keyset), Some(&nonce));
-        let evidence = Platform::nth(&DEVELOPMENT_SEED, u32::from(seed)).quote_v4(&self.td, &bound);
+        let evidence = Platform::nth(&DEVELOPMENT_SEED, machine).quote_v4(td, &bound);
         let registration = Registration {
             subject,
             keyset,
-            nonce_height: tip.number,
+            nonce_height: self.block.height,
             nonce,
             evidence_kind: EvidenceKind::Tdx,
             trust_domain: TrustDomain::Emulated,
@@ -203,14 +226,30 @@ impl Chain {
             lease_s: 600,
         }
         .to_canonical();
-        let signature = key(seed)?.sign(&registration_digest(&registration, &evidence)).to_vec();
+        let signature = account.sign(&registration_digest(&registration, &evidence)).to_vec();
         let call = IApps::registerCall {
             registration: registration.into(),
             evidence: evidence.into(),
             signature: signature.into(),
         };
-        self.transaction(PROVIDER, slots::APPS, call.abi_encode(), GAS)
+        (instance, call.abi_encode())
     }
+}
+
+/// Calls that an app of an emulated machine needs: its creation, and the emulator's collateral.
+pub(super) fn app_calls(td: &TdReport, now_unix_s: u64) -> [(Account, Vec<u8>); 2] {
+    let measurement: Measurement = td.measurement().into();
+    let policy = AppPolicy {
+        evidence: development_policy(measurement),
+        lease_s_max: 600,
+        boot_contexts: vec!["root".to_owned()],
+        ..AppPolicy::default()
+    };
+    let create = IApps::createCall { scheme: 1, policy: policy.to_canonical().into() };
+    let document = Platform::new(&DEVELOPMENT_SEED).collateral(now_unix_s);
+    let key = collateral_key(TrustDomain::Emulated, &FMSPC).to_vec();
+    let submit = ICollateral::submitCall { kind: 1, key: key.into(), document: document.into() };
+    [(slots::APPS, create.abi_encode()), (slots::COLLATERAL, submit.abi_encode())]
 }
 
 /// A development genesis with the emulator's root.
