@@ -19,7 +19,7 @@ fn networks() -> [Network; 3] {
 }
 
 fn trust(key: NetworkKey) -> ChainTrust {
-    ChainTrust { network_key: key, chain_id: support::CHAIN_ID, genesis_hash: GENESIS }
+    ChainTrust { network_key: key, chain_id: Network::CHAIN, genesis_hash: GENESIS }
 }
 
 fn records() -> Vec<SuccessionRecord> {

@@ -17,6 +17,8 @@ pub(crate) enum NetworkPart {
     Turns,
     /// Size, memory and time to open as accounts grow.
     Growth,
+    /// Key release: from the question for shares to the open key, processor time of a share, releases a second.
+    Keys,
 }
 
 #[derive(Debug, Subcommand)]

@@ -24,7 +24,7 @@ use freehold_verify::{
     RegistrationSection, StateProofSection,
 };
 
-pub(crate) use network::{CHAIN_ID, Network};
+pub(crate) use network::Network;
 pub(crate) use tree::TestTree;
 
 /// Time of block 0, unless a test binary chooses another.

@@ -19,6 +19,9 @@ const SIGNATURE_TAG: &[u8] = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
 pub(crate) struct Network(SecretKey, u64);
 
 impl Network {
+    /// Chain id of the test network.
+    pub(crate) const CHAIN: u64 = CHAIN_ID;
+
     /// The test network.
     pub(crate) fn new() -> Self {
         Self::of(42, 0)

@@ -13,7 +13,7 @@ use rand::RngExt as _;
 use serde_json::json;
 
 use self::processes::Processes;
-use super::{Samples, evm, finality, round};
+use super::{Samples, evm, finality, key_release, round};
 use crate::{args::NetworkPart, data_dir::Held, output::Output};
 
 /// Chain id of the benchmark's networks.
@@ -23,6 +23,8 @@ const COUNTED: Duration = Duration::from_secs(10);
 /// Aims: submit to receipt p50, next block after a kill, serving again after all were killed; in milliseconds.
 const RECEIPT_AIM_MS: f64 = 60.0;
 const KILL_AIM_MS: f64 = 1_500.0;
+/// Aim of a key release, p50.
+pub(super) const KEY_AIM_MS: f64 = 100.0;
 const ALL_AIM_MS: f64 = 10_000.0;
 
 /// What is measured.
@@ -66,6 +68,9 @@ pub(crate) async fn run(plan: Plan, output: Output) -> Result<()> {
     }
     if plan.has(NetworkPart::Turns) {
         turns::run(&plan, output).await?;
+    }
+    if plan.has(NetworkPart::Keys) {
+        key_release::run(plan.count, output).await?;
     }
     if plan.has(NetworkPart::Growth) {
         let growth = evm::Plan { count: 0, rounds: 1, anvil: None, accounts: Some(plan.accounts) };
@@ -128,6 +133,6 @@ async fn submit(node: &NodeClient, nonce: &mut u64) -> Result<Duration> {
 }
 
 /// What is said behind a figure that misses its aim.
-fn missed(found_ms: f64, aim_ms: f64) -> String {
+pub(super) fn missed(found_ms: f64, aim_ms: f64) -> String {
     if found_ms <= aim_ms { String::new() } else { format!(" (MISSES the aim of {aim_ms:.0} ms)") }
 }

@@ -16,9 +16,9 @@ use freehold_crypto::{
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, FMSPC, Platform, TdReport};
 use freehold_ledger::{ChainContext, ExecutedBlock, MemoryTree, Parent, execute_payload, genesis_block};
 use freehold_primitives::{
-    Account, Allocation, AppId, AppPolicy, Blob, BlockMoment, Canonical as _, Digest, Ed25519Key, Ed25519Signature, EvidenceKind,
-    Executed, G1Point, Genesis, KeyCeremony, Keyset, Measurement, Membership, Payload, PayloadBody, PayloadHead,
-    Registration, SubjectBody, TrustDomain, TrustRoot, X25519Key, entries::collateral_key,
+    Account, Allocation, AppId, AppPolicy, Blob, BlockMoment, Canonical as _, Digest, Ed25519Key, Ed25519Signature,
+    EvidenceKind, Executed, G1Point, Genesis, KeyCeremony, Keyset, Measurement, Membership, Payload, PayloadBody,
+    PayloadHead, Registration, SubjectBody, TrustDomain, TrustRoot, X25519Key, entries::collateral_key,
 };
 use freehold_rpc::{CallTransaction, FeeQuote};
 use zeroize::Zeroizing;
