@@ -161,6 +161,49 @@ async fn wrong_key_shares_give_no_key() {
     guest.abort();
 }
 
+/// The owner rotates the root context: the instance asks for the new generation, takes it, keeps the one before, tells the
+/// app, and lets the old one go once it is retired.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_root_key_reaches_a_running_instance() {
+    let host = FakeHost::new(Misbehaviour::default());
+    let guest = host.guest();
+    host.serving().await;
+    let local = host.local();
+    let key = |generation| local.generate_key_of("a", KeyKind::Raw256, generation);
+    let first = key(None).await.unwrap();
+    assert_eq!(first.generation, 0);
+    let before = local.key_generations(None).await.unwrap();
+    assert_eq!((before.newest, before.previous), (0, None));
+    assert_eq!(status(&key(Some(1)).await.err().unwrap()), 404);
+
+    host.chain.rotate(Some(3_600));
+    let rotated = async {
+        loop {
+            let held = local.key_generations(Some(0)).await.unwrap();
+            if held.newest == 1 {
+                return held;
+            }
+        }
+    };
+    let held = timeout(Duration::from_secs(40), rotated).await.unwrap();
+    assert_eq!(held.previous, Some(0));
+    assert!(host.chain.requests() >= 1, "the grant of the new generation was asked for");
+    let second = key(None).await.unwrap();
+    assert_eq!(second.generation, 1);
+    assert_ne!(first.key, second.key);
+    assert_eq!(key(Some(0)).await.unwrap().key, first.key);
+
+    host.chain.rotate(None);
+    let retired = async {
+        while local.key_generations(None).await.unwrap().previous.is_some() {
+            sleep(Duration::from_millis(200)).await;
+        }
+    };
+    timeout(Duration::from_secs(40), retired).await.unwrap();
+    assert_eq!(status(&key(Some(0)).await.err().unwrap()), 404);
+    guest.abort();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn leases_are_renewed_and_silence_ends_them() {
     let host = FakeHost::new(Misbehaviour { lease_s: Some(8), ..Default::default() });

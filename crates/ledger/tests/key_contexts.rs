@@ -7,10 +7,11 @@ mod registry;
 
 use alloy_sol_types::SolCall as _;
 use freehold_crypto::slots;
-use freehold_ledger::{ModuleRefusal, Status};
+use freehold_ledger::{ModuleRefusal, PayloadRefusal, Status, check_payload};
 use freehold_primitives::{
-    Digest,
+    Blob, Digest, NetworkKey,
     entries::{EntryKind, GrantEntry, KeyContextEntry},
+    succession_body,
 };
 use registry::{Draft, IKeys, INSTANCE, OWNER, Refused, Registry, assert_refused, module, policy};
 
@@ -193,4 +194,15 @@ fn another_instance_gets_nothing_of_a_retired_generation() {
     };
     assert!(grant(0).is_none());
     assert_eq!(grant(1).unwrap().transport_key, second.registration.subject.transport_key);
+}
+
+/// `spec/succession.md` §4: as long as no key waits, nobody can have one signed.
+#[test]
+fn a_body_that_names_a_network_key_gets_no_vote() {
+    let mut keyed = Keyed::new();
+    let chain = &mut keyed.registry.chain;
+    let mut payload = chain.payload(Vec::new());
+    payload.body = Blob(succession_body(&NetworkKey([5; 96])));
+    payload.head.body = freehold_crypto::body_digest(&payload.body.0);
+    assert_eq!(check_payload(&chain.ctx, &payload), Err(PayloadRefusal::Body));
 }

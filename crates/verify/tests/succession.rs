@@ -69,7 +69,7 @@ fn records_count_only_in_order_and_under_the_key_before() {
     let refused = |records: &[SuccessionRecord]| NetworkKeys::walk(&trust, records).unwrap_err();
     let signature = SuccessionError::Certificate(CertificateError::Signature);
     assert_eq!(refused(&[two.clone(), one.clone()]), KeysError::Record { index: 0, source: signature });
-    assert_eq!(refused(&[two.clone()]), KeysError::Record { index: 0, source: signature });
+    assert_eq!(refused(std::slice::from_ref(&two)), KeysError::Record { index: 0, source: signature });
     // The key in force names one of an earlier term.
     let back = Network::of(43, 2).naming(GENESIS, third.key());
     assert_eq!(refused(&[one.clone(), back]), KeysError::Order(1));

@@ -6,5 +6,6 @@ mod kill;
 mod loopback;
 mod membership;
 mod proposals;
+mod recovery;
 mod resharing;
 mod simulation;

@@ -27,7 +27,7 @@ use freehold_guest::{EvidencePath, GuestConfig, GuestError, PathConfig, StopReas
 use freehold_primitives::{
     Account, AppId, Blob, Canonical, Digest, Genesis, KeyCeremony, Measurement, Membership, NetworkKey, Registration,
     TcbStatus, TrustDomain, TrustRoot,
-    entries::{AnchorEntry, ClosedCode, Denial, DenyEntry, GrantEntry, InstanceEntry, LogEntry},
+    entries::{AnchorEntry, ClosedCode, Denial, DenyEntry, GrantEntry, InstanceEntry, KeyContextEntry, LogEntry},
 };
 use freehold_rpc::{BareHex, Endpoint, Health, LocalClient, RegistrationSubmit};
 use freehold_verify::EntryKey;
@@ -43,6 +43,7 @@ use tokio::{
 use tree::TestTree;
 
 alloy_sol_types::sol!("../../contracts/interfaces/ILog.sol");
+alloy_sol_types::sol!("../../contracts/interfaces/IKeys.sol");
 
 /// Provider of every test.
 pub(crate) const PROVIDER: Account = Account([6; 20]);
@@ -79,6 +80,7 @@ struct Inner {
     receipts: BTreeMap<Digest, u64>,
     misbehaviour: Misbehaviour,
     registrations: u32,
+    requests: u32,
 }
 
 /// The chain.
@@ -138,6 +140,7 @@ impl FakeChain {
             receipts: BTreeMap::new(),
             misbehaviour,
             registrations: 0,
+            requests: 0,
         };
         let chain = Self(Arc::new(Mutex::new(inner)));
         chain.block();
@@ -179,6 +182,21 @@ impl FakeChain {
             inner.pending.push((EntryKey::Instance(entry.instance_id), entry.to_canonical()));
             inner.instances.insert(entry.instance_id, entry);
         }
+    }
+
+    /// Puts the root context at generation 1; the one before is served for so many seconds more, or no more.
+    pub(crate) fn rotate(&self, keep_s: Option<u64>) {
+        let entry = KeyContextEntry {
+            generation: 1,
+            previous_until: keep_s.map_or(0, |keep_s| now_s() + keep_s),
+            ..KeyContextEntry::first(app_id(), "root".to_owned(), now_s())
+        };
+        self.lock().pending.push((EntryKey::KeyContext(app_id(), "root".to_owned()), entry.to_canonical()));
+    }
+
+    /// How often an instance asked for grants itself.
+    pub(crate) fn requests(&self) -> u32 {
+        self.lock().requests
     }
 
     /// Denies the generation of every instance, for the whole chain.
@@ -323,13 +341,14 @@ impl Inner {
     }
 
     fn shares(&self, grant: &Digest) -> Result<Value, String> {
-        let Some(content) = self.instances.values().find(|entry| grant_id(&entry.instance_id, "root", 0) == *grant)
-        else {
-            return Err("no such grant".to_owned());
-        };
+        let found = self.instances.values().find_map(|entry| {
+            let generation = (0..2).find(|generation| grant_id(&entry.instance_id, "root", *generation) == *grant)?;
+            Some((entry, generation))
+        });
+        let Some((content, generation)) = found else { return Err("no such grant".to_owned()) };
         let share = if self.misbehaviour.wrong_shares { Share::from_bytes(0, &[8; 32]).unwrap() } else { master() };
         let polynomial = Polynomial::new(&self.genesis.derivation_polynomial).unwrap();
-        let derivation = Derivation::new(polynomial.master(), &app_id(), "root", 0).unwrap();
+        let derivation = Derivation::new(polynomial.master(), &app_id(), "root", generation).unwrap();
         let mut rng = StdRng::seed_from_u64(7);
         let encrypted = encrypt_share(&share, &derivation, &content.transport_key, &mut rng).unwrap();
         Ok(json!({"term": 0, "shares": [{"index": 0, "share": hexed(&encrypted.to_bytes())}]}))
@@ -342,6 +361,9 @@ impl Inner {
         let bytes = hex::decode(raw.trim_start_matches("0x")).unwrap();
         let transaction = TxEnvelope::decode_2718(&mut bytes.as_slice()).unwrap();
         let sender = Account(transaction.recover_signer().unwrap().0.0);
+        if IKeys::requestCall::abi_decode(transaction.input()).is_ok() {
+            return self.request(&sender, Digest(transaction.tx_hash().0));
+        }
         let call = ILog::anchorCall::abi_decode(transaction.input()).unwrap();
         let by = self.instances.values().find(|entry| entry.account == sender && entry.closed_at.is_none());
         let by = by.ok_or("the sender is no instance")?.instance_id;
@@ -360,6 +382,30 @@ impl Inner {
         self.pending.push((EntryKey::Log(instance_id), log.to_canonical()));
         self.logs.insert(instance_id, log);
         let hash = Digest(transaction.tx_hash().0);
+        self.receipts.insert(hash, height);
+        Ok(json!(format!("0x{hash}")))
+    }
+}
+
+impl Inner {
+    /// Grants the newest generation of the root context to the instance with this account.
+    fn request(&mut self, sender: &Account, hash: Digest) -> Result<Value, String> {
+        let height = self.headers.len() as u64;
+        let entry = self.instances.values().find(|entry| entry.account == *sender).ok_or("no instance asks")?;
+        let grant_id = grant_id(&entry.instance_id, "root", 1);
+        let grant = GrantEntry {
+            grant_id,
+            app_id: entry.app_id,
+            instance_id: entry.instance_id,
+            context: "root".to_owned(),
+            generation: 1,
+            transport_key: entry.transport_key,
+            granted_at: height,
+            until: entry.expires_at,
+            closed_at: None,
+        };
+        self.pending.push((EntryKey::Grant(grant_id), grant.to_canonical()));
+        self.requests += 1;
         self.receipts.insert(hash, height);
         Ok(json!(format!("0x{hash}")))
     }
