@@ -7,8 +7,8 @@ use std::{
 
 use freehold_consensus::{Committee, IdentityKey, KeyShare, TermKeys, trusted_dealer};
 use freehold_crypto::{Derivation, EncryptedShare, Polynomial, Share, TransportSecret, encrypt_share, slots::grant_id};
-use freehold_primitives::{AppId, Digest, Ed25519Key, entries::GrantEntry};
-use rand::{SeedableRng as _, rngs::StdRng};
+use freehold_primitives::{AppId, Blob, Canonical as _, Digest, Ed25519Key, entries::GrantEntry};
+use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::watch;
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     desk::{Desk, Wanted},
     grants::Grants,
 };
+use crate::wire::ShareMessage;
 
 /// Grants that a test sets.
 #[derive(Clone, Default)]
@@ -352,5 +353,33 @@ fn codes_are_stable_and_specified() {
     for (number, error) in (1..).zip(all) {
         assert_eq!(error.code(), number);
         assert!(spec.contains(&format!("| {number} | ")), "code {number} is in the specification");
+    }
+}
+
+/// What a peer sends is one message in one form, or nothing: noise, cuts and additions are refused, and none panics.
+#[test]
+fn messages_have_one_form() {
+    let grant = Digest([3; 32]);
+    let messages = [
+        ShareMessage::Ask { grant },
+        ShareMessage::Share { grant, term: 7, share: Blob(vec![1; 196]) },
+        ShareMessage::Refused { grant, code: 8 },
+    ];
+    for message in messages {
+        let bytes = message.to_canonical();
+        assert!(bytes.len() <= crate::wire::KEY_SHARES.message_bytes_max);
+        assert_eq!(ShareMessage::from_canonical(&bytes), Ok(message));
+        for length in 0..bytes.len() {
+            assert!(ShareMessage::from_canonical(&bytes[..length]).is_err());
+        }
+        assert!(ShareMessage::from_canonical(&[&bytes[..], &[0]].concat()).is_err());
+    }
+    let mut rng = StdRng::seed_from_u64(4);
+    for _ in 0..10_000 {
+        let mut noise = vec![0; rng.random_range(0..300)];
+        rng.fill_bytes(&mut noise);
+        if let Ok(message) = ShareMessage::from_canonical(&noise) {
+            assert_eq!(message.to_canonical(), noise);
+        }
     }
 }
