@@ -33,7 +33,7 @@ fn validator(root: &Path, chain_id: u64) -> PathBuf {
         allocations: Vec::new(),
         membership: Membership::default(),
     };
-    let genesis = create_network(root, &network, &mut rng()).unwrap();
+    let genesis = create_network(root, &network, &mut StdRng::seed_from_u64(chain_id)).unwrap();
     let folder = validator_folder(root, 2);
     write_genesis(&folder, &genesis).unwrap();
     fs::create_dir_all(folder.join("consensus/votes")).unwrap();
