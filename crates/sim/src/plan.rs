@@ -362,6 +362,7 @@ impl Plan {
                 // The originals and half of the others on one side, the twins and the other half on the other.
                 let side = (0..self.nodes).filter(|id| usize::from(*id) < many || id % 2 == 0);
                 self.steps.push((Duration::from_millis(1), Step::Cut(side.map(|id| 1 << id).sum())));
+                self.steps.push((Duration::from_millis(2), Step::Reset));
             }
             Broken::TooManyRefuse => {
                 let many = usize::from((self.nodes - 1) / 3) + 1;
