@@ -21,10 +21,10 @@ use tokio::sync::watch;
 use crate::{
     chain::Ground,
     machine::{Disk, Fsync, Link, Skew, Wires},
-    monitor::Monitor,
+    monitor::{Monitor, Violation},
     network::{Common, Host, Keys, Size, crash},
     plan::Role,
-    run::{START_S, timers},
+    run::{CALM_LINK, START_S, timers},
 };
 
 /// How far simulated time moves while every task that can runs once.
@@ -63,7 +63,7 @@ pub struct FinalityFigures {
 }
 
 /// Why nothing was measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FinalityError {
     /// No network of this size.
@@ -72,8 +72,11 @@ pub enum FinalityError {
     /// The genesis does not execute.
     #[error("the genesis does not execute")]
     Genesis,
-    /// The network stood still, or broke a rule.
-    #[error("the network stood still, or broke a rule")]
+    /// The network broke a rule.
+    #[error("the network broke a rule: {0}")]
+    Violated(Violation),
+    /// The network stood still.
+    #[error("the network stood still")]
     Stuck,
 }
 
@@ -106,7 +109,7 @@ async fn measure(context: Context, options: FinalityOptions) -> Result<FinalityF
         keys,
         ground,
         monitor: Monitor::new(verifier),
-        wires: Wires::new(options.seed, Link { latency: options.latency, ..Link::default() }),
+        wires: Wires::new(options.seed, CALM_LINK),
         timers,
         pace_ms: 0,
         peers,
@@ -126,6 +129,10 @@ async fn measure(context: Context, options: FinalityOptions) -> Result<FinalityF
         common.start(&context, host).await;
     }
     let warm = reach(&context, &common.monitor, WARM_HEIGHTS).await;
+    // From here on the links are exactly those that were asked for.
+    common.wires.set_link(Link { latency: options.latency, ..Link::default() });
+    let settled = common.monitor.height() + WARM_HEIGHTS;
+    let warm = warm && reach(&context, &common.monitor, settled).await;
     let (from, bytes) = (context.current(), common.wires.bytes());
     let first = common.monitor.height();
     let done = warm && reach(&context, &common.monitor, first + options.blocks).await;
@@ -133,7 +140,10 @@ async fn measure(context: Context, options: FinalityOptions) -> Result<FinalityF
     let blocks = common.monitor.height() - first;
     let bytes = common.wires.bytes() - bytes;
     crash(&context, hosts.iter_mut()).await;
-    if !done || common.monitor.violation().is_some() {
+    if let Some(violation) = common.monitor.violation() {
+        return Err(FinalityError::Violated(violation));
+    }
+    if !done {
         return Err(FinalityError::Stuck);
     }
     let mut samples = common.monitor.latencies(first + 1);

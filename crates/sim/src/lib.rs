@@ -18,5 +18,5 @@ pub use figures::{FinalityError, FinalityFigures, FinalityOptions, finality};
 pub use keys::TermProgress;
 pub use monitor::Violation;
 pub use node::Lie;
-pub use plan::{Broken, Fault, Options, UnknownFault, candidates};
+pub use plan::{Broken, Fault, Options, UnknownFault};
 pub use run::{Report, run, smallest};

@@ -35,9 +35,11 @@ pub(crate) struct Skew {
 }
 
 impl Skew {
+    /// What the clock shows at a true time. The ends of time are for ever.
     fn shown(self, at: SystemTime) -> SystemTime {
         let by = Duration::from_millis(self.ms.unsigned_abs());
-        if self.ms < 0 { at - by } else { at + by }
+        let shown = if self.ms < 0 { at.checked_sub(by) } else { at.checked_add(by) };
+        shown.unwrap_or(at)
     }
 
     fn truly(self, at: SystemTime) -> SystemTime {

@@ -117,7 +117,7 @@ pub enum Broken {
     DisksLie,
     /// More than f validators run twice, each half of the network seeing another.
     TooManyTwins,
-    /// More than f validators refuse everything.
+    /// More than f validators refuse what others propose, and propose what others must refuse.
     TooManyRefuse,
     /// One machine executes something else than it was given.
     ExecutesOtherwise,
@@ -203,8 +203,8 @@ pub(crate) struct Plan {
 
 /// Accounts that send transactions.
 pub(crate) const ACCOUNTS: u8 = 6;
-/// Simulated length of a run with terms: several of them must pass.
-const TERMS_LENGTH: Duration = Duration::from_secs(14);
+/// How much longer a run with terms is: several of them must pass.
+const TERMS_LENGTHEN: f64 = 2.4;
 
 impl Plan {
     /// Draws everything.
@@ -225,7 +225,7 @@ impl Plan {
             skew_ms: vec![0; nodes.into()],
             roles: vec![Role::Honest; nodes.into()],
             steps: Vec::new(),
-            length: if with_terms { options.length.max(TERMS_LENGTH) } else { options.length },
+            length: if with_terms { options.length.mul_f64(TERMS_LENGTHEN) } else { options.length },
         };
         for fault in Fault::ALL.into_iter().filter(|fault| on(*fault)) {
             let mut rng = generator(options.seed, fault as u64);
@@ -359,19 +359,18 @@ impl Plan {
             Broken::TooManyTwins => {
                 let many = usize::from((self.nodes - 1) / 3) + 1;
                 self.roles[..many].fill(Role::Twin);
+                // The originals and half of the others on one side, the twins and the other half on the other.
+                let side = (0..self.nodes).filter(|id| usize::from(*id) < many || id % 2 == 0);
+                self.steps.push((Duration::from_millis(1), Step::Cut(side.map(|id| 1 << id).sum())));
+                self.steps.push((Duration::from_millis(2), Step::Reset));
             }
             Broken::TooManyRefuse => {
                 let many = usize::from((self.nodes - 1) / 3) + 1;
-                self.roles[..many].fill(Role::Lies(Lie::Refuses));
+                self.roles[..many].fill(Role::Lies(Lie::Contrary));
             }
             Broken::ExecutesOtherwise => {}
         }
     }
-}
-
-/// How many candidates a run of these options has.
-pub fn candidates(options: &Options) -> u16 {
-    Plan::new(options).candidates
 }
 
 /// The generator of one purpose under a seed.

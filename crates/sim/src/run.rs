@@ -38,6 +38,9 @@ const LOOK: Duration = Duration::from_millis(20);
 const CALM_HEIGHTS: Height = 6;
 /// Simulated time they may take.
 const CALM_LIMIT: Duration = Duration::from_secs(60);
+/// Wires once everything is well.
+pub(crate) const CALM_LINK: Link =
+    Link { latency: Duration::from_millis(2), jitter: Duration::from_millis(3), loss_per_mille: 0 };
 /// Time for the last certificates to arrive.
 const SETTLE: Duration = Duration::from_millis(800);
 /// A run that takes longer has hung, in simulated time.
@@ -237,13 +240,14 @@ impl Play {
         let mut hosts: Vec<_> = (0..).zip(&plan.roles).map(|(id, role)| host(id, id, *role)).collect();
         let candidates = plan.nodes..plan.nodes + plan.candidates;
         hosts.extend(candidates.map(|id| host(id, id, Role::Honest)));
-        let twins = (0..).zip(&plan.roles).filter(|(_, role)| **role == Role::Twin);
-        for (of, _) in twins {
-            let id = MachineId::try_from(hosts.len()).ok()?;
-            hosts.push(host(id, of, Role::Twin));
-            // Half of the others reach the twin where they look for the original.
-            for from in (0..plan.nodes).filter(|from| from % 2 == 1) {
-                common.wires.route(from, address(of), address(id));
+        let doubled: Vec<MachineId> = (0..plan.nodes).filter(|id| plan.roles[usize::from(*id)] == Role::Twin).collect();
+        let first = MachineId::try_from(hosts.len()).ok()?;
+        for (twin, of) in (first..).zip(&doubled) {
+            hosts.push(host(twin, *of, Role::Twin));
+            // Half of the others, and the twins among themselves, reach it where they look for the original.
+            let others = (0..plan.nodes).filter(|from| from % 2 == 1 && !doubled.contains(from));
+            for from in others.chain((first..).take(doubled.len())) {
+                common.wires.route(from, address(*of), address(twin));
             }
         }
         if broken == Some(Broken::ExecutesOtherwise) {
@@ -326,7 +330,7 @@ impl Play {
     /// Everything is made well; what was promised for that must come about.
     async fn calm(&mut self) -> TermProgress {
         self.common.wires.heal(self.context.current());
-        self.common.wires.set_link(Link { latency: Duration::from_millis(2), ..Link::default() });
+        self.common.wires.set_link(CALM_LINK);
         self.away.clear();
         self.begin().await;
         let mut wanted = self.common.monitor.height() + CALM_HEIGHTS;

@@ -28,7 +28,7 @@ fn another_execution_is_seen() {
 #[test]
 fn disks_that_lie_are_seen() {
     let seen = broken(1, Broken::DisksLie);
-    assert!(seen.is_some(), "the power went, nothing was synced, and nobody missed anything");
+    assert!(seen.is_some(), "the power went, nothing was synced, and nobody missed it");
 }
 
 #[test]

@@ -91,6 +91,13 @@ fn pair(a: MachineId, b: MachineId) -> (MachineId, MachineId) {
     (a.min(b), a.max(b))
 }
 
+impl Fabric {
+    fn jitter(&mut self) -> Duration {
+        let most = self.link.jitter;
+        if most.is_zero() { most } else { most.mul_f64(self.rng.random_range(0.0..1.0)) }
+    }
+}
+
 impl Wires {
     /// Wires that are all alike; `seed` decides jitter and loss.
     pub(crate) fn new(seed: u64, link: Link) -> Self {
@@ -186,23 +193,25 @@ impl Wires {
         from: MachineId,
         address: SocketAddr,
     ) -> Result<(Sink, Stream), Error> {
-        let (target, link, dialer) = {
+        // Two that dial each other at one moment refuse each other: jitter breaks the tie, as it does elsewhere.
+        let (target, round_trip, dialer) = {
             let mut fabric = self.lock();
+            let round_trip = fabric.link.latency * 2 + fabric.jitter();
             let address = fabric.routes.get(&(from, address)).copied().unwrap_or(address);
             fabric.dialed = fabric.dialed.wrapping_add(1);
             let port = DIALER_PORT + fabric.dialed % 20_000;
             let target = fabric.listeners.get(&address).cloned();
-            (target, fabric.link, SocketAddr::from(([10, 0, (from >> 8) as u8, from as u8], port)))
+            (target, round_trip, SocketAddr::from(([10, 0, (from >> 8) as u8, from as u8], port)))
         };
         let Some((to, listener)) = target else {
-            runtime.sleep(link.latency * 2).await;
+            runtime.sleep(round_trip).await;
             return Err(Error::ConnectionFailed);
         };
         if self.is_cut((from, to)) {
             runtime.sleep(DIAL_FAILS).await;
             return Err(Error::ConnectionFailed);
         }
-        runtime.sleep(link.latency * 2).await;
+        runtime.sleep(round_trip).await;
         let pipe = |ends| {
             let (state, readable, writable) = (Mutex::default(), Notify::new(), Notify::new());
             let pipe = Arc::new(Pipe { ends, state, readable, writable });
@@ -226,11 +235,8 @@ impl Wires {
     fn arrival(&self, now: SystemTime, state: &PipeState, bytes: usize) -> SystemTime {
         let mut fabric = self.lock();
         fabric.bytes += bytes as u64;
-        let Link { latency, jitter, loss_per_mille } = fabric.link;
-        let mut at = now + latency;
-        if !jitter.is_zero() {
-            at += jitter.mul_f64(fabric.rng.random_range(0.0..1.0));
-        }
+        let Link { latency, loss_per_mille, .. } = fabric.link;
+        let mut at = now + latency + fabric.jitter();
         if loss_per_mille > 0 && fabric.rng.random_range(0..1_000) < loss_per_mille {
             at += RETRANSMISSION + latency;
         }
