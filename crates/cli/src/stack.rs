@@ -10,7 +10,9 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use freehold_client::{AskTarget, Endpoints};
-use freehold_host::{AppProgram, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice};
+use freehold_host::{
+    AppProgram, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, PolicyChoice,
+};
 use freehold_inference::{default_model_folder, default_threads, environment, find_model, kernel_choice};
 use freehold_node::Network;
 use freehold_primitives::{AppId, Genesis, KeyCeremony, Measurement};
@@ -160,7 +162,9 @@ impl Stack {
                 environment: variables,
                 model: Some(model.path),
                 isolation: IsolationChoice::Auto,
+                bundle: None,
             },
+            policy: PolicyChoice::Follow,
             api: choice.api,
             allowance_wei: ALLOWANCE_WEI,
         })

@@ -27,6 +27,7 @@ fn programs(dir: &Path) -> (GuestProgram, AppProgram) {
         environment: vec![("FREEHOLD_TEST".to_owned(), "1".to_owned())],
         model: Some(dir.join("model")),
         isolation: IsolationChoice::Auto,
+        bundle: None,
     };
     (guest, app)
 }
