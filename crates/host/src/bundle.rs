@@ -12,8 +12,7 @@ use crate::{
     measure::bundle_model,
 };
 
-/// Unpacks a bundle below `folder`, under its digest, and says how its program is started. Public variables of the
-/// deployment stand behind those of the manifest, and do not replace them.
+/// Unpacks a bundle below `folder`, under its digest, and says how its program is started.
 ///
 /// # Errors
 /// [`HostError::Bundle`], [`HostError::CannotRun`], [`HostError::System`].

@@ -94,7 +94,7 @@ fn tell(event: &str, place: &Path, bundle: &Bundle, output: Output) -> Result<()
         "guest": launch.guest,
         "backends": backends,
     }));
-    let notes = manifest.notes.iter().chain(bundle.compose().iter().flat_map(|compose| &compose.notes));
+    let notes = manifest.notes.iter().chain(bundle.compose().into_iter().flat_map(|compose| &compose.notes));
     for note in notes {
         output.note(&format!("note: {note}"));
     }

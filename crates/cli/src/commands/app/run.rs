@@ -2,7 +2,11 @@
 //!
 //! It acts for two accounts of a development network, and says so first. Not here: machines of others.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, build_bundle};
@@ -41,17 +45,21 @@ enum Progress {
     Refused(String),
 }
 
-/// Why a run ends.
-enum End {
-    Asked,
-    Changed,
+/// What every build of one run shares.
+struct Session {
+    args: AppRunArgs,
+    network: PathBuf,
+    endpoints: Endpoints,
+    genesis: Genesis,
+    output: Output,
 }
 
 /// Runs the command.
 pub(super) async fn run(args: AppRunArgs, output: Output) -> Result<ExitCode> {
     let network = data_dir::of(args.data_dir.as_deref(), args.chain_id)?;
     let endpoints = Endpoints::load(&network).context("no network is up: start one with `freehold up`")?;
-    let genesis = read_genesis(&network)?.context("the data directory holds no network: start one with `freehold up`")?;
+    let genesis =
+        read_genesis(&network)?.context("the data directory holds no network: start one with `freehold up`")?;
     if genesis.purpose == Purpose::Production {
         bail!("`app run` acts for accounts whose secrets everybody knows: it is for development networks alone");
     }
@@ -59,43 +67,102 @@ pub(super) async fn run(args: AppRunArgs, output: Output) -> Result<ExitCode> {
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
+    let session = Session { args, network, endpoints, genesis, output };
     let mut asked = std::pin::pin!(crate::commands::asked_to_stop());
-    let mut held: Option<Held> = None;
-    loop {
-        let manifest_folder = &args.folder;
-        let fresh = tempfile::tempdir().context("no place for the bundle")?;
-        let bundle = match build_bundle(manifest_folder, &fresh.path().join("bundle")) {
-            Ok(bundle) => bundle,
-            Err(error) if held.is_none() => return Err(error.into()),
-            Err(error) => {
-                // A file that is being written is looked at again.
-                output.warn(&format!("{error}; waiting for the next change"));
-                tokio::select! {
-                    stop = &mut asked => return stop.map(|()| ExitCode::SUCCESS),
-                    () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+    let host = session.builds(&mut asked).await?;
+    output.text("stopping");
+    if let Some(host) = host {
+        host.stop().await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Session {
+    /// Runs build after build until it is asked to stop; then the host that runs, if one does.
+    async fn builds(&self, asked: &mut (impl Future<Output = Result<()>> + Unpin)) -> Result<Option<Host>> {
+        let mut held: Option<Held> = None;
+        loop {
+            let fresh = tempfile::tempdir().context("no place for the bundle")?;
+            let bundle = match build_bundle(&self.args.folder, &fresh.path().join("bundle")) {
+                Ok(bundle) => bundle,
+                Err(error) if held.is_none() => return Err(error.into()),
+                Err(error) => {
+                    // A file that is being written is looked at again.
+                    self.output.warn(&format!("{error}; waiting for a change"));
+                    tokio::select! {
+                        stop = &mut *asked => return stop.map(|()| None),
+                        () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+                    }
                 }
+            };
+            let place = self.network.join("apps").join(&bundle.manifest().name);
+            if held.as_ref().is_none_or(|held| !held.path().ends_with(&bundle.manifest().name)) {
+                held = Some(Held::take(&place)?);
             }
-        };
-        let place = network.join("apps").join(&bundle.manifest().name);
-        if held.as_ref().is_none_or(|held| !held.path().ends_with(&bundle.manifest().name)) {
-            held = Some(Held::take(&place)?);
-        }
-        let end = {
-            let once = instance(&args, &endpoints, &genesis, &bundle, &place, output);
-            let mut once = std::pin::pin!(once);
+            let host = tokio::select! {
+                host = self.start(&bundle, &place) => host?,
+                stop = &mut *asked => return stop.map(|()| None),
+            };
             tokio::select! {
-                end = &mut once => end?,
-                stop = &mut asked => {
-                    stop?;
-                    End::Asked
-                }
+                () = changed(&self.args.folder, &bundle), if !self.args.once => {}
+                stop = &mut *asked => return stop.map(|()| Some(host)),
             }
-        };
-        if matches!(end, End::Asked) {
-            output.text("stopping");
-            return Ok(ExitCode::SUCCESS);
+            host.stop().await;
+            self.output.step("change", "the app's files changed: building and starting anew");
         }
-        output.step("change", "the app's files changed: building and starting anew");
+    }
+
+    /// Starts one build of the app; it serves then.
+    async fn start(&self, bundle: &Bundle, place: &Path) -> Result<Host> {
+        let (events, heard) = mpsc::unbounded_channel();
+        let (progress, mut seen) = watch::channel(Progress::Starting);
+        tokio::spawn(tell(heard, progress, self.output));
+        let host = Host::start(self.host_config(bundle, place)?, events).await?;
+        let begun = seen.wait_for(|progress| *progress != Progress::Starting);
+        let progress = match tokio::time::timeout(SERVING_WAIT, begun).await {
+            Ok(Ok(progress)) => progress.clone(),
+            Ok(Err(_)) => Progress::Refused("the host ended".to_owned()),
+            Err(_) => Progress::Refused(format!("the instance did not serve within {} s", SERVING_WAIT.as_secs())),
+        };
+        if let Progress::Refused(reason) = progress {
+            host.stop().await;
+            bail!("{reason}");
+        }
+        let (api, app_id) = (host.api(), host.app_id());
+        self.output.object(&json!({
+            "event": "ready",
+            "api": format!("http://{api}"),
+            "app_id": app_id,
+            "digest": bundle.digest(),
+            "data_dir": place,
+        }));
+        self.output.text(&format!("\nready\n  api   http://{api}\n  app   {app_id}\nCtrl-C stops.\n"));
+        Ok(host)
+    }
+
+    fn host_config(&self, bundle: &Bundle, place: &Path) -> Result<HostConfig> {
+        let Self { args, endpoints, genesis, .. } = self;
+        let executable = std::env::current_exe().context("this program's own file cannot be found")?;
+        let isolation = if args.no_sandbox { IsolationChoice::None } else { IsolationChoice::Required };
+        Ok(HostConfig {
+            node: endpoints.rpc.parse()?,
+            network_key: endpoints.network_key,
+            lease_s: genesis.lease_s,
+            genesis: genesis.clone(),
+            data_dir: place.to_owned(),
+            runtime_dir: None,
+            owner_secret: *accounts::user(OWNER)?.to_bytes(),
+            provider_secret: *accounts::user(PROVIDER)?.to_bytes(),
+            tee: match args.tee {
+                TeeArg::Tdx => EmulatedTee::Tdx,
+                TeeArg::Snp => EmulatedTee::Snp,
+            },
+            guest: GuestProgram { executable, arguments: vec!["guest".to_owned()] },
+            app: bundled_program(bundle, &place.join("unpacked"), isolation)?,
+            policy: if args.keep_policy { PolicyChoice::Keep } else { PolicyChoice::Follow },
+            api: args.api,
+            allowance_wei: ALLOWANCE_WEI,
+        })
     }
 }
 
@@ -117,76 +184,6 @@ fn tell_signing(args: &AppRunArgs, output: Output) -> Result<()> {
         ""
     ));
     Ok(())
-}
-
-/// Runs one build of the app until its files change.
-async fn instance(
-    args: &AppRunArgs,
-    endpoints: &Endpoints,
-    genesis: &Genesis,
-    bundle: &Bundle,
-    place: &Path,
-    output: Output,
-) -> Result<End> {
-    let config = host_config(args, endpoints, genesis, bundle, place)?;
-    let (events, heard) = mpsc::unbounded_channel();
-    let (progress, mut seen) = watch::channel(Progress::Starting);
-    tokio::spawn(tell(heard, progress, output));
-    let host = Host::start(config, events).await?;
-    let serving = tokio::time::timeout(SERVING_WAIT, seen.wait_for(|progress| *progress != Progress::Starting)).await;
-    let progress = match serving {
-        Ok(Ok(progress)) => progress.clone(),
-        Ok(Err(_)) => Progress::Refused("the host ended".to_owned()),
-        Err(_) => Progress::Refused(format!("the instance did not serve within {} s", SERVING_WAIT.as_secs())),
-    };
-    if let Progress::Refused(reason) = progress {
-        host.stop().await;
-        bail!("{reason}");
-    }
-    output.object(&json!({
-        "event": "ready",
-        "api": format!("http://{}", host.api()),
-        "app_id": host.app_id(),
-        "digest": bundle.digest(),
-        "data_dir": place,
-    }));
-    output.text(&format!("\nready\n  api   http://{}\n  app   {}\nCtrl-C stops.\n", host.api(), host.app_id()));
-    if args.once {
-        std::future::pending::<()>().await;
-    }
-    changed(&args.folder, bundle).await;
-    host.stop().await;
-    Ok(End::Changed)
-}
-
-fn host_config(
-    args: &AppRunArgs,
-    endpoints: &Endpoints,
-    genesis: &Genesis,
-    bundle: &Bundle,
-    place: &Path,
-) -> Result<HostConfig> {
-    let executable = std::env::current_exe().context("this program's own file cannot be found")?;
-    let isolation = if args.no_sandbox { IsolationChoice::None } else { IsolationChoice::Required };
-    Ok(HostConfig {
-        node: endpoints.rpc.parse()?,
-        network_key: endpoints.network_key,
-        lease_s: genesis.lease_s,
-        genesis: genesis.clone(),
-        data_dir: place.to_owned(),
-        runtime_dir: None,
-        owner_secret: *accounts::user(OWNER)?.to_bytes(),
-        provider_secret: *accounts::user(PROVIDER)?.to_bytes(),
-        tee: match args.tee {
-            TeeArg::Tdx => EmulatedTee::Tdx,
-            TeeArg::Snp => EmulatedTee::Snp,
-        },
-        guest: GuestProgram { executable, arguments: vec!["guest".to_owned()] },
-        app: bundled_program(bundle, &place.join("unpacked"), isolation)?,
-        policy: if args.keep_policy { PolicyChoice::Keep } else { PolicyChoice::Follow },
-        api: args.api,
-        allowance_wei: ALLOWANCE_WEI,
-    })
 }
 
 /// Tells what happens, passes the app's own words on, and notes how far it has come.
