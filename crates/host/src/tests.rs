@@ -197,8 +197,9 @@ async fn a_bundled_program_sees_its_files_its_words_and_its_limits_alone() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
+    // The last but one counts the network's devices: the loopback alone.
     let script = "pwd; echo $WORD; ulimit -n; echo x > /app/new || echo refused; ls /home /root; ls /sys/class/net; \
-                  (echo > /dev/tcp/1.1.1.1/53) 2>/dev/null || echo offline; env | grep -c HOME=/tmp";
+                  grep -c : /proc/net/dev; env | grep -c HOME=/tmp";
     let app = bundled(dir.path(), script, "").unwrap();
     let sockets = dir.path().join("sockets");
     std::fs::create_dir(&sockets).unwrap();
@@ -206,7 +207,7 @@ async fn a_bundled_program_sees_its_files_its_words_and_its_limits_alone() {
     let output = child.wait_with_output().await.unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines, ["/app", "said", "17", "refused", "offline", "1"], "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(lines, ["/app", "said", "17", "refused", "1", "1"], "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -105,7 +105,9 @@ fn hostile_yaml_is_refused_by_its_kind() {
     assert_eq!(refused(bomb).0, 4);
     assert_eq!(refused("<<: {name: x}\n").0, 4);
     assert_eq!(refused("name: !!binary aGk=\n").0, 5);
-    assert_eq!(refused(&"[".repeat(10_000)).0, 6);
+    assert_eq!(refused(&"[".repeat(100)).0, 6);
+    // The splitter itself has a bound too, which comes first.
+    assert!(matches!(refused(&"[".repeat(10_000)).0, 3 | 6));
     assert_eq!(refused(&"- - - - - - - - - - - - - - - - - - - x\n").0, 6);
     assert_eq!(refused(&format!("name: [{}]\n", "x,".repeat(20_000))).0, 7);
     assert_eq!(refused("name: a\nname: b\n"), (8, 2, String::new()));
