@@ -108,7 +108,7 @@ fn hostile_yaml_is_refused_by_its_kind() {
     assert_eq!(refused(&"[".repeat(100)).0, 6);
     // The splitter itself has a bound too, which comes first.
     assert!(matches!(refused(&"[".repeat(10_000)).0, 3 | 6));
-    assert_eq!(refused(&"- - - - - - - - - - - - - - - - - - - x\n").0, 6);
+    assert_eq!(refused("- - - - - - - - - - - - - - - - - - - x\n").0, 6);
     assert_eq!(refused(&format!("name: [{}]\n", "x,".repeat(20_000))).0, 7);
     assert_eq!(refused("name: a\nname: b\n"), (8, 2, String::new()));
     assert_eq!(refused("name: a\n---\nname: b\n").0, 9);

@@ -193,7 +193,7 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Se
             HostEvent::AppLog { stream, line } => {
                 let name = if stream == LogStream::Output { "out" } else { "err" };
                 output.object(&json!({ "event": "log", "stream": name, "line": line }));
-                output.text(&format!("{name} | {}", line.escape_debug()));
+                output.text(&format!("{name} | {}", plain(&line)));
             }
             HostEvent::AppLogDropped { lines } => output.warn(&format!("the app says too much: {lines} lines dropped")),
             HostEvent::AppReady => output.step("app", "answers on its socket"),
@@ -219,4 +219,9 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Se
             event => stack::tell_event(event, output),
         }
     }
+}
+
+/// A stranger's line for a terminal: nothing in it moves the cursor or changes a colour.
+fn plain(line: &str) -> String {
+    line.chars().map(|letter| if letter.is_control() && letter != '\t' { '\u{fffd}' } else { letter }).collect()
 }
