@@ -1,5 +1,6 @@
 //! The command line: one struct per command; parser, help and completion come from it.
 
+mod app;
 mod backup;
 mod bench;
 mod collateral;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use freehold_host::EmulatedTee;
 use freehold_primitives::{Account, Digest, NetworkKey};
 
+pub(crate) use app::{AppBuildArgs, AppCommand, AppInitArgs, AppKindArg, AppRunArgs, AppShowArgs};
 pub(crate) use backup::{BackupArgs, BackupKeyArgs, RestoreArgs};
 pub(crate) use bench::{BenchCommand, NetworkPart};
 pub(crate) use collateral::{CollateralCommand, CollateralScopeArgs, CollateralWatchArgs};
@@ -61,6 +63,9 @@ pub(crate) enum Command {
     Ask(AskArgs),
     /// Talk to a private model; every turn is checked.
     Chat(ChatArgs),
+    /// Make, build and run apps of your own.
+    #[command(subcommand)]
+    App(AppCommand),
     /// Check a proof offline: no node is needed, only the file and the network key.
     Verify(VerifyArgs),
     /// Show, judge or emulate TEE evidence of any kind, from files.

@@ -1,5 +1,6 @@
 //! One file for each command; here is the table.
 
+mod app;
 mod ask;
 mod attest;
 mod backup;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Up(args) => block_on(up::run(args, output)),
         Command::Ask(args) => block_on(ask::run(args, output)),
         Command::Chat(args) => block_on(chat::run(args, output)),
+        Command::App(command) => app::run(command, output),
         Command::Attest(command) => attest::run(&command, output),
         Command::Collateral(command) => block_on(collateral::run(command, output)),
         Command::Verify(args) => verify::run(&args, output),

@@ -10,7 +10,9 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use freehold_client::{AskTarget, Endpoints};
-use freehold_host::{AppProgram, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice};
+use freehold_host::{
+    AppProgram, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, PolicyChoice,
+};
 use freehold_inference::{default_model_folder, default_threads, environment, find_model, kernel_choice};
 use freehold_node::Network;
 use freehold_primitives::{AppId, Genesis, KeyCeremony, Measurement};
@@ -160,7 +162,9 @@ impl Stack {
                 environment: variables,
                 model: Some(model.path),
                 isolation: IsolationChoice::Auto,
+                bundle: None,
             },
+            policy: PolicyChoice::Follow,
             api: choice.api,
             allowance_wei: ALLOWANCE_WEI,
         })
@@ -224,40 +228,45 @@ async fn first_block(rpc: SocketAddr) -> Result<u64> {
 async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, output: Output) {
     while let Some(event) = heard.recv().await {
         match event {
-            HostEvent::Measured { measurement, .. } => {
-                output.step("measurement", &format!("{} (guest, app and model)", short(&measurement)));
-            }
-            HostEvent::AppCreated { app_id, .. } => output.step("app", &format!("{app_id} created")),
-            HostEvent::PolicyUpdated { app_id, version, old, new } => tell_policy(app_id, version, &old, &new, output),
-            HostEvent::CollateralSubmitted { tx_hash } => {
-                output.step(
-                    "collateral",
-                    &format!("of the EMULATED platform brought to the chain, tx {}…", head(&tx_hash)),
-                );
-            }
-            HostEvent::RegistrationSubmitted { instance_id, .. } => {
-                output.step("quote", &format!("made for the keys of instance {}… and submitted", head(&instance_id)));
-            }
-            HostEvent::RegistrationExecuted { height, gas_used, .. } => {
-                output.step("registration", &format!("verified by the validators in block {height}, {gas_used} gas"));
-            }
-            HostEvent::RegistrationRefused { reason, .. } => output.step("registration", &format!("REFUSED: {reason}")),
-            HostEvent::GuestServing { .. } => {
-                output.step("keys", "the app's root key was combined from the validators' encrypted shares");
-            }
-            HostEvent::AppStarted { isolation, .. } => {
-                output.step("app", &format!("process started, isolation: {}", isolation.as_str()));
-            }
             HostEvent::AppReady => output.step("app", "the model is loaded and answers"),
-            HostEvent::GuestExited { code, restart_in } => {
-                output.warn(&format!("the guest ended ({code:?}); a successor starts in {restart_in:?}"));
-            }
-            HostEvent::AppExited { code, restart_in } => {
-                output.warn(&format!("the app ended ({code:?}); it starts again in {restart_in:?}"));
-            }
-            HostEvent::Trouble { message } => output.warn(&message),
-            _ => {}
+            event => tell_event(event, output),
         }
+    }
+}
+
+/// Tells one step of a host.
+pub(crate) fn tell_event(event: HostEvent, output: Output) {
+    match event {
+        HostEvent::Measured { measurement, .. } => {
+            output.step("measurement", &format!("{} (guest, app and model)", short(&measurement)));
+        }
+        HostEvent::AppCreated { app_id, .. } => output.step("app", &format!("{app_id} created")),
+        HostEvent::PolicyUpdated { app_id, version, old, new } => tell_policy(app_id, version, &old, &new, output),
+        HostEvent::CollateralSubmitted { tx_hash } => {
+            output
+                .step("collateral", &format!("of the EMULATED platform brought to the chain, tx {}…", head(&tx_hash)));
+        }
+        HostEvent::RegistrationSubmitted { instance_id, .. } => {
+            output.step("quote", &format!("made for the keys of instance {}… and submitted", head(&instance_id)));
+        }
+        HostEvent::RegistrationExecuted { height, gas_used, .. } => {
+            output.step("registration", &format!("verified by the validators in block {height}, {gas_used} gas"));
+        }
+        HostEvent::RegistrationRefused { reason, .. } => output.step("registration", &format!("REFUSED: {reason}")),
+        HostEvent::GuestServing { .. } => {
+            output.step("keys", "the app's root key was combined from the validators' encrypted shares");
+        }
+        HostEvent::AppStarted { isolation, .. } => {
+            output.step("app", &format!("process started, isolation: {}", isolation.as_str()));
+        }
+        HostEvent::GuestExited { code, restart_in } => {
+            output.warn(&format!("the guest ended ({code:?}); a successor starts in {restart_in:?}"));
+        }
+        HostEvent::AppExited { code, restart_in } => {
+            output.warn(&format!("the app ended ({code:?}); it starts again in {restart_in:?}"));
+        }
+        HostEvent::Trouble { message } => output.warn(&message),
+        _ => {}
     }
 }
 

@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     abi::{IApps, ICollateral},
+    config::PolicyChoice,
     error::HostError,
     event::HostEvent,
     machine::Machine,
@@ -49,6 +50,7 @@ pub(crate) struct Registrar {
     pub(crate) machine: Machine,
     pub(crate) data_dir: PathBuf,
     pub(crate) lease_s: u64,
+    pub(crate) choice: PolicyChoice,
     pub(crate) events: mpsc::UnboundedSender<HostEvent>,
 }
 
@@ -108,7 +110,7 @@ impl Registrar {
             return Err(HostError::ForeignApp(app_id, path));
         }
         let policy = self.policy(launch);
-        if entry.policy == policy {
+        if entry.policy == policy || self.choice == PolicyChoice::Keep {
             return Ok(app_id);
         }
         let data =

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use freehold_primitives::{Genesis, NetworkKey};
+use freehold_primitives::{Digest, Genesis, NetworkKey};
 use freehold_rpc::Endpoint;
 
 /// Whether the app's process is kept apart.
@@ -10,6 +10,8 @@ use freehold_rpc::Endpoint;
 pub enum IsolationChoice {
     /// Under bubblewrap where it is present and works, else not; the capability says which.
     Auto,
+    /// Under bubblewrap; without it nothing is started.
+    Required,
     /// Not at all.
     None,
 }
@@ -37,6 +39,44 @@ pub struct AppProgram {
     pub model: Option<PathBuf>,
     /// Whether its process is kept apart.
     pub isolation: IsolationChoice,
+    /// The bundle that it comes from, if it does.
+    pub bundle: Option<BundledProgram>,
+}
+
+/// What a bundle says of its program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundledProgram {
+    /// The bundle's digest; it is measured in place of executable and arguments, which it fixes.
+    pub digest: Digest,
+    /// Folder with the bundle's files, unpacked; the program sees it as `/app`, its working folder, and cannot write there.
+    pub files: PathBuf,
+    /// Model that the manifest names; it is measured.
+    pub model: Option<Digest>,
+    /// What the program may use.
+    pub limits: freehold_bundle::Limits,
+    /// Whether it is started again when it ends.
+    pub restart: freehold_bundle::Restart,
+    /// Whom it may reach.
+    pub reach: Reach,
+}
+
+/// Whom a program may reach.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Nobody but the sockets it is given.
+    #[default]
+    Nobody,
+    /// Everybody.
+    Everybody,
+}
+
+/// Whether the app's policy follows the programs that run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyChoice {
+    /// The owner's policy is updated to what runs now.
+    Follow,
+    /// It stays as it is: the chain refuses other programs.
+    Keep,
 }
 
 /// Which TEE the emulator plays.
@@ -71,6 +111,8 @@ pub struct HostConfig {
     pub guest: GuestProgram,
     /// The app.
     pub app: AppProgram,
+    /// Whether the app's policy follows the programs.
+    pub policy: PolicyChoice,
     /// Where the app's API is offered; port 0 takes any.
     pub api: SocketAddr,
     /// Lease of an instance, in seconds.

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
+use freehold_bundle::BundleError;
 use freehold_crypto::KeyError;
 use freehold_primitives::{AppId, Digest};
 use freehold_rpc::{EndpointError, NodeError, VerifiedError};
@@ -59,6 +60,23 @@ pub enum HostError {
     /// A vendor's collateral is not to be had.
     #[error(transparent)]
     Vendor(#[from] SourceError),
+    /// The bundle is refused.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The bundle asks for what this host cannot give; better not run than run otherwise than it says.
+    #[error("this host cannot run the app: {what}; {hint}")]
+    CannotRun {
+        /// What it asks for.
+        what: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The app must be kept apart, and bubblewrap is not there or does not work.
+    #[error(
+        "bubblewrap (`bwrap`) is not there or does not work, so the app cannot be kept apart: install the package \
+         `bubblewrap` and allow user namespaces, or run it unprotected with --no-sandbox"
+    )]
+    NoIsolation,
     /// A file, directory or process failed.
     #[error("{what} ({path}): {source}; check the free space and the rights", path = .path.display())]
     System {

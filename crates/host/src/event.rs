@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use freehold_primitives::{AppId, Digest, Measurement};
 
-use crate::sandbox::Isolation;
+use crate::{logs::LogStream, sandbox::Isolation};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +104,23 @@ pub enum HostEvent {
         code: Option<i32>,
         /// The pause.
         restart_in: Duration,
+    },
+    /// The app's process ended, and by its manifest it is not started again.
+    AppEnded {
+        /// Exit code; `None` after a signal.
+        code: Option<i32>,
+    },
+    /// The app said something.
+    AppLog {
+        /// Where.
+        stream: LogStream,
+        /// A line, or a piece of a long one.
+        line: String,
+    },
+    /// The app said more than a host passes on.
+    AppLogDropped {
+        /// Lines that were dropped.
+        lines: u64,
     },
     /// A process could not be started, or something else needs attention.
     Trouble {

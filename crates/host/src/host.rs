@@ -27,7 +27,7 @@ use tokio::{
 
 use crate::{
     app::Registrar,
-    config::HostConfig,
+    config::{HostConfig, IsolationChoice},
     control::{self, Control},
     error::HostError,
     event::HostEvent,
@@ -83,6 +83,9 @@ impl Host {
             TcpListener::bind(config.api).await.map_err(|source| HostError::Bind { address: config.api, source })?;
         let api = listener.local_addr().map_err(|source| HostError::Bind { address: config.api, source })?;
         let isolation = sandbox::detect(config.app.isolation).await;
+        if config.app.isolation == IsolationChoice::Required && isolation == Isolation::None {
+            return Err(HostError::NoIsolation);
+        }
         let (programs, machine) = measured(&config).await?;
         let _ = events.send(measured_event(&programs, &machine));
         let node = NodeClient::new(config.node.clone());
@@ -96,6 +99,7 @@ impl Host {
             machine: machine.clone(),
             data_dir: config.data_dir.clone(),
             lease_s: config.lease_s,
+            choice: config.policy,
             events: events.clone(),
         };
         registrar.ensure_collateral().await?;

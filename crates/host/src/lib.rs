@@ -4,12 +4,14 @@
 mod abi;
 mod app;
 mod backoff;
+mod bundle;
 mod collateral;
 mod config;
 mod control;
 mod error;
 mod event;
 mod host;
+mod logs;
 mod machine;
 mod measure;
 mod payer;
@@ -21,13 +23,17 @@ mod supervise;
 mod tests;
 
 pub use backoff::Backoff;
+pub use bundle::bundled_program;
 pub use collateral::{
     AMD_KDS, Basis, CollateralBot, CollateralConfig, CollateralEvent, CollateralWarning, EarlyLook, FetchError,
     INTEL_PCS, PckCa, Place, Promotion, RoundSummary, SourceError, Subject, VendorSources, VendorUrl, VendorUse,
 };
-pub use config::{AppProgram, EmulatedTee, GuestProgram, HostConfig, IsolationChoice};
+pub use config::{
+    AppProgram, BundledProgram, EmulatedTee, GuestProgram, HostConfig, IsolationChoice, PolicyChoice, Reach,
+};
 pub use error::HostError;
 pub use event::HostEvent;
 pub use host::Host;
-pub use measure::{Launch, MeasureError, measure};
+pub use logs::LogStream;
+pub use measure::{Launch, MeasureError, measure, measure_bundle};
 pub use sandbox::{APP_SOCKET_VARIABLE, Isolation, LOCAL_API_VARIABLE, MODEL_VARIABLE};

@@ -67,11 +67,8 @@ impl Machine {
     /// What its evidence shows of a launch.
     pub(crate) fn measurement(&self, launch: &Launch) -> Measurement {
         match self {
-            Self::Tdx(_) => launch.report.measurement().into(),
-            Self::Snp(_) => {
-                let guest = snp_guest(launch);
-                SnpMeasurement { measurement: guest.measurement, host_data: Some(guest.host_data) }.into()
-            }
+            Self::Tdx(_) => EmulatedTee::Tdx.measurement(launch),
+            Self::Snp(_) => EmulatedTee::Snp.measurement(launch),
         }
     }
 
@@ -92,6 +89,19 @@ impl Machine {
         match self {
             Self::Tdx(platform) => EvidenceMachine::Td(Arc::clone(platform), Box::new(launch.report.clone())),
             Self::Snp(platform) => EvidenceMachine::Snp(Arc::clone(platform), Box::new(snp_guest(launch))),
+        }
+    }
+}
+
+impl EmulatedTee {
+    /// What evidence of such a machine shows of a launch.
+    pub fn measurement(self, launch: &Launch) -> Measurement {
+        match self {
+            Self::Tdx => launch.report.measurement().into(),
+            Self::Snp => {
+                let guest = snp_guest(launch);
+                SnpMeasurement { measurement: guest.measurement, host_data: Some(guest.host_data) }.into()
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use freehold_bundle::Bundle;
 use freehold_emulator::{AppImage, TdReport};
 use freehold_primitives::{Canonical as _, Digest};
 use freehold_rpc::EventLogEntry;
@@ -57,9 +58,40 @@ pub struct Launch {
 /// [`MeasureError::Read`].
 pub fn measure(guest: &GuestProgram, app: &AppProgram) -> Result<Launch, MeasureError> {
     let guest_digest = file_digest(&guest.executable)?;
-    let executable = if app.executable == guest.executable { guest_digest } else { file_digest(&app.executable)? };
-    let model = app.model.as_deref().map(file_digest).transpose()?;
-    let image = AppImage { executable, arguments: app.arguments.clone(), model };
+    let image = match &app.bundle {
+        Some(bundle) => bundle_image(bundle.digest, bundle.model),
+        None => {
+            let same = app.executable == guest.executable;
+            let executable = if same { guest_digest } else { file_digest(&app.executable)? };
+            let model = app.model.as_deref().map(file_digest).transpose()?;
+            AppImage { executable, arguments: app.arguments.clone(), model }
+        }
+    };
+    Ok(launch(guest_digest, image))
+}
+
+/// What a launch of a bundle shows, from the guest's file and the bundle alone.
+///
+/// # Errors
+/// [`MeasureError::Read`].
+pub fn measure_bundle(guest: &Path, bundle: &Bundle) -> Result<Launch, MeasureError> {
+    Ok(launch(file_digest(guest)?, bundle_image(bundle.digest(), bundle_model(bundle))))
+}
+
+/// A bundle as an image: its digest stands for program and arguments, which it fixes (`spec/bundle.md` §5).
+fn bundle_image(digest: Digest, model: Option<Digest>) -> AppImage {
+    AppImage { executable: digest, arguments: Vec::new(), model }
+}
+
+/// The model that an image can name: that of an app with exactly one.
+pub(crate) fn bundle_model(bundle: &Bundle) -> Option<Digest> {
+    match bundle.manifest().additions.models.as_slice() {
+        [model] => Some(model.sha256),
+        _ => None,
+    }
+}
+
+fn launch(guest_digest: Digest, image: AppImage) -> Launch {
     let report = TdReport::launch(&guest_digest, &image);
     let event_log = vec![EventLogEntry {
         imr: EVENT_REGISTER,
@@ -68,7 +100,7 @@ pub fn measure(guest: &GuestProgram, app: &AppProgram) -> Result<Launch, Measure
         event: EVENT_NAME.to_owned(),
         event_payload: hex::encode(image.to_canonical()),
     }];
-    Ok(Launch { guest: guest_digest, app: image, report, event_log })
+    Launch { guest: guest_digest, app: image, report, event_log }
 }
 
 fn file_digest(path: &Path) -> Result<Digest, MeasureError> {

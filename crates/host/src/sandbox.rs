@@ -2,17 +2,19 @@
 //! an ordinary process, and the capability says so.
 
 use std::{
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
+use freehold_bundle::Limits;
 use tokio::{
     process::{Child, Command},
     time::timeout,
 };
 
-use crate::config::{AppProgram, IsolationChoice};
+use crate::config::{AppProgram, IsolationChoice, Reach};
 
 /// Environment variable with the path of the guest's local API socket.
 pub const LOCAL_API_VARIABLE: &str = "FREEHOLD_LOCAL_API";
@@ -27,6 +29,13 @@ const SELF_TEST_WAIT: Duration = Duration::from_secs(5);
 const SYSTEM_DIRS: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32"];
 /// Files of the loader and of name services, read-only.
 const SYSTEM_FILES: [&str; 2] = ["/etc/ld.so.cache", "/etc/ld.so.conf"];
+/// Files that a program with a network needs, read-only.
+const NETWORK_FILES: [&str; 5] =
+    ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/ca-certificates"];
+/// Where a bundle's files are seen.
+const BUNDLE_DIR: &str = "/app";
+/// Where a bundle's program looks for the system's.
+const PROGRAM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// What keeps the app's process apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,17 +89,61 @@ pub(crate) fn spawn(program: &AppProgram, isolation: Isolation, app_dir: &Path) 
     };
     // A group of its own: Ctrl-C in the terminal reaches the host alone, which then stops its processes in order. The
     // pipe on standard input ends with the host, however that ends.
+    if program.bundle.is_some() {
+        // What a stranger's program says is passed on line by line and bounded.
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    }
     command.process_group(0).stdin(Stdio::piped()).kill_on_drop(true).spawn()
 }
 
 fn plain(program: &AppProgram, app_dir: &Path) -> Command {
-    let mut command = Command::new(&program.executable);
-    command.args(&program.arguments).envs(program.environment.iter().map(|(name, value)| (name, value)));
+    let words = words(program, program.bundle.as_ref().map(|bundle| bundle.files.as_path()), &program.executable);
+    let (first, rest) = words.split_first().expect("a program has a name");
+    let mut command = Command::new(first);
+    command.args(rest);
+    if let Some(bundle) = &program.bundle {
+        command.env_clear().env("PATH", PROGRAM_PATH).env("HOME", "/tmp").current_dir(&bundle.files);
+    }
+    command.envs(program.environment.iter().map(|(name, value)| (name, value)));
     command.env(LOCAL_API_VARIABLE, app_dir.join("local.sock")).env(APP_SOCKET_VARIABLE, app_dir.join("app.sock"));
     if let Some(model) = &program.model {
         command.env(MODEL_VARIABLE, model);
     }
     command
+}
+
+/// The words that start a program: its limits, the program itself, its arguments. `files` is where the bundle's files are seen,
+/// `alone` the program where it comes from no bundle.
+fn words(program: &AppProgram, files: Option<&Path>, alone: &Path) -> Vec<OsString> {
+    let mut words = Vec::new();
+    match (&program.bundle, files) {
+        (Some(bundle), Some(files)) => {
+            words.extend(limited(&bundle.limits));
+            // Without a folder it is the system's, which the path finds.
+            let is_own = program.executable.components().count() > 1;
+            words.push(if is_own { files.join(&program.executable).into() } else { program.executable.clone().into() });
+        }
+        _ => words.push(alone.into()),
+    }
+    words.extend(program.arguments.iter().map(OsString::from));
+    words
+}
+
+/// `prlimit` with what a manifest allows; nothing where it sets no bound.
+fn limited(limits: &Limits) -> Vec<OsString> {
+    let mib = |count: Option<u64>| count.map(|count| count.saturating_mul(1024 * 1024));
+    let bounds = [
+        ("as", mib(limits.memory_mib)),
+        ("nofile", limits.open_files),
+        ("nproc", limits.processes),
+        ("fsize", mib(limits.file_mib)),
+    ];
+    let mut words: Vec<OsString> =
+        bounds.iter().filter_map(|(name, bound)| bound.map(|bound| format!("--{name}={bound}").into())).collect();
+    if !words.is_empty() {
+        words.insert(0, "prlimit".into());
+    }
+    words
 }
 
 fn bubblewrapped(program: &AppProgram, app_dir: &Path) -> Command {
@@ -100,30 +153,40 @@ fn bubblewrapped(program: &AppProgram, app_dir: &Path) -> Command {
 }
 
 /// Arguments of bubblewrap, the program's behind them.
-pub(crate) fn bubblewrap_arguments(program: &AppProgram, app_dir: &Path) -> Vec<std::ffi::OsString> {
-    let mut arguments: Vec<std::ffi::OsString> = Vec::new();
-    let mut add = |parts: &[&std::ffi::OsStr]| arguments.extend(parts.iter().map(|part| (*part).to_owned()));
+pub(crate) fn bubblewrap_arguments(program: &AppProgram, app_dir: &Path) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    let mut add = |parts: &[&OsStr]| arguments.extend(parts.iter().map(|part| (*part).to_owned()));
     let inside = Path::new("/run/freehold");
-    add(&["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"].map(std::ffi::OsStr::new));
+    add(&["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"].map(OsStr::new));
     for dir in SYSTEM_DIRS.iter().chain(&SYSTEM_FILES) {
-        add(&["--ro-bind-try", dir, dir].map(std::ffi::OsStr::new));
+        add(&["--ro-bind-try", dir, dir].map(OsStr::new));
     }
-    add(&["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--chdir", "/tmp"].map(std::ffi::OsStr::new));
+    add(&["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--chdir", "/tmp"].map(OsStr::new));
     let executable = PathBuf::from("/app/program");
-    add(&["--ro-bind".as_ref(), program.executable.as_os_str(), executable.as_os_str()]);
+    match &program.bundle {
+        None => add(&["--ro-bind".as_ref(), program.executable.as_os_str(), executable.as_os_str()]),
+        Some(bundle) => {
+            add(&["--ro-bind".as_ref(), bundle.files.as_os_str(), BUNDLE_DIR.as_ref()]);
+            add(&["--chdir", BUNDLE_DIR, "--setenv", "PATH", PROGRAM_PATH, "--setenv", "HOME", "/tmp"].map(OsStr::new));
+            if bundle.reach == Reach::Everybody {
+                add(&["--share-net"].map(OsStr::new));
+                for file in NETWORK_FILES {
+                    add(&["--ro-bind-try", file, file].map(OsStr::new));
+                }
+            }
+        }
+    }
     add(&["--bind".as_ref(), app_dir.as_os_str(), inside.as_os_str()]);
     if let Some(model) = &program.model {
         add(&["--ro-bind".as_ref(), model.as_os_str(), "/app/model".as_ref()]);
-        add(&["--setenv", MODEL_VARIABLE, "/app/model"].map(std::ffi::OsStr::new));
+        add(&["--setenv", MODEL_VARIABLE, "/app/model"].map(OsStr::new));
     }
     for (name, value) in &program.environment {
-        add(&["--setenv", name, value].map(std::ffi::OsStr::new));
+        add(&["--setenv", name, value].map(OsStr::new));
     }
-    add(&["--setenv", LOCAL_API_VARIABLE, "/run/freehold/local.sock"].map(std::ffi::OsStr::new));
-    add(&["--setenv", APP_SOCKET_VARIABLE, "/run/freehold/app.sock"].map(std::ffi::OsStr::new));
-    add(&["--".as_ref(), executable.as_os_str()]);
-    for argument in &program.arguments {
-        add(&[argument.as_ref()]);
-    }
+    add(&["--setenv", LOCAL_API_VARIABLE, "/run/freehold/local.sock"].map(OsStr::new));
+    add(&["--setenv", APP_SOCKET_VARIABLE, "/run/freehold/app.sock"].map(OsStr::new));
+    add(&["--".as_ref()]);
+    arguments.extend(words(program, Some(Path::new(BUNDLE_DIR)), &executable));
     arguments
 }

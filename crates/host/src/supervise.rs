@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use freehold_bundle::Restart;
 use freehold_rpc::{Endpoint, LocalClient};
 use tokio::{
     net::UnixStream,
@@ -25,6 +26,7 @@ use crate::{
     config::{AppProgram, GuestProgram},
     control::Control,
     event::HostEvent,
+    logs,
     sandbox::{self, Isolation},
 };
 
@@ -148,6 +150,7 @@ impl Supervisor {
             let code = match sandbox::spawn(&self.app, self.isolation, &self.app_dir) {
                 Ok(mut app) => {
                     let _input = app.stdin.take();
+                    logs::forward(&mut app, &self.events);
                     self.tell(HostEvent::AppStarted { pid: app.id().unwrap_or(0), isolation: self.isolation });
                     tokio::select! {
                         status = app.wait() => status.ok().and_then(exit_code),
@@ -161,6 +164,11 @@ impl Supervisor {
                 }
             };
             self.ready.send_replace(false);
+            let restart = self.app.bundle.as_ref().map_or(Restart::Always, |bundle| bundle.restart);
+            if restart == Restart::Never || (restart == Restart::OnFailure && code == Some(0)) {
+                self.tell(HostEvent::AppEnded { code });
+                return self.stopped().await;
+            }
             let restart_in = backoff.after(begun.elapsed());
             self.tell(HostEvent::AppExited { code, restart_in });
             self.pause(restart_in).await;

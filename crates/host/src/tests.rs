@@ -27,6 +27,7 @@ fn programs(dir: &Path) -> (GuestProgram, AppProgram) {
         environment: vec![("FREEHOLD_TEST".to_owned(), "1".to_owned())],
         model: Some(dir.join("model")),
         isolation: IsolationChoice::Auto,
+        bundle: None,
     };
     (guest, app)
 }
@@ -174,4 +175,62 @@ async fn the_chain_relay_has_a_closed_list() {
         let error = guest.call::<Value>(method, ()).await.unwrap_err();
         assert!(matches!(error, NodeError::Refused { code: -32601, .. }), "{method}: {error}");
     }
+}
+
+/// The bundle of a shell program, and the program that a host makes of it.
+fn bundled(dir: &Path, script: &str, additions: &str) -> Result<AppProgram, crate::HostError> {
+    std::fs::create_dir_all(dir.join("app")).unwrap();
+    std::fs::write(dir.join("app/run.sh"), script).unwrap();
+    let manifest = format!(
+        "name: a\nversion: 0.1.0\ntee: tdx\nkind: raw\nresources: {{memory: 64, cpus: 1}}\nfreehold:\n{additions}  \
+         process: {{files: app, command: [sh, run.sh], environment: {{WORD: said}}, limits: {{open_files: 17}}}}\n"
+    );
+    std::fs::write(dir.join("rofl.yaml"), manifest).unwrap();
+    let bundle = freehold_bundle::build_bundle(dir, &dir.join("bundle"))?;
+    crate::bundled_program(&bundle, &dir.join("unpacked"), IsolationChoice::Required)
+}
+
+#[tokio::test]
+async fn a_bundled_program_sees_its_files_its_words_and_its_limits_alone() {
+    if sandbox::detect(IsolationChoice::Auto).await == Isolation::None {
+        eprintln!("SKIPPED: bubblewrap is not present or does not work here; install `bwrap` to run this test");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // The last but one counts the network's devices: the loopback alone.
+    let script = "pwd; echo $WORD; ulimit -n; echo x > /app/new || echo refused; ls /home /root; ls /sys/class/net; \
+                  grep -c : /proc/net/dev; env | grep -c HOME=/tmp";
+    let app = bundled(dir.path(), script, "").unwrap();
+    let sockets = dir.path().join("sockets");
+    std::fs::create_dir(&sockets).unwrap();
+    let child = sandbox::spawn(&app, Isolation::Bubblewrap, &sockets).unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines, ["/app", "said", "17", "refused", "1", "1"], "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn what_a_host_cannot_give_is_refused_and_not_run_otherwise() {
+    for (additions, what) in [("  egress: ['example.org:443']\n", "egress"), ("  gpu: {count: 1}\n", "GPUs")] {
+        let dir = tempfile::tempdir().unwrap();
+        let error = bundled(dir.path(), "true", additions).unwrap_err();
+        assert!(matches!(error, crate::HostError::CannotRun { .. }), "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+#[test]
+fn a_bundles_measurement_is_known_before_it_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (guest, _) = programs(dir.path());
+    let app = bundled(dir.path(), "true", "").unwrap();
+    let bundle = freehold_bundle::open_bundle(&dir.path().join("bundle")).unwrap();
+    let foreseen = crate::measure_bundle(&guest.executable, &bundle).unwrap();
+    let measured = measure(&guest, &app).unwrap();
+    assert_eq!(foreseen.report.measurement(), measured.report.measurement());
+    assert_eq!(measured.app.executable, bundle.digest());
+    // One changed byte is another measurement.
+    let changed = bundled(dir.path(), "true\n", "").unwrap();
+    assert_ne!(measure(&guest, &changed).unwrap().report.measurement().rtmr3, measured.report.measurement().rtmr3);
 }

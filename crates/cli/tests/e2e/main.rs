@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 mod answer;
+mod apps;
 mod collateral;
 mod contracts;
 mod damage;

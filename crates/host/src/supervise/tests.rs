@@ -46,6 +46,7 @@ fn supervise(dir: &Path, guest: &str, app: &str) -> Running {
             environment: Vec::new(),
             model: None,
             isolation: IsolationChoice::None,
+            bundle: None,
         },
         isolation: Isolation::None,
         app_dir: dir.to_owned(),

@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod compose;
+mod digests;
+mod error;
+mod layout;
+mod manifest;
+mod paths;
+mod section;
+mod yaml;
+
+pub use compose::{
+    COMPOSE_BYTES_MAX, Command, Compose, Condition, HealthCheck, HealthTest, ImageRef, Mount, MountSource, Port,
+    Protocol, SERVICES_MAX, Service, ServiceLimits, ServiceRestart, start_order,
+};
+pub use error::{Fault, ManifestError};
+pub use layout::{
+    BUNDLE_BYTES_MAX, Bundle, BundleError, BundleSignature, BundledFile, FILES_MAX, add_signature, build_bundle,
+    bundle_signing_digest, open_bundle,
+};
+pub use manifest::{
+    Additions, Deployment, Egress, GpuModel, GpuWish, KeyScope, Kind, Limits, LogVisibility, MANIFEST_BYTES_MAX,
+    MANIFEST_FILE, Manifest, ModelFile, ProcessSpec, Resources, Restart, StorageKind,
+};

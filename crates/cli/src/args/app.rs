@@ -1,0 +1,107 @@
+//! Arguments of `app`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::TeeArg;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppCommand {
+    /// Make the folder of a new app: a manifest, a running example, and a README.
+    Init(AppInitArgs),
+    /// Build an app into a bundle, and print the measurements that a policy names.
+    Build(AppBuildArgs),
+    /// Run an app on this machine against a network that is up, under the emulator, and again at each change.
+    Run(AppRunArgs),
+    /// Check a bundle that somebody else made, and show what it is and what its instances will show.
+    Show(AppShowArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Then `freehold app run NAME`, beside a `freehold up`. A compose file names each image by digest, as \
+                  NAME@sha256:…"
+)]
+pub(crate) struct AppInitArgs {
+    /// Name of the app, and of its new folder.
+    pub(crate) name: String,
+    /// One program, or the containers of a compose file.
+    #[arg(long, value_name = "process|container", default_value = "process")]
+    pub(crate) kind: AppKindArg,
+    /// Compose file to start from; it is checked and copied.
+    #[arg(long, value_name = "FILE", required_if_eq("kind", "container"))]
+    pub(crate) from: Option<PathBuf>,
+}
+
+/// What an app is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AppKindArg {
+    /// One program.
+    Process,
+    /// Containers.
+    Container,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The same files give the same bundle, byte for byte, on every machine: its digest is the app's identity. \
+                  Exit status: 0 built (and the same, with --verify), 1 otherwise."
+)]
+pub(crate) struct AppBuildArgs {
+    /// Folder of the app, with its rofl.yaml.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// Where the bundle is written; by default `bundle` in the app's folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Build beside the bundle that is there and compare, instead of writing it.
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Sign the bundle's digest by the account whose secret this file holds, in hex.
+    #[arg(long, value_name = "FILE", conflicts_with = "verify")]
+    pub(crate) sign: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AppShowArgs {
+    /// The bundle.
+    #[arg(value_name = "DIR", default_value = "bundle")]
+    pub(crate) bundle: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It acts for two accounts of a development network whose secrets everybody knows: the app's owner and the \
+                  provider that pays. The app's policy follows the program unless --keep-policy is given: then the chain \
+                  refuses a changed program."
+)]
+pub(crate) struct AppRunArgs {
+    /// Folder of the app, with its rofl.yaml.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// Data directory of the `up` to run against; by default that of the chain id.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Chain id, which names the default data directory.
+    #[arg(long, value_name = "N", default_value_t = 23_293)]
+    pub(crate) chain_id: u64,
+    /// Where the app's API is offered; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    pub(crate) api: SocketAddr,
+    /// Which TEE the emulator plays.
+    #[arg(long, value_name = "tdx|snp", default_value = "tdx")]
+    pub(crate) tee: TeeArg,
+    /// Leave the app's policy on the chain as it is.
+    #[arg(long)]
+    pub(crate) keep_policy: bool,
+    /// Run once; changes of the files are not looked at.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Run the program without bubblewrap, with the rights of this user: for programs of your own alone.
+    #[arg(long)]
+    pub(crate) no_sandbox: bool,
+    /// Show what would be signed and paid, and end.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}

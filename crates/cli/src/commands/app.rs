@@ -1,0 +1,22 @@
+//! `app`: from an empty folder to a bundle with an identity, and to an instance on this machine.
+
+mod build;
+mod init;
+mod run;
+mod watch;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::{args::AppCommand, output::Output};
+
+/// Runs the command.
+pub(crate) fn run(command: AppCommand, output: Output) -> Result<ExitCode> {
+    match command {
+        AppCommand::Init(args) => init::run(&args, output),
+        AppCommand::Build(args) => build::run(&args, output),
+        AppCommand::Show(args) => build::show(&args, output),
+        AppCommand::Run(args) => super::block_on(run::run(args, output)),
+    }
+}

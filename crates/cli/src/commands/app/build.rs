@@ -1,0 +1,138 @@
+//! `app build` and `app show`: a bundle, its identity, and the measurements that follow from it.
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use freehold_bundle::{Bundle, Kind, add_signature, build_bundle, open_bundle};
+use freehold_crypto::AccountKey;
+use freehold_host::{EmulatedTee, measure_bundle};
+use freehold_primitives::Measurement;
+use serde_json::{Value, json};
+
+use crate::{
+    args::{AppBuildArgs, AppShowArgs},
+    output::Output,
+};
+
+/// Name of the bundle in an app's folder.
+const BUNDLE_FOLDER: &str = "bundle";
+
+/// Runs `app build`.
+pub(super) fn run(args: &AppBuildArgs, output: Output) -> Result<ExitCode> {
+    let place = args.output.clone().unwrap_or_else(|| args.folder.join(BUNDLE_FOLDER));
+    if args.verify {
+        return verify(&args.folder, &place, output);
+    }
+    let mut bundle = build_bundle(&args.folder, &place)?;
+    if let Some(path) = &args.sign {
+        let secret = crate::commands::collateral::secret(path)?;
+        let key = AccountKey::from_bytes(&secret).context("the secret is none of an account")?;
+        bundle = add_signature(&place, &key)?;
+    }
+    tell("built", &place, &bundle, output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `app show`.
+pub(super) fn show(args: &AppShowArgs, output: Output) -> Result<ExitCode> {
+    let bundle = open_bundle(&args.bundle)?;
+    tell("bundle", &args.bundle, &bundle, output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify(folder: &Path, place: &Path, output: Output) -> Result<ExitCode> {
+    let there = open_bundle(place).with_context(|| format!("the bundle {} cannot be compared", place.display()))?;
+    let fresh = tempfile::tempdir().context("no place to build beside")?;
+    let built = build_bundle(folder, &fresh.path().join(BUNDLE_FOLDER))?;
+    if built.digest() != there.digest() {
+        let changed = changed(&there, &built);
+        bail!(
+            "{} is not what {} builds now: {} instead of {}; it differs in {changed}",
+            place.display(),
+            folder.display(),
+            there.digest(),
+            built.digest(),
+        );
+    }
+    tell("verified", place, &there, output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first thing that differs, for a person.
+fn changed(one: &Bundle, other: &Bundle) -> String {
+    if one.manifest() != other.manifest() {
+        return "rofl.yaml".to_owned();
+    }
+    let differs = |file: &&freehold_bundle::BundledFile| !other.files().contains(file);
+    let missing = |file: &&freehold_bundle::BundledFile| !one.files().contains(file);
+    let file = one.files().iter().find(differs).or_else(|| other.files().iter().find(missing));
+    file.map_or_else(|| "the text of rofl.yaml or the compose file".to_owned(), |file| file.path.clone())
+}
+
+fn tell(event: &str, place: &Path, bundle: &Bundle, output: Output) -> Result<()> {
+    let guest = std::env::current_exe().context("this program's own file cannot be found")?;
+    let launch = measure_bundle(&guest, bundle)?;
+    let machines = [("emulated-tdx", EmulatedTee::Tdx), ("emulated-snp", EmulatedTee::Snp)];
+    let executor = if bundle.manifest().kind == Kind::Process { "process" } else { "container" };
+    let backends: Vec<Value> = machines
+        .iter()
+        .map(|(machine, tee)| {
+            let registers = registers(&tee.measurement(&launch));
+            json!({ "launcher": "direct", "executor": executor, "machine": machine, "measurement": registers })
+        })
+        .collect();
+    let manifest = bundle.manifest();
+    output.object(&json!({
+        "event": event,
+        "bundle": place,
+        "digest": bundle.digest(),
+        "name": manifest.name,
+        "version": manifest.version,
+        "files": bundle.files().len(),
+        "bytes": bundle.bytes(),
+        "signed_by": bundle.signatures().iter().map(|signature| signature.account).collect::<Vec<_>>(),
+        "guest": launch.guest,
+        "backends": backends,
+    }));
+    let notes = manifest.notes.iter().chain(bundle.compose().into_iter().flat_map(|compose| &compose.notes));
+    for note in notes {
+        output.note(&format!("note: {note}"));
+    }
+    output.text(&format!(
+        "{event}  {} {}\n  bundle  {}\n  digest  sha256:{}\n  files   {}, {} bytes\n  guest   {}",
+        manifest.name,
+        manifest.version,
+        place.display(),
+        bundle.digest(),
+        bundle.files().len(),
+        bundle.bytes(),
+        launch.guest,
+    ));
+    for signature in bundle.signatures() {
+        output.text(&format!("  signed  by {}", signature.account));
+    }
+    for ((machine, tee), _) in machines.iter().zip(&backends) {
+        output.text(&format!("\n  direct, {executor}, {machine}"));
+        if let Value::Object(registers) = registers(&tee.measurement(&launch)) {
+            for (name, value) in registers {
+                output.text(&format!("    {name:<12} {}", value.as_str().unwrap_or("any")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A measurement's registers, by name.
+pub(super) fn registers(measurement: &Measurement) -> Value {
+    match measurement {
+        Measurement::Tdx(shown) => json!({
+            "mrtd": shown.mrtd,
+            "rtmr0": shown.rtmr0,
+            "rtmr1": shown.rtmr1,
+            "rtmr2": shown.rtmr2,
+            "rtmr3": shown.rtmr3,
+        }),
+        Measurement::Snp(shown) => json!({ "measurement": shown.measurement, "host_data": shown.host_data }),
+        other => json!({ "launch": hex::encode(other.launched()) }),
+    }
+}

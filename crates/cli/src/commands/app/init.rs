@@ -1,0 +1,65 @@
+//! `app init`: a folder that builds and runs as it is.
+
+use std::{fs, path::Path, process::ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use freehold_bundle::{COMPOSE_BYTES_MAX, Compose, MANIFEST_FILE, Manifest};
+use serde_json::json;
+
+use crate::{
+    args::{AppInitArgs, AppKindArg},
+    output::Output,
+};
+
+/// Manifest of a process app; `NAME` stands for the name.
+const PROCESS: &str = include_str!("template/process.yaml");
+/// Manifest of a container app.
+const CONTAINER: &str = include_str!("template/container.yaml");
+/// The example program.
+const PROGRAM: &str = include_str!("template/main.py");
+/// What a person reads first.
+const README: &str = include_str!("template/README.md");
+
+/// Runs the command.
+pub(super) fn run(args: &AppInitArgs, output: Output) -> Result<ExitCode> {
+    let template = if args.kind == AppKindArg::Process { PROCESS } else { CONTAINER };
+    let manifest = template.replace("NAME", &args.name);
+    // A name that no manifest may have is refused before anything is written.
+    Manifest::parse(manifest.as_bytes())?;
+    let mut files = vec![(MANIFEST_FILE, manifest), ("README.md", README.replace("NAME", &args.name))];
+    match (&args.from, args.kind) {
+        (None, AppKindArg::Process) => files.push(("app/main.py", PROGRAM.to_owned())),
+        (Some(from), AppKindArg::Container) => files.push(("compose.yaml", compose(from, output)?)),
+        (Some(_), AppKindArg::Process) => bail!("--from names a compose file: add --kind container"),
+        (None, AppKindArg::Container) => bail!("--kind container needs a compose file: name it with --from"),
+    }
+    let folder = Path::new(&args.name);
+    fs::create_dir(folder)
+        .with_context(|| format!("cannot make the folder {}: choose another name, or remove it", folder.display()))?;
+    for (name, text) in &files {
+        let path = folder.join(name);
+        let put = || {
+            fs::create_dir_all(path.parent().unwrap_or(folder))?;
+            fs::write(&path, text)
+        };
+        put().with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+    output.object(&json!({ "event": "made", "folder": folder, "files": names }));
+    output.text(&format!("made {}: {}", folder.display(), names.join(", ")));
+    output.text(&format!("\nnext, beside a `freehold up`:  freehold app run {}", folder.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn compose(from: &Path, output: Output) -> Result<String> {
+    let cannot = || format!("cannot read {}", from.display());
+    let length = fs::metadata(from).with_context(cannot)?.len();
+    if length > COMPOSE_BYTES_MAX {
+        bail!("{} has {length} bytes, the bound is {COMPOSE_BYTES_MAX}", from.display());
+    }
+    let text = fs::read_to_string(from).with_context(cannot)?;
+    for note in Compose::parse(text.as_bytes())?.notes {
+        output.note(&format!("note: {note}"));
+    }
+    Ok(text)
+}

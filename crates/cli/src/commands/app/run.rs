@@ -1,0 +1,227 @@
+//! `app run`: build, measure, register and run an app on this machine, and again at each change of its files.
+//!
+//! It acts for two accounts of a development network, and says so first. Not here: machines of others.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use freehold_bundle::{Bundle, build_bundle};
+use freehold_client::Endpoints;
+use freehold_host::{
+    EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, LogStream, PolicyChoice, bundled_program,
+};
+use freehold_node::read_genesis;
+use freehold_primitives::{Genesis, Purpose};
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+
+use super::watch::changed;
+use crate::{
+    accounts,
+    args::{AppRunArgs, TeeArg},
+    data_dir::{self, Held},
+    output::Output,
+    stack,
+};
+
+/// Development account that owns apps which are run here.
+const OWNER: u32 = 18;
+/// Development account that pays for their instances.
+const PROVIDER: u32 = 19;
+/// Longest way to a serving instance.
+const SERVING_WAIT: Duration = Duration::from_secs(120);
+/// Gas allowance that an instance's account is kept at, in wei: a tenth of a unit.
+const ALLOWANCE_WEI: u128 = accounts::UNIT / 10;
+
+/// How far a run has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Progress {
+    Starting,
+    Serving,
+    Refused(String),
+}
+
+/// What every build of one run shares.
+struct Session {
+    args: AppRunArgs,
+    network: PathBuf,
+    endpoints: Endpoints,
+    genesis: Genesis,
+    output: Output,
+}
+
+/// Runs the command.
+pub(super) async fn run(args: AppRunArgs, output: Output) -> Result<ExitCode> {
+    let network = data_dir::of(args.data_dir.as_deref(), args.chain_id)?;
+    let endpoints = Endpoints::load(&network).context("no network is up: start one with `freehold up`")?;
+    let genesis =
+        read_genesis(&network)?.context("the data directory holds no network: start one with `freehold up`")?;
+    if genesis.purpose == Purpose::Production {
+        bail!("`app run` acts for accounts whose secrets everybody knows: it is for development networks alone");
+    }
+    tell_signing(&args, output)?;
+    if args.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let session = Session { args, network, endpoints, genesis, output };
+    let mut asked = std::pin::pin!(crate::commands::asked_to_stop());
+    let host = session.builds(&mut asked).await?;
+    output.text("stopping");
+    if let Some(host) = host {
+        host.stop().await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Session {
+    /// Runs build after build until it is asked to stop; then the host that runs, if one does.
+    async fn builds(&self, asked: &mut (impl Future<Output = Result<()>> + Unpin)) -> Result<Option<Host>> {
+        let mut held: Option<Held> = None;
+        loop {
+            let fresh = tempfile::tempdir().context("no place for the bundle")?;
+            let bundle = match build_bundle(&self.args.folder, &fresh.path().join("bundle")) {
+                Ok(bundle) => bundle,
+                Err(error) if held.is_none() => return Err(error.into()),
+                Err(error) => {
+                    // A file that is being written is looked at again.
+                    self.output.warn(&format!("{error}; waiting for a change"));
+                    tokio::select! {
+                        stop = &mut *asked => return stop.map(|()| None),
+                        () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+                    }
+                }
+            };
+            let place = self.network.join("apps").join(&bundle.manifest().name);
+            if held.as_ref().is_none_or(|held| !held.path().ends_with(&bundle.manifest().name)) {
+                held = Some(Held::take(&place)?);
+            }
+            let host = tokio::select! {
+                host = self.start(&bundle, &place) => host?,
+                stop = &mut *asked => return stop.map(|()| None),
+            };
+            tokio::select! {
+                () = changed(&self.args.folder, &bundle), if !self.args.once => {}
+                stop = &mut *asked => return stop.map(|()| Some(host)),
+            }
+            host.stop().await;
+            self.output.step("change", "the app's files changed: building and starting anew");
+        }
+    }
+
+    /// Starts one build of the app; it serves then.
+    async fn start(&self, bundle: &Bundle, place: &Path) -> Result<Host> {
+        let (events, heard) = mpsc::unbounded_channel();
+        let (progress, mut seen) = watch::channel(Progress::Starting);
+        tokio::spawn(tell(heard, progress, self.output));
+        let host = Host::start(self.host_config(bundle, place)?, events).await?;
+        let begun = seen.wait_for(|progress| *progress != Progress::Starting);
+        let progress = match tokio::time::timeout(SERVING_WAIT, begun).await {
+            Ok(Ok(progress)) => progress.clone(),
+            Ok(Err(_)) => Progress::Refused("the host ended".to_owned()),
+            Err(_) => Progress::Refused(format!("the instance did not serve within {} s", SERVING_WAIT.as_secs())),
+        };
+        if let Progress::Refused(reason) = progress {
+            host.stop().await;
+            bail!("{reason}");
+        }
+        let (api, app_id) = (host.api(), host.app_id());
+        self.output.object(&json!({
+            "event": "ready",
+            "api": format!("http://{api}"),
+            "app_id": app_id,
+            "digest": bundle.digest(),
+            "data_dir": place,
+        }));
+        self.output.text(&format!("\nready\n  api   http://{api}\n  app   {app_id}\nCtrl-C stops.\n"));
+        Ok(host)
+    }
+
+    fn host_config(&self, bundle: &Bundle, place: &Path) -> Result<HostConfig> {
+        let Self { args, endpoints, genesis, .. } = self;
+        let executable = std::env::current_exe().context("this program's own file cannot be found")?;
+        let isolation = if args.no_sandbox { IsolationChoice::None } else { IsolationChoice::Required };
+        Ok(HostConfig {
+            node: endpoints.rpc.parse()?,
+            network_key: endpoints.network_key,
+            lease_s: genesis.lease_s,
+            genesis: genesis.clone(),
+            data_dir: place.to_owned(),
+            runtime_dir: None,
+            owner_secret: *accounts::user(OWNER)?.to_bytes(),
+            provider_secret: *accounts::user(PROVIDER)?.to_bytes(),
+            tee: match args.tee {
+                TeeArg::Tdx => EmulatedTee::Tdx,
+                TeeArg::Snp => EmulatedTee::Snp,
+            },
+            guest: GuestProgram { executable, arguments: vec!["guest".to_owned()] },
+            app: bundled_program(bundle, &place.join("unpacked"), isolation)?,
+            policy: if args.keep_policy { PolicyChoice::Keep } else { PolicyChoice::Follow },
+            api: args.api,
+            allowance_wei: ALLOWANCE_WEI,
+        })
+    }
+}
+
+/// What is signed, by whom, and what it costs: before anything happens.
+fn tell_signing(args: &AppRunArgs, output: Output) -> Result<()> {
+    let (owner, provider) = (accounts::user(OWNER)?.account(), accounts::user(PROVIDER)?.account());
+    output.object(&json!({
+        "event": "signing",
+        "owner": owner,
+        "provider": provider,
+        "allowance_wei": ALLOWANCE_WEI.to_string(),
+        "dry_run": args.dry_run,
+    }));
+    let policy = if args.keep_policy { "leaves the policy as it is" } else { "keeps the policy at what runs here" };
+    output.text(&format!(
+        "signs as owner     {owner} (development account {OWNER}): creates the app once, {policy}\n\
+         pays as provider   {provider} (development account {PROVIDER}): gas of each registration and renewal, and an\n\
+         {:18} allowance of 0.1 units for each instance's own account\n",
+        ""
+    ));
+    Ok(())
+}
+
+/// Tells what happens, passes the app's own words on, and notes how far it has come.
+async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Sender<Progress>, output: Output) {
+    while let Some(event) = heard.recv().await {
+        match event {
+            HostEvent::AppLog { stream, line } => {
+                let name = if stream == LogStream::Output { "out" } else { "err" };
+                output.object(&json!({ "event": "log", "stream": name, "line": line }));
+                output.text(&format!("{name} | {}", plain(&line)));
+            }
+            HostEvent::AppLogDropped { lines } => output.warn(&format!("the app says too much: {lines} lines dropped")),
+            HostEvent::AppReady => output.step("app", "answers on its socket"),
+            HostEvent::AppEnded { code } => {
+                output.object(&json!({ "event": "ended", "code": code }));
+                output.text(&format!("the app ended ({code:?}), and its manifest starts it no more"));
+            }
+            HostEvent::GuestServing { expires_at } => {
+                stack::tell_event(HostEvent::GuestServing { expires_at }, output);
+                progress.send_replace(Progress::Serving);
+            }
+            HostEvent::RegistrationRefused { instance_id, reason } => {
+                let said = format!("the chain refused the registration: {reason}");
+                stack::tell_event(HostEvent::RegistrationRefused { instance_id, reason }, output);
+                progress.send_if_modified(|progress| {
+                    let first = *progress == Progress::Starting;
+                    if first {
+                        *progress = Progress::Refused(said);
+                    }
+                    first
+                });
+            }
+            event => stack::tell_event(event, output),
+        }
+    }
+}
+
+/// A stranger's line for a terminal: nothing in it moves the cursor or changes a colour.
+fn plain(line: &str) -> String {
+    line.chars().map(|letter| if letter.is_control() && letter != '\t' { '\u{fffd}' } else { letter }).collect()
+}

@@ -1,0 +1,86 @@
+//! From a bundle to a program that a host can start.
+//!
+//! What a bundle asks for and this host cannot give is refused: it is never run otherwise than its manifest says.
+
+use std::path::{Path, PathBuf};
+
+use freehold_bundle::{Bundle, Egress, Kind, ProcessSpec};
+
+use crate::{
+    config::{AppProgram, BundledProgram, IsolationChoice, Reach},
+    error::HostError,
+    measure::bundle_model,
+};
+
+/// Unpacks a bundle below `folder`, under its digest, and says how its program is started.
+///
+/// # Errors
+/// [`HostError::Bundle`], [`HostError::CannotRun`], [`HostError::System`].
+pub fn bundled_program(bundle: &Bundle, folder: &Path, isolation: IsolationChoice) -> Result<AppProgram, HostError> {
+    let process = process(bundle)?;
+    let reach = reach(bundle)?;
+    let additions = &bundle.manifest().additions;
+    if additions.gpu.is_some() {
+        return Err(cannot("it asks for GPUs", "the `direct` launcher under the emulator has none to give"));
+    }
+    if !additions.models.is_empty() {
+        return Err(cannot("it names model files", "bring them inside the bundle's files for now"));
+    }
+    let files = unpacked(bundle, folder)?;
+    let (program, arguments) = process.command.split_first().ok_or_else(|| cannot("it has no command", "name one"))?;
+    Ok(AppProgram {
+        executable: PathBuf::from(program),
+        arguments: arguments.to_vec(),
+        environment: process.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        model: None,
+        isolation,
+        bundle: Some(BundledProgram {
+            digest: bundle.digest(),
+            files,
+            model: bundle_model(bundle),
+            limits: process.limits,
+            restart: process.restart,
+            reach,
+        }),
+    })
+}
+
+fn process(bundle: &Bundle) -> Result<&ProcessSpec, HostError> {
+    match (bundle.manifest().kind, &bundle.manifest().additions.process) {
+        (Kind::Process, Some(process)) => Ok(process),
+        _ => {
+            Err(cannot("it is made of containers", "this release builds and measures them; it runs `kind: raw` alone"))
+        }
+    }
+}
+
+fn reach(bundle: &Bundle) -> Result<Reach, HostError> {
+    match &bundle.manifest().additions.egress {
+        Egress::Deny => Ok(Reach::Nobody),
+        Egress::Open => Ok(Reach::Everybody),
+        Egress::Allow(_) => Err(cannot(
+            "its egress is a list of hosts",
+            "nothing here enforces a list yet: write `egress: deny` or `open`",
+        )),
+    }
+}
+
+/// The folder with a bundle's files. It is made whole under another name first, so that what has the digest's is complete.
+fn unpacked(bundle: &Bundle, folder: &Path) -> Result<PathBuf, HostError> {
+    let failed = |source| HostError::System { what: "the bundle cannot be unpacked", path: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let files = folder.join(bundle.digest().to_string());
+    let fresh = tempfile::Builder::new().prefix(".unpack-").tempdir_in(folder).map_err(failed)?;
+    let inner = fresh.path().join("files");
+    bundle.unpack(&inner)?;
+    // What stands there may have been changed since.
+    if files.exists() {
+        std::fs::remove_dir_all(&files).map_err(failed)?;
+    }
+    std::fs::rename(&inner, &files).map_err(failed)?;
+    files.canonicalize().map_err(failed)
+}
+
+fn cannot(what: &str, hint: &'static str) -> HostError {
+    HostError::CannotRun { what: what.to_owned(), hint }
+}
