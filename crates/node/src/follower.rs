@@ -270,8 +270,8 @@ impl Run<'_> {
             }
         }
         let Opened { shared, applier } = open(self.config, &self.chain).await?;
-        let gauges =
-            Gauges::new(&self.context, Arc::clone(&shared), Own { identity: None, folder: self.config.folder.clone() });
+        let own = Own { identity: None, folder: self.config.folder.clone() };
+        let gauges = Gauges::new(&self.context, Arc::clone(&shared), own);
         let server = match *rpc {
             Some(address) => {
                 let duty = Duty::Follower(Forward(Arc::clone(&self.sources)));

@@ -97,28 +97,29 @@ impl Applier {
     fn block(&mut self, block: CheckedBlock) -> Result<(), Refusal> {
         self.store.store_payload(&block.payload, Durable::WithBlock)?;
         let (header, hash) = (block.header().clone(), block.block.verified().block_hash());
-        match &block.writes {
+        let writes = match &block.writes {
             Some(writes) => self.apply(&block, writes.clone())?,
             None => self.execute(&block, &hash)?,
-        }
+        };
         let busy = if block.raw.is_empty() { self.shared.tip().busy } else { header.number };
-        // A follower pools no transaction: there is nothing to refresh.
-        publish(&self.shared, Tip { header, hash, busy }, &[]);
+        let gone = publish(&self.shared, Tip { header, hash, busy }, &writes);
+        self.shared.counts.forget(gone);
         self.tree.persist();
         Ok(())
     }
 
-    fn execute(&mut self, block: &CheckedBlock, certified: &Digest) -> Result<(), SyncError> {
+    fn execute(&mut self, block: &CheckedBlock, certified: &Digest) -> Result<Vec<Write>, SyncError> {
         let parent = self.shared.tip();
         let row = &block.payload;
         let executed = self.machine.execute(&parent.header, &row.payload, row.seed.as_ref(), &mut self.tree)?;
         if executed.hash.0 != certified.0 {
             return Err(SyncError::Diverged(block.header().number));
         }
-        Ok(self.machine.store(&self.store, &self.tree.reader(), &executed)?)
+        self.machine.store(&self.store, &self.tree.reader(), &executed)?;
+        Ok(executed.writes)
     }
 
-    fn apply(&mut self, block: &CheckedBlock, writes: Vec<Write>) -> Result<(), Refusal> {
+    fn apply(&mut self, block: &CheckedBlock, writes: Vec<Write>) -> Result<Vec<Write>, Refusal> {
         let header = block.header();
         self.has_code(&writes, &block.content)?;
         let root = Digest(header.state_root.0);
@@ -136,7 +137,7 @@ impl Applier {
             content: &block.content,
             writes: &set,
         })?;
-        Ok(())
+        Ok(set.changes.iter().map(|change| (change.key, change.new.clone())).collect())
     }
 
     /// The code of every account that the block wrote is here, or came with it.
