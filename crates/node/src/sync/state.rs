@@ -6,6 +6,7 @@
 //! checked at the end, and documents that a source withheld are asked for again when they are missed.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -87,11 +88,12 @@ pub(crate) async fn sync_into(
         StoreIdentity { chain_id: chain.genesis.chain_id, genesis_hash: freehold_crypto::genesis_hash(&chain.genesis) };
     let store = BlockStore::open(&staging.incoming.join("blocks.redb"), &identity)?;
     let run = Run { sources, chain, staging: &staging, store };
-    let (height, received) = match run.store.executed() {
-        Some(mark) => (mark.height, Received::default()),
+    let (height, entries, received) = match run.store.executed() {
+        Some(mark) => {
+            (mark.height, run.look(&staging.tree(), mark.tree_operations, &mark.state_root)?.0, Received::default())
+        }
         None => run.fetch().await?,
     };
-    let entries = run.count(height)?;
     let Run { store, .. } = run;
     let content = store.content_count()?;
     drop(store);
@@ -147,7 +149,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Fetches everything and seeds the store.
-    async fn fetch(&self) -> Result<(Height, Received), SyncError> {
+    async fn fetch(&self) -> Result<(Height, u64, Received), SyncError> {
         let mut received = Received::default();
         let mut known = self.saved().await;
         for _ in 0..TARGETS_MAX {
@@ -162,10 +164,10 @@ impl Run<'_> {
                     received.operations += more.operations;
                     received.bytes += more.bytes;
                     received.bytes += self.content(offered.operations).await?;
-                    self.code(&offered).await?;
+                    let entries = self.code(&offered).await?;
                     let headers = self.headers(&header).await?;
                     self.store.seed(&headers, offered.operations)?;
-                    return Ok((offered.height, received));
+                    return Ok((offered.height, entries, received));
                 }
                 // The sources have moved on; what is here stays good for a newer state.
                 Err(TransferError::Source(SyncError::NotKept { .. } | SyncError::Away { .. })) => {}
@@ -228,9 +230,10 @@ impl Run<'_> {
         Ok(bytes)
     }
 
-    /// Looks whether the code of every account is here, and asks for what a source withheld.
-    async fn code(&self, offered: &SyncState) -> Result<(), SyncError> {
-        let missing = self.missing_code(offered)?;
+    /// Looks whether the code of every account is here, and asks for what a source withheld. Gives the state's entries.
+    async fn code(&self, offered: &SyncState) -> Result<u64, SyncError> {
+        let tree = self.staging.incoming.join("state");
+        let (entries, missing) = self.look(&tree, offered.operations, &offered.state_root)?;
         for hash in missing {
             let code = self.sources.ask("the code of an account", |node| async move {
                 let code = node.content(&hash).await?.ok_or_else(|| Fault::Missing("no such content".to_owned()))?;
@@ -238,29 +241,29 @@ impl Run<'_> {
             });
             self.store.store_content(&[(hash, code.await?)])?;
         }
-        Ok(())
+        Ok(entries)
     }
 
-    fn missing_code(&self, offered: &SyncState) -> Result<Vec<Digest>, SyncError> {
-        let tree = QmdbTree::open(&self.staging.incoming.join("state"), offered.operations)?;
-        if tree.root() != offered.state_root {
+    /// Walks through the state: how many entries it has, and whose code is not here.
+    fn look(&self, tree: &Path, operations: u64, root: &Digest) -> Result<(u64, Vec<Digest>), SyncError> {
+        let tree = QmdbTree::open(tree, operations)?;
+        if tree.root() != *root {
             return Err(SyncError::Disk);
         }
-        let (reader, empty, mut missing) = (tree.reader(), keccak256(&[]), Vec::new());
-        let mut after = Digest::ZERO;
+        let (reader, empty) = (tree.reader(), keccak256(&[]));
+        let (mut after, mut entries, mut missing) = (Digest::ZERO, 0, BTreeSet::new());
         loop {
             let leaves = reader.leaves(&after, LEAVES)?;
             let Some((last, _)) = leaves.last() else { break };
             after = *last;
+            entries += leaves.len() as u64;
             for hash in leaves.iter().filter_map(|(_, value)| code_hash(value)) {
-                if hash != empty && self.store.content(&hash)?.is_none() {
-                    missing.push(hash);
+                if hash != empty && !missing.contains(&hash) && self.store.content(&hash)?.is_none() {
+                    missing.insert(hash);
                 }
             }
         }
-        missing.sort_unstable();
-        missing.dedup();
-        Ok(missing)
+        Ok((entries, missing.into_iter().collect()))
     }
 
     /// The headers up to a certified one, oldest first, by parent hashes.
@@ -298,22 +301,6 @@ impl Run<'_> {
             runs.push(run.into_iter().map(|(verified, header)| (verified.block_hash(), header)).collect());
         }
         Ok(runs.into_iter().rev().flatten().collect())
-    }
-
-    /// Entries of the state that is here.
-    fn count(&self, height: Height) -> Result<u64, SyncError> {
-        let mark = self.store.executed().filter(|mark| mark.height == height).ok_or(SyncError::Disk)?;
-        let tree = QmdbTree::open(&self.staging.tree(), mark.tree_operations)?;
-        if tree.root() != mark.state_root {
-            return Err(SyncError::Disk);
-        }
-        let (reader, mut after, mut entries) = (tree.reader(), Digest::ZERO, 0);
-        loop {
-            let leaves = reader.leaves(&after, LEAVES)?;
-            let Some((last, _)) = leaves.last() else { return Ok(entries) };
-            after = *last;
-            entries += leaves.len() as u64;
-        }
     }
 }
 
