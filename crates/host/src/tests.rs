@@ -179,11 +179,11 @@ async fn the_chain_relay_has_a_closed_list() {
 
 /// The bundle of a shell program, and the program that a host makes of it.
 fn bundled(dir: &Path, script: &str, additions: &str) -> Result<AppProgram, crate::HostError> {
-    std::fs::create_dir_all(dir.join("app")).unwrap();
-    std::fs::write(dir.join("app/run.sh"), script).unwrap();
+    std::fs::create_dir_all(dir.join("program")).unwrap();
+    std::fs::write(dir.join("program/run.sh"), script).unwrap();
     let manifest = format!(
         "name: a\nversion: 0.1.0\ntee: tdx\nkind: raw\nresources: {{memory: 64, cpus: 1}}\nfreehold:\n{additions}  \
-         process: {{files: app, command: [sh, run.sh], environment: {{WORD: said}}, limits: {{open_files: 17}}}}\n"
+         process: {{files: program, command: [sh, run.sh], environment: {{WORD: said}}, limits: {{open_files: 17}}}}\n"
     );
     std::fs::write(dir.join("rofl.yaml"), manifest).unwrap();
     let bundle = freehold_bundle::build_bundle(dir, &dir.join("bundle"))?;
