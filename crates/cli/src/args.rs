@@ -19,7 +19,9 @@ pub(crate) use backup::{BackupArgs, BackupKeyArgs, RestoreArgs};
 pub(crate) use bench::{BenchCommand, NetworkPart};
 pub(crate) use collateral::{CollateralCommand, CollateralScopeArgs, CollateralWatchArgs};
 pub(crate) use follow::{FollowArgs, SyncChoice};
-pub(crate) use validator::{ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorStatusArgs};
+pub(crate) use validator::{
+    ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorReportArgs, ValidatorStatusArgs,
+};
 
 /// Private AI that you can check: a network, attested apps, and answers with proofs.
 #[derive(Debug, Parser)]

@@ -3,10 +3,10 @@
 //! Invariants: `executed` names a block this validator has executed, or repeats the parent's; a vote says that this
 //! validator executed the same block at that height. Not here: execution itself, which is the executor's thread.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use alloy_primitives::{B256, keccak256};
-use freehold_consensus::{Application, FinalizedPayload, Players, ProposalContext, SeenCertificate};
+use freehold_consensus::{Application, DoubleProposal, FinalizedPayload, Players, ProposalContext, SeenCertificate};
 use freehold_primitives::{
     Blob, Canonical as _, Executed, PAYLOAD_BYTES_MAX, Payload, PayloadBody, PayloadHead, STATEMENTS_MAX, Term,
 };
@@ -35,11 +35,13 @@ const BODY_OVERHEAD: usize = 16;
 pub(crate) struct NodeApplication {
     shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
+    /// Where proofs against proposers are kept.
+    folder: Arc<Path>,
 }
 
 impl NodeApplication {
-    pub(crate) fn new(shared: Arc<Shared>, executor: &Executor) -> Self {
-        Self { shared, commands: executor.commands() }
+    pub(crate) fn new(shared: Arc<Shared>, executor: &Executor, folder: &Path) -> Self {
+        Self { shared, commands: executor.commands(), folder: folder.into() }
     }
 
     /// What calls for a payload on `parent`, and what its unexecuted ancestors hold.
@@ -178,6 +180,20 @@ impl Application for NodeApplication {
                 error!(%error, term, "the players of a term could not be read");
                 std::future::pending().await
             }
+        }
+    }
+
+    fn double_proposal(&self, found: DoubleProposal) {
+        let head = &found.one.head;
+        let path = self.folder.join(format!("double-proposal-{}-{}.json", head.term, head.view));
+        let hexed = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
+        let proof = serde_json::json!({
+            "head1": hexed(&found.one.head.to_canonical()), "signature1": hexed(found.one.signature.as_bytes()),
+            "head2": hexed(&found.other.head.to_canonical()), "signature2": hexed(found.other.signature.as_bytes()),
+        });
+        warn!(proposer = head.proposer, proof = %path.display(), "a proposer signed two payloads of one view");
+        if let Err(error) = std::fs::write(&path, format!("{proof}\n")) {
+            error!(%error, "the proof of two proposals could not be kept");
         }
     }
 

@@ -237,7 +237,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
     let (failed, failures) = mpsc::unbounded_channel();
     let executor = Executor::start(worker, failed).map_err(MemberError::Thread)?;
 
-    let application = NodeApplication::new(Arc::clone(&shared), &executor);
+    let application = NodeApplication::new(Arc::clone(&shared), &executor, &config.folder);
     let claimed = claim_shares(&config.folder, &config.folder.join(ENGINE_FOLDER))?;
     if !claimed && keys.shares.is_some() {
         warn!("the storage beside the key shares is new: this validator follows until the next resharing");

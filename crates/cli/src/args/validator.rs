@@ -16,6 +16,8 @@ pub(crate) enum ValidatorCommand {
     Leave(ValidatorArgs),
     /// Take the bond back, after leaving and once it is no longer locked.
     Withdraw(ValidatorArgs),
+    /// Prove that a proposer signed two payloads of one view: it loses its bond, an eighth of it to you.
+    Report(ValidatorReportArgs),
     /// Leave the jail, once its terms are over.
     Unjail(ValidatorArgs),
 }
@@ -48,6 +50,15 @@ pub(crate) struct ValidatorArgs {
     /// Show what would be signed and what it would cost, and end.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ValidatorReportArgs {
+    /// The proof that a node has kept: `double-proposal-TERM-VIEW.json` in its folder.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) proof: PathBuf,
+    #[command(flatten)]
+    pub(crate) validator: ValidatorArgs,
 }
 
 #[derive(Debug, Args)]

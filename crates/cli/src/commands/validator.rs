@@ -15,12 +15,13 @@ use freehold_primitives::{
 };
 use freehold_rpc::{CallTransaction, Endpoint, FeeQuote, NodeClient, NodeError, QuantityU64, TransactionReceipt};
 use rand::{rand_core::UnwrapErr, rngs::SysRng};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::{
     accounts::{self, UNIT},
-    args::{ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorStatusArgs},
+    args::{ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorReportArgs, ValidatorStatusArgs},
     output::Output,
     peers_file::{KnownPeer, PeersFile},
 };
@@ -45,6 +46,7 @@ pub(crate) async fn run(command: ValidatorCommand, output: Output) -> Result<Exi
         ValidatorCommand::Withdraw(args) => {
             act(args, output, |identity| IValidators::withdrawCall { identity }).await?;
         }
+        ValidatorCommand::Report(args) => report(args, output).await?,
         ValidatorCommand::Unjail(args) => act(args, output, |identity| IValidators::unjailCall { identity }).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -159,6 +161,25 @@ async fn prepare(actor: &Actor, args: &ValidatorJoinArgs) -> Result<()> {
         peers.extend(address.map(|address| KnownPeer { identity: *identity, address }));
     }
     PeersFile { listen: args.address, peers }.write(folder)
+}
+
+/// What a node keeps of a proposer that signed two payloads of one view.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DoubleProposalFile {
+    head1: Bytes,
+    signature1: Bytes,
+    head2: Bytes,
+    signature2: Bytes,
+}
+
+async fn report(args: ValidatorReportArgs, output: Output) -> Result<()> {
+    let cannot = || format!("cannot read {}", args.proof.display());
+    let text = std::fs::read_to_string(&args.proof).with_context(cannot)?;
+    let proof: DoubleProposalFile = serde_json::from_str(&text).with_context(cannot)?;
+    let DoubleProposalFile { head1, signature1, head2, signature2 } = proof;
+    act(args.validator, output, |_| IValidators::reportDoubleProposalCall { head1, signature1, head2, signature2 })
+        .await
 }
 
 async fn act<C: SolCall>(
