@@ -196,14 +196,16 @@ async fn withheld_documents_are_asked_for_when_they_are_missed() {
     let refused = follow(net.follower(folder.path(), vec![endpoint.clone()])).await.err().unwrap();
     assert!(matches!(refused, FollowerError::Sync(SyncError::NotKept { .. })), "{refused}");
     let followed = follow(net.follower(folder.path(), vec![endpoint, net.endpoint()])).await.unwrap();
-    assert_eq!(user.at(&followed.client).read(public).await, 5);
-    // An entry is missed when it is read; then it comes.
-    let status = async {
-        while followed.client.call::<Value>("freehold_status", ()).await.is_err() {
+    // Entries are missed when they are read; then they come.
+    let call = async {
+        while followed.client.eth_call(&public, Vec::new()).await.is_err()
+            || followed.client.call::<Value>("freehold_status", ()).await.is_err()
+        {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(WAIT, status).await.unwrap();
+    tokio::time::timeout(WAIT, call).await.unwrap();
+    assert_eq!(user.at(&followed.client).read(public).await, 5);
     followed.follower.stop().await;
     net.network.stop().await;
 }
