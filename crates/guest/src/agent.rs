@@ -9,6 +9,7 @@ mod rotation;
 mod tasks;
 
 use std::{
+    collections::VecDeque,
     io,
     path::PathBuf,
     pin::Pin,
@@ -16,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use freehold_primitives::{BlockMoment, Digest};
 use freehold_rpc::{HttpClient, VerifiedClient};
 use thiserror::Error;
 use tokio::{
@@ -30,9 +32,12 @@ use crate::{
     config::{ConfigError, Settings},
     evidence::{EvidenceError, QuoteService},
     keys::{BootKeys, Identity},
+    leases::Leases,
     receipts::{ReceiptStore, ReceiptWriter},
     release::{Committees, Granted, Release},
     roots::HeldRoots,
+    seen::{SeenError, SeenFile},
+    sender::AccountSender,
     state::{Effect, Input, Lifecycle, Stage, StopReason},
 };
 
@@ -40,6 +45,8 @@ use crate::{
 const TICK: Duration = Duration::from_millis(250);
 /// Longest wait for the last anchor when the host asks to stop.
 const LAST_ANCHOR_WAIT: Duration = Duration::from_secs(3);
+/// Evidence that is remembered as the guest's own: far more than can be under way.
+const SUBMITTED_MAX: usize = 64;
 /// Inputs that may wait.
 const INPUTS_MAX: usize = 64;
 
@@ -59,6 +66,9 @@ pub enum GuestError {
     /// Another guest uses the state directory.
     #[error("another guest uses {0}: stop it first, or give this one a directory of its own")]
     Locked(PathBuf),
+    /// What this disk has seen of the chain cannot be read.
+    #[error(transparent)]
+    Seen(#[from] SeenError),
     /// A directory, socket or thread cannot be made.
     #[error("{what}: {source}")]
     System {
@@ -71,9 +81,10 @@ pub enum GuestError {
 
 /// What the instance has once it holds its keys.
 pub(crate) struct Serving {
-    pub(crate) roots: HeldRoots,
+    pub(crate) roots: Arc<HeldRoots>,
     pub(crate) store: Arc<ReceiptStore>,
     pub(crate) writer: ReceiptWriter,
+    pub(crate) leases: Arc<Leases>,
 }
 
 /// Everything that tasks and handlers share.
@@ -81,6 +92,13 @@ pub(crate) struct Guest {
     settings: Settings,
     keys: BootKeys,
     chain: VerifiedClient,
+    sender: Arc<AccountSender>,
+    seen: SeenFile,
+    /// Newest header that an earlier boot on this disk has seen.
+    floor: Option<BlockMoment>,
+    /// Digests of the evidence that this very guest has sent, the newest last.
+    submitted: Mutex<VecDeque<Digest>>,
+    inputs: mpsc::Sender<Input>,
     control: HttpClient,
     quotes: QuoteService,
     life: Mutex<Lifecycle>,
@@ -136,7 +154,18 @@ impl Guest {
     fn release(&self) -> Option<Release<'_>> {
         let identity = self.identity.get()?;
         let (chain, settings, keys) = (&self.chain, &self.settings, &self.keys);
-        Some(Release { chain, settings, identity, keys, committees: &self.committees })
+        Some(Release { chain, settings, identity, keys, committees: &self.committees, sender: &self.sender })
+    }
+    /// Remembers evidence before it is sent.
+    fn submits(&self, evidence: Digest) {
+        let mut submitted = lock(&self.submitted);
+        if submitted.len() == SUBMITTED_MAX {
+            submitted.pop_front();
+        }
+        submitted.push_back(evidence);
+    }
+    fn has_submitted(&self, evidence: &Digest) -> bool {
+        lock(&self.submitted).contains(evidence)
     }
     fn note(&self, trouble: Option<String>) {
         *lock(&self.trouble) = trouble;
@@ -163,10 +192,10 @@ fn live(config: crate::GuestConfig, asked: Boxed<()>) -> Boxed<Result<StopReason
 }
 
 async fn live_until(config: crate::GuestConfig, mut asked: Boxed<()>) -> Result<StopReason, GuestError> {
-    let (guest, _lock) = boot::prepare(config.check()?)?;
+    let (inputs, mut happened) = mpsc::channel(INPUTS_MAX);
+    let (guest, _lock) = boot::prepare(config.check()?, inputs.clone())?;
     let mut tasks = JoinSet::new();
     boot::serve_api(&guest, &mut tasks)?;
-    let (inputs, mut happened) = mpsc::channel(INPUTS_MAX);
     tasks.spawn(tasks::follow(Arc::clone(&guest), inputs.clone()));
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -217,6 +246,9 @@ fn act(guest: &Arc<Guest>, effect: Effect, inputs: &mpsc::Sender<Input>, tasks: 
                 tasks.spawn(anchorer.run());
             }
             tasks.spawn(rotation::follow(Arc::clone(&guest)));
+            if let Some(serving) = guest.serving() {
+                tasks.spawn(Arc::clone(&serving.leases).run());
+            }
         }
         Effect::Stop(_) => {}
     }

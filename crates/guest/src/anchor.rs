@@ -1,18 +1,17 @@
 //! Anchoring: the instance's own account writes the root of its receipt log to the chain, within a second of the first
 //! receipt that is not anchored, and adopts the tails that dead predecessors left.
 //!
-//! The relay is asked for nonce and fees, and can delay; an anchor counts only once its entry was seen under a
-//! certificate. Roots that come while one is under way go together into the next.
+//! An anchor counts only once its entry was seen under a certificate. Roots that come while one is under way go together into the next.
 
 use std::{sync::Arc, time::Duration};
 
 use alloy_sol_types::SolCall as _;
-use freehold_crypto::{AccountKey, slots::LOG};
+use freehold_crypto::slots::LOG;
 use freehold_primitives::{
     Digest,
     entries::{AnchorEntry, LogEntry},
 };
-use freehold_rpc::{CallTransaction, FeeQuote, NodeError, VerifiedClient, VerifiedError};
+use freehold_rpc::VerifiedError;
 use freehold_verify::EntryKey;
 use thiserror::Error;
 use tokio::{
@@ -23,41 +22,30 @@ use tokio::{
 use crate::{
     abi::ILog,
     receipts::{AnchorWork, ReceiptStore},
+    sender::{AccountSender, SendError},
 };
 
 /// Pause that lets receipts gather before an anchor.
 const GATHER: Duration = Duration::from_millis(100);
-/// Longest wait for one anchor's transaction.
-const EXECUTED_WAIT: Duration = Duration::from_secs(10);
 /// Pause after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 /// Longest pause between two looks at the tails of predecessors.
 const TAILS_PAUSE: Duration = Duration::from_secs(30);
-/// Bound on an anchor's gas.
-const GAS_MAX: u64 = 1_000_000;
-/// Fee that no anchor exceeds, in wei per gas: a lying relay cannot burn the allowance faster.
-const FEE_MAX: u128 = 1_000_000_000_000;
-
 /// Why an anchor did not come about.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 enum AnchorError {
     #[error(transparent)]
-    Node(#[from] NodeError),
+    Send(#[from] SendError),
     #[error(transparent)]
     Unverified(#[from] VerifiedError),
-    #[error("the chain refused the anchor in transaction {0}")]
-    Reverted(Digest),
-    #[error("the relay asks for a fee of {0} wei per gas")]
-    Fee(u128),
     #[error("the chain holds another anchor than the one sent")]
     Other,
 }
 
 /// What the anchoring task works with.
 pub(crate) struct Anchorer {
-    pub(crate) chain: VerifiedClient,
-    pub(crate) key: AccountKey,
+    pub(crate) sender: Arc<AccountSender>,
     pub(crate) store: Arc<ReceiptStore>,
     pub(crate) appended: Arc<Notify>,
     pub(crate) own: Digest,
@@ -108,9 +96,10 @@ impl Anchorer {
     }
 
     async fn learn_tail(&self, instance: &Digest) -> Result<(), AnchorError> {
-        let count = self.chain.entry::<LogEntry>(&EntryKey::Log(*instance)).await?.entry.map_or(0, |log| log.anchors);
+        let count =
+            self.sender.chain().entry::<LogEntry>(&EntryKey::Log(*instance)).await?.entry.map_or(0, |log| log.anchors);
         let newest = match count.checked_sub(1) {
-            Some(index) => self.chain.entry::<AnchorEntry>(&EntryKey::Anchor(*instance, index)).await?.entry,
+            Some(index) => self.sender.chain().entry::<AnchorEntry>(&EntryKey::Anchor(*instance, index)).await?.entry,
             None => None,
         };
         self.store.set_known(instance, count, newest);
@@ -118,41 +107,17 @@ impl Anchorer {
     }
 
     async fn anchor(&self, work: &AnchorWork, again: bool) -> Result<AnchorEntry, AnchorError> {
-        let node = self.chain.node();
         if again && let Some(entry) = self.anchored(work).await? {
             return Ok(entry);
         }
-        let fees = node.fees().await?;
-        if fees.max_fee_per_gas > FEE_MAX {
-            return Err(AnchorError::Fee(fees.max_fee_per_gas));
-        }
-        let data = ILog::anchorCall { size: work.size, root: work.root.0.into(), instance: work.instance.0.into() }
-            .abi_encode();
-        let from = self.key.account();
-        let gas = node.estimate_gas(&from, &LOG, data.clone()).await?;
-        let fees =
-            FeeQuote { max_priority_fee_per_gas: fees.max_priority_fee_per_gas.min(fees.max_fee_per_gas), ..fees };
-        let transaction = CallTransaction {
-            chain_id: self.chain.trust().chain_id,
-            nonce: node.nonce(&from).await?,
-            to: LOG,
-            value_wei: 0,
-            gas_limit: gas.saturating_add(gas / 4).min(GAS_MAX),
-            fees,
-            data,
-        };
-        let (bytes, tx_hash) = transaction.sign(&self.key);
-        node.send_raw_transaction(bytes).await?;
-        let receipt = node.wait_for_receipt(&tx_hash, EXECUTED_WAIT).await?;
-        if receipt.status.0 != 1 {
-            return Err(AnchorError::Reverted(tx_hash));
-        }
+        let data = ILog::anchorCall { size: work.size, root: work.root.0.into(), instance: work.instance.0.into() };
+        self.sender.send(LOG, data.abi_encode()).await?;
         self.anchored(work).await?.ok_or(AnchorError::Other)
     }
 
     /// The anchor with the work's index, if the chain has it and it is this one.
     async fn anchored(&self, work: &AnchorWork) -> Result<Option<AnchorEntry>, AnchorError> {
-        let entry = self.chain.entry::<AnchorEntry>(&EntryKey::Anchor(work.instance, work.index)).await?.entry;
+        let entry = self.sender.chain().entry::<AnchorEntry>(&EntryKey::Anchor(work.instance, work.index)).await?.entry;
         match entry {
             Some(entry) if (entry.instance_id, entry.size, entry.root) == (work.instance, work.size, work.root) => {
                 Ok(Some(entry))

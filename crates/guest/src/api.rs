@@ -5,6 +5,7 @@
 
 mod freehold;
 mod keys;
+mod leases;
 mod metadata;
 mod rofl;
 
@@ -49,10 +50,27 @@ pub(crate) fn router(guest: Arc<Guest>) -> Router {
         .route("/freehold/v1/receipts/{id}", get(freehold::receipt))
         .route("/freehold/v1/receipts/{id}/inclusion", get(freehold::inclusion))
         .route("/freehold/v1/health", get(freehold::health))
+        .route("/freehold/v1/leases/{name}", get(leases::lease))
+        .route("/freehold/v1/leases/{name}/acquire", post(leases::acquire))
+        .route("/freehold/v1/leases/{name}/release", post(leases::release))
+        .route("/freehold/v1/leases/{name}/adopt", post(leases::adopt))
+        .route("/freehold/v1/counters/increment", post(leases::increment))
+        .route("/freehold/v1/counters/{lease}", get(leases::counters))
         .fallback(async || refuse(StatusCode::NOT_FOUND, LocalErrorCode::NotFound, "there is no such path"))
         .layer(DefaultBodyLimit::max(LOCAL_BODY_BYTES_MAX))
         .with_state(guest)
 }
+
+/// Takes the value or answers with the refusal.
+macro_rules! or_refuse {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(refusal) => return refusal,
+        }
+    };
+}
+use or_refuse;
 
 /// JSON with a length, as Rust's appd client needs it.
 fn json(status: StatusCode, value: &impl Serialize) -> Response {

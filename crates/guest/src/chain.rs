@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     keys::Identity,
     release::{self, Granted, ROOT_CONTEXT},
+    sender::SendError,
     state::{LeaseTerms, StopReason},
 };
 
@@ -38,6 +39,9 @@ pub(crate) enum ChainError {
     /// The transaction was reverted, the relay says.
     #[error("the chain refused the registration in transaction {0}")]
     Refused(Digest),
+    /// A transaction of the instance's own account was not made.
+    #[error(transparent)]
+    Send(#[from] SendError),
     /// The registration is closed, or has other keys.
     #[error("{}", .0.as_str())]
     Lost(StopReason),
@@ -80,8 +84,12 @@ pub(crate) async fn registration(
     Ok(Some((terms, entry.evidence_digest)))
 }
 
-/// Looks at the own registration, and whether the chain denies what it stands on; `None` where the chain has none.
-pub(crate) async fn standing(chain: &VerifiedClient, identity: &Identity) -> Result<Option<LeaseTerms>, ChainError> {
+/// Looks at the own registration and its newest evidence, and whether the chain denies what it stands on; `None` where the
+/// chain has none.
+pub(crate) async fn standing(
+    chain: &VerifiedClient,
+    identity: &Identity,
+) -> Result<Option<(LeaseTerms, Digest)>, ChainError> {
     let Checked { entry, .. } = chain.entry::<InstanceEntry>(&EntryKey::Instance(identity.instance_id)).await?;
     let Some(entry) = entry else { return Ok(None) };
     let terms = own_lease(identity, &entry).map_err(ChainError::Lost)?;
@@ -91,7 +99,7 @@ pub(crate) async fn standing(chain: &VerifiedClient, identity: &Identity) -> Res
     if denials.iter().flatten().any(|denial| denial.stands(entry.tcb_level.as_ref())) {
         return Err(ChainError::Lost(StopReason::Denied));
     }
-    Ok(Some(terms))
+    Ok(Some((terms, entry.evidence_digest)))
 }
 
 /// What the guest sees once its registration stands.

@@ -11,9 +11,12 @@ mod clock;
 mod config;
 mod evidence;
 mod keys;
+mod leases;
 mod receipts;
 mod release;
 mod roots;
+mod seen;
+mod sender;
 mod state;
 
 pub use agent::{GuestError, run};
@@ -25,6 +28,8 @@ pub use evidence::{
 };
 #[cfg(feature = "nvml")]
 pub use evidence::{GpuEvidence, GpuEvidenceError, NvmlSource};
+pub use seen::SeenError;
 pub use state::{
-    Effect, Input, LEASE_MARGIN_S, LeaseTerms, Lifecycle, RECHECK_MS, RETRY_MS_MAX, RETRY_MS_MIN, Stage, StopReason,
+    CLOCK_SLIP_S, Effect, Input, LEASE_MARGIN_S, LeaseTerms, Lifecycle, RECHECK_MS, RETRY_MS_MAX, RETRY_MS_MIN, Stage,
+    StopReason,
 };

@@ -13,14 +13,14 @@ use std::{
 
 use alloy_sol_types::SolCall as _;
 use freehold_crypto::{
-    AccountKey, Derivation, EncryptedShare, Polynomial, ThresholdError,
+    Derivation, EncryptedShare, Polynomial, ThresholdError,
     slots::{KEYS, grant_id},
 };
 use freehold_primitives::{
     AppId, Generation, Genesis, Term, UnixSeconds,
     entries::{CommitteeEntry, GrantEntry, KeyContextEntry},
 };
-use freehold_rpc::{CallTransaction, Checked, FeeQuote, KeyShares, VerifiedClient, VerifiedError};
+use freehold_rpc::{Checked, KeyShares, VerifiedClient, VerifiedError};
 use freehold_verify::EntryKey;
 use tokio::time::{Instant, sleep};
 
@@ -30,6 +30,7 @@ use crate::{
     config::Settings,
     keys::{BootKeys, Identity},
     roots::{Root, Roots},
+    sender::AccountSender,
 };
 
 /// Context of the app's root key.
@@ -40,14 +41,8 @@ pub(crate) const ROOT_PURPOSE: &str = "freehold app root key v1";
 const KEYS_WAIT: Duration = Duration::from_secs(20);
 /// How long a grant may be missing before the instance asks for it itself.
 const REQUEST_AFTER: Duration = Duration::from_secs(2);
-/// Longest wait for the transaction that asks.
-const EXECUTED_WAIT: Duration = Duration::from_secs(10);
 /// Pause between two looks.
 const POLL: Duration = Duration::from_millis(100);
-/// Bound on the gas of a request.
-const GAS_MAX: u64 = 1_000_000;
-/// Fee that no request exceeds, in wei per gas: a lying relay cannot burn the allowance faster.
-const FEE_MAX: u128 = 1_000_000_000_000;
 /// Terms whose polynomials are kept.
 const TERMS_KEPT: usize = 4;
 
@@ -161,6 +156,7 @@ pub(crate) struct Release<'a> {
     pub(crate) identity: &'a Identity,
     pub(crate) keys: &'a BootKeys,
     pub(crate) committees: &'a Committees,
+    pub(crate) sender: &'a AccountSender,
 }
 
 impl Release<'_> {
@@ -234,25 +230,7 @@ impl Release<'_> {
 
     /// Asks for the grants of the root context, in a transaction of the instance's own account.
     pub(crate) async fn request(&self) -> Result<(), ChainError> {
-        let node = self.chain.node();
-        let key = AccountKey::from_bytes(&self.keys.account.to_bytes()).map_err(|_| ChainError::NoGrant)?;
-        let (from, data) = (key.account(), IKeys::requestCall { context: ROOT_CONTEXT.to_owned() }.abi_encode());
-        let fees = node.fees().await.map_err(VerifiedError::from)?;
-        let max_fee_per_gas = fees.max_fee_per_gas.min(FEE_MAX);
-        let fees =
-            FeeQuote { max_fee_per_gas, max_priority_fee_per_gas: fees.max_priority_fee_per_gas.min(max_fee_per_gas) };
-        let gas = node.estimate_gas(&from, &KEYS, data.clone()).await.map_err(VerifiedError::from)?;
-        let transaction = CallTransaction {
-            chain_id: self.chain.trust().chain_id,
-            nonce: node.nonce(&from).await.map_err(VerifiedError::from)?,
-            to: KEYS,
-            value_wei: 0,
-            gas_limit: gas.saturating_add(gas / 4).min(GAS_MAX),
-            fees,
-            data,
-        };
-        let hash = node.send_raw_transaction(transaction.sign(&key).0).await.map_err(VerifiedError::from)?;
-        let receipt = node.wait_for_receipt(&hash, EXECUTED_WAIT).await.map_err(VerifiedError::from)?;
-        if receipt.status.0 == 0 { Err(ChainError::Refused(hash)) } else { Ok(()) }
+        let call = IKeys::requestCall { context: ROOT_CONTEXT.to_owned() };
+        Ok(self.sender.send(KEYS, call.abi_encode()).await?)
     }
 }

@@ -61,6 +61,11 @@ impl HeldRoots {
         roots.all().find(|root| root.generation == wanted).cloned()
     }
 
+    /// All that are held now.
+    pub(crate) fn held(&self) -> Roots {
+        self.roots.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Takes what is served from now on.
     pub(crate) fn replace(&self, roots: Roots) {
         let generations = roots.generations();

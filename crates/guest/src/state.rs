@@ -19,6 +19,9 @@ pub const RETRY_MS_MAX: u64 = 30_000;
 /// Pause between two looks at the own registration.
 pub const RECHECK_MS: u64 = 5_000;
 
+/// Seconds by which headers may run ahead of the own clock before it is noted as one that was held back.
+pub const CLOCK_SLIP_S: u64 = 30;
+
 /// Where an instance stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -59,6 +62,8 @@ pub enum StopReason {
     Denied,
     /// The registration that the chain holds under this id has other keys.
     Foreign,
+    /// Another copy of this very instance, with the same keys, renewed its registration or wrote under its lease.
+    Copied,
     /// The host asked.
     Asked,
 }
@@ -71,6 +76,7 @@ impl StopReason {
             Self::Closed => "the chain closed this registration",
             Self::Denied => "the chain denies what this instance stands on",
             Self::Foreign => "the chain holds another registration under this id",
+            Self::Copied => "another copy of this instance, with the same keys, acts on the chain",
             Self::Asked => "the host asked the guest to stop",
         }
     }
@@ -125,6 +131,32 @@ pub enum Effect {
     Stop(StopReason),
 }
 
+/// The own clock as it is believed: one that is turned back goes on from where it was, so that no lease gets longer by
+/// it; one that jumps ahead is believed, because a machine may have slept.
+#[derive(Debug, Clone, Copy, Default)]
+struct OwnClock {
+    /// What is added to its readings.
+    back_ms: u64,
+    latest_ms: u64,
+    slips: u64,
+}
+
+impl OwnClock {
+    fn reading(&self, at_ms: u64) -> u64 {
+        at_ms.saturating_add(self.back_ms).max(self.latest_ms)
+    }
+
+    fn advance(&mut self, at_ms: u64) -> u64 {
+        let reading = at_ms.saturating_add(self.back_ms);
+        if let Some(back_ms) = self.latest_ms.checked_sub(reading).filter(|back_ms| *back_ms > 0) {
+            self.back_ms = self.back_ms.saturating_add(back_ms);
+            self.slips = self.slips.saturating_add(1);
+        }
+        self.latest_ms = self.reading(at_ms);
+        self.latest_ms
+    }
+}
+
 /// One task at a time, tried again after a pause that doubles.
 #[derive(Debug, Clone, Copy, Default)]
 struct Attempt {
@@ -156,6 +188,9 @@ impl Attempt {
 pub struct Lifecycle {
     stage: Stage,
     newest: Option<BlockMoment>,
+    /// Newest header that the disk has seen, by an earlier boot; nothing below it counts.
+    floor: Option<BlockMoment>,
+    clock: OwnClock,
     /// Largest (header time − own clock) seen, in milliseconds: slow or withheld headers cannot turn time back.
     offset_ms: i128,
     lease: Option<LeaseTerms>,
@@ -174,9 +209,16 @@ impl Default for Lifecycle {
 impl Lifecycle {
     /// An instance that has just booted.
     pub fn new() -> Self {
+        Self::above(None)
+    }
+
+    /// The same, on a disk that has seen this header: no header below it counts.
+    pub fn above(floor: Option<BlockMoment>) -> Self {
         Self {
             stage: Stage::WaitingForChain,
             newest: None,
+            floor,
+            clock: OwnClock::default(),
             offset_ms: 0,
             lease: None,
             registration: Attempt::default(),
@@ -210,7 +252,12 @@ impl Lifecycle {
     /// first header.
     pub fn now_unix_s(&self, at_ms: u64) -> Option<UnixSeconds> {
         self.newest?;
-        u64::try_from((i128::from(at_ms) + self.offset_ms) / 1000).ok()
+        u64::try_from((i128::from(self.clock.reading(at_ms)) + self.offset_ms) / 1000).ok()
+    }
+
+    /// How often the own clock went back, or fell behind the headers by more than [`CLOCK_SLIP_S`].
+    pub const fn clock_slips(&self) -> u64 {
+        self.clock.slips
     }
 
     /// Takes in what happened at `at_ms`, and says what to do, in order.
@@ -218,6 +265,7 @@ impl Lifecycle {
         if self.stage == Stage::Stopped {
             return Vec::new();
         }
+        let at_ms = self.clock.advance(at_ms);
         match input {
             Input::Header(moment) => self.header(moment, at_ms),
             Input::Registered(terms) => self.registered(terms),
@@ -239,10 +287,15 @@ impl Lifecycle {
     }
 
     fn header(&mut self, moment: BlockMoment, at_ms: u64) {
-        if self.newest.is_some_and(|newest| moment.height <= newest.height) {
+        let goes_back = |seen: BlockMoment| moment.height <= seen.height || moment.time_unix_s < seen.time_unix_s;
+        let known = self.floor.is_some_and(|floor| goes_back(floor) && moment != floor);
+        if known || self.newest.is_some_and(goes_back) {
             return;
         }
         let offset = i128::from(moment.time_unix_s) * 1000 - i128::from(at_ms);
+        if self.newest.is_some() && offset > self.offset_ms + i128::from(CLOCK_SLIP_S) * 1000 {
+            self.clock.slips = self.clock.slips.saturating_add(1);
+        }
         self.offset_ms = if self.newest.is_none() { offset } else { self.offset_ms.max(offset) };
         self.newest = Some(moment);
         if self.stage == Stage::WaitingForChain {

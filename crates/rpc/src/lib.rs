@@ -9,6 +9,7 @@ mod hexed;
 mod http_client;
 mod local;
 mod local_client;
+mod local_leases;
 mod node;
 mod node_client;
 mod sync;
@@ -39,6 +40,10 @@ pub use local::{
     StoredReceipt, SubjectJson,
 };
 pub use local_client::LocalClient;
+pub use local_leases::{
+    AcquireLease, AdoptCounters, CountersReport, DiskReport, DiskState, IncrementCounter, IncrementedCounter,
+    LeaseReport,
+};
 pub use node::{
     BlockSummary, CALL_KEYS_MAX, CallDataKeyReport, CallProof, CallPurpose, CollateralDocument, Finality,
     HEADER_RANGE_MAX, HEADERS_MAX, KeyShare, KeyShares, LeafProof, LogRecord, NodeStatus, Proof, QuantityU64, RawBlock,

@@ -345,6 +345,16 @@ pub enum LocalErrorCode {
     DecryptionFailed,
     /// The receipt id was used before.
     Duplicate,
+    /// Another instance holds the lease.
+    LeaseHeld,
+    /// This instance does not hold the lease, or holds it no longer.
+    LeaseLost,
+    /// The disk has not seen the newest batch of counters: it was rolled back or is new, or another instance wrote since.
+    DiskBehind,
+    /// The chain shows less than this instance has seen before.
+    ChainBehind,
+    /// The chain proved nothing in time; whether the change was made is not known.
+    Unavailable,
     /// Disk, evidence source or another part failed.
     Internal,
     /// A code that this version does not know.

@@ -13,6 +13,7 @@ use crate::{
         AppendReceipt, AppendedReceipt, GenerateKey, GenerateKeyOf, GeneratedKey, GeneratedKeyOf, Health, HpkeConfig,
         HpkeOpen, HpkeOpened, Inclusion, InstanceInfo, KeyGenerations, KeyKind, QuoteAnswer, QuoteAsk, StoredReceipt,
     },
+    local_leases::{AcquireLease, AdoptCounters, CountersReport, IncrementCounter, IncrementedCounter, LeaseReport},
 };
 
 /// A client of one guest. A refusal is [`HttpError::Refused`], whose body is a [`crate::LocalErrorBody`] on `/freehold`
@@ -145,6 +146,54 @@ impl LocalClient {
     /// As [`Self::receipt`].
     pub async fn inclusion(&self, id: &str) -> Result<Inclusion, HttpError> {
         self.http.get_json(&format!("/freehold/v1/receipts/{id}/inclusion")).await
+    }
+
+    /// `POST /freehold/v1/leases/{name}/acquire`: takes a lease, or renews it; the guest renews it by itself from then on.
+    ///
+    /// # Errors
+    /// Any [`HttpError`]; [`HttpError::Refused`] with 409 where another instance holds it.
+    pub async fn acquire_lease(&self, name: &str, ask: AcquireLease) -> Result<LeaseReport, HttpError> {
+        self.http.post_json(&format!("/freehold/v1/leases/{name}/acquire"), &ask).await
+    }
+
+    /// `POST /freehold/v1/leases/{name}/release`.
+    ///
+    /// # Errors
+    /// Any [`HttpError`]; [`HttpError::Refused`] with 409 where this instance does not hold it.
+    pub async fn release_lease(&self, name: &str) -> Result<LeaseReport, HttpError> {
+        self.http.post_json(&format!("/freehold/v1/leases/{name}/release"), &json!({})).await
+    }
+
+    /// `POST /freehold/v1/leases/{name}/adopt`: the app's data are those of this batch.
+    ///
+    /// # Errors
+    /// Any [`HttpError`]; [`HttpError::Refused`] with 409 where it is not the newest batch, or the lease is not held.
+    pub async fn adopt_counters(&self, name: &str, sequence: u64) -> Result<LeaseReport, HttpError> {
+        self.http.post_json(&format!("/freehold/v1/leases/{name}/adopt"), &AdoptCounters { sequence }).await
+    }
+
+    /// `GET /freehold/v1/leases/{name}`.
+    ///
+    /// # Errors
+    /// Any [`HttpError`].
+    pub async fn lease(&self, name: &str) -> Result<LeaseReport, HttpError> {
+        self.http.get_json(&format!("/freehold/v1/leases/{name}")).await
+    }
+
+    /// `POST /freehold/v1/counters/increment`; returns once the new value stands under a certificate.
+    ///
+    /// # Errors
+    /// Any [`HttpError`]; [`HttpError::Refused`] with 409 where the lease is lost or the disk was rolled back.
+    pub async fn increment(&self, ask: &IncrementCounter) -> Result<IncrementedCounter, HttpError> {
+        self.http.post_json("/freehold/v1/counters/increment", ask).await
+    }
+
+    /// `GET /freehold/v1/counters/{lease}`.
+    ///
+    /// # Errors
+    /// Any [`HttpError`].
+    pub async fn counters(&self, lease: &str) -> Result<CountersReport, HttpError> {
+        self.http.get_json(&format!("/freehold/v1/counters/{lease}")).await
     }
 
     /// `POST /rofl/v1/metadata`: replaces all pairs.

@@ -8,9 +8,14 @@ use std::{
     sync::{Arc, Mutex, OnceLock},
 };
 
+use freehold_crypto::AccountKey;
 use freehold_rpc::{Endpoint, HttpClient, NodeClient, VerifiedClient};
 use rustix::fs::{FlockOperation, flock};
-use tokio::{net::UnixListener, sync::Notify, task::JoinSet};
+use tokio::{
+    net::UnixListener,
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
 
 use super::{Guest, GuestError};
 use crate::{
@@ -21,12 +26,16 @@ use crate::{
         TDX_GUEST_DEVICE, TDX_PROVIDER, Wanted,
     },
     keys::BootKeys,
-    state::Lifecycle,
+    seen::SeenFile,
+    sender::AccountSender,
+    state::{Input, Lifecycle},
 };
 
 /// Makes everything but the identity, and takes the state directory for itself while the second value lives.
-pub(super) fn prepare(settings: Settings) -> Result<(Arc<Guest>, File), GuestError> {
+pub(super) fn prepare(settings: Settings, inputs: mpsc::Sender<Input>) -> Result<(Arc<Guest>, File), GuestError> {
     let lock = lock_dir(&settings.paths.state_dir)?;
+    let seen = SeenFile::new(&settings.paths.state_dir, settings.chain.genesis_hash);
+    let floor = seen.load()?;
     let keys = BootKeys::generate().map_err(|error| GuestError::Randomness(Box::new(error)))?;
     let source = evidence_source(&settings.paths.evidence)?;
     measure_boot(&settings, source.provider())?;
@@ -36,13 +45,20 @@ pub(super) fn prepare(settings: Settings) -> Result<(Arc<Guest>, File), GuestErr
     let node = NodeClient::new(Endpoint::Unix(settings.paths.chain.clone()));
     let control = HttpClient::new(Endpoint::Unix(settings.paths.control.clone()));
     let chain = VerifiedClient::new(node, settings.chain);
+    let key = AccountKey::from_bytes(&keys.account.to_bytes()).expect("a key's own bytes are a key");
+    let sender = Arc::new(AccountSender::new(chain.clone(), key));
     let guest = Guest {
         settings,
         keys,
         chain,
+        sender,
+        seen,
+        floor,
+        submitted: Mutex::default(),
+        inputs,
         control,
         quotes,
-        life: Mutex::new(Lifecycle::new()),
+        life: Mutex::new(Lifecycle::above(floor)),
         identity: OnceLock::new(),
         serving: OnceLock::new(),
         metadata: Mutex::new(Metadata::default()),

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use freehold_crypto::{AccountKey, Ed25519Secret};
+use freehold_crypto::{Ed25519Secret, content_digest};
 use freehold_primitives::{BlockMoment, Canonical as _, Digest, Registration};
 use freehold_rpc::{BareHex, HttpError, RegistrationSubmit, RegistrationSubmitted};
 use thiserror::Error;
@@ -15,25 +15,39 @@ use crate::{
     clock::boot_ms,
     evidence::QuoteError,
     keys::Identity,
+    leases::{LeaseParts, Leases},
     receipts::{AdoptedReceipt, LogError, LogFile, ReceiptStore, ReceiptWriter, Signer, WriterParts},
     roots::{HeldRoots, Roots},
-    state::{Input, Stage},
+    seen::{FloorError, admit},
+    state::{Input, Stage, StopReason},
 };
 
 /// Pause between two looks for newer headers.
 const FOLLOW_PAUSE: Duration = Duration::from_secs(1);
 /// The same while there is none yet, or the instance waits to serve.
 const FOLLOW_PAUSE_START: Duration = Duration::from_millis(100);
+/// Pause between two writings of the newest header to disk, in milliseconds.
+const KEEP_SEEN_MS: u64 = 5_000;
 /// Most logs of predecessors that are read.
 const LOGS_MAX: usize = 4096;
 
 /// Follows certified headers, through a relay that can only withhold.
 pub(super) async fn follow(guest: Arc<Guest>, inputs: mpsc::Sender<Input>) {
     let mut seen = None;
+    let mut kept_ms = None;
     loop {
         match guest.chain.newest_above(seen).await {
             Ok(Some(header)) if seen.is_none_or(|seen| header.height() > seen) => {
+                if seen.is_none()
+                    && let Err(error) = above_floor(&guest, &header.moment()).await
+                {
+                    tracing::warn!(%error, "a certified header does not count");
+                    guest.note(Some(error.to_string()));
+                    sleep(FOLLOW_PAUSE).await;
+                    continue;
+                }
                 seen = Some(header.height());
+                keep_seen(&guest, &header.moment(), &mut kept_ms);
                 if inputs.send(Input::Header(header.moment())).await.is_err() {
                     return;
                 }
@@ -47,6 +61,29 @@ pub(super) async fn follow(guest: Arc<Guest>, inputs: mpsc::Sender<Input>) {
             }
         }
         sleep(if seen.is_none() { FOLLOW_PAUSE_START } else { FOLLOW_PAUSE }).await;
+    }
+}
+
+/// Whether the first header of this boot continues what the disk has seen: by height and time, and on the same branch,
+/// where the relay still has the header that was seen.
+async fn above_floor(guest: &Guest, offered: &BlockMoment) -> Result<(), FloorError> {
+    admit(guest.floor.as_ref(), offered)?;
+    let Some(floor) = guest.floor.filter(|floor| floor.height < offered.height) else { return Ok(()) };
+    match guest.chain.headers(floor.height).await {
+        Ok(Some(headers)) => admit(Some(&floor), &headers.first().moment()),
+        _ => Ok(()),
+    }
+}
+
+/// Keeps the newest header on disk, now and then. A disk that fails is told of, and stops nothing: the floor is lower then.
+fn keep_seen(guest: &Guest, moment: &BlockMoment, kept_ms: &mut Option<u64>) {
+    let now_ms = boot_ms();
+    if kept_ms.is_some_and(|kept| now_ms.saturating_sub(kept) < KEEP_SEEN_MS) {
+        return;
+    }
+    match guest.seen.store(moment) {
+        Ok(()) => *kept_ms = Some(now_ms),
+        Err(error) => tracing::warn!(%error, "the newest header is not kept"),
     }
 }
 
@@ -98,6 +135,7 @@ async fn try_register(guest: &Guest, identity: &Identity, moment: BlockMoment) -
         signature: guest.keys.account.sign_registration(&registration, &evidence.bytes),
         account: identity.subject.account,
     };
+    guest.submits(content_digest(&evidence.bytes));
     let submitted: RegistrationSubmitted = guest.control.post_json("/v1/registration", &submit).await?;
     tracing::info!(tx_hash = %submitted.tx_hash, instance = %identity.instance_id, "registration submitted");
     let seen = chain::wait_for_registration(&guest.chain, identity, &evidence.bytes, &submitted.tx_hash).await?;
@@ -109,7 +147,9 @@ async fn try_register(guest: &Guest, identity: &Identity, moment: BlockMoment) -
 pub(super) async fn recheck(guest: &Guest) -> Input {
     let Some(identity) = guest.identity.get() else { return Input::RecheckFailed };
     match chain::standing(&guest.chain, identity).await {
-        Ok(Some(terms)) => Input::Registered(terms),
+        // Evidence that this guest never sent was made by another copy of it, with the same keys.
+        Ok(Some((_, evidence))) if !guest.has_submitted(&evidence) => Input::Lost(StopReason::Copied),
+        Ok(Some((terms, _))) => Input::Registered(terms),
         Err(ChainError::Lost(reason)) => Input::Lost(reason),
         Ok(None) => Input::RecheckFailed,
         Err(error) => {
@@ -169,8 +209,22 @@ async fn try_fetch_keys(guest: &Arc<Guest>, identity: &Identity) -> Result<(), K
         appended: Arc::clone(&guest.appended),
     };
     let writer = ReceiptWriter::start(parts).map_err(KeysError::Thread)?;
+    let (weak, roots) = (Arc::downgrade(guest), Arc::new(HeldRoots::new(roots)));
+    let leases = Arc::new(Leases::new(LeaseParts {
+        sender: Arc::clone(&guest.sender),
+        app_id: guest.settings.app_id,
+        instance: identity.instance_id,
+        state_dir: dir.clone(),
+        roots: Arc::clone(&roots),
+        now: Arc::new(move || {
+            let guest = weak.upgrade()?;
+            let life = guest.life();
+            life.now_unix_s(boot_ms()).filter(|_| life.stage() == Stage::Serving)
+        }),
+        inputs: guest.inputs.clone(),
+    }));
     // Keys are fetched by one task at a time, and only until this stands.
-    let _ = guest.serving.set(Serving { roots: HeldRoots::new(roots), store, writer });
+    let _ = guest.serving.set(Serving { roots, store, writer, leases });
     Ok(())
 }
 
@@ -205,7 +259,6 @@ fn adopt(dir: &Path, store: &ReceiptStore, identity: &Identity, roots: &Roots) {
 pub(super) fn anchorer(guest: &Guest) -> Option<Anchorer> {
     let serving = guest.serving.get()?;
     let own: Digest = guest.identity.get()?.instance_id;
-    let key = AccountKey::from_bytes(&guest.keys.account.to_bytes()).ok()?;
     let (store, appended) = (Arc::clone(&serving.store), Arc::clone(&guest.appended));
-    Some(Anchorer { chain: guest.chain.clone(), key, store, appended, own })
+    Some(Anchorer { sender: Arc::clone(&guest.sender), store, appended, own })
 }

@@ -15,7 +15,7 @@ use freehold_rpc::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{json, refuse};
+use super::{json, or_refuse, refuse};
 use crate::{
     agent::{Guest, Serving},
     evidence::QuoteError,
@@ -44,16 +44,6 @@ fn identity(guest: &Guest) -> Result<&Identity, Response> {
 
 pub(super) fn serving(guest: &Guest) -> Result<&Serving, Response> {
     guest.serving().filter(|_| guest.stage() == Stage::Serving).ok_or_else(|| not_serving(guest))
-}
-
-/// Takes the value or answers with the refusal.
-macro_rules! or_refuse {
-    ($result:expr) => {
-        match $result {
-            Ok(value) => value,
-            Err(refusal) => return refusal,
-        }
-    };
 }
 
 pub(super) async fn instance(State(guest): State<Arc<Guest>>) -> Response {

@@ -115,3 +115,57 @@ fn retries_wait_longer_each_time() {
         at += pause;
     }
 }
+
+#[test]
+fn a_clock_that_is_turned_back_makes_no_lease_longer() {
+    let mut life = serving();
+    let mut at_ms = 10_600;
+    // It runs for 300 s, is turned back by an hour's worth of itself, and runs on while the host withholds headers.
+    at_ms += 300_000;
+    life.step(Input::Tick, at_ms);
+    let now = life.now_unix_s(at_ms).unwrap();
+    at_ms = 0;
+    life.step(Input::Tick, at_ms);
+    assert_eq!(life.now_unix_s(at_ms), Some(now));
+    assert_eq!(life.clock_slips(), 1);
+    let mut stopped_after_s = 0;
+    for second in 1..=600 {
+        if life.step(Input::Tick, at_ms + second * 1_000).contains(&Effect::Stop(StopReason::LeaseEnd)) {
+            stopped_after_s = second;
+            break;
+        }
+    }
+    assert!(
+        (235..=245).contains(&stopped_after_s),
+        "600 s less 60 s of margin, less the 300 s before: {stopped_after_s}"
+    );
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_ends_the_lease_and_one_held_back_is_noted() {
+    let mut life = serving();
+    assert!(life.step(Input::Tick, 10_600 + 3_600_000).contains(&Effect::Stop(StopReason::LeaseEnd)));
+    // The own clock stands while the chain goes on: headers carry time forward, and it is noted.
+    let mut life = serving();
+    life.step(Input::Header(moment(2, 100)), 11_000);
+    assert_eq!(life.clock_slips(), 1);
+    assert_eq!(life.now_unix_s(11_000), Some(GENESIS_S + 100));
+    life.step(Input::Header(moment(3, 101)), 12_000);
+    assert_eq!(life.clock_slips(), 1);
+}
+
+#[test]
+fn headers_below_what_the_disk_has_seen_count_for_nothing() {
+    let mut life = Lifecycle::above(Some(moment(50, 500)));
+    assert!(life.step(Input::Header(moment(49, 600)), 0).is_empty());
+    assert!(life.step(Input::Header(moment(51, 499)), 0).is_empty());
+    let other = BlockMoment { block_hash: Digest([9; 32]), ..moment(50, 500) };
+    assert!(life.step(Input::Header(other), 0).is_empty());
+    assert_eq!(life.stage(), Stage::WaitingForChain);
+    assert_eq!(life.step(Input::Header(moment(50, 500)), 0), vec![Effect::Register(moment(50, 500))]);
+    // Later headers go back neither in height nor in time.
+    life.step(Input::Header(moment(60, 499)), 10);
+    assert_eq!(life.newest(), Some(moment(50, 500)));
+    life.step(Input::Header(moment(60, 500)), 10);
+    assert_eq!(life.newest(), Some(moment(60, 500)));
+}

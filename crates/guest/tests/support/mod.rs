@@ -2,13 +2,14 @@
 //! state proofs, real evidence, and as much of the modules as a guest needs. It can be told to misbehave.
 #![allow(clippy::unwrap_used, clippy::too_many_arguments, dead_code)]
 
+mod leases;
 #[path = "../../../verify/tests/support/network.rs"]
 mod network;
 #[path = "../../../verify/tests/support/tree.rs"]
 mod tree;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -42,6 +43,7 @@ use tokio::{
 };
 use tree::TestTree;
 
+alloy_sol_types::sol!("../../contracts/interfaces/IApps.sol");
 alloy_sol_types::sol!("../../contracts/interfaces/ILog.sol");
 alloy_sol_types::sol!("../../contracts/interfaces/IKeys.sol");
 
@@ -67,6 +69,8 @@ pub(crate) struct Misbehaviour {
     pub(crate) silent: bool,
     /// Its certified blocks go no further than this one, while its executed ones do.
     pub(crate) lease_s: Option<u64>,
+    /// The relay answers as if this block were the newest.
+    pub(crate) replay: Option<u64>,
 }
 
 struct Inner {
@@ -78,6 +82,8 @@ struct Inner {
     logs: BTreeMap<Digest, LogEntry>,
     instances: BTreeMap<Digest, InstanceEntry>,
     receipts: BTreeMap<Digest, u64>,
+    reverted: BTreeSet<Digest>,
+    leases: leases::Modules,
     misbehaviour: Misbehaviour,
     registrations: u32,
     requests: u32,
@@ -138,6 +144,8 @@ impl FakeChain {
             logs: BTreeMap::new(),
             instances: BTreeMap::new(),
             receipts: BTreeMap::new(),
+            reverted: BTreeSet::new(),
+            leases: leases::Modules::default(),
             misbehaviour,
             registrations: 0,
             requests: 0,
@@ -173,9 +181,15 @@ impl FakeChain {
 
     /// Closes every instance.
     pub(crate) fn close_all(&self) {
+        self.close(|_| true);
+    }
+
+    /// Closes some instances, as their host does when their guests have died.
+    pub(crate) fn close(&self, which: impl Fn(&Digest) -> bool) {
         let mut inner = self.lock();
         let height = inner.headers.len() as u64;
-        let entries: Vec<InstanceEntry> = inner.instances.values().cloned().collect();
+        let entries: Vec<InstanceEntry> =
+            inner.instances.values().filter(|entry| which(&entry.instance_id)).cloned().collect();
         for mut entry in entries {
             entry.closed_at = Some(height);
             entry.closed_code = Some(ClosedCode::Owner);
@@ -268,7 +282,10 @@ async fn rpc(State(chain): State<FakeChain>, Json(request): Json<Value>) -> Json
     Json(match result {
         Ok(result) => json!({"jsonrpc": "2.0", "id": request["id"], "result": result}),
         Err(message) => {
-            json!({"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32000, "message": message}})
+            let data =
+                message.strip_prefix("refused ").map_or(Value::Null, |code| leases::revert(code.parse().unwrap()));
+            let error = json!({"code": if data.is_null() { -32000 } else { 3 }, "message": message, "data": data});
+            json!({"jsonrpc": "2.0", "id": request["id"], "error": error})
         }
     })
 }
@@ -278,15 +295,24 @@ fn hexed(bytes: &[u8]) -> Value {
 }
 
 impl Inner {
+    /// The newest block that the relay shows.
+    fn newest(&self) -> &Header {
+        let last = self.headers.len() - 1;
+        &self.headers[self.misbehaviour.replay.map_or(last, |height| (height as usize).min(last))]
+    }
+
     fn answer(&mut self, method: &str, params: &Value) -> Result<Value, String> {
-        let newest = self.headers.last().unwrap();
+        let newest = self.newest();
         match method {
             "eth_getBlockByNumber" => Ok(json!({
                 "number": format!("{:#x}", newest.number), "hash": format!("{}", newest.hash_slow()),
                 "timestamp": format!("{:#x}", newest.timestamp), "baseFeePerGas": "0x3b9aca00",
             })),
             "eth_getTransactionCount" => Ok(json!("0x0")),
-            "eth_estimateGas" => Ok(json!("0x20000")),
+            "eth_estimateGas" => {
+                self.estimate(&params[0])?;
+                Ok(json!("0x20000"))
+            }
             "freehold_getFinality" => Ok(self.finality(params[0].as_u64().unwrap())),
             "freehold_getProof" => Ok(self.proof(params)),
             "freehold_getContent" => {
@@ -302,7 +328,8 @@ impl Inner {
                     None => Value::Null,
                     Some(header) => json!({
                         "transactionHash": format!("0x{hash}"), "blockNumber": format!("{height:#x}"),
-                        "blockHash": format!("{}", header.hash_slow()), "status": "0x1", "gasUsed": "0x1",
+                        "blockHash": format!("{}", header.hash_slow()), "gasUsed": "0x1",
+                        "status": if self.reverted.contains(&hash) { "0x0" } else { "0x1" },
                         "contractAddress": null, "logs": [],
                     }),
                 })
@@ -312,7 +339,10 @@ impl Inner {
     }
 
     fn finality(&self, height: u64) -> Value {
-        let Some(run) = self.headers.get(height as usize..).filter(|run| !run.is_empty()) else { return Value::Null };
+        let shown = self.newest().number as usize + 1;
+        let Some(run) = self.headers[..shown].get(height as usize..).filter(|run| !run.is_empty()) else {
+            return Value::Null;
+        };
         let hash = if self.misbehaviour.foreign_certificates { Digest([0; 32]) } else { genesis_hash(&self.genesis) };
         let proof = self.network.finality(hash, &run[..run.len().min(17)]);
         json!({
@@ -361,10 +391,18 @@ impl Inner {
         let bytes = hex::decode(raw.trim_start_matches("0x")).unwrap();
         let transaction = TxEnvelope::decode_2718(&mut bytes.as_slice()).unwrap();
         let sender = Account(transaction.recover_signer().unwrap().0.0);
+        let hash = Digest(transaction.tx_hash().0);
         if IKeys::requestCall::abi_decode(transaction.input()).is_ok() {
-            return self.request(&sender, Digest(transaction.tx_hash().0));
+            return self.request(&sender, hash);
         }
-        let call = ILog::anchorCall::abi_decode(transaction.input()).unwrap();
+        let Ok(call) = ILog::anchorCall::abi_decode(transaction.input()) else {
+            let height = self.headers.len() as u64;
+            self.receipts.insert(hash, height);
+            if self.module_call(sender, transaction.input(), leases::Mode::Write).is_err() {
+                self.reverted.insert(hash);
+            }
+            return Ok(json!(format!("0x{hash}")));
+        };
         let by = self.instances.values().find(|entry| entry.account == sender && entry.closed_at.is_none());
         let by = by.ok_or("the sender is no instance")?.instance_id;
         let instance_id = Digest(call.instance.0);
@@ -381,7 +419,6 @@ impl Inner {
         self.pending.push((EntryKey::Anchor(instance_id, index), entry.to_canonical()));
         self.pending.push((EntryKey::Log(instance_id), log.to_canonical()));
         self.logs.insert(instance_id, log);
-        let hash = Digest(transaction.tx_hash().0);
         self.receipts.insert(hash, height);
         Ok(json!(format!("0x{hash}")))
     }
@@ -496,8 +533,12 @@ impl Drop for FakeHost {
 
 impl FakeHost {
     pub(crate) fn new(misbehaviour: Misbehaviour) -> Self {
+        Self::on(FakeChain::new(misbehaviour))
+    }
+
+    /// Another host of the same chain.
+    pub(crate) fn on(chain: FakeChain) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let chain = FakeChain::new(misbehaviour);
         let listener = std::os::unix::net::UnixListener::bind(dir.path().join("evidence.sock")).unwrap();
         let platform = Arc::new(Platform::new(&DEVELOPMENT_SEED));
         let evidence = EvidenceServer::start(listener, EvidenceMachine::Td(platform, Box::new(td()))).unwrap();
