@@ -32,13 +32,22 @@ struct Request {
 
 /// Asks for rounds to sign in; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Permits(mpsc::Sender<Request>);
+pub(crate) struct Permits {
+    requests: mpsc::Sender<Request>,
+    /// Reserved before this start.
+    before: Option<Round>,
+}
 
 impl Permits {
+    /// Whether nothing may be signed in this round whatever it is: a leader gives it up at once.
+    pub(crate) fn is_given_up(&self, round: Round) -> bool {
+        Some(round) <= self.before
+    }
+
     /// Whether this payload may be signed in this round. A request that was dropped counts as one that was granted.
     pub(crate) async fn may_sign(&self, round: Round, payload: Digest) -> bool {
         let (answer, granted) = oneshot::channel();
-        self.0.send(Request { round, payload, answer }).await.is_ok() && granted.await.unwrap_or(false)
+        self.requests.send(Request { round, payload, answer }).await.is_ok() && granted.await.unwrap_or(false)
     }
 }
 
@@ -97,8 +106,9 @@ impl<E: Storage + Clock + Metrics> Watermark<E> {
         let store = store.inspect_err(|error| error!(%error, "the store of signed rounds did not open")).ok()?;
         let [term, view] = KEYS.map(|key| store.get(&U64::new(key)).map(u64::from));
         let rounds = Rounds::new(term.zip(view));
+        let before = rounds.before;
         let (permits, requests) = mpsc::channel(REQUESTS_QUEUED_MAX);
-        Some((Self { store, rounds, requests }, Permits(permits)))
+        Some((Self { store, rounds, requests }, Permits { requests: permits, before }))
     }
 
     /// Answers until nobody asks any more, or the store fails.

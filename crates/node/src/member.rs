@@ -27,7 +27,7 @@ use crate::{
     intake::Intake,
     key_service::KeyService,
     metrics::{Gauges, Own},
-    peers::tell_peers,
+    peers::{Told, tell_peers},
     rpc::{Duty, RpcServer, ServerError},
     shared::Shared,
     state_keys::{STATE_KEYS, StateKeyExchange},
@@ -238,11 +238,12 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
     let executor = Executor::start(worker, failed).map_err(MemberError::Thread)?;
 
     let application = NodeApplication::new(Arc::clone(&shared), &executor, &config.folder);
+    let told = Told::default();
     let claimed = claim_shares(&config.folder, &config.folder.join(ENGINE_FOLDER))?;
     if !claimed && keys.shares.is_some() {
         warn!("the storage beside the key shares is new: this validator follows until the next resharing");
     }
-    let peers = tell_peers(Arc::clone(&shared), config.peers.clone());
+    let peers = tell_peers(Arc::clone(&shared), config.peers.clone(), told.clone());
     let validator = Validator {
         identity: keys.identity.clone(),
         shares: keys.shares.filter(|_| claimed),
@@ -264,7 +265,7 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
     };
     if let Some(keys) = state {
         let (shared, folder, terms) = (Arc::clone(&shared), config.folder.clone(), consensus.term_keys());
-        StateKeyExchange { shared, keys, folder, terms }.start(state_shares);
+        StateKeyExchange { shared, keys, folder, terms, told }.start(state_shares);
     }
     let intake = Intake::start(Arc::clone(&shared), transactions.sender);
     tokio::spawn(intake.clone().listen(transactions.receiver));

@@ -3,9 +3,14 @@
 //! What the operator says of a peer's address goes before what the chain says, and the genesis' validators serve until the
 //! chain is there to be asked.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use freehold_consensus::Peers;
+use freehold_consensus::{Peers, VALIDATORS_MAX};
 use freehold_primitives::Ed25519Key;
 use tokio::sync::watch;
 use tracing::{debug, warn};
@@ -15,19 +20,39 @@ use crate::shared::Shared;
 /// How often the chain is asked at most.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Peers that others name, by who names them: of use while the chain cannot be asked. Nobody's word displaces another's.
+#[derive(Clone, Default)]
+pub(crate) struct Told(Arc<Mutex<BTreeMap<Ed25519Key, Peers>>>);
+
+impl Told {
+    /// Notes what a peer says.
+    pub(crate) fn note(&self, by: Ed25519Key, peers: &[(Ed25519Key, String)]) {
+        let read = peers.iter().filter_map(|(identity, address)| Some((*identity, address.parse().ok()?)));
+        let read = read.take(VALIDATORS_MAX).collect();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(by, read);
+    }
+
+    fn all(&self) -> Peers {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().flatten().copied().collect()
+    }
+}
+
 /// The peers now, and whenever they change.
-pub(crate) fn tell_peers(shared: Arc<Shared>, said: Vec<(Ed25519Key, SocketAddr)>) -> watch::Receiver<Peers> {
-    let (sender, receiver) = watch::channel(peers(&shared, &said));
+pub(crate) fn tell_peers(
+    shared: Arc<Shared>,
+    said: Vec<(Ed25519Key, SocketAddr)>,
+    told: Told,
+) -> watch::Receiver<Peers> {
+    let (sender, receiver) = watch::channel(peers(&shared, &said, &[]));
     if shared.chain.genesis().membership.term_blocks > 0 {
-        tokio::spawn(follow(shared, said, sender));
+        tokio::spawn(follow(shared, said, told, sender));
     }
     receiver
 }
 
-async fn follow(shared: Arc<Shared>, said: Vec<(Ed25519Key, SocketAddr)>, sender: watch::Sender<Peers>) {
-    let mut tip = shared.tip.subscribe();
-    while tip.changed().await.is_ok() && !sender.is_closed() {
-        let now = peers(&shared, &said);
+async fn follow(shared: Arc<Shared>, said: Vec<(Ed25519Key, SocketAddr)>, told: Told, sender: watch::Sender<Peers>) {
+    while !sender.is_closed() {
+        let now = peers(&shared, &said, &told.all());
         sender.send_if_modified(|before| {
             let changed = *before != now;
             if changed {
@@ -40,7 +65,7 @@ async fn follow(shared: Arc<Shared>, said: Vec<(Ed25519Key, SocketAddr)>, sender
     }
 }
 
-fn peers(shared: &Shared, said: &[(Ed25519Key, SocketAddr)]) -> Peers {
+fn peers(shared: &Shared, said: &[(Ed25519Key, SocketAddr)], told: &[(Ed25519Key, SocketAddr)]) -> Peers {
     let named = shared.chain.peers().unwrap_or_else(|error| {
         warn!(%error, "the chain's peers could not be read");
         Vec::new()
@@ -56,7 +81,7 @@ fn peers(shared: &Shared, said: &[(Ed25519Key, SocketAddr)]) -> Peers {
     let mut peers: Peers =
         known.iter().filter_map(|(identity, named)| Some((*identity, address(identity, named)?))).collect();
     // While this validator catches up, the chain names peers of long ago.
-    for (identity, address) in said {
+    for (identity, address) in said.iter().chain(told) {
         if peers.iter().all(|(known, _)| known != identity) {
             peers.push((*identity, *address));
         }

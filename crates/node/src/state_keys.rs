@@ -23,7 +23,7 @@ use rand::{rand_core::UnwrapErr, rngs::SysRng};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use crate::{genesis::write_state_keys, shared::Shared};
+use crate::{genesis::write_state_keys, peers::Told, shared::Shared};
 
 /// Channel of shares of state root keys.
 pub(crate) const STATE_KEYS: GossipChannel = GossipChannel { message_bytes_max: 16 * 1024, quota_per_s: 32 };
@@ -36,6 +36,8 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 pub(crate) enum Message {
     /// Whoever holds a share: encrypt yours of this generation's key.
     Ask { generation: Generation, transport: G1Point },
+    /// Who validates now and where: for one that cannot read it from the chain yet. Nobody need believe it.
+    Peers { peers: Vec<(Ed25519Key, String)> },
     /// A share, and the polynomial that it belongs to.
     Share { generation: Generation, polynomial: Vec<NetworkKey>, share: Vec<u8> },
 }
@@ -47,6 +49,13 @@ impl Canonical for Message {
                 out.push(1);
                 generation.write(out);
                 transport.write(out);
+            }
+            Self::Peers { peers } => {
+                out.push(3);
+                peers.iter().map(|(identity, _)| *identity).collect::<Vec<_>>().write(out);
+                for (_, address) in peers {
+                    address.write(out);
+                }
             }
             Self::Share { generation, polynomial, share } => {
                 out.push(2);
@@ -66,6 +75,11 @@ impl Canonical for Message {
                 polynomial: Canonical::read(reader)?,
                 share: freehold_primitives::Blob::read(reader)?.0,
             }),
+            3 => {
+                let identities = Vec::<Ed25519Key>::read(reader)?;
+                let peers = identities.into_iter().map(|identity| Ok((identity, String::read(reader)?)));
+                Ok(Self::Peers { peers: peers.collect::<Result<_, CodecError>>()? })
+            }
             other => Err(CodecError::Tag(other)),
         }
     }
@@ -78,6 +92,8 @@ pub(crate) struct StateKeyExchange {
     pub(crate) folder: PathBuf,
     /// What is in force: this validator's share, and whose shares make keys.
     pub(crate) terms: watch::Receiver<TermKeys>,
+    /// Where peers are noted that others name.
+    pub(crate) told: Told,
 }
 
 /// The newest share of each peer for each generation, and the polynomial that it names.
@@ -138,6 +154,7 @@ impl Running {
             let running = Arc::clone(&self);
             let work = move || match message {
                 Message::Ask { generation, transport } => running.serve(&peer, generation, &transport),
+                Message::Peers { peers } => running.exchange.told.note(peer, &peers),
                 Message::Share { generation, polynomial, share } => {
                     running.take((generation, peer), polynomial, &share)
                 }
@@ -147,6 +164,11 @@ impl Running {
     }
 
     fn serve(&self, peer: &Ed25519Key, generation: Generation, transport: &G1Point) {
+        if generation == 0
+            && let Ok(peers) = self.exchange.shared.chain.peers()
+        {
+            let _dropped = self.sender.send(peer, Message::Peers { peers }.to_canonical());
+        }
         let (polynomial, share) = {
             let keys = self.exchange.terms.borrow();
             let Some(share) = keys.derivation_share.clone() else { return };
