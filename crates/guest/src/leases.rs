@@ -22,7 +22,7 @@ use alloy_sol_types::SolCall as _;
 use freehold_crypto::slots::APPS;
 use freehold_primitives::{
     AppId, Digest, UnixSeconds,
-    entries::{CountersEntry, LeaseEntry, is_lease_name},
+    entries::{CountersEntry, LEASE_HELD_CODE, LeaseEntry, NAMED_LEASE_S_RANGE, is_lease_name},
 };
 use freehold_rpc::{
     AcquireLease, Checked, CountersReport, DiskReport, DiskState, HeaderReference, IncrementCounter,
@@ -55,8 +55,6 @@ const WAIT_S_MAX: u64 = 25;
 const TRY_PAUSE: Duration = Duration::from_millis(500);
 /// Pause between two looks at the leases that may need a renewal.
 const RENEW_PAUSE: Duration = Duration::from_secs(1);
-/// The module's refusal where another instance holds the lease.
-const CODE_HELD: u16 = 39;
 
 /// Seconds since the Unix epoch, by headers and the own clock, while the instance serves.
 pub(crate) type Now = Arc<dyn Fn() -> Option<UnixSeconds> + Send + Sync>;
@@ -150,7 +148,7 @@ impl Leases {
     pub(crate) async fn acquire(&self, name: &str, ask: AcquireLease) -> Result<LeaseReport, LeaseError> {
         check_name(name)?;
         let length_s = ask.length_s.unwrap_or(LENGTH_S);
-        if !freehold_primitives::entries::NAMED_LEASE_S_RANGE.contains(&length_s) {
+        if !NAMED_LEASE_S_RANGE.contains(&length_s) {
             return Err(LeaseError::Length);
         }
         let wait = Duration::from_secs(ask.wait_s.unwrap_or(0).min(WAIT_S_MAX));
@@ -179,7 +177,7 @@ impl Leases {
         }
         let call = IApps::acquireLeaseCall { name: name.to_owned(), lengthS: length_s };
         let sent = self.parts.sender.send(APPS, call.abi_encode()).await;
-        let lost_race = matches!(&sent, Err(SendError::Refused { code: CODE_HELD } | SendError::Reverted(_)));
+        let lost_race = matches!(&sent, Err(SendError::Refused { code: LEASE_HELD_CODE } | SendError::Reverted(_)));
         if let Err(error) = sent
             && !lost_race
         {

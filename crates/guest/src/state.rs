@@ -251,8 +251,13 @@ impl Lifecycle {
     /// Now in seconds since the Unix epoch: no header's time plus the own clock since then is above it. `None` before the
     /// first header.
     pub fn now_unix_s(&self, at_ms: u64) -> Option<UnixSeconds> {
+        self.now_at(self.clock.reading(at_ms))
+    }
+
+    /// The same, of a reading of the own clock as it is believed.
+    fn now_at(&self, reading_ms: u64) -> Option<UnixSeconds> {
         self.newest?;
-        u64::try_from((i128::from(self.clock.reading(at_ms)) + self.offset_ms) / 1000).ok()
+        u64::try_from((i128::from(reading_ms) + self.offset_ms) / 1000).ok()
     }
 
     /// How often the own clock went back, or fell behind the headers by more than [`CLOCK_SLIP_S`].
@@ -324,7 +329,7 @@ impl Lifecycle {
     }
 
     fn due(&mut self, at_ms: u64) -> Vec<Effect> {
-        let (Some(newest), Some(now)) = (self.newest, self.now_unix_s(at_ms)) else { return Vec::new() };
+        let (Some(newest), Some(now)) = (self.newest, self.now_at(at_ms)) else { return Vec::new() };
         let mut effects = Vec::new();
         let Some(lease) = self.lease else {
             if self.registration.due(at_ms) {

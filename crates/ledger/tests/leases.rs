@@ -12,7 +12,10 @@ use freehold_crypto::slots;
 use freehold_ledger::{ExecutedBlock, ModuleRefusal};
 use freehold_primitives::{
     Canonical as _, Digest,
-    entries::{COUNTERS_MAX, CounterValue, CountersEntry, EntryKind, LeaseEntry},
+    entries::{
+        COUNTERS_MAX, CounterValue, CountersEntry, EntryKind, LEASE_FENCE_CODE, LEASE_HELD_CODE, LeaseEntry,
+        NOT_LIVE_CODE,
+    },
 };
 use registry::{Draft, IApps, ILog, INSTANCE, OWNER, PROVIDER, Refused, Registry, assert_refused, module};
 
@@ -118,6 +121,12 @@ fn a_lease_ends_by_time_and_with_its_holder() {
     registry.deny(4, id.as_bytes()).unwrap();
     assert!(holder(&registry).account.is_zero());
     assert_eq!(holder(&registry).fence, 5);
+}
+
+#[test]
+fn codes_that_guests_read_are_the_ledgers() {
+    let codes = [ModuleRefusal::LeaseHeld, ModuleRefusal::LeaseFence, ModuleRefusal::NotLive].map(ModuleRefusal::code);
+    assert_eq!(codes, [LEASE_HELD_CODE, LEASE_FENCE_CODE, NOT_LIVE_CODE]);
 }
 
 #[test]

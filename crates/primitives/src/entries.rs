@@ -16,7 +16,8 @@ pub use self::{
     context::KeyContextEntry,
     denial::{DENIALS_MAX, Denial, DenyEntry, DenySubject, NamedSubject, TcbLevel, generation, tcb_family},
     lease::{
-        COUNTERS_MAX, CounterValue, CountersEntry, LEASE_NAME_BYTES_MAX, LeaseEntry, NAMED_LEASE_S_RANGE, is_lease_name,
+        COUNTERS_MAX, CounterValue, CountersEntry, LEASE_FENCE_CODE, LEASE_HELD_CODE, LEASE_NAME_BYTES_MAX, LeaseEntry,
+        NAMED_LEASE_S_RANGE, NOT_LIVE_CODE, is_lease_name,
     },
     protocol::{ProtocolSchedule, RELEASE_BYTES_MAX},
     tier::{GovernorEntry, TIER_NAME_BYTES_MAX, TIERS_MAX, TierEntry},

@@ -19,6 +19,8 @@ pub(crate) enum NetworkPart {
     Growth,
     /// Key release: from the question for shares to the open key, processor time of a share, releases a second.
     Keys,
+    /// Increments of chain-anchored counters a second, and the time until a value is proven.
+    Counters,
 }
 
 #[derive(Debug, Subcommand)]

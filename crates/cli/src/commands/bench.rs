@@ -1,6 +1,7 @@
 //! `bench`: figures, with processor seconds beside wall time. A figure never decides anything.
 
 mod attest;
+mod counters;
 mod evm;
 mod finality;
 mod infer;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use freehold_primitives::UnixSeconds;
+use freehold_primitives::{
+    UnixSeconds,
+    entries::{LEASE_FENCE_CODE, NOT_LIVE_CODE},
+};
 use freehold_rpc::{DiskReport, VerifiedError};
 use thiserror::Error;
 
@@ -64,8 +67,7 @@ impl From<SendError> for LeaseError {
     fn from(error: SendError) -> Self {
         match error {
             SendError::Unverified(error) => error.into(),
-            // 40: not held under this fence; 140: this instance is no longer live.
-            SendError::Refused { code: 40 | 140 } => Self::Lost,
+            SendError::Refused { code: LEASE_FENCE_CODE | NOT_LIVE_CODE } => Self::Lost,
             error => Self::Send(Arc::new(error)),
         }
     }

@@ -10,7 +10,7 @@ use alloy_sol_types::SolCall as _;
 use freehold_crypto::{hash, slots::LOG};
 use freehold_primitives::{
     Digest,
-    entries::{CountersEntry, LeaseEntry},
+    entries::{CountersEntry, LEASE_FENCE_CODE, LeaseEntry, NOT_LIVE_CODE},
 };
 use freehold_rpc::{Checked, IncrementedCounter};
 use freehold_verify::EntryKey;
@@ -42,6 +42,8 @@ const QUEUE_MAX: usize = 4096;
 const BATCH_MAX: usize = 4096;
 /// Longest wait for one batch, below the client's wait for an answer.
 const BATCH_WAIT: Duration = Duration::from_secs(20);
+/// Pause that lets increments which come together go together.
+const GATHER: Duration = Duration::from_millis(2);
 /// Pause before the next try.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -85,6 +87,7 @@ impl CounterWriter {
 async fn work(parts: WriterParts, mut queue: mpsc::Receiver<Job>) {
     let mut writer = Writer { base: Base::of(parts.chain.as_ref()), tries: Vec::new(), parts };
     while let Some(first) = queue.recv().await {
+        sleep(GATHER).await;
         let mut jobs = vec![first];
         while jobs.len() < BATCH_MAX
             && let Ok(job) = queue.try_recv()
@@ -180,7 +183,7 @@ impl Writer {
                     if let Err(error) = sent {
                         tracing::debug!(%error, "a batch of counters does not stand yet");
                         // The chain says by a certificate that the batch does not stand, and the module would refuse it.
-                        if let SendError::Refused { code: 40 | 140 } = error {
+                        if let SendError::Refused { code: LEASE_FENCE_CODE | NOT_LIVE_CODE } = error {
                             return Err(LeaseError::Lost);
                         }
                     }

@@ -1,7 +1,9 @@
 //! Leases and counters of the chain in this process: the rules of `ledger` in short, and copies that misbehave.
 
 use alloy_sol_types::{SolCall as _, SolError as _};
-use freehold_primitives::entries::{CounterValue, CountersEntry, LeaseEntry};
+use freehold_primitives::entries::{
+    CounterValue, CountersEntry, LEASE_FENCE_CODE, LEASE_HELD_CODE, LeaseEntry, NOT_LIVE_CODE,
+};
 
 use super::*;
 
@@ -73,7 +75,7 @@ impl Inner {
         let sender: Account = request["from"].as_str().unwrap().parse().unwrap();
         let data = ["data", "input"].iter().find_map(|name| request[name].as_str()).unwrap();
         let data = hex::decode(data.trim_start_matches("0x")).unwrap();
-        if ILog::anchorCall::abi_decode(&data).is_ok() {
+        if ILog::anchorCall::abi_decode(&data).is_ok() || IKeys::requestCall::abi_decode(&data).is_ok() {
             return Ok(());
         }
         self.module_call(sender, &data, Mode::Try).map_err(|code| format!("refused {code}"))
@@ -82,7 +84,7 @@ impl Inner {
     pub(super) fn module_call(&mut self, sender: Account, data: &[u8], mode: Mode) -> Result<(), u16> {
         let live = |entry: &&InstanceEntry| entry.closed_at.is_none() && entry.expires_at > now_s();
         let caller =
-            self.instances.values().filter(live).find(|entry| entry.account == sender).cloned().ok_or(140_u16)?;
+            self.instances.values().filter(live).find(|entry| entry.account == sender).cloned().ok_or(NOT_LIVE_CODE)?;
         if let Ok(call) = IApps::acquireLeaseCall::abi_decode(data) {
             return self.acquire(&caller, &call, mode);
         }
@@ -100,7 +102,7 @@ impl Inner {
         let own = |entry: &&LeaseEntry| {
             entry.instance_id == caller.instance_id && entry.fence == fence && entry.stands(now_s())
         };
-        self.leases.leases.get(name).filter(own).cloned().ok_or(40)
+        self.leases.leases.get(name).filter(own).cloned().ok_or(LEASE_FENCE_CODE)
     }
 
     fn write_lease(&mut self, entry: LeaseEntry, mode: Mode) {
@@ -119,7 +121,7 @@ impl Inner {
         });
         let own = before.as_ref().is_some_and(|before| before.instance_id == caller.instance_id);
         if held && !own {
-            return Err(39);
+            return Err(LEASE_HELD_CODE);
         }
         let fence = before.as_ref().map_or(0, |before| before.fence) + u64::from(!held);
         let entry = LeaseEntry {

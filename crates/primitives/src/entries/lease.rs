@@ -12,6 +12,13 @@ pub const NAMED_LEASE_S_RANGE: std::ops::RangeInclusive<u64> = 10..=3_600;
 /// Most counters under one lease: as many as one small transaction can raise.
 pub const COUNTERS_MAX: usize = 64;
 
+/// Refusal code of `Apps` where another instance holds a lease; guests read it from a revert.
+pub const LEASE_HELD_CODE: u16 = 43;
+/// Refusal code where the caller does not hold the lease under the fence that it shows.
+pub const LEASE_FENCE_CODE: u16 = 44;
+/// Refusal code of every module where the caller is no live instance.
+pub const NOT_LIVE_CODE: u16 = 140;
+
 /// Whether a lease or counter may have this name: 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
 pub fn is_lease_name(name: &str) -> bool {
     (1..=LEASE_NAME_BYTES_MAX).contains(&name.len())

@@ -13,7 +13,7 @@ use rand::RngExt as _;
 use serde_json::json;
 
 use self::processes::Processes;
-use super::{Samples, evm, finality, key_release, round};
+use super::{Samples, counters, evm, finality, key_release, round};
 use crate::{args::NetworkPart, data_dir::Held, output::Output};
 
 /// Chain id of the benchmark's networks.
@@ -26,6 +26,8 @@ const KILL_AIM_MS: f64 = 1_500.0;
 /// Aim of a key release, p50.
 pub(super) const KEY_AIM_MS: f64 = 100.0;
 const ALL_AIM_MS: f64 = 10_000.0;
+/// Increments of each committer in the part `counters`.
+const COUNTER_ROUNDS: u32 = 20;
 
 /// What is measured.
 #[derive(Debug, Clone)]
@@ -71,6 +73,9 @@ pub(crate) async fn run(plan: Plan, output: Output) -> Result<()> {
     }
     if plan.has(NetworkPart::Keys) {
         key_release::run(plan.count, output).await?;
+    }
+    if plan.has(NetworkPart::Counters) {
+        counters::run(COUNTER_ROUNDS, output).await?;
     }
     if plan.has(NetworkPart::Growth) {
         let growth = evm::Plan { count: 0, rounds: 1, anvil: None, accounts: Some(plan.accounts) };
