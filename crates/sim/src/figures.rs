@@ -4,7 +4,10 @@
 //! and no proposer waits.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -29,7 +32,11 @@ use crate::{
 
 /// How far simulated time moves while every task that can runs once.
 const CYCLE: Duration = Duration::from_micros(10);
-/// Heights that are not counted: connections come up.
+/// Time in which everybody connects to everybody.
+const WARM_UP: Duration = Duration::from_secs(4);
+/// Milliseconds between payloads meanwhile.
+const WARM_PACE_MS: u64 = 400;
+/// Heights after it that are not counted.
 const WARM_HEIGHTS: Height = 5;
 /// Simulated time before a run counts as hung.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -111,7 +118,7 @@ async fn measure(context: Context, options: FinalityOptions) -> Result<FinalityF
         monitor: Monitor::new(verifier),
         wires: Wires::new(options.seed, CALM_LINK),
         timers,
-        pace_ms: 0,
+        pace_ms: Arc::new(AtomicU64::new(WARM_PACE_MS)),
         peers,
         start: context.current(),
     };
@@ -128,11 +135,12 @@ async fn measure(context: Context, options: FinalityOptions) -> Result<FinalityF
     for host in &mut hosts {
         common.start(&context, host).await;
     }
-    let warm = reach(&context, &common.monitor, WARM_HEIGHTS).await;
-    // From here on the links are exactly those that were asked for.
+    context.sleep(WARM_UP).await;
+    // From here on nobody waits, and the links are exactly those that were asked for.
+    common.pace_ms.store(0, Ordering::Relaxed);
     common.wires.set_link(Link { latency: options.latency, ..Link::default() });
     let settled = common.monitor.height() + WARM_HEIGHTS;
-    let warm = warm && reach(&context, &common.monitor, settled).await;
+    let warm = reach(&context, &common.monitor, settled).await;
     let (from, bytes) = (context.current(), common.wires.bytes());
     let first = common.monitor.height();
     let done = warm && reach(&context, &common.monitor, first + options.blocks).await;

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::{Duration, SystemTime},
 };
 
@@ -105,7 +105,8 @@ pub(crate) struct Common {
     pub(crate) monitor: Monitor,
     pub(crate) wires: Wires,
     pub(crate) timers: Timers,
-    pub(crate) pace_ms: u64,
+    /// Milliseconds between a payload and the next, now.
+    pub(crate) pace_ms: Arc<AtomicU64>,
     pub(crate) peers: watch::Sender<Peers>,
     pub(crate) start: SystemTime,
 }
@@ -196,7 +197,7 @@ impl Common {
                 ground: Arc::clone(&self.ground),
                 monitor: self.monitor.clone(),
                 lie: host.lie(),
-                pace_ms: self.pace_ms,
+                pace_ms: Arc::clone(&self.pace_ms),
                 start: self.start,
             },
         );

@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -79,7 +82,7 @@ pub(crate) struct Settings {
     pub(crate) monitor: Monitor,
     pub(crate) lie: Option<Lie>,
     /// Milliseconds between a payload and the next.
-    pub(crate) pace_ms: u64,
+    pub(crate) pace_ms: Arc<AtomicU64>,
     /// Simulated start of the run.
     pub(crate) start: std::time::SystemTime,
 }
@@ -269,8 +272,9 @@ impl Application for Node {
         if self.lie() == Some(Lie::Silent) {
             return None;
         }
-        let due = context.parent.timestamp_ms.saturating_add(self.0.settings.pace_ms);
-        let wait = due.saturating_sub(self.now_ms()).min(self.0.settings.pace_ms);
+        let pace_ms = self.0.settings.pace_ms.load(Ordering::Relaxed);
+        let due = context.parent.timestamp_ms.saturating_add(pace_ms);
+        let wait = due.saturating_sub(self.now_ms()).min(pace_ms);
         self.0.clock.sleep(Duration::from_millis(wait)).await;
         let payload = self.build(&context);
         self.0.settings.monitor.proposed(self.elapsed(), freehold_crypto::payload_digest(&payload.head));

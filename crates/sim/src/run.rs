@@ -6,7 +6,7 @@ use std::{
     fmt,
     num::NonZeroU64,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -223,7 +223,7 @@ impl Play {
             monitor: Monitor::new(verifier),
             wires: Wires::new(seed, plan.link),
             timers: timers(),
-            pace_ms: plan.pace_ms,
+            pace_ms: Arc::new(AtomicU64::new(plan.pace_ms)),
             peers,
             start,
         };

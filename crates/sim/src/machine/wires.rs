@@ -25,6 +25,8 @@ const RETRANSMISSION: Duration = Duration::from_millis(200);
 const WINDOW_BYTES: usize = 1024 * 1024;
 /// How long a dial over a cut wire takes to fail.
 const DIAL_FAILS: Duration = Duration::from_millis(1_000);
+/// Up to so much a dial takes beside its round trip, whatever the wires.
+const DIAL_JITTER: Duration = Duration::from_millis(20);
 /// First port that dialers get.
 const DIALER_PORT: u16 = 40_000;
 
@@ -89,13 +91,6 @@ impl Pipe {
 
 fn pair(a: MachineId, b: MachineId) -> (MachineId, MachineId) {
     (a.min(b), a.max(b))
-}
-
-impl Fabric {
-    fn jitter(&mut self) -> Duration {
-        let most = self.link.jitter;
-        if most.is_zero() { most } else { most.mul_f64(self.rng.random_range(0.0..1.0)) }
-    }
 }
 
 impl Wires {
@@ -196,7 +191,7 @@ impl Wires {
         // Two that dial each other at one moment refuse each other: jitter breaks the tie, as it does elsewhere.
         let (target, round_trip, dialer) = {
             let mut fabric = self.lock();
-            let round_trip = fabric.link.latency * 2 + fabric.jitter();
+            let round_trip = fabric.link.latency * 2 + DIAL_JITTER.mul_f64(fabric.rng.random_range(0.0..1.0));
             let address = fabric.routes.get(&(from, address)).copied().unwrap_or(address);
             fabric.dialed = fabric.dialed.wrapping_add(1);
             let port = DIALER_PORT + fabric.dialed % 20_000;
@@ -235,8 +230,11 @@ impl Wires {
     fn arrival(&self, now: SystemTime, state: &PipeState, bytes: usize) -> SystemTime {
         let mut fabric = self.lock();
         fabric.bytes += bytes as u64;
-        let Link { latency, loss_per_mille, .. } = fabric.link;
-        let mut at = now + latency + fabric.jitter();
+        let Link { latency, jitter, loss_per_mille } = fabric.link;
+        let mut at = now + latency;
+        if !jitter.is_zero() {
+            at += jitter.mul_f64(fabric.rng.random_range(0.0..1.0));
+        }
         if loss_per_mille > 0 && fabric.rng.random_range(0..1_000) < loss_per_mille {
             at += RETRANSMISSION + latency;
         }
