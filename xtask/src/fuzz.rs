@@ -100,7 +100,7 @@ impl Plan {
             "-p",
             &format!("freehold-{room}"),
             "--example",
-            "fuzz_seeds",
+            &format!("fuzz_seeds_{room}"),
         ]);
         succeed(cargo.arg("--").arg(corpora), "seeding the corpora")
     }

@@ -36,7 +36,8 @@ use zeroize::Zeroizing;
 use crate::keys::{IdentityKey, KeyError, KeyShare, VALIDATORS_COUNT_MAX, engine_key, our_key};
 
 pub use committee::Committee;
-pub use messages::{DIRECT_BYTES_MAX, STATEMENT_BYTES_MAX, Statement};
+pub use freehold_primitives::STATEMENT_BYTES_MAX;
+pub use messages::{DIRECT_BYTES_MAX, Statement};
 pub use plan::Plan;
 pub use record::Record;
 pub use verdict::{Outcome, Report};

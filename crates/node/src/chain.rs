@@ -222,9 +222,23 @@ impl Chain {
         Ok(freehold_ledger::read_entry(EntryKind::KeyContext, &id, &state, &self.store)?)
     }
 
-    /// Whether the chain knows this identity as a validator, present or to come.
-    pub(crate) fn is_validator(&self, identity: &Ed25519Key) -> bool {
-        self.peers().is_ok_and(|peers| peers.iter().any(|(peer, _)| peer == identity))
+    /// Whether this identity may receive state root keys: a validator, present or to come, and where validators are an
+    /// app's instances, one that runs in an instance that is open and not denied.
+    pub(crate) fn may_hold_state_keys(&self, identity: &Ed25519Key) -> Result<bool, ChainError> {
+        if self.peers()?.iter().all(|(peer, _)| peer != identity) {
+            return Ok(false);
+        }
+        let Some(app) = self.genesis.membership.app else { return Ok(true) };
+        let height = self.store.executed().map_or(0, |mark| mark.height);
+        let state = self.state(height)?;
+        let validator = freehold_ledger::read_validator(identity, &state, &self.store)?;
+        let Some(id) = validator.and_then(|validator| validator.instance_id) else { return Ok(false) };
+        let entry: Option<InstanceEntry> =
+            freehold_ledger::read_entry(EntryKind::Instance, id.as_bytes(), &state, &self.store)?;
+        let now_s = self.store.header(height)?.map_or(u64::MAX, |header| header.timestamp);
+        let is_open =
+            |entry: &InstanceEntry| entry.app_id == app && entry.closed_at.is_none() && now_s < entry.expires_at;
+        Ok(entry.as_ref().is_some_and(is_open) && self.is_denied(&id)? == Some(false))
     }
 
     /// Validators, present and to come, and where they are reached, as of the newest executed block.

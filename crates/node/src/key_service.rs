@@ -25,7 +25,7 @@ use self::{desk::Desk, grants::ChainGrants};
 use crate::{shared::Shared, wire::ShareMessage};
 
 /// Nothing is served when the newest header is older than this.
-const HEADER_AGE_S_MAX: u64 = 10;
+pub(crate) const HEADER_AGE_S_MAX: u64 = 10;
 /// Longest wait for the other validators' shares.
 const COLLECT_WAIT: Duration = Duration::from_secs(3);
 /// Pause before validators that refused are asked again.

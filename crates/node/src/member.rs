@@ -265,7 +265,8 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
     };
     if let Some(keys) = state {
         let (shared, folder, terms) = (Arc::clone(&shared), config.folder.clone(), consensus.term_keys());
-        StateKeyExchange { shared, keys, folder, terms, told }.start(state_shares);
+        let said = config.peers.iter().map(|(identity, _)| *identity).collect();
+        StateKeyExchange { shared, keys, folder, terms, said, told }.start(state_shares);
     }
     let intake = Intake::start(Arc::clone(&shared), transactions.sender);
     tokio::spawn(intake.clone().listen(transactions.receiver));

@@ -1,8 +1,9 @@
 //! State root keys from the quorum: a validator that lacks a generation asks the others for their shares of it
 //! (`spec/confidential-state.md` §2).
 //!
-//! Shares leave only for peers that the chain knows as validators, present or to come, over the authenticated link,
-//! encrypted to the key of one request. Each share is checked under the polynomial that came with it, whose constant term is
+//! Shares leave only for peers that the chain knows as validators, present or to come, in a live instance where the genesis
+//! names an app for them, and never when this validator's newest header is old; over the authenticated link, encrypted to
+//! the key of one request. Each share is checked under the polynomial that came with it, whose constant term is
 //! the genesis' derivation key; a polynomial counts once as many peers say it as make the key. Keys are on disk before use.
 
 use std::{
@@ -23,7 +24,7 @@ use rand::{rand_core::UnwrapErr, rngs::SysRng};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use crate::{genesis::write_state_keys, peers::Told, shared::Shared};
+use crate::{genesis::write_state_keys, key_service::HEADER_AGE_S_MAX, peers::Told, shared::Shared};
 
 /// Channel of shares of state root keys.
 pub(crate) const STATE_KEYS: GossipChannel = GossipChannel { message_bytes_max: 16 * 1024, quota_per_s: 32 };
@@ -92,6 +93,8 @@ pub(crate) struct StateKeyExchange {
     pub(crate) folder: PathBuf,
     /// What is in force: this validator's share, and whose shares make keys.
     pub(crate) terms: watch::Receiver<TermKeys>,
+    /// Whom the operator names.
+    pub(crate) said: Vec<Ed25519Key>,
     /// Where peers are noted that others name.
     pub(crate) told: Told,
 }
@@ -154,12 +157,24 @@ impl Running {
             let running = Arc::clone(&self);
             let work = move || match message {
                 Message::Ask { generation, transport } => running.serve(&peer, generation, &transport),
-                Message::Peers { peers } => running.exchange.told.note(peer, &peers),
+                Message::Peers { peers } => running.note(peer, &peers),
                 Message::Share { generation, polynomial, share } => {
                     running.take((generation, peer), polynomial, &share)
                 }
             };
             let _panicked = tokio::task::spawn_blocking(work).await;
+        }
+    }
+
+    /// Takes a peer's word on who else validates only while this validator needs it, and only from one that the chain, the
+    /// genesis or the operator names: whoever is known by such a word alone brings in nobody.
+    fn note(&self, peer: Ed25519Key, peers: &[(Ed25519Key, String)]) {
+        let chain = &self.exchange.shared.chain;
+        let is_named = self.exchange.said.contains(&peer)
+            || chain.genesis().validators.contains(&peer)
+            || chain.peers().is_ok_and(|named| named.iter().any(|(named, _)| *named == peer));
+        if is_named && !self.missing().is_empty() {
+            self.exchange.told.note(peer, peers);
         }
     }
 
@@ -174,7 +189,10 @@ impl Running {
             let Some(share) = keys.derivation_share.clone() else { return };
             (keys.derivation.coefficients(), share)
         };
-        if !self.exchange.shared.chain.is_validator(peer) || !self.wanted().contains(&generation) {
+        let shared = &self.exchange.shared;
+        let age_s = shared.clock.now_s().saturating_sub(shared.tip().header.timestamp);
+        let may_hold = age_s <= HEADER_AGE_S_MAX && shared.chain.may_hold_state_keys(peer).unwrap_or(false);
+        if !may_hold || !self.wanted().contains(&generation) {
             debug!(%peer, generation, "no share of a state key served");
             return;
         }

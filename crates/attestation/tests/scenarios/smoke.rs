@@ -1,11 +1,10 @@
-//! A short smoke over every fuzz entry: seeds of each kind, changed by a fixed generator. Coverage-guided runs are made by
-//! hand (`docs/attestation.md`).
+//! A short smoke over every fuzz entry of this room. Coverage-guided runs are made by hand (`docs/attestation.md`).
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
 
+#[path = "../../fuzz/src/smoke.rs"]
+#[allow(unreachable_pub)]
+mod driver;
 #[path = "../../fuzz/src/entries.rs"]
 #[allow(unreachable_pub)]
 mod entries;
@@ -13,52 +12,9 @@ mod entries;
 #[allow(unreachable_pub)]
 mod seeds;
 
-/// For each entry.
-const TIME: Duration = Duration::from_millis(350);
-/// A machine that is slower than this tells nothing.
-const CHANGES_MIN: u32 = 20;
-
-/// xorshift64: the same changes on every run.
-struct Changes(u64);
-
-impl Changes {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(end.max(1)).unwrap()).unwrap()
-    }
-
-    fn change(&mut self, bytes: &mut Vec<u8>) {
-        let at = self.below(bytes.len());
-        match self.below(6) {
-            0 => bytes.truncate(at),
-            1 => bytes.insert(at, 0),
-            2 => bytes.extend([0, 1]),
-            3 if !bytes.is_empty() => drop(bytes.remove(at)),
-            4 if !bytes.is_empty() => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][self.below(5)],
-            _ if !bytes.is_empty() => bytes[at] ^= 1 << self.below(8),
-            _ => bytes.push(0),
-        }
-    }
-}
-
 #[test]
 fn no_change_of_a_seed_breaks_a_parser() {
     let vectors = std::env::var_os("FREEHOLD_VECTORS")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"), PathBuf::from);
-    for (name, entry) in entries::ENTRIES {
-        let seeds = seeds::seeds(name, &vectors);
-        seeds.iter().for_each(|seed| entry(seed));
-        let (begun, mut changes, mut done) = (Instant::now(), Changes(0x9e37_79b9_7f4a_7c15), 0_u32);
-        while begun.elapsed() < TIME {
-            let mut bytes = seeds[changes.below(seeds.len())].clone();
-            for _ in 0..=changes.below(4) {
-                changes.change(&mut bytes);
-            }
-            entry(&bytes);
-            done += 1;
-        }
-        assert!(done >= CHANGES_MIN, "{name}: {done} changes only");
-    }
+    driver::smoke(entries::ENTRIES, |name| seeds::seeds(name, &vectors));
 }

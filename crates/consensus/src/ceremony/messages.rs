@@ -8,7 +8,7 @@ use commonware_cryptography::{
     bls12381::{dkg::feldman_desmedt::SignedDealerLog, primitives::variant::MinSig},
     ed25519,
 };
-use freehold_primitives::{Blob, Canonical, CodecError, Digest, Ed25519Key, Reader};
+use freehold_primitives::{Blob, Canonical, CodecError, Digest, Ed25519Key, Reader, STATEMENT_BYTES_MAX};
 use zeroize::Zeroizing;
 
 use super::Refusal;
@@ -22,8 +22,6 @@ const PRIVATE_BYTES: usize = 32;
 const SIGNATURE_BYTES: usize = 64;
 /// Largest message between two members, in bytes.
 pub const DIRECT_BYTES_MAX: usize = 1 + 32 + 1 + 4 + PUBLIC_BYTES_MAX + 4 + PRIVATE_BYTES;
-/// Largest statement, in bytes: a log of 64 players (12,464 bytes, measured against the engine by a test).
-pub const STATEMENT_BYTES_MAX: usize = 12_600;
 
 const COMPLAINT_NAMESPACE: &[u8] = b"freehold key ceremony complaint";
 
