@@ -24,6 +24,15 @@ pub(crate) fn of(given: Option<&Path>, chain_id: u64) -> Result<PathBuf> {
     given.map_or_else(|| default(chain_id), |given| Ok(given.to_path_buf()))
 }
 
+/// Makes a directory that this user alone reads, where there is none.
+pub(crate) fn make(path: &Path) -> Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| unusable(path))
+}
+
+fn unusable(path: &Path) -> String {
+    format!("cannot use {} as data directory: choose another with --data-dir, or free some space", path.display())
+}
+
 /// A data directory that this process holds.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -35,22 +44,16 @@ pub(crate) struct Held {
 impl Held {
     /// Makes the directory and takes its lock.
     pub(crate) fn take(path: &Path) -> Result<Self> {
-        let cannot = || {
-            format!(
-                "cannot use {} as data directory: choose another with --data-dir, or free some space",
-                path.display()
-            )
-        };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(cannot)?;
+        make(path)?;
         // The path is absolute from here on: guests and apps run elsewhere.
-        let path = path.canonicalize().with_context(cannot)?;
+        let path = path.canonicalize().with_context(|| unusable(path))?;
         let mut lock = File::options()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .open(path.join(LOCK_FILE))
-            .with_context(cannot)?;
+            .with_context(|| unusable(&path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -62,7 +65,7 @@ impl Held {
                     holder.trim()
                 );
             }
-            Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(|| unusable(&path)),
         }
         if let Ok(moved) = fs::read_to_string(path.join(MOVED_FILE)) {
             bail!(
@@ -73,7 +76,7 @@ impl Held {
             );
         }
         let told = lock.set_len(0).and_then(|()| lock.rewind());
-        told.and_then(|()| writeln!(lock, "process {}", std::process::id())).with_context(cannot)?;
+        told.and_then(|()| writeln!(lock, "process {}", std::process::id())).with_context(|| unusable(&path))?;
         Ok(Self { path, _lock: lock })
     }
 

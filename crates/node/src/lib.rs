@@ -51,4 +51,4 @@ pub use store::{
     FoundLog, HISTORY_WINDOW, LOG_BLOCKS_MAX, LOGS_MAX, LogQuery, OldState, OldStateError, PROOF_KEYS_MAX, PayloadRow,
     Proofs, QmdbTree, Recovery, StoreIdentity, TransactionPlace, TransactionRow, TreeError, TreeReader, WriteSet,
 };
-pub use sync::{Lie, SyncError, SyncedState, sync_state};
+pub use sync::{Lie, SyncError, SyncedState, chain_genesis, sync_state};

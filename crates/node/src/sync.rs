@@ -10,6 +10,7 @@ mod page;
 mod sources;
 mod state;
 
+pub use chain::chain_genesis;
 pub use error::{Lie, SyncError};
 pub use state::{SyncedState, sync_state};
 

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::support::{BINARY, Running, get, said, turn, until};
+use crate::support::{BINARY, Running, get, said, sandbox_works, turn, until};
 
 /// Runs a command in a folder with `--json`: its last line, or what it said.
 fn told(folder: &Path, arguments: &[&str]) -> Result<Value, String> {
@@ -42,9 +42,7 @@ fn an_app_is_built_the_same_twice_and_its_measurement_follows_its_bytes() {
 
 #[test]
 fn from_an_empty_folder_to_an_answer_and_a_changed_program_is_refused() {
-    let works = Command::new("bwrap").args(["--unshare-all", "--ro-bind", "/", "/", "true"]).status();
-    if !works.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: bubblewrap is not present or does not work here; install `bwrap` to run this test");
+    if !sandbox_works() {
         return;
     }
     let _turn = turn();

@@ -1,6 +1,6 @@
 //! The network of the mission, by the words of docs/operations.md and docs/validators.md: four machines found it without a
 //! dealer, keys are reshared every term, a fifth joins and one leaves under load without a failed request, and disks are
-//! wiped in turn and come back.
+//! wiped in turn and come back. An app keeps its key through it all, and a light client checks with the network key alone.
 
 use std::{
     fs,
@@ -19,10 +19,12 @@ use freehold_primitives::Account;
 use freehold_rpc::{CallTransaction, FeeQuote};
 use serde_json::{Value, json};
 
-use crate::support::{BINARY, Running, free_address, post, quantity, run, said, turn};
+use crate::support::{BINARY, Running, free_address, get, post, quantity, run, said, sandbox_works, turn, until};
 
 /// The second account of the well-known test mnemonic.
 const SENDER: &str = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
+/// Who is given one wei by each transfer.
+const RECEIVER: Account = Account([9; 20]);
 const TERM_BLOCKS: &str = "40";
 /// A term has 40 payloads, ten a second at most; a busy machine takes its time.
 const WAIT: Duration = Duration::from_secs(240);
@@ -62,7 +64,7 @@ impl Load {
                 let transaction = CallTransaction {
                     chain_id,
                     nonce,
-                    to: Account([9; 20]),
+                    to: RECEIVER,
                     value_wei: 1,
                     gas_limit: 30_000,
                     fees: FeeQuote { max_fee_per_gas: 10_000_000_000, max_priority_fee_per_gas: 1_000_000_000 },
@@ -148,6 +150,41 @@ impl Machines {
     }
 }
 
+/// An app from an empty folder, which answers with a fingerprint of the key that the network gives it.
+struct App {
+    folder: String,
+    data: String,
+}
+
+impl App {
+    /// `None` where programs cannot be sandboxed.
+    fn made(below: &Path) -> Option<Self> {
+        if !sandbox_works() {
+            return None;
+        }
+        let text = |name: &str| below.join(name).to_str().unwrap().to_owned();
+        let this = Self { folder: text("keeper"), data: text("keeper-data") };
+        let made = Command::new(BINARY).args(["app", "init", "keeper"]).current_dir(below).output().unwrap();
+        assert!(made.status.success(), "{}", said(&made));
+        Some(this)
+    }
+
+    fn run(&self, rpc: &str, network_key: &str) -> Running {
+        let network = ["app", "run", &self.folder, "--rpc", rpc, "--network-key", network_key];
+        Running::start(&[&network[..], &["--data-dir", &self.data, "--api", "127.0.0.1:0", "--once"]].concat())
+    }
+
+    fn answer(running: &Running) -> Value {
+        let mut body = String::new();
+        until("the app answers", || {
+            let (status, text) = get(&running.text("api"), "/");
+            body = text;
+            status == 200
+        });
+        serde_json::from_str(&body).unwrap()
+    }
+}
+
 /// The term, and the validators with a seat or waiting for one.
 fn validators(rpc: &str) -> (u64, Vec<Value>) {
     let output = run(&["validator", "status", "--rpc", rpc, "--json"]);
@@ -176,6 +213,9 @@ fn members_come_and_go_and_disks_are_lost_while_clients_go_on() {
     let (rpc, key) = (first.text("rpc"), first.text("network_key"));
     first.reach(3);
     let load = Load::start(rpc.clone());
+    let app = App::made(machines.0.path());
+    let first_instance = app.as_ref().map(|app| app.run(&rpc, &key));
+    let fingerprint = first_instance.as_ref().map(App::answer);
 
     // Keys are reshared, and the first shares are gone from every disk.
     let shares = |machine: usize| Path::new(&machines.folder(machine)).join("consensus.share").exists();
@@ -217,7 +257,26 @@ fn members_come_and_go_and_disks_are_lost_while_clients_go_on() {
     wait_for("three of four go on, two of them without the disks they began with", || {
         nodes[4].as_ref().unwrap().height() > height + 20
     });
-    assert!(load.stop() > 100, "the load was none");
+    let transfers = load.stop();
+    assert!(transfers > 100, "the load was none");
+
+    // The app's key is the one of the first term: the instance of then has it, and so has one that starts now.
+    if let (Some(app), Some(instance)) = (app, first_instance) {
+        assert_eq!(Some(App::answer(&instance)), fingerprint);
+        instance.interrupt();
+        let another = app.run(&rpc, &key);
+        assert_eq!(Some(App::answer(&another)), fingerprint);
+        another.interrupt();
+    }
+
+    // Who has the network key and nothing else checks what the chain says, whoever is asked.
+    for node in [0, 2, 4].map(|machine| nodes[machine].as_ref().unwrap().text("rpc")) {
+        let receiver = format!("0x{}", hex::encode(RECEIVER.0));
+        let asked = run(&["light", "--network-key", &key, "--node", &node, "--json", "balance", &receiver]);
+        assert!(asked.status.success(), "{}", said(&asked));
+        let told: Value = serde_json::from_slice(&asked.stdout).unwrap();
+        assert_eq!((&told["proven"], &told["value"]), (&json!(true), &json!(transfers.to_string())));
+    }
     let hash = nodes[0].as_ref().unwrap().block_hash(height);
     assert!([2, 4].iter().all(|machine| nodes[*machine].as_ref().unwrap().block_hash(height) == hash));
     assert!(nodes.iter().flatten().all(|node| node.text("network_key") == key));

@@ -26,6 +26,16 @@ pub(crate) fn turn() -> MutexGuard<'static, ()> {
     ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether programs can be run under bubblewrap here; where not, says so loudly.
+pub(crate) fn sandbox_works() -> bool {
+    let works = Command::new("bwrap").args(["--unshare-all", "--ro-bind", "/", "/", "true"]).status();
+    let works = works.is_ok_and(|status| status.success());
+    if !works {
+        eprintln!("SKIPPED: bubblewrap is not present or does not work here; install `bwrap` to run this test's apps");
+    }
+    works
+}
+
 /// A `freehold` process that tells when it is ready; killed when dropped.
 pub(crate) struct Running {
     child: Child,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use freehold_crypto::genesis_hash;
 use freehold_primitives::{Genesis, Height, NetworkKey};
-use freehold_rpc::{NodeClient, VerifiedClient, VerifiedError};
+use freehold_rpc::{Endpoint, NodeClient, VerifiedClient, VerifiedError};
 use freehold_verify::{ChainTrust, VerifiedHeader};
 use tokio::time::{Duration, sleep};
 
@@ -68,6 +68,15 @@ impl SourceChain {
         }
         Err(SyncError::NotFinal(height))
     }
+}
+
+/// The genesis of the chain that the nodes serve, proven by the network key and kept in the folder; one that stands there already
+/// is not asked for again.
+///
+/// # Errors
+/// [`SyncError`] where no node proves its chain within half a minute, or the folder is of another network.
+pub async fn chain_genesis(nodes: &[Endpoint], network_key: &NetworkKey, folder: &Path) -> Result<Genesis, SyncError> {
+    Ok(SourceChain::open(&Sources::new(nodes)?, network_key, folder).await?.genesis)
 }
 
 async fn told(node: NodeClient, network_key: &NetworkKey) -> Result<Genesis, Fault> {

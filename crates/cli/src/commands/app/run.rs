@@ -14,8 +14,9 @@ use freehold_client::Endpoints;
 use freehold_host::{
     EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, LogStream, PolicyChoice, bundled_program,
 };
-use freehold_node::read_genesis;
-use freehold_primitives::{Genesis, Purpose};
+use freehold_node::{chain_genesis, read_genesis};
+use freehold_primitives::{Genesis, NetworkKey, Purpose};
+use freehold_rpc::Endpoint;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
@@ -48,18 +49,30 @@ enum Progress {
 /// What every build of one run shares.
 struct Session {
     args: AppRunArgs,
-    network: PathBuf,
-    endpoints: Endpoints,
+    /// Folder of the network, below which the app's is.
+    folder: PathBuf,
+    node: Endpoint,
+    network_key: NetworkKey,
     genesis: Genesis,
     output: Output,
 }
 
 /// Runs the command.
 pub(super) async fn run(args: AppRunArgs, output: Output) -> Result<ExitCode> {
-    let network = data_dir::of(args.data_dir.as_deref(), args.chain_id)?;
-    let endpoints = Endpoints::load(&network).context("no network is up: start one with `freehold up`")?;
-    let genesis =
-        read_genesis(&network)?.context("the data directory holds no network: start one with `freehold up`")?;
+    let folder = data_dir::of(args.data_dir.as_deref(), args.chain_id)?;
+    let (node, network_key, genesis) = match (args.rpc.clone(), args.network_key) {
+        (Some(node), Some(key)) => {
+            data_dir::make(&folder)?;
+            let genesis = chain_genesis(std::slice::from_ref(&node), &key, &folder).await;
+            (node, key, genesis.context("no network to run the app on")?)
+        }
+        _ => {
+            let told = Endpoints::load(&folder).context("no network is up: start one with `freehold up`")?;
+            let genesis = read_genesis(&folder)?;
+            let genesis = genesis.context("the data directory holds no network: start one with `freehold up`")?;
+            (told.rpc_endpoint()?, told.network_key, genesis)
+        }
+    };
     if genesis.purpose == Purpose::Production {
         bail!("`app run` acts for accounts whose secrets everybody knows: it is for development networks alone");
     }
@@ -67,7 +80,7 @@ pub(super) async fn run(args: AppRunArgs, output: Output) -> Result<ExitCode> {
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    let session = Session { args, network, endpoints, genesis, output };
+    let session = Session { args, folder, node, network_key, genesis, output };
     let mut asked = std::pin::pin!(crate::commands::asked_to_stop());
     let host = session.builds(&mut asked).await?;
     output.text("stopping");
@@ -95,7 +108,7 @@ impl Session {
                     }
                 }
             };
-            let place = self.network.join("apps").join(&bundle.manifest().name);
+            let place = self.folder.join("apps").join(&bundle.manifest().name);
             if held.as_ref().is_none_or(|held| !held.path().ends_with(&bundle.manifest().name)) {
                 held = Some(Held::take(&place)?);
             }
@@ -141,12 +154,12 @@ impl Session {
     }
 
     fn host_config(&self, bundle: &Bundle, place: &Path) -> Result<HostConfig> {
-        let Self { args, endpoints, genesis, .. } = self;
+        let Self { args, genesis, .. } = self;
         let executable = std::env::current_exe().context("this program's own file cannot be found")?;
         let isolation = if args.no_sandbox { IsolationChoice::None } else { IsolationChoice::Required };
         Ok(HostConfig {
-            node: endpoints.rpc.parse()?,
-            network_key: endpoints.network_key,
+            node: self.node.clone(),
+            network_key: self.network_key,
             lease_s: genesis.lease_s,
             genesis: genesis.clone(),
             data_dir: place.to_owned(),
