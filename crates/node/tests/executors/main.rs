@@ -5,7 +5,7 @@
 //! `FREEHOLD_SIM_TRANSACTIONS` says how many (default below; 100,000 in the acceptance run), `FREEHOLD_SEED` which ones.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-#[path = "../../../ledger/tests/common/mod.rs"]
+#[path = "../../../ledger/tests/all/common/mod.rs"]
 mod common;
 mod keeper;
 mod plain;

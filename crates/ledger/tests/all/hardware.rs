@@ -1,13 +1,10 @@
 //! Evidence of real hardware on a chain under Intel's root, at the time of its collateral (`FREEHOLD_VECTORS`).
 #![allow(clippy::unwrap_used)]
 
-mod common;
-#[path = "common/registry.rs"]
-mod registry;
-
 use std::{fs, path::PathBuf};
 
-use common::{Chain, genesis, key};
+use crate::common::{Chain, genesis, key};
+use crate::registry::{IApps, INSTANCE, OWNER, Registry};
 use freehold_attestation::{
     CollateralDocument, Evidence, Refusal, VerifiedClaims, VerifierVersion, canonicalise, development_policy, sgx, tdx,
 };
@@ -18,7 +15,6 @@ use freehold_primitives::{
     TrustDomain, TrustRoot,
     entries::{CollateralEntry, CollateralKind, EntryKind, collateral_key},
 };
-use registry::{IApps, INSTANCE, OWNER, Registry};
 
 /// Within the validity of both collateral sets.
 const THEN: u64 = 1_751_500_000;

@@ -13,8 +13,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _}
 
 use crate::{
     common::Round,
-    net::{BOND, FOUNDERS, Net, TERM, identity, secret},
     registry::IValidators,
+    validators::net::{BOND, FOUNDERS, Net, TERM, identity, secret},
 };
 
 /// Identities that take part, each of the account `seed % 9 + 1`.
@@ -112,7 +112,7 @@ fn run(seed: u64, blocks: u64, term: u64) {
         }
         let (from, data, value) = call(&net, &mut rng);
         let owner = crate::common::key(from);
-        let transaction = net.chain.sign(&owner, crate::net::validators(), value, data);
+        let transaction = net.chain.sign(&owner, crate::validators::net::validators(), value, data);
         let made = net.chain.block(vec![transaction]);
         assert_eq!(made.skipped, vec![], "{context}");
         burnt += U256::from(made.header.base_fee_per_gas.unwrap()) * U256::from(made.header.gas_used);

@@ -1,13 +1,10 @@
 //! Registrations of the kinds beside Intel's, whole: collateral submitted once, evidence judged under it, policies kept.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-#[path = "common/registry.rs"]
-mod registry;
-
 use std::sync::LazyLock;
 
-use common::{Chain, genesis, key};
+use crate::common::{Chain, genesis, key};
+use crate::registry::{Draft, IApps, INSTANCE, OWNER, Registry, app_image};
 use freehold_attestation::{Refusal, development_policy};
 use freehold_crypto::{app_id_from_creator_nonce, keyset_digest, report_data};
 use freehold_emulator::{
@@ -20,7 +17,6 @@ use freehold_primitives::{
     SnpSigningKey, TrustDomain, TrustRoot,
     entries::{CollateralKind, collateral_key},
 };
-use registry::{Draft, IApps, INSTANCE, OWNER, Registry, app_image};
 
 static GENOA: LazyLock<SnpPlatform> = LazyLock::new(|| SnpPlatform::new(&DEVELOPMENT_SEED, SnpProduct::Genoa));
 static NITRO: LazyLock<NitroPlatform> = LazyLock::new(|| NitroPlatform::new(&DEVELOPMENT_SEED));

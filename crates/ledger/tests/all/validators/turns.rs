@@ -7,8 +7,8 @@ use freehold_ledger::{LedgerError, ModuleRefusal, PayloadRefusal, TurnFault, che
 use freehold_primitives::{Blob, Canonical as _, Dispute, NetworkKey, Payload, PayloadBody, TermOutcome, TermTurn};
 
 use crate::{
-    net::{FOUNDERS, Net, TERM, identities, identity},
     registry::{IValidators, assert_refused},
+    validators::net::{FOUNDERS, Net, TERM, identities, identity},
 };
 
 /// A chain whose next payload is the first of term 1.
@@ -117,14 +117,14 @@ fn nobody_but_the_chain_turns() {
     let root = net.chain.root();
     let chain = alloy_eips::eip4788::SYSTEM_ADDRESS;
     for data in [call.abi_encode(), IValidators::turnCall { said: vec![1].into(), balance: U256::MAX }.abi_encode()] {
-        let _ = net.chain.call(chain, crate::net::validators(), data);
+        let _ = net.chain.call(chain, crate::validators::net::validators(), data);
     }
     assert_eq!(net.chain.root(), root);
 }
 
 #[test]
 fn one_term_without_end_has_no_turn() {
-    let mut genesis = crate::net::genesis_of(&FOUNDERS);
+    let mut genesis = crate::validators::net::genesis_of(&FOUNDERS);
     genesis.membership.term_blocks = 0;
     let mut net = Net::of(genesis);
     for _ in 0..10 {

@@ -1,13 +1,12 @@
 //! Denial by the whole chain, its shadow, tiers, limits by platform, and what contracts learn of a caller.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-#[path = "common/registry.rs"]
-mod registry;
-
+use crate::common::{Fields, address, key};
+use crate::registry::{
+    Draft, IApps, IKeys, ILog, INSTANCE, OWNER, Refused, Registry, assert_refused, module, policy, shown,
+};
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_sol_types::{SolCall, SolEvent as _};
-use common::{Fields, address, key};
 use freehold_crypto::{measurement_digest, slots};
 use freehold_ledger::{ExecutedBlock, ModuleRefusal, Status, is_denied, read_grant_ids, read_shadow};
 use freehold_primitives::{
@@ -17,7 +16,6 @@ use freehold_primitives::{
         TcbLevel, TierEntry,
     },
 };
-use registry::{Draft, IApps, IKeys, ILog, INSTANCE, OWNER, Refused, Registry, assert_refused, module, policy, shown};
 
 /// Who governs the chain of these tests.
 const GOVERNOR: u8 = 7;
@@ -323,7 +321,7 @@ fn a_platform_has_as_many_instances_as_the_policy_allows() {
     // One that is closed makes room.
     for draft in &drafts {
         let instance = draft.instance_id().0.into();
-        registry.apps(registry::PROVIDER, IApps::deregisterCall { instance }).unwrap();
+        registry.apps(crate::registry::PROVIDER, IApps::deregisterCall { instance }).unwrap();
     }
     let third = registry.draft(0x43);
     registry.register(&third).unwrap();
@@ -395,7 +393,7 @@ fn contracts_learn_who_calls() {
     assert_eq!((found.app.0, found.instance.0), (*registry.app.as_bytes(), draft.instance_id().0));
     assert_eq!(found.measurement.0, measurement_digest(&shown()).0);
     assert_eq!(found.launch, alloy_primitives::keccak256(shown().launched()));
-    assert_eq!((found.model.0, found.provider), (model.0, address(&key(registry::PROVIDER))));
+    assert_eq!((found.model.0, found.provider), (model.0, address(&key(crate::registry::PROVIDER))));
     assert_eq!((found.tier, found.trustDomain, found.evidenceKind), (1, TrustDomain::Emulated as u8, 1));
     assert_eq!((found.openedAt, found.expiresAt), (entry.opened_at, entry.expires_at));
     named.models = vec![ReleaseModel { measurement: Digest::ZERO, model }; 65];

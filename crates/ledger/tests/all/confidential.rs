@@ -1,13 +1,11 @@
 //! Confidential state from outside: who is confidential, what stands in the tree, followers, wrong keys, generations.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use alloy_primitives::{Address, B256, Bytes, U256, hex, keccak256};
-use common::{
+use crate::common::{
     Chain, Fields, account, address, delegate, genesis, key,
     machine::{Op, confidential, constructor, make_public, public, runtime},
 };
+use alloy_primitives::{Address, B256, Bytes, U256, hex, keccak256};
 use freehold_crypto::{AccountKey, SEALED_SLOT_BYTES, StateKeys, StateRootKey, sealed_generation, slots};
 use freehold_ledger::{
     CallError, CallRequest, ExecutedBlock, LedgerError, ModuleRefusal, StateTree as _, Status, Visibility, call,
@@ -228,7 +226,7 @@ fn wrong_and_missing_keys_are_named() {
     assert!(matches!(refused, Err(CallError::Ledger(LedgerError::WrongKey(0)))));
     chain.keys = Some(StateKeys::from_quorum([StateRootKey::new(1, Zeroizing::new([1; 32]))]));
     assert!(matches!(chain.try_block(vec![]), Err(LedgerError::GenerationMissing(0))));
-    chain.keys = Some(common::state_keys());
+    chain.keys = Some(crate::common::state_keys());
     // A leaf that was tampered with is a broken store, not a value.
     let place = chain.contract_cipher(0, &contract).tree_key(&U256::from(1).to_be_bytes());
     let mut value = chain.state.get(&place).unwrap().unwrap();
@@ -255,7 +253,7 @@ fn production_refuses_development_keys() {
 fn commitments_and_call_data_keys_stand_in_state() {
     let mut chain = chain();
     let first = chain.block(vec![]);
-    let keys = common::state_keys();
+    let keys = crate::common::state_keys();
     let generation: StateKeyEntry = entry(&chain, EntryKind::StateKey, &slots::state_key_id(0)).unwrap();
     assert_eq!(generation.commitment, keys.get(0).unwrap().commitment());
     assert_eq!((generation.opened_at, generation.closed_at), (1, None));
@@ -343,9 +341,9 @@ fn generations_turn_while_the_chain_runs() {
     let new: StateKeyEntry = entry(&chain, EntryKind::StateKey, &slots::state_key_id(1)).unwrap();
     assert!(old.closed_at.is_some_and(|closed| closed > new.opened_at) && new.closed_at.is_none());
     // The old key is of no use any more.
-    chain.keys = Some(StateKeys::from_quorum([common::state_keys().get(1).unwrap()]));
+    chain.keys = Some(StateKeys::from_quorum([crate::common::state_keys().get(1).unwrap()]));
     assert_eq!(read(&chain, contracts[0], 8), SECRET);
-    chain.keys = Some(common::state_keys());
+    chain.keys = Some(crate::common::state_keys());
     rotate(&mut chain, 1).unwrap();
 }
 
@@ -364,7 +362,7 @@ fn a_contract_is_reached_under_its_own_key() {
 
 #[test]
 fn randomness_of_a_block_hangs_on_the_seed() {
-    let keys = common::state_keys();
+    let keys = crate::common::state_keys();
     let root = keys.get(0).unwrap();
     let chain = chain();
     let hash = chain.ctx.genesis_hash();

@@ -1,15 +1,11 @@
 //! Versions of the protocol: announced with notice by who governs, in force from a height, and never passed over.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-#[path = "common/registry.rs"]
-mod registry;
-
+use crate::registry::{IApps, OWNER, PROVIDER, Refused, Registry, assert_refused, module};
 use alloy_sol_types::{SolCall as _, SolEvent as _};
 use freehold_crypto::slots;
 use freehold_ledger::{ExecutedBlock, LedgerError, ModuleRefusal, PROTOCOL_NEWEST, StateTree as _, read_protocol};
 use freehold_primitives::{Digest, entries::ProtocolSchedule};
-use registry::{IApps, OWNER, PROVIDER, Refused, Registry, assert_refused, module};
 
 const RELEASE: &str = "freehold-0.2.0";
 

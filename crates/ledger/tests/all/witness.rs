@@ -1,15 +1,13 @@
 //! A call made again over what was noted of it: the same outcome, and none where anything is missing.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, Bytes, U256, hex};
-use common::{
+use crate::common::{
     Chain, Fields, address, genesis, init_code, key,
     machine::{Op, confidential, public},
 };
+use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use freehold_ledger::{
     CallError, CallRequest, Outcome, Parent, ReadSet, Recorder, StateTree as _, Witness, call, estimate_gas,
 };

@@ -1,17 +1,13 @@
 //! Collateral: newer only, and only what the genesis's roots vouch for.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-#[path = "common/registry.rs"]
-mod registry;
-
+use crate::registry::{ICollateral, Registry, assert_refused, collateral_key, module, platform};
 use alloy_primitives::Bytes;
 use freehold_attestation::Refusal;
 use freehold_crypto::{content_digest, slots};
 use freehold_emulator::CollateralPlan;
 use freehold_ledger::ModuleRefusal;
 use freehold_primitives::entries::{CollateralEntry, EntryKind};
-use registry::{ICollateral, Registry, assert_refused, collateral_key, module, platform};
 
 #[test]
 fn collateral_never_goes_back() {

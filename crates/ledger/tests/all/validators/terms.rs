@@ -10,8 +10,8 @@ use freehold_primitives::{
 
 use crate::{
     common::{Fields, GWEI, Round, address, key},
-    net::{BOND, FOUNDERS, Net, TERM, acts, genesis_of, identities, identity, validators},
     registry::{IValidators, assert_refused},
+    validators::net::{BOND, FOUNDERS, Net, TERM, acts, genesis_of, identities, identity, validators},
 };
 
 #[test]

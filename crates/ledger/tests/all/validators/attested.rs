@@ -10,8 +10,8 @@ use freehold_primitives::{
 
 use crate::{
     common::{Chain, address, key},
-    net::{BOND, FOUNDERS, Net, acts, genesis_of, identities, identity, possession, validators},
     registry::{IValidators, OWNER, PROVIDER, Refused, Registry, assert_refused, emulated_chain, policy},
+    validators::net::{BOND, FOUNDERS, Net, acts, genesis_of, identities, identity, possession, validators},
 };
 
 /// Account of the first instance; its validator has the same seed.

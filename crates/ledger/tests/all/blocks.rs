@@ -1,14 +1,14 @@
 //! Blocks seen from outside: transfers, contracts, failures, fees, roots, and what is left out.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
+use crate::common::{
+    CHAIN_ID, Chain, Fields, GWEI, PRICE, access_list, address, delegate, genesis, init_code, key, legacy,
+};
 use alloy_consensus::{
     constants::{EMPTY_RECEIPTS, EMPTY_TRANSACTIONS},
     proofs::{calculate_receipt_root, calculate_transaction_root},
 };
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
-use common::{CHAIN_ID, Chain, Fields, GWEI, PRICE, access_list, address, delegate, genesis, init_code, key, legacy};
 use freehold_crypto::payload_digest;
 use freehold_ledger::{
     Admitted, BASE_FEE_MIN, CallError, CallRequest, HISTORY_CONTRACT, LedgerError, Ordered, PAYLOAD_ROOTS_CONTRACT,
@@ -122,7 +122,7 @@ fn header_is_ethereums() {
     let block = execute_payload(&chain.ctx, parent, &payload, Some(&seed), &mut chain.state).unwrap();
     let header = &block.header;
     assert_eq!(header.parent_hash, chain.headers[&0].hash_slow());
-    assert_eq!(header.timestamp, common::START_MS / 1000 + 1);
+    assert_eq!(header.timestamp, crate::common::START_MS / 1000 + 1);
     assert_eq!(header.parent_beacon_block_root.unwrap().0, payload_digest(&payload.head).0);
     assert_ne!(header.mix_hash, B256::ZERO);
     assert_eq!(header.state_root.0, chain.root().0);
@@ -256,7 +256,7 @@ fn signature_in_the_upper_half_is_refused() {
         to: TxKind::Call(stranger()),
         ..TxEip1559::default()
     };
-    let low = common::signature(&key(1), tx.signature_hash());
+    let low = crate::common::signature(&key(1), tx.signature_hash());
     let order = uint!(0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141_U256);
     let high = Signature::new(low.r(), order - low.s(), !low.v());
     let encode = |signature| freehold_ledger::Transaction::from(tx.clone().into_signed(signature)).encoded_2718();

@@ -1,10 +1,7 @@
 //! Rotation of contexts by hand and by age, what is granted then, and the count of grants.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-#[path = "common/registry.rs"]
-mod registry;
-
+use crate::registry::{Draft, IKeys, INSTANCE, OWNER, Refused, Registry, assert_refused, module, policy};
 use alloy_sol_types::SolCall as _;
 use freehold_crypto::slots;
 use freehold_ledger::{ModuleRefusal, PayloadRefusal, Status, check_payload};
@@ -13,7 +10,6 @@ use freehold_primitives::{
     entries::{EntryKind, GrantEntry, KeyContextEntry},
     succession_body,
 };
-use registry::{Draft, IKeys, INSTANCE, OWNER, Refused, Registry, assert_refused, module, policy};
 
 /// An app that no test here opens.
 const NOBODY: u8 = 7;

@@ -1,11 +1,10 @@
 //! One refusal, at least, for every check of the registration list (`spec/registration.md` §3).
 #![allow(clippy::unwrap_used)]
 
-mod common;
-#[path = "common/registry.rs"]
-mod registry;
-
-use common::{CHAIN_ID, key};
+use crate::common::{CHAIN_ID, key};
+use crate::registry::{
+    Draft, IApps, INSTANCE, OWNER, PROVIDER, Registry, assert_refused, other_register, platform, policy, shown, sign,
+};
 use freehold_attestation::{Refusal, development_policy};
 use freehold_crypto::slots;
 use freehold_emulator::{CollateralPlan, Condition, EnclaveReport, TdBody};
@@ -13,9 +12,6 @@ use freehold_ledger::ModuleRefusal;
 use freehold_primitives::{
     AppId, Blob, Canonical as _, Digest, EVIDENCE_BYTES_MAX, EvidenceKind, PlatformFamily, TlsKey, TrustDomain,
     entries::{CollateralKind, DenyEntry, DenySubject, EntryKind},
-};
-use registry::{
-    Draft, IApps, INSTANCE, OWNER, PROVIDER, Registry, assert_refused, other_register, platform, policy, shown, sign,
 };
 
 /// Registers a changed draft and expects this refusal.
@@ -138,14 +134,14 @@ fn check_7_keyset_and_report_data() {
     // A quote for no nonce, and one with something in the upper half.
     let null_nonce = |draft: &mut Draft| {
         let digest = freehold_crypto::keyset_digest(&draft.registration.keyset);
-        draft.evidence = platform().quote_v4(&registry::report(), &freehold_crypto::report_data(&digest, None));
+        draft.evidence = platform().quote_v4(&crate::registry::report(), &freehold_crypto::report_data(&digest, None));
     };
     refuse(&mut registry, null_nonce, ModuleRefusal::ReportData);
     let upper = |draft: &mut Draft| {
         let digest = freehold_crypto::keyset_digest(&draft.registration.keyset);
         let mut bound = freehold_crypto::report_data(&digest, Some(&draft.registration.nonce));
         bound[63] = 1;
-        draft.evidence = platform().quote_v4(&registry::report(), &bound);
+        draft.evidence = platform().quote_v4(&crate::registry::report(), &bound);
     };
     refuse(&mut registry, upper, ModuleRefusal::ReportData);
     // Evidence of another instance.
@@ -189,12 +185,12 @@ fn every_form_of_intels_quotes_registers() {
     for body in [TdBody::Td10, TdBody::Td15, TdBody::Td15Ex] {
         let mut registry = Registry::new();
         let mut draft = registry.draft(INSTANCE);
-        draft.evidence = platform().quote_v5(&registry::report(), body, &bound(&draft));
+        draft.evidence = platform().quote_v5(&crate::registry::report(), body, &bound(&draft));
         registry.register(&draft).unwrap();
         assert_eq!(registry.instance(&draft.instance_id()).measurement, shown(), "{body:?}");
         assert!(registry.is_authorized(INSTANCE));
     }
-    let enclave = EnclaveReport::launch(&Digest([1; 32]), &registry::app_image());
+    let enclave = EnclaveReport::launch(&Digest([1; 32]), &crate::registry::app_image());
     let mut wanted = policy();
     wanted.evidence = development_policy(enclave.measurement.clone());
     let mut registry = Registry::with(wanted);
@@ -214,7 +210,7 @@ fn every_form_of_intels_quotes_registers() {
     let now = registry.chain.time_ms / 1000;
     let collateral = platform().sgx_collateral_with(now, &CollateralPlan::default());
     assert_refused(registry.submit(collateral.clone()), ModuleRefusal::CollateralRefused);
-    registry.submit_of(CollateralKind::SgxDcap, registry::collateral_key(), collateral).unwrap();
+    registry.submit_of(CollateralKind::SgxDcap, crate::registry::collateral_key(), collateral).unwrap();
     let mut draft = registry.renewal(&draft);
     draft.evidence = platform().quote_v3(&enclave, &bound(&draft));
     registry.register(&draft).unwrap();

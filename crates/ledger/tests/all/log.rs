@@ -1,10 +1,7 @@
 //! Anchoring receipt logs: who may, in which order, and what a successor may do.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-#[path = "common/registry.rs"]
-mod registry;
-
+use crate::registry::{Draft, IApps, ILog, INSTANCE, PROVIDER, Refused, Registry, assert_refused, module};
 use alloy_primitives::B256;
 use alloy_sol_types::SolCall as _;
 use freehold_crypto::slots;
@@ -13,7 +10,6 @@ use freehold_primitives::{
     Digest,
     entries::{AnchorEntry, EntryKind, LogEntry},
 };
-use registry::{Draft, IApps, ILog, INSTANCE, PROVIDER, Refused, Registry, assert_refused, module};
 
 /// Account of another instance of the same app.
 const SUCCESSOR: u8 = 0x22;

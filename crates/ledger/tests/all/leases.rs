@@ -1,13 +1,10 @@
 //! Leases and counters: one writer at a time, a fence that rises, numbers that never fall.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-#[path = "common/registry.rs"]
-mod registry;
-
+use crate::common::{address, key};
+use crate::registry::{Draft, IApps, ILog, INSTANCE, OWNER, PROVIDER, Refused, Registry, assert_refused, module};
 use alloy_primitives::B256;
 use alloy_sol_types::SolCall as _;
-use common::{address, key};
 use freehold_crypto::slots;
 use freehold_ledger::{ExecutedBlock, ModuleRefusal};
 use freehold_primitives::{
@@ -17,7 +14,6 @@ use freehold_primitives::{
         NOT_LIVE_CODE,
     },
 };
-use registry::{Draft, IApps, ILog, INSTANCE, OWNER, PROVIDER, Refused, Registry, assert_refused, module};
 
 /// Account of another instance of the same app.
 const OTHER: u8 = 0x22;

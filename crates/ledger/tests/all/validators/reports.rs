@@ -8,8 +8,8 @@ use freehold_primitives::{Canonical as _, Digest, Ed25519Key, PayloadHead, entri
 
 use crate::{
     common::{address, key},
-    net::{BOND, FOUNDERS, Net, genesis_of, identity, secret},
     registry::{IValidators, assert_refused},
+    validators::net::{BOND, FOUNDERS, Net, genesis_of, identity, secret},
 };
 
 /// A head of the next height by the validator of this seed.

@@ -1,22 +1,18 @@
 //! The registry seen from outside: an app's life, an instance's life, keys, and the machine's rules.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-#[path = "common/registry.rs"]
-mod registry;
-
+use crate::common::{address, key};
+use crate::registry::{
+    Draft, IApps, ICollateral, IKeys, INSTANCE, OWNER, PROVIDER, Registry, assert_refused, collateral_key, module,
+    other_register, policy, registers, shown,
+};
 use alloy_primitives::{B256, Bytes, U256};
 use alloy_sol_types::{SolCall as _, SolEvent as _};
-use common::{address, key};
 use freehold_crypto::{content_digest, slots};
 use freehold_ledger::{ModuleRefusal, Status};
 use freehold_primitives::{
     AppPolicy, Canonical as _, PlatformFamily, TcbStatus, TdxPolicy, TrustDomain,
     entries::{AccountEntry, AppEntry, ClosedCode, DenySubject, EntryKind, GrantEntry, UsedEvidenceEntry},
-};
-use registry::{
-    Draft, IApps, ICollateral, IKeys, INSTANCE, OWNER, PROVIDER, Registry, assert_refused, collateral_key, module,
-    other_register, policy, registers, shown,
 };
 
 fn app_of(registry: &Registry) -> AppEntry {
@@ -280,7 +276,7 @@ fn modules_keep_to_the_machines_rules() {
         assert_eq!(app_of(&registry).closed_at, None);
     }
     // Too little gas: everything is undone.
-    let fields = common::Fields {
+    let fields = crate::common::Fields {
         to: Some(apps),
         data: close.into(),
         nonce: registry.chain.nonce(&key(OWNER)),
@@ -301,7 +297,7 @@ fn forwarder(registry: &mut Registry, opcode: u8) -> alloy_primitives::Address {
     code.extend_from_slice(module(slots::APPS).as_slice());
     code.extend([0x5a, opcode, 0x5f, 0x55, 0x00]);
     let nonce = registry.chain.nonce(&key(OWNER));
-    let fields = common::Fields { data: common::init_code(&code), nonce, ..Default::default() };
+    let fields = crate::common::Fields { data: crate::common::init_code(&code), nonce, ..Default::default() };
     let transaction = registry.chain.sign_with(&key(OWNER), fields);
     registry.chain.block(vec![transaction]).receipts[0].contract_address.unwrap()
 }

@@ -1,12 +1,10 @@
 //! Encrypted call data in blocks and calls, signed queries, and who an unsigned call may claim to be.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
+use crate::common::{Chain, Fields, GWEI, address, genesis, key, machine};
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use common::{Chain, Fields, GWEI, address, genesis, key, machine};
 use freehold_crypto::{
     AccountKey, CallDataRefusal, CallResult, FailureForm, Leash, QueryCall, QueryProof, ResultOpener, seal_call,
     wrap_call,
@@ -350,7 +348,7 @@ fn signed(chain: &Chain, key: &AccountKey, to: Address, base: u64, change: impl 
     let price = 100 * GWEI;
     let call = QueryCall {
         from: key.account(),
-        to: common::account(&to),
+        to: crate::common::account(&to),
         gas_limit: 30_000_000,
         gas_price: U256::from(price).to_be_bytes(),
         value: [0; 32],

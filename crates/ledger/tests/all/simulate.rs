@@ -1,15 +1,13 @@
 //! Overrides, simulations, access lists and traces from outside: what they do, and that none reads a secret.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, Bytes, U256, hex};
-use common::{
+use crate::common::{
     Chain, Fields, GWEI, address, genesis, key,
     machine::{self, Op},
 };
+use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use freehold_crypto::{FailureForm, seal_call};
 use freehold_ledger::{
     AccountOverride, BlockOverrides, BlockRequest, CallError, CallRequest, Invalid, OverrideRefusal, Overrides,
@@ -347,7 +345,7 @@ fn past_transactions_are_traced_as_they_ran() {
         state: chain.state.clone(),
         ctx: chain.ctx.clone(),
         head: chain.head.clone(),
-        keys: Some(common::state_keys()),
+        keys: Some(crate::common::state_keys()),
         ..new_chain()
     };
     let payload: Payload = {

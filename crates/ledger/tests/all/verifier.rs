@@ -1,10 +1,7 @@
 //! Versions of the verifier: announced with notice by who governs, in force from a height, and never passed over.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-#[path = "common/registry.rs"]
-mod registry;
-
+use crate::registry::{ICollateral, INSTANCE, OWNER, PROVIDER, Refused, Registry, assert_refused, module};
 use alloy_sol_types::SolEvent as _;
 use freehold_crypto::slots;
 use freehold_ledger::{ExecutedBlock, LedgerError, ModuleRefusal, StateTree as _};
@@ -12,7 +9,6 @@ use freehold_primitives::{
     Digest,
     entries::{EntryKind, UsedEvidenceEntry, VerifierSchedule},
 };
-use registry::{ICollateral, INSTANCE, OWNER, PROVIDER, Refused, Registry, assert_refused, module};
 
 fn announce(registry: &mut Registry, caller: u8, version: u32, notice: u64) -> Result<ExecutedBlock, Refused> {
     // The call stands in the next block.

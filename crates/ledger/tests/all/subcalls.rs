@@ -1,19 +1,15 @@
 //! `SUBCALL` on a chain: contracts ask who signed, and manage apps, over the same entries as `Apps`.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-#[path = "common/registry.rs"]
-mod registry;
-
+use crate::common::{Fields, address, key, machine};
+use crate::registry::{IApps, INSTANCE, OWNER, PROVIDER, Registry, module, policy};
 use alloy_primitives::{Address, Bytes, address as literal, hex};
-use common::{Fields, address, key, machine};
 use freehold_crypto::{app_id_from_creator_round_index, slots};
 use freehold_ledger::{Outcome, Status, to_account};
 use freehold_primitives::{
     AppId, AppPolicy, Canonical as _, CborValue,
     entries::{AppEntry, EntryKind},
 };
-use registry::{IApps, INSTANCE, OWNER, PROVIDER, Registry, module, policy};
 
 const SUBCALL: Address = literal!("0x0100000000000000000000000000000000000103");
 const CALL: u8 = 0xf1;

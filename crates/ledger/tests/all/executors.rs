@@ -2,15 +2,13 @@
 //! again from the stored payloads, and every value as a plain model has it.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use common::{
+use crate::common::{
     Chain, Fields, address, genesis, key,
     machine::{Op, confidential, public},
 };
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use freehold_crypto::slots;
 use freehold_ledger::to_address;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
