@@ -5,7 +5,7 @@ use std::time::Duration;
 use freehold_node::{FollowerError, KeepStates, SyncError, SyncFrom};
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     liar::{Twist, flip, liar},
     net::{Choice, Net, WAIT, follow, reach},
 };

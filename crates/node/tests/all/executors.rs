@@ -14,17 +14,17 @@ mod traffic;
 
 use std::{collections::BTreeMap, time::Instant};
 
-use common::genesis;
+use self::common::genesis;
+use self::keeper::{Keeper, Stop};
+use self::plain::Plain;
+use self::traffic::{Sealed, Traffic};
 use freehold_crypto::{CallResult, payload_digest};
 use freehold_ledger::{ChainContext, ExecutedBlock, Status, call_data_key};
 use freehold_primitives::{
     Blob, Canonical as _, Digest, Ed25519Signature, Executed, G1Point, Genesis, Payload, PayloadBody, PayloadHead,
     X25519Key,
 };
-use keeper::{Keeper, Stop};
-use plain::Plain;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use traffic::{Sealed, Traffic};
 
 /// Transactions of an ordinary run.
 const TRANSACTIONS: usize = 3_000;

@@ -14,7 +14,7 @@ use freehold_primitives::{
     entries::{EntryKind, StateKeyStatus},
 };
 
-use crate::{
+use super::{
     common::{address, key, state_keys},
     precompiles::{ADDRESSES, SUBCALL, subcall_of_the_key},
     traffic::SENDERS,

@@ -11,7 +11,7 @@ use freehold_node::{KeepStates, SyncFrom};
 use freehold_rpc::{ChainTrust, NodeClient, VerifiedClient};
 use serde_json::{Value, json};
 
-use crate::net::{Choice, Net, follow, reach};
+use self::net::{Choice, Net, follow, reach};
 
 fn trust(net: &Net) -> ChainTrust {
     let genesis_hash = freehold_crypto::genesis_hash(&net.genesis);

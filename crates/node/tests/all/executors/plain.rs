@@ -13,7 +13,7 @@ use freehold_ledger::{
 use freehold_primitives::{Canonical as _, Digest, G1Point, Genesis, Height, Payload, PayloadBody};
 use rand::{RngExt as _, rngs::StdRng, seq::SliceRandom as _};
 
-use crate::{common::state_keys, keeper::genesis_of};
+use super::{common::state_keys, keeper::genesis_of};
 
 /// A pool's transactions by hash.
 #[derive(Default)]

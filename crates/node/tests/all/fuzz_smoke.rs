@@ -1,13 +1,13 @@
 //! A short smoke over every fuzz entry of this room. Coverage-guided runs are made by hand (`docs/operations.md`).
 #![allow(clippy::unwrap_used)]
 
-#[path = "../fuzz/src/entries.rs"]
+#[path = "../../fuzz/src/entries.rs"]
 #[allow(unreachable_pub, missing_docs)]
 mod entries;
-#[path = "../fuzz/src/seeds.rs"]
+#[path = "../../fuzz/src/seeds.rs"]
 #[allow(unreachable_pub, missing_docs)]
 mod seeds;
-#[path = "../../attestation/fuzz/src/smoke.rs"]
+#[path = "../../../attestation/fuzz/src/smoke.rs"]
 #[allow(unreachable_pub)]
 mod smoke;
 

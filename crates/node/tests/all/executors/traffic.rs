@@ -8,7 +8,7 @@ use freehold_ledger::{ExecutedBlock, to_address};
 use freehold_primitives::X25519Key;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-use crate::{
+use super::{
     common::{
         self, CHAIN_ID, Fields, GWEI, access_list, address, delegate, key, legacy,
         machine::{self, Op},

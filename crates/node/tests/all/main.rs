@@ -1,0 +1,7 @@
+//! A node from outside, but for what reads the whole process's log (`canary`). One binary, since each compiles the engine
+//! again.
+
+mod executors;
+mod follower;
+mod fuzz_smoke;
+mod stop;
