@@ -1,0 +1,149 @@
+//! The file system of the app's files: EROFS without compression (Linux, `Documentation/filesystems/erofs.rst`), written
+//! here, so that the same files give the same bytes whatever tools a machine has.
+//!
+//! Blocks of 4,096 bytes: superblock and inodes first, then folders and files, each from a block of its own. Everything is
+//! owned by root and dated 1970.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::{
+    error::ImageError,
+    tree::{Node, Tree},
+};
+
+/// Bytes of a block.
+const BLOCK: usize = 4096;
+/// Where the superblock stands, and its length.
+const SUPERBLOCK: usize = 1024;
+const SUPERBLOCK_BYTES: usize = 128;
+/// Bytes of an inode, in its long form, and of a slot that inode numbers count.
+const INODE: usize = 64;
+const SLOT: usize = 32;
+/// Bytes of a folder's entry, before its name.
+const ENTRY: usize = 12;
+/// The file system's UUID.
+const UUID: [u8; 16] = *b"freehold-erofs-1";
+/// Kinds of files in folders.
+const IS_FILE: u8 = 1;
+const IS_FOLDER: u8 = 2;
+
+/// One inode and its bytes.
+struct Inode<'a> {
+    mode: u16,
+    links: u32,
+    data: std::borrow::Cow<'a, [u8]>,
+}
+
+/// The image of a tree.
+///
+/// # Errors
+/// [`ImageError::TooLarge`].
+pub fn erofs(tree: &Tree) -> Result<Vec<u8>, ImageError> {
+    let nodes = tree.nodes();
+    // The root first, whose number must be small; then everything in its order.
+    let numbers: BTreeMap<&str, u64> = std::iter::once("")
+        .chain(nodes.keys().map(String::as_str))
+        .zip(0..)
+        .map(|(path, at)| (path, number(at)))
+        .collect();
+    let mut inodes = vec![folder("", nodes, &numbers)];
+    for (path, node) in nodes {
+        inodes.push(match node {
+            Node::Folder => folder(path, nodes, &numbers),
+            Node::File { data, executable } => {
+                Inode { mode: if *executable { 0o100_755 } else { 0o100_644 }, links: 1, data: data.into() }
+            }
+        });
+    }
+    let mut image = vec![0; (SUPERBLOCK + SUPERBLOCK_BYTES + inodes.len() * INODE).next_multiple_of(BLOCK)];
+    for (index, inode) in inodes.iter().enumerate() {
+        let block = u32::try_from(image.len() / BLOCK)
+            .map_err(|_| ImageError::TooLarge { what: "blocks of 4,096 bytes", limit: u64::from(u32::MAX) })?;
+        let at = SUPERBLOCK + SUPERBLOCK_BYTES + index * INODE;
+        image[at..at + INODE].copy_from_slice(&written(inode, index as u32 + 1, block));
+        image.extend_from_slice(&inode.data);
+        image.resize(image.len().next_multiple_of(BLOCK), 0);
+    }
+    let blocks = (image.len() / BLOCK) as u32;
+    image[SUPERBLOCK..SUPERBLOCK + SUPERBLOCK_BYTES].copy_from_slice(&superblock(inodes.len() as u64, blocks));
+    Ok(image)
+}
+
+/// Number of the inode at a place.
+const fn number(index: u64) -> u64 {
+    ((SUPERBLOCK + SUPERBLOCK_BYTES) as u64 + index * INODE as u64) / SLOT as u64
+}
+
+/// A folder with its entries.
+fn folder<'a>(path: &str, nodes: &BTreeMap<String, Node>, numbers: &BTreeMap<&str, u64>) -> Inode<'a> {
+    let above = path.rsplit_once('/').map_or("", |(above, _)| above);
+    let mut entries = BTreeMap::from([(".", (numbers[path], IS_FOLDER)), ("..", (numbers[above], IS_FOLDER))]);
+    let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+    for (below, node) in nodes.range(prefix.clone()..) {
+        let Some(name) = below.strip_prefix(&prefix) else { break };
+        if !name.is_empty() && !name.contains('/') {
+            let kind = if *node == Node::Folder { IS_FOLDER } else { IS_FILE };
+            entries.insert(name, (numbers[below.as_str()], kind));
+        }
+    }
+    let folders = entries.values().filter(|(_, kind)| *kind == IS_FOLDER).count();
+    Inode { mode: 0o040_755, links: folders as u32, data: blocks_of(&entries).into() }
+}
+
+/// A folder's blocks: each holds whole entries, the names behind them. Names are in the order of their bytes.
+fn blocks_of(entries: &BTreeMap<&str, (u64, u8)>) -> Vec<u8> {
+    let (mut bytes, mut group, mut length) = (Vec::new(), Vec::new(), 0);
+    for (name, (number, kind)) in entries {
+        if length + ENTRY + name.len() > BLOCK {
+            bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+            bytes.extend(block_of(&group));
+            (group, length) = (Vec::new(), 0);
+        }
+        length += ENTRY + name.len();
+        group.push((*name, *number, *kind));
+    }
+    bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+    bytes.extend(block_of(&group));
+    bytes
+}
+
+fn block_of(group: &[(&str, u64, u8)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    let mut name_at = group.len() * ENTRY;
+    for (name, number, kind) in group {
+        block.extend(number.to_le_bytes());
+        block.extend((name_at as u16).to_le_bytes());
+        block.extend([*kind, 0]);
+        name_at += name.len();
+    }
+    block.extend(group.iter().flat_map(|(name, ..)| name.bytes()));
+    block
+}
+
+/// An inode in its long form, its data whole in blocks.
+fn written(inode: &Inode<'_>, serial: u32, block: u32) -> [u8; INODE] {
+    let mut bytes = [0; INODE];
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    put(0, &1_u16.to_le_bytes()); // long form, plain layout
+    put(4, &inode.mode.to_le_bytes());
+    put(8, &(inode.data.len() as u64).to_le_bytes());
+    put(16, &block.to_le_bytes());
+    put(20, &serial.to_le_bytes());
+    put(44, &inode.links.to_le_bytes());
+    bytes
+}
+
+fn superblock(inodes: u64, blocks: u32) -> [u8; SUPERBLOCK_BYTES] {
+    let mut bytes = [0; SUPERBLOCK_BYTES];
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    put(0, &0xe0f5_e1e2_u32.to_le_bytes());
+    put(12, &[12]); // log2 of the block
+    put(14, &(number(0) as u16).to_le_bytes());
+    put(16, &inodes.to_le_bytes());
+    put(36, &blocks.to_le_bytes());
+    put(48, &UUID);
+    bytes
+}

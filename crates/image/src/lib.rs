@@ -1,0 +1,34 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod boot;
+mod build;
+mod cpio;
+mod elf;
+mod erofs;
+mod error;
+mod firmware;
+mod kernel;
+mod qemu;
+mod run;
+mod shape;
+mod snp;
+mod tdx;
+mod tree;
+mod verity;
+
+pub use boot::CommandLine;
+pub use build::{AppStart, Image, ImageParts};
+pub use cpio::cpio;
+pub use elf::{Program, with_libraries};
+pub use erofs::erofs;
+pub use error::{ImageError, MeasureFault};
+pub use firmware::Firmware;
+pub use kernel::{KERNEL_PACKAGE, KERNEL_SHA256, KernelFiles};
+pub use qemu::{Accel, Channel, QemuLaunch, SnpPlatformOptions};
+pub use run::{Ran, RunError, run_vm, self_test, usable_accel};
+pub use shape::VmShape;
+pub use snp::{KernelHashes, SnpCpu, SnpLaunch};
+pub use tdx::{PageOrder, Separator, TdxBoot, TdxMachine, extended, mrtd};
+pub use tree::{Node, Tree};
+pub use verity::{VERITY_BLOCK, VerityRoot, verity_sealed};

@@ -1,0 +1,94 @@
+//! The calls of the kernel that the standard library does not make, in the one module that may.
+#![allow(unsafe_code)]
+
+use std::{
+    ffi::CString,
+    fs::File,
+    io,
+    os::{fd::AsRawFd as _, unix::process::CommandExt as _},
+    process::Command,
+};
+
+/// Flags of mounts.
+pub(crate) const READ_ONLY: u64 = libc::MS_RDONLY | libc::MS_NODEV | libc::MS_NOSUID;
+pub(crate) const NO_RIGHTS: u64 = libc::MS_NODEV | libc::MS_NOSUID;
+/// Number of the app's user and group.
+pub(crate) const APP_USER: u32 = 1000;
+/// `MODULE_INIT_COMPRESSED_FILE` (Linux, `include/uapi/linux/module.h`).
+const COMPRESSED: libc::c_int = 4;
+
+fn checked(result: libc::c_long) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn text(value: &str) -> io::Result<CString> {
+    CString::new(value).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+/// Mounts a file system.
+pub(crate) fn mount(source: &str, place: &str, kind: &str, flags: u64) -> io::Result<()> {
+    let (source, place, kind) = (text(source)?, text(place)?, text(kind)?);
+    // SAFETY: three strings that end in zero and live over the call; the data of no mount here is read.
+    let result = unsafe { libc::mount(source.as_ptr(), place.as_ptr(), kind.as_ptr(), flags, std::ptr::null()) };
+    checked(result.into())
+}
+
+/// Makes a character device.
+pub(crate) fn device(place: &str, major: u32, minor: u32) -> io::Result<()> {
+    let place = text(place)?;
+    // SAFETY: a string that ends in zero and lives over the call.
+    let result = unsafe { libc::mknod(place.as_ptr(), libc::S_IFCHR | 0o666, libc::makedev(major, minor)) };
+    checked(result.into())
+}
+
+/// Loads a module from its compressed file; the kernel checks its signature.
+pub(crate) fn load_module(file: &File) -> io::Result<()> {
+    // SAFETY: a descriptor that is open over the call and an empty string that ends in zero.
+    checked(unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), c"".as_ptr(), COMPRESSED) })
+}
+
+/// One command of the device mapper over its whole message, which the kernel reads and writes.
+pub(crate) fn device_mapper(control: &File, command: u64, message: &mut [u8]) -> io::Result<()> {
+    // SAFETY: the message begins with `struct dm_ioctl`, whose `data_size` is the message's length (`disk::message`): the
+    // kernel touches no byte behind it.
+    checked(unsafe { libc::ioctl(control.as_raw_fd(), command, message.as_mut_ptr()) }.into())
+}
+
+/// Has a command start without rights: in its own mounts, network and IPC, below `root`, as the app's user, bounded.
+pub(crate) fn confine(command: &mut Command, root: &str, folder: &str, limits: Vec<(u32, u64)>) -> io::Result<()> {
+    let (root, folder) = (text(root)?, text(folder)?);
+    let enter = move || {
+        for (kind, most) in &limits {
+            let limit = libc::rlimit { rlim_cur: *most, rlim_max: *most };
+            // SAFETY: a limit that lives over the call.
+            checked(unsafe { libc::setrlimit(*kind, &raw const limit) }.into())?;
+        }
+        let apart = libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+        // SAFETY: calls with numbers, strings that end in zero, and an empty list; none of them allocates, as is due
+        // between fork and exec.
+        unsafe {
+            checked(libc::unshare(apart).into())?;
+            checked(libc::chroot(root.as_ptr()).into())?;
+            checked(libc::chdir(folder.as_ptr()).into())?;
+            checked(libc::setgroups(0, std::ptr::null()).into())?;
+            checked(libc::setresgid(APP_USER, APP_USER, APP_USER).into())?;
+            checked(libc::setresuid(APP_USER, APP_USER, APP_USER).into())?;
+            checked(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).into())
+        }
+    };
+    // SAFETY: the closure makes system calls alone and allocates nothing.
+    unsafe { command.pre_exec(enter) };
+    Ok(())
+}
+
+/// Writes everything and turns the machine off; does not return on a machine that can.
+pub(crate) fn power_off() -> ! {
+    // SAFETY: calls without pointers.
+    unsafe {
+        libc::sync();
+        libc::reboot(libc::RB_POWER_OFF);
+    }
+    loop {
+        std::thread::park();
+    }
+}
