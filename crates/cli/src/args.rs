@@ -5,6 +5,7 @@ mod backup;
 mod bench;
 mod collateral;
 mod follow;
+mod image;
 mod validator;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -19,6 +20,7 @@ pub(crate) use backup::{BackupArgs, BackupKeyArgs, RestoreArgs};
 pub(crate) use bench::{BenchCommand, NetworkPart};
 pub(crate) use collateral::{CollateralCommand, CollateralScopeArgs, CollateralWatchArgs};
 pub(crate) use follow::{FollowArgs, SyncChoice};
+pub(crate) use image::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, SnpCpuArg};
 pub(crate) use validator::{
     ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorReportArgs, ValidatorStatusArgs,
 };
@@ -68,6 +70,9 @@ pub(crate) enum Command {
     /// Make, build and run apps of your own.
     #[command(subcommand)]
     App(AppCommand),
+    /// Build the VM image of an app, and compute what hardware will measure of it.
+    #[command(subcommand)]
+    Image(ImageCommand),
     /// Check a proof offline: no node is needed, only the file and the network key.
     Verify(VerifyArgs),
     /// Show, judge or emulate TEE evidence of any kind, from files.

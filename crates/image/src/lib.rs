@@ -29,6 +29,6 @@ pub use qemu::{Accel, Channel, QemuLaunch, SnpPlatformOptions};
 pub use run::{Ran, RunError, run_vm, self_test, usable_accel};
 pub use shape::VmShape;
 pub use snp::{KernelHashes, SnpCpu, SnpLaunch};
-pub use tdx::{PageOrder, Separator, TdxBoot, TdxMachine, extended, mrtd};
+pub use tdx::{AcpiTables, OVMF_BOOT_ENTRY, PageOrder, Separator, TdxBoot, TdxMachine, extended, mrtd};
 pub use tree::{Node, Tree};
 pub use verity::{VERITY_BLOCK, VerityRoot, verity_sealed};

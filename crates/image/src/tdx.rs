@@ -30,6 +30,14 @@ const SECURITY: [u8; 16] = guid(0xd719_b2cb, 0x3d3a, 0x4596, 0xa3bc_dad0_0e67_65
 /// What OVMF adds to the command line where there is an initrd.
 const INITRD_ARGUMENT: &str = " initrd=initrd";
 
+/// SHA-384 of OVMF's variable `Boot0000`, its own shell in a firmware volume, until 2025-02: what `TdxMachine` takes as
+/// `boot_entry` (recorded in quotes of real TDs).
+pub const OVMF_BOOT_ENTRY: Register = Register([
+    0x23, 0xad, 0xa0, 0x7f, 0x52, 0x61, 0xf1, 0x2f, 0x34, 0xa0, 0xbd, 0x8e, 0x46, 0x76, 0x09, 0x62, 0xd6, 0xb4, 0xd5,
+    0x76, 0xa4, 0x16, 0xf1, 0xfe, 0xa1, 0xc6, 0x4b, 0xc6, 0x56, 0xb1, 0xd2, 0x8e, 0xac, 0xf7, 0x04, 0x7a, 0xe6, 0xe9,
+    0x67, 0xc5, 0x8f, 0xd2, 0xa9, 0x8b, 0xfa, 0x74, 0xc2, 0x98,
+]);
+
 /// In which order a hypervisor adds and measures the pages of a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageOrder {
@@ -48,6 +56,17 @@ pub enum Separator {
     InRtmr1,
 }
 
+/// SHA-384 of the ACPI tables that QEMU makes: they depend on its version and on every device of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AcpiTables {
+    /// Of `etc/table-loader`.
+    pub loader: Register,
+    /// Of `etc/acpi/rsdp`.
+    pub rsdp: Register,
+    /// Of `etc/acpi/tables`.
+    pub tables: Register,
+}
+
 /// What QEMU and the firmware contribute that no file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TdxMachine {
@@ -57,12 +76,8 @@ pub struct TdxMachine {
     pub order: PageOrder,
     /// Place of the separator.
     pub separator: Separator,
-    /// SHA-384 of QEMU's `etc/table-loader`.
-    pub acpi_loader: Register,
-    /// SHA-384 of its `etc/acpi/rsdp`.
-    pub acpi_rsdp: Register,
-    /// SHA-384 of its `etc/acpi/tables`.
-    pub acpi_tables: Register,
+    /// QEMU's ACPI tables; without them RTMR0 cannot be told.
+    pub acpi: Option<AcpiTables>,
     /// SHA-384 of the variable `Boot0000`: the firmware's entry for a kernel that it is given.
     pub boot_entry: Register,
 }
@@ -81,15 +96,16 @@ pub struct TdxBoot<'a> {
 }
 
 impl TdxBoot<'_> {
-    /// What a quote shows once the kernel runs; RTMR3 is left to the guest.
+    /// What a quote shows once the kernel runs. RTMR3 is left to the guest, RTMR0 is told where the ACPI tables are known.
     ///
     /// # Errors
     /// [`MeasureFault`]: the firmware or the kernel is malformed, or the initrd does not fit.
     pub fn measurement(&self, machine: &TdxMachine) -> Result<TdxMeasurement, MeasureFault> {
         let sections = self.firmware.tdx_sections()?;
+        let rtmr0 = machine.acpi.as_ref().map(|acpi| self.rtmr0(&sections, machine, acpi)).transpose()?;
         Ok(TdxMeasurement {
             mrtd: mrtd(self.firmware, machine.order)?,
-            rtmr0: Some(extended(&self.rtmr0(&sections, machine)?)),
+            rtmr0: rtmr0.map(|events| extended(&events)),
             rtmr1: Some(extended(&self.rtmr1(machine)?)),
             rtmr2: Some(extended(&self.rtmr2())),
             rtmr3: None,
@@ -97,10 +113,15 @@ impl TdxBoot<'_> {
     }
 
     /// Events of the firmware's configuration.
-    fn rtmr0(&self, sections: &[TdxSection], machine: &TdxMachine) -> Result<Vec<Register>, MeasureFault> {
+    fn rtmr0(
+        &self,
+        sections: &[TdxSection],
+        machine: &TdxMachine,
+        acpi: &AcpiTables,
+    ) -> Result<Vec<Register>, MeasureFault> {
         let volume = sections.iter().find(|section| section.kind == SECTION_CONFIGURATION);
         let volume = sha384(&self.firmware.bytes()[volume.ok_or(MeasureFault::Section)?.data.clone()]);
-        Ok(configuration(hob::measured(sections, machine.shape)?, volume, machine))
+        Ok(configuration(hob::measured(sections, machine.shape)?, volume, machine, acpi))
     }
 
     /// Events of the kernel, and of the firmware's end.
@@ -118,7 +139,7 @@ impl TdxBoot<'_> {
 }
 
 /// Events of RTMR0 from the digests of the TD HOB and the configuration volume on.
-fn configuration(hob: Register, volume: Register, machine: &TdxMachine) -> Vec<Register> {
+fn configuration(hob: Register, volume: Register, machine: &TdxMachine, acpi: &AcpiTables) -> Vec<Register> {
     let mut events = vec![
         hob,
         volume,
@@ -128,9 +149,9 @@ fn configuration(hob: Register, volume: Register, machine: &TdxMachine) -> Vec<R
         variable(&SECURITY, "db"),
         variable(&SECURITY, "dbx"),
         separator(),
-        machine.acpi_loader,
-        machine.acpi_rsdp,
-        machine.acpi_tables,
+        acpi.loader,
+        acpi.rsdp,
+        acpi.tables,
         sha384(&[0, 0]), // BootOrder
         machine.boot_entry,
     ];

@@ -5,6 +5,8 @@ mod init;
 mod run;
 mod watch;
 
+pub(crate) use build::registers;
+
 use std::process::ExitCode;
 
 use anyhow::Result;

@@ -1,1 +1,99 @@
-//! Tests.
+//! The arguments, word for word. TDX and SNP were not run on hardware: these are what QEMU's own documents ask for.
+
+use super::*;
+
+fn text(accel: &Accel, channel: &Channel) -> String {
+    let line = CommandLine::new("console=ttyS0 freehold.root=00").unwrap();
+    let shape = VmShape::new(2, 2048).unwrap();
+    let launch = QemuLaunch { accel, shape, image: Path::new("/images/a,b"), line: &line, channel };
+    let words: Vec<String> = launch.arguments().iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    words.join("\n")
+}
+
+/// What every machine has, around what differs.
+fn expected(machine: &[&str], shared: &str, channel: &[&str]) -> String {
+    let disk = format!("virtio-blk-pci,drive=disk,{shared}");
+    let start = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"];
+    let middle = [
+        "-m",
+        "2048M",
+        "-smp",
+        "2",
+        "-kernel",
+        "/images/a,b/kernel",
+        "-initrd",
+        "/images/a,b/initrd",
+        "-append",
+        "console=ttyS0 freehold.root=00",
+        "-drive",
+        "if=none,id=disk,format=raw,readonly=on,file=/images/a,,b/disk",
+        "-device",
+        &disk,
+    ];
+    [&start[..], machine, &middle, channel].concat().join("\n")
+}
+
+const PLAIN: &str = "disable-legacy=on";
+const SHARED: &str = "disable-legacy=on,iommu_platform=on";
+
+#[test]
+fn software_and_kvm() {
+    let tcg = ["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,cx16=off"];
+    assert_eq!(text(&Accel::Tcg, &Channel::None), expected(&tcg, PLAIN, &[]));
+    let kvm = ["-machine", "q35", "-accel", "kvm", "-cpu", "host"];
+    let channel = [
+        "-chardev",
+        "socket,id=relay,server=off,path=/run/relay",
+        "-device",
+        "virtio-serial-pci,max_ports=2,disable-legacy=on",
+        "-device",
+        "virtserialport,chardev=relay,name=freehold.relay",
+    ];
+    assert_eq!(text(&Accel::Kvm, &Channel::Socket("/run/relay".into())), expected(&kvm, PLAIN, &channel));
+}
+
+#[test]
+fn tdx_not_run_on_hardware() {
+    let tdx = Accel::Tdx { firmware: "/usr/share/ovmf/OVMF.fd".into(), quote_port: Some(4050) };
+    let object =
+        r#"{"qom-type":"tdx-guest","id":"tee","quote-generation-socket":{"type":"vsock","cid":"2","port":"4050"}}"#;
+    let machine = [
+        "-object",
+        object,
+        "-machine",
+        "q35,kernel-irqchip=split,hpet=off,confidential-guest-support=tee",
+        "-accel",
+        "kvm",
+        "-cpu",
+        "host",
+        "-bios",
+        "/usr/share/ovmf/OVMF.fd",
+    ];
+    assert_eq!(text(&tdx, &Channel::None), expected(&machine, SHARED, &[]));
+}
+
+#[test]
+fn snp_not_run_on_hardware() {
+    let snp = Accel::Snp {
+        firmware: "/firmware/OVMF.amdsev.fd".into(),
+        cpu: SnpCpu::Genoa,
+        platform: SnpPlatformOptions::default(),
+        host_data: Digest([0xff; 32]),
+    };
+    let machine = [
+        "-object",
+        "sev-snp-guest,id=tee,cbitpos=51,reduced-phys-bits=1,policy=0x30000,kernel-hashes=on,\
+         host-data=//////////////////////////////////////////8=",
+        "-object",
+        "memory-backend-memfd,id=ram,size=2048M,share=on,prealloc=off",
+        "-machine",
+        "q35,memory-backend=ram,vmport=off,confidential-guest-support=tee",
+        "-accel",
+        "kvm",
+        "-cpu",
+        "EPYC-Genoa",
+        "-bios",
+        "/firmware/OVMF.amdsev.fd",
+    ];
+    assert_eq!(text(&snp, &Channel::None), expected(&machine, SHARED, &[]));
+}

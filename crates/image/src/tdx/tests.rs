@@ -82,25 +82,30 @@ fn the_registers_of_a_real_td_are_found_again() {
         shape: VmShape::new(2, 2048).unwrap(),
         order: PageOrder::AddThenMeasure,
         separator: Separator::InRtmr1,
-        acpi_loader: register(
+        acpi: None,
+        boot_entry: OVMF_BOOT_ENTRY,
+    };
+    let acpi = AcpiTables {
+        loader: register(
             "095d04cf26fe03aef6e3561fa24c1aa1cea93f4aeaf563b1f9f7616184c53454875925759434769cec2490acb563a337",
         ),
-        acpi_rsdp: register(
+        rsdp: register(
             "8d9a4d4777a1bc77ecd9d8d37a4628129a80052a510320159a20a923bd07a0e90d8d1f2e1ebf088992b25f0d0fa672ef",
         ),
-        acpi_tables: register(
+        tables: register(
             "3070721e169bc41884724cb0e6b3082e1baf249083d8b389181ba50b9afa951057876c380b8870e8c2facf2eff67a2b6",
         ),
-        boot_entry: register(
-            "23ada07f5261f12f34a0bd8e46760962d6b4d576a416f1fea1c64bc656b1d28eacf7047ae6e967c58fd2a98bfa74c298",
-        ),
     };
+    assert_eq!(
+        OVMF_BOOT_ENTRY,
+        register("23ada07f5261f12f34a0bd8e46760962d6b4d576a416f1fea1c64bc656b1d28eacf7047ae6e967c58fd2a98bfa74c298")
+    );
     // SHA-384 of OVMF's empty variable store; Debian's build has the same.
     let volume =
         register("344bc51c980ba621aaa00da3ed7436f7d6e549197dfe699515dfa2c6583d95e6412af21c097d473155875ffd561d6790");
     let memory = hob::measured(&sections(), machine.shape).unwrap();
     assert_eq!(
-        extended(&configuration(memory, volume, &machine)),
+        extended(&configuration(memory, volume, &machine, &acpi)),
         register("f8438db36b96f85d8752ff7f24a89ec05c79ec9eda2ba732c897fb970ca429365b7471b1c054cb84f17b1c2b23ba6640"),
     );
     let kernel =

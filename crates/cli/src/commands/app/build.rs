@@ -123,7 +123,7 @@ fn tell(event: &str, place: &Path, bundle: &Bundle, output: Output) -> Result<()
 }
 
 /// A measurement's registers, by name.
-pub(super) fn registers(measurement: &Measurement) -> Value {
+pub(crate) fn registers(measurement: &Measurement) -> Value {
     match measurement {
         Measurement::Tdx(shown) => json!({
             "mrtd": shown.mrtd,

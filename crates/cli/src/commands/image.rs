@@ -1,0 +1,188 @@
+//! `image`: the VM image of a bundle, and its measurements (`spec/vm-image.md`).
+
+use std::{fs, path::Path, process::ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use freehold_bundle::{Bundle, Kind, open_bundle};
+use freehold_host::measure_bundle;
+use freehold_image::{
+    AcpiTables, AppStart, Firmware, Image, ImageParts, KernelFiles, KernelHashes, OVMF_BOOT_ENTRY, PageOrder, Program,
+    Separator, SnpCpu, SnpLaunch, TdxBoot, TdxMachine, Tree, VmShape,
+};
+use freehold_primitives::Measurement;
+use serde_json::{Value, json};
+
+use super::app::registers;
+use crate::{
+    args::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, SnpCpuArg},
+    output::Output,
+};
+
+/// Runs the command.
+pub(crate) fn run(command: ImageCommand, output: Output) -> Result<ExitCode> {
+    match command {
+        ImageCommand::Build(args) => build(&args, output),
+        ImageCommand::Measure(args) => measure(&args, output),
+    }
+}
+
+fn build(args: &ImageBuildArgs, output: Output) -> Result<ExitCode> {
+    let bundle = open_bundle(&args.bundle)?;
+    let own = std::env::current_exe().context("this program's own file cannot be found")?;
+    let init = args.init.clone().unwrap_or_else(|| own.with_file_name("freehold-init"));
+    let system = args.with.iter().map(|file| {
+        let name = file.file_name().with_context(|| format!("{} is no program", file.display()))?;
+        Ok(Program { file: file.clone(), place: format!("bin/{}", name.to_string_lossy()) })
+    });
+    let parts = ImageParts {
+        kernel: KernelFiles::read(&args.kernel)?,
+        programs: vec![Program { file: init, place: "init".to_owned() }],
+        system: system.collect::<Result<_>>()?,
+        files: files(&bundle)?,
+        start: start(&bundle, &own)?,
+    };
+    let image = Image::build(parts)?;
+    if args.verify {
+        let there = Image::open(&args.output)?;
+        if there != image {
+            let (found, built) = (there.digest(), image.digest());
+            bail!("{} is not what these inputs build now: {found} instead of {built}", args.output.display());
+        }
+        tell("verified", &args.output, &image, output);
+    } else {
+        image.write(&args.output)?;
+        tell("built", &args.output, &image, output);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A bundle's files, each digest checked.
+fn files(bundle: &Bundle) -> Result<Tree> {
+    let fresh = tempfile::tempdir().context("no place to unpack the bundle")?;
+    let folder = fresh.path().join("files");
+    bundle.unpack(&folder)?;
+    let mut tree = Tree::new();
+    for file in bundle.files() {
+        let path = folder.join(&file.path);
+        let data = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        tree.file(&file.path, data, file.is_executable)?;
+    }
+    Ok(tree)
+}
+
+/// How a bundle's program is started; what this release cannot run in a VM is refused.
+fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
+    let manifest = bundle.manifest();
+    let (Kind::Process, Some(process)) = (manifest.kind, &manifest.additions.process) else {
+        bail!("{} is made of containers: this release runs `kind: raw` alone in a VM", manifest.name);
+    };
+    if !manifest.additions.models.is_empty() || manifest.additions.gpu.is_some() {
+        bail!("{} asks for model files or GPUs, which a VM of this release has none of", manifest.name);
+    }
+    let limits = process.limits;
+    Ok(AppStart {
+        app: bundle.digest(),
+        event: measure_bundle(guest, bundle)?.app.digest(),
+        command: process.command.clone(),
+        environment: process.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        memory_mib: limits.memory_mib,
+        open_files: limits.open_files,
+        processes: limits.processes,
+        file_mib: limits.file_mib,
+    })
+}
+
+fn tell(event: &str, place: &Path, image: &Image, output: Output) {
+    let sizes = [image.kernel.len(), image.initrd.len(), image.disk.len()];
+    output.object(&json!({
+        "event": event,
+        "image": place,
+        "digest": image.digest(),
+        "app": image.app,
+        "root": image.root.hash,
+        "command_line": image.line.as_str(),
+        "kernel_bytes": sizes[0],
+        "initrd_bytes": sizes[1],
+        "disk_bytes": sizes[2],
+    }));
+    output.text(&format!(
+        "{event}  {}\n  digest  {}\n  app     sha256:{}\n  root    {}\n  kernel  {} bytes\n  initrd  {} bytes\n  disk    {} \
+         bytes\n  line    {}\n\nnext: freehold image measure {} --tdx-firmware OVMF.fd",
+        place.display(),
+        image.digest(),
+        image.app,
+        image.root.hash,
+        sizes[0],
+        sizes[1],
+        sizes[2],
+        image.line.as_str(),
+        place.display(),
+    ));
+}
+
+fn measure(args: &ImageMeasureArgs, output: Output) -> Result<ExitCode> {
+    let image = Image::open(&args.image)?;
+    let shape = VmShape::new(args.cpus, args.memory_mib)?;
+    let rows = match (&args.tdx_firmware, &args.snp_firmware) {
+        (Some(path), _) => tdx(args, &image, shape, &firmware(path)?)?,
+        (None, Some(path)) => vec![snp(args, &image, shape, &firmware(path)?)?],
+        (None, None) => bail!("name a firmware: --tdx-firmware or --snp-firmware"),
+    };
+    for (machine, measurement) in rows {
+        let registers = registers(&measurement);
+        output.object(&json!({
+            "event": "measured",
+            "machine": machine,
+            "cpus": args.cpus,
+            "memory_mib": args.memory_mib,
+            "measurement": registers,
+            "run_on_hardware": false,
+        }));
+        output.text(&format!("{machine}, {} CPUs, {} MiB", args.cpus, args.memory_mib));
+        if let Value::Object(registers) = registers {
+            for (name, value) in registers {
+                output.text(&format!("  {name:<12} {}", value.as_str().unwrap_or("not told here")));
+            }
+        }
+    }
+    output.note("computed, not compared with a VM of this image on hardware (docs/vm.md)");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn firmware(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read the firmware {}", path.display()))
+}
+
+/// Both orders of pages: which one a host has depends on its QEMU.
+fn tdx(
+    args: &ImageMeasureArgs,
+    image: &Image,
+    shape: VmShape,
+    bytes: &[u8],
+) -> Result<Vec<(&'static str, Measurement)>> {
+    let firmware = Firmware::parse(bytes)?;
+    let boot = TdxBoot { firmware: &firmware, kernel: &image.kernel, initrd: &image.initrd, line: &image.line };
+    let acpi = match args.acpi.as_deref() {
+        Some([loader, rsdp, tables]) => Some(AcpiTables { loader: *loader, rsdp: *rsdp, tables: *tables }),
+        _ => None,
+    };
+    let orders =
+        [("qemu-tdx, QEMU 9 and later", PageOrder::PageByPage), ("qemu-tdx, QEMU 8", PageOrder::AddThenMeasure)];
+    let measured = |(name, order)| {
+        let machine = TdxMachine { shape, order, separator: Separator::InRtmr1, acpi, boot_entry: OVMF_BOOT_ENTRY };
+        Ok((name, boot.measurement(&machine)?.into()))
+    };
+    orders.into_iter().map(measured).collect()
+}
+
+fn snp(args: &ImageMeasureArgs, image: &Image, shape: VmShape, bytes: &[u8]) -> Result<(&'static str, Measurement)> {
+    let cpu = match args.cpu {
+        SnpCpuArg::EpycV4 => SnpCpu::EpycV4,
+        SnpCpuArg::EpycMilan => SnpCpu::Milan,
+        SnpCpuArg::EpycGenoa => SnpCpu::Genoa,
+    };
+    let hashes = KernelHashes::of(&image.kernel, &image.initrd, &image.line);
+    let launch = SnpLaunch { shape, cpu, features: args.snp_features, hashes: Some(hashes) };
+    let measurement = launch.measurement(&Firmware::parse(bytes)?, image.app)?;
+    Ok(("qemu-snp", measurement.into()))
+}
