@@ -1,5 +1,8 @@
 //! Putting an image together, and its folder: kernel, initrd, disk, and `image.json`, which names the rest by digest.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use freehold_primitives::{Digest, Register};

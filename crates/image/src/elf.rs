@@ -1,6 +1,9 @@
 //! Which libraries a program needs: what its ELF header names, and what these name in turn. An image holds the program, its
 //! loader and these files, at the places where the loader looks.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},

@@ -3,6 +3,9 @@
 //! Pinned, because kernel and modules are measured: another package is another measurement. Debian signs them, so that
 //! `module.sig_enforce` holds.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     io::Read,
     path::Path,

@@ -25,7 +25,7 @@ pub use erofs::erofs;
 pub use error::{ImageError, MeasureFault};
 pub use firmware::Firmware;
 pub use kernel::{KERNEL_PACKAGE, KERNEL_SHA256, KernelFiles};
-pub use qemu::{Accel, Channel, QemuLaunch, SnpPlatformOptions};
+pub use qemu::{Accel, QemuLaunch, SnpPlatformOptions};
 pub use run::{Ran, RunError, run_vm, self_test, usable_accel};
 pub use shape::VmShape;
 pub use snp::{KernelHashes, SnpCpu, SnpLaunch};

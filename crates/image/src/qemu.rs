@@ -1,7 +1,7 @@
 //! How QEMU is called: one machine, and four ways to run it. Only what the accelerator needs differs.
 //!
-//! The host is trusted for nothing that is measured: kernel, initrd, command line and disk are the image's. It has no
-//! network device, no console input and no monitor; the one way in and out is a channel of bytes.
+//! The host is trusted for nothing that is measured: kernel, initrd, command line and disk are the image's. The VM has
+//! no network device, no console input and no monitor; its console is for PID 1's few lines.
 
 #[cfg(test)]
 mod tests;
@@ -16,8 +16,6 @@ use freehold_primitives::Digest;
 
 use crate::{boot::CommandLine, shape::VmShape, snp::SnpCpu};
 
-/// Name of the channel in the guest: `/dev/virtio-ports/` and this, where a guest names ports.
-const CHANNEL: &str = "freehold.relay";
 /// SNP guest policy: ABI 0.0, SMT allowed (bit 16), bit 17 is always set; no debugging, no migration.
 const SNP_POLICY: u64 = 0x3_0000;
 
@@ -63,15 +61,6 @@ impl Default for SnpPlatformOptions {
     }
 }
 
-/// Where the guest's channel ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Channel {
-    /// Nowhere: the guest gets none.
-    None,
-    /// A UNIX socket that somebody listens on before QEMU starts.
-    Socket(PathBuf),
-}
-
 /// One call of QEMU.
 #[derive(Debug, Clone)]
 pub struct QemuLaunch<'a> {
@@ -83,8 +72,6 @@ pub struct QemuLaunch<'a> {
     pub image: &'a Path,
     /// The image's command line.
     pub line: &'a CommandLine,
-    /// The guest's channel.
-    pub channel: &'a Channel,
 }
 
 impl QemuLaunch<'_> {
@@ -107,11 +94,6 @@ impl QemuLaunch<'_> {
         let disk = escaped(&self.image.join("disk"));
         arguments.pair("-drive", joined("if=none,id=disk,format=raw,readonly=on,file=", &disk));
         arguments.pair("-device", format!("virtio-blk-pci,drive=disk,{shared}"));
-        if let Channel::Socket(path) = self.channel {
-            arguments.pair("-chardev", joined("socket,id=relay,server=off,path=", &escaped(path)));
-            arguments.pair("-device", format!("virtio-serial-pci,max_ports=2,{shared}"));
-            arguments.pair("-device", format!("virtserialport,chardev=relay,name={CHANNEL}"));
-        }
         arguments.0
     }
 

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::{
     boot::CommandLine,
-    qemu::{Accel, Channel, QemuLaunch},
+    qemu::{Accel, QemuLaunch},
     shape::VmShape,
 };
 
@@ -23,7 +23,7 @@ const QEMU: &str = "qemu-system-x86_64";
 const CONSOLE_BYTES_MAX: u64 = 1024 * 1024;
 /// Pause between two looks.
 const POLL: Duration = Duration::from_millis(20);
-/// How long the self-test has.
+/// How long KVM has for the self-test: far more than it needs, and less than emulation of a slow machine takes.
 const SELF_TEST_WAIT: Duration = Duration::from_secs(10);
 /// What PID 1 says when its command line names no image.
 const SELF_TEST_LINE: &str = "freehold: self-test passed";
@@ -92,16 +92,21 @@ pub fn run_vm(launch: &QemuLaunch<'_>, limit: Duration) -> Result<Ran, RunError>
     if in_time { Ok(Ran { console, took }) } else { Err(RunError::TimedOut(limit, console)) }
 }
 
-/// Whether a guest boots under an accelerator: the image's kernel and PID 1, told of no image, say so and power off.
-pub fn self_test(accel: &Accel, image: &Path) -> bool {
+/// Whether a guest boots under an accelerator within a limit: the image's kernel and PID 1, told of no image, say so and power
+/// off.
+pub fn self_test(accel: &Accel, image: &Path, limit: Duration) -> bool {
     let (Ok(shape), Ok(line)) = (VmShape::new(1, 256), CommandLine::new("console=ttyS0 quiet panic=-1")) else {
         return false;
     };
-    let launch = QemuLaunch { accel, shape, image, line: &line, channel: &Channel::None };
-    run_vm(&launch, SELF_TEST_WAIT).is_ok_and(|ran| ran.console.contains(SELF_TEST_LINE))
+    let launch = QemuLaunch { accel, shape, image, line: &line };
+    run_vm(&launch, limit).is_ok_and(|ran| ran.console.contains(SELF_TEST_LINE))
 }
 
 /// KVM where a self-test boot worked, else software.
 pub fn usable_accel(image: &Path) -> Accel {
-    if Path::new("/dev/kvm").exists() && self_test(&Accel::Kvm, image) { Accel::Kvm } else { Accel::Tcg }
+    if Path::new("/dev/kvm").exists() && self_test(&Accel::Kvm, image, SELF_TEST_WAIT) {
+        Accel::Kvm
+    } else {
+        Accel::Tcg
+    }
 }

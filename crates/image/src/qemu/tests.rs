@@ -2,16 +2,16 @@
 
 use super::*;
 
-fn text(accel: &Accel, channel: &Channel) -> String {
+fn text(accel: &Accel) -> String {
     let line = CommandLine::new("console=ttyS0 freehold.root=00").unwrap();
     let shape = VmShape::new(2, 2048).unwrap();
-    let launch = QemuLaunch { accel, shape, image: Path::new("/images/a,b"), line: &line, channel };
+    let launch = QemuLaunch { accel, shape, image: Path::new("/images/a,b"), line: &line };
     let words: Vec<String> = launch.arguments().iter().map(|word| word.to_string_lossy().into_owned()).collect();
     words.join("\n")
 }
 
 /// What every machine has, around what differs.
-fn expected(machine: &[&str], shared: &str, channel: &[&str]) -> String {
+fn expected(machine: &[&str], shared: &str) -> String {
     let disk = format!("virtio-blk-pci,drive=disk,{shared}");
     let start = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"];
     let middle = [
@@ -30,7 +30,7 @@ fn expected(machine: &[&str], shared: &str, channel: &[&str]) -> String {
         "-device",
         &disk,
     ];
-    [&start[..], machine, &middle, channel].concat().join("\n")
+    [&start[..], machine, &middle].concat().join("\n")
 }
 
 const PLAIN: &str = "disable-legacy=on";
@@ -39,17 +39,9 @@ const SHARED: &str = "disable-legacy=on,iommu_platform=on";
 #[test]
 fn software_and_kvm() {
     let tcg = ["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,cx16=off"];
-    assert_eq!(text(&Accel::Tcg, &Channel::None), expected(&tcg, PLAIN, &[]));
+    assert_eq!(text(&Accel::Tcg), expected(&tcg, PLAIN));
     let kvm = ["-machine", "q35", "-accel", "kvm", "-cpu", "host"];
-    let channel = [
-        "-chardev",
-        "socket,id=relay,server=off,path=/run/relay",
-        "-device",
-        "virtio-serial-pci,max_ports=2,disable-legacy=on",
-        "-device",
-        "virtserialport,chardev=relay,name=freehold.relay",
-    ];
-    assert_eq!(text(&Accel::Kvm, &Channel::Socket("/run/relay".into())), expected(&kvm, PLAIN, &channel));
+    assert_eq!(text(&Accel::Kvm), expected(&kvm, PLAIN));
 }
 
 #[test]
@@ -69,7 +61,7 @@ fn tdx_not_run_on_hardware() {
         "-bios",
         "/usr/share/ovmf/OVMF.fd",
     ];
-    assert_eq!(text(&tdx, &Channel::None), expected(&machine, SHARED, &[]));
+    assert_eq!(text(&tdx), expected(&machine, SHARED));
 }
 
 #[test]
@@ -95,5 +87,5 @@ fn snp_not_run_on_hardware() {
         "-bios",
         "/firmware/OVMF.amdsev.fd",
     ];
-    assert_eq!(text(&snp, &Channel::None), expected(&machine, SHARED, &[]));
+    assert_eq!(text(&snp), expected(&machine, SHARED));
 }
