@@ -64,6 +64,7 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
         rpc: args.rpc,
         keep_blocks: args.keep_blocks,
         clock: Clock::system(),
+        signer: None,
     };
     let (failed, mut ended) = tokio::sync::mpsc::unbounded_channel();
     let mut asked = std::pin::pin!(super::asked_to_stop());
