@@ -1,6 +1,7 @@
 //! `node`: one validator as a process of its own, or with `--follow` a full node that is none; `--init` makes the folders of a
 //! development network.
 
+mod executor;
 mod follow;
 
 use std::{net::SocketAddr, process::ExitCode};
