@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use alloy_primitives::{B256, Bytes, TxKind, U256, keccak256};
-use freehold_client::{LightCall, LightClient, LightConfig, LightError, LightServer, Unproven};
+use freehold_client::{LightCall, LightClient, LightConfig, LightError, LightServer, Unproven, Unsigned};
 use freehold_rpc::{Endpoint, NodeClient, NodeError};
 use serde_json::{Value, json};
 
@@ -102,7 +102,7 @@ fn what_is_confidential_is_refused_unless_asked_for() {
         let request = json!({"to": facts.secret, "data": B256::ZERO});
         let call = LightCall::read(request.clone()).unwrap();
         for error in [client.call(&call, None).await.err(), client.estimate_gas(&call, None).await.err()] {
-            assert!(matches!(error, Some(LightError::ConfidentialCall)), "{error:?}");
+            assert!(matches!(error, Some(LightError::ConfidentialCall(Unsigned::NoApp))), "{error:?}");
         }
         assert_eq!(client.storage(&facts.secret, U256::ZERO, None).await.unwrap_err().code(), 19);
         // Asked for by name, the answer is marked.
@@ -116,7 +116,7 @@ fn what_is_confidential_is_refused_unless_asked_for() {
         let (server, light) = proxy(strict).await;
         let error = light.call::<Value>("eth_call", json!([request, "latest"])).await.unwrap_err();
         let NodeError::Refused { code, data, .. } = error else { panic!("{error}") };
-        assert_eq!((code, data), (-32_000, Some(json!({"light": 50}))));
+        assert_eq!((code, data), (-32_000, Some(json!({"light": 50, "why": "no-executor-app"}))));
         server.stop().await;
     });
 }
