@@ -218,11 +218,7 @@ fn live(config: crate::GuestConfig, asked: Boxed<()>) -> Boxed<Result<StopReason
     Box::pin(live_until(config, Role::App, asked))
 }
 
-async fn live_until(
-    config: crate::GuestConfig,
-    role: Role,
-    mut asked: Boxed<()>,
-) -> Result<StopReason, GuestError> {
+async fn live_until(config: crate::GuestConfig, role: Role, mut asked: Boxed<()>) -> Result<StopReason, GuestError> {
     let (inputs, mut happened) = mpsc::channel(INPUTS_MAX);
     let settings = config.check()?;
     if matches!(role, Role::Executor(_)) && settings.genesis.membership.app != Some(settings.app_id) {
@@ -261,12 +257,7 @@ async fn live_until(
     }
 }
 
-fn act(
-    (guest, role): (&Arc<Guest>, &Role),
-    effect: Effect,
-    inputs: &mpsc::Sender<Input>,
-    tasks: &mut JoinSet<()>,
-) {
+fn act((guest, role): (&Arc<Guest>, &Role), effect: Effect, inputs: &mpsc::Sender<Input>, tasks: &mut JoinSet<()>) {
     let (guest, role, inputs) = (Arc::clone(guest), role.clone(), inputs.clone());
     match effect {
         Effect::Register(moment) => drop(tasks.spawn(async move {

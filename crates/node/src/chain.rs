@@ -10,9 +10,9 @@ use alloy_eips::{BlockNumberOrTag, Decodable2718 as _, Encodable2718 as _};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use freehold_crypto::{StateKeyOrigin, StateKeys};
 use freehold_ledger::{
-    AccountState, ChainContext, ExecutedBlock, ExecutedReceipt, ExecutedTransaction, ExecutorRefusal, LedgerError, Ordered, Parent,
-    Recovered, Transaction, TransactionRefusal, ViewError, admit, check_payload_with, next_base_fee, prepare_payload,
-    read_account, read_account_value, read_storage, to_account,
+    AccountState, ChainContext, ExecutedBlock, ExecutedReceipt, ExecutedTransaction, ExecutorRefusal, LedgerError,
+    Ordered, Parent, Recovered, Transaction, TransactionRefusal, ViewError, admit, check_payload_with, next_base_fee,
+    prepare_payload, read_account, read_account_value, read_storage, to_account,
 };
 use freehold_primitives::{
     AppId, Canonical as _, Digest, EXECUTED_LAG_MAX, Ed25519Key, G1Point, Genesis, Height, Payload, PayloadBody, Term,

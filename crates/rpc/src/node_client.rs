@@ -358,7 +358,10 @@ impl NodeClient {
     /// # Errors
     /// As [`Self::key_shares`].
     pub async fn state_key_shares(&self, instance: &Digest, generation: Generation) -> Result<KeyShares, NodeError> {
-        bounded_shares("freehold_stateKeyShares", self.call("freehold_stateKeyShares", (prefixed(instance), generation)).await?)
+        bounded_shares(
+            "freehold_stateKeyShares",
+            self.call("freehold_stateKeyShares", (prefixed(instance), generation)).await?,
+        )
     }
 
     /// `freehold_call`: what a call gave, with the signature of an executor. `request` is that of `eth_call`.

@@ -51,10 +51,10 @@ pub(crate) fn output(outcome: LightOutcome) -> Result<Bytes, ErrorObjectOwned> {
 
 fn failed(outcome: &LightOutcome) -> ErrorObjectOwned {
     if outcome.status == AnswerStatus::Halt {
-        let text = outcome.halt.as_ref().map_or_else(
-            || "execution stopped".to_owned(),
-            |reason| format!("execution stopped: {reason:?}"),
-        );
+        let text = outcome
+            .halt
+            .as_ref()
+            .map_or_else(|| "execution stopped".to_owned(), |reason| format!("execution stopped: {reason:?}"));
         return ErrorObjectOwned::owned(SERVER_ERROR, text, None::<()>);
     }
     let text = match freehold_rpc::revert_reason(&outcome.output) {

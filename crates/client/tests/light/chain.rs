@@ -10,9 +10,9 @@ use std::{
 use alloy_consensus::{SignableTransaction as _, TxEip1559};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex, keccak256};
-use freehold_crypto::AccountKey;
+use freehold_crypto::{AccountKey, FailureForm, seal_call};
 use freehold_node::{Clock, Network, NetworkConfig, NewNetwork, create_network};
-use freehold_primitives::{Account, Allocation, Digest, Genesis, Membership, NetworkKey, Purpose};
+use freehold_primitives::{Account, Allocation, Digest, Genesis, Membership, NetworkKey, Purpose, X25519Key};
 use freehold_rpc::{Endpoint, NodeClient};
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
@@ -205,6 +205,14 @@ async fn prepare(node: &NodeClient, genesis: &Genesis) -> Facts {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let owner = freehold_ledger::to_address(&Account(owner().account().0));
-    let sealed = sealed(node, keeper_call()).await;
+    let sealed = sealed(node).await;
     Facts { owner, keeper, hashes, secret, kept, kept_at, kept_in, sealed }
+}
+
+/// A call that reads a keeper's word, encrypted to the newest epoch's key; the same bytes whenever it is asked.
+async fn sealed(node: &NodeClient) -> Bytes {
+    let said = node.call_data_key().await.unwrap();
+    let key = X25519Key(said.key.0.try_into().unwrap());
+    let mut rng = StdRng::seed_from_u64(5);
+    seal_call((&key, said.epoch), &[0; 32], FailureForm::Sealed, &mut rng).0.into()
 }

@@ -38,10 +38,7 @@ fn platform() -> Platform {
 }
 
 fn report() -> TdReport {
-    TdReport::launch(
-        &Digest([1; 32]),
-        &AppImage { executable: Digest([2; 32]), arguments: Vec::new(), model: None },
-    )
+    TdReport::launch(&Digest([1; 32]), &AppImage { executable: Digest([2; 32]), arguments: Vec::new(), model: None })
 }
 
 fn key() -> AccountKey {

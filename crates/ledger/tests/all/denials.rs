@@ -430,6 +430,8 @@ fn only_a_live_and_undenied_instance_of_the_named_app_is_an_executor() {
     lift(&mut registry, kind, &subject).unwrap();
     assert_eq!(standing(&registry, Some(&app), &id, now_s), Ok(entry));
 
-    registry.apps(OWNER, IApps::revokeCall { app: (*app.as_bytes()).into(), instance: id.0.into(), reason: 1 }).unwrap();
+    registry
+        .apps(OWNER, IApps::revokeCall { app: (*app.as_bytes()).into(), instance: id.0.into(), reason: 1 })
+        .unwrap();
     assert_eq!(standing(&registry, Some(&app), &id, now_s), Err(ExecutorRefusal::Closed));
 }

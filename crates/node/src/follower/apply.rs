@@ -56,13 +56,7 @@ impl<E: Into<SyncError>> From<E> for Refusal {
 }
 
 impl Applier {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        machine: Machine,
-        tree: QmdbTree,
-        store: BlockStore,
-        work: Work,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, machine: Machine, tree: QmdbTree, store: BlockStore, work: Work) -> Self {
         Self { shared, machine, tree, store, work }
     }
 

@@ -4,7 +4,10 @@ use std::{fs, path::Path, sync::Arc};
 
 use freehold_primitives::Digest;
 
-use super::{FollowerConfig, FollowerError, KeepStates, apply::{Applier, Work}};
+use super::{
+    FollowerConfig, FollowerError, KeepStates,
+    apply::{Applier, Work},
+};
 use crate::{
     chain::{Chain, Machine},
     executor::{ExecutorError, newest},

@@ -27,7 +27,10 @@ use super::{
     params::{one, pair, three},
     server::{Duty, Rpc, method},
 };
-use crate::{health::health, key_service::{Released, ShareError}};
+use crate::{
+    health::health,
+    key_service::{Released, ShareError},
+};
 
 /// Longest key of collateral within its kind, in bytes.
 const COLLATERAL_KEY_BYTES_MAX: usize = 33;

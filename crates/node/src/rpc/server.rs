@@ -25,8 +25,8 @@ use tokio::sync::Semaphore;
 use tower_http::cors::{Any, CorsLayer};
 
 use super::{
-    answers, calls, debug, eth, fees, filter_methods, filters::Filters, forward::Forward, ours, parity, probes::Probes, proofs,
-    simulate, subscriptions, sync,
+    answers, calls, debug, eth, fees, filter_methods, filters::Filters, forward::Forward, ours, parity, probes::Probes,
+    proofs, simulate, subscriptions, sync,
 };
 use crate::{chain::Chain, intake::Intake, key_service::KeyService, metrics::Gauges, shared::Shared};
 

@@ -3,8 +3,8 @@
 use freehold_crypto::{
     content_digest,
     slots::{
-        GOVERNOR_ID, STATE_KEY_STATUS_ID, anchor_id, app_version_id, call_data_key_id, collateral_id, deny_id, entry_module, entry_slot,
-        key_context_id, lease_id, term_id, tier_id,
+        GOVERNOR_ID, STATE_KEY_STATUS_ID, anchor_id, app_version_id, call_data_key_id, collateral_id, deny_id,
+        entry_module, entry_slot, key_context_id, lease_id, term_id, tier_id,
     },
 };
 use freehold_primitives::{

@@ -99,7 +99,9 @@ async fn emulated(
     // A genesis that is not the chain's gives nothing: the host checks every answer under it.
     let genesis = NodeClient::new(source.clone()).genesis().await?;
     if genesis.is_production() {
-        bail!("this network is for production: an executor runs in a TEE there; give its configuration with --executor");
+        bail!(
+            "this network is for production: an executor runs in a TEE there; give its configuration with --executor"
+        );
     }
     let executable = std::env::current_exe().context("the path of this program")?;
     let config = HostConfig {
@@ -143,7 +145,9 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, output: Output) {
                     "event": "registered", "instance": instance_id, "height": height, "gas_used": gas_used,
                 }));
             }
-            HostEvent::RegistrationRefused { reason, .. } => output.warn(&format!("the registration is refused: {reason}")),
+            HostEvent::RegistrationRefused { reason, .. } => {
+                output.warn(&format!("the registration is refused: {reason}"))
+            }
             _ => {}
         }
     }
