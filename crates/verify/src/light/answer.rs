@@ -158,3 +158,6 @@ fn check_executor(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
