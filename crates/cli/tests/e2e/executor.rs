@@ -110,17 +110,27 @@ fn served(node: &Running, instance: &str, generation: u32) -> u64 {
     }
 }
 
-/// Revoked, an executor gets nothing, and it ends by itself.
-fn end_by_revocation(validator: &Running, executor: Running) {
+/// How the chain ends an executor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The governor denies the instance.
+    Denied,
+    /// The app's owner revokes it.
+    Revoked,
+}
+
+/// Ended by the chain, an executor gets nothing, and it ends by itself.
+fn end(validator: &Running, executor: Running, by: End) {
     let instance = executor.text("instance");
+    let id = instance.parse::<Digest>().unwrap().0;
     let app = app_id_from_creator_nonce(&owner().account(), 0);
-    let revoke = abi::IApps::revokeCall {
-        app: (*app.as_bytes()).into(),
-        instance: instance.parse::<Digest>().unwrap().0.into(),
-        reason: 1,
+    let deny = abi::IApps::denyCall { app: [0; 21].into(), kind: 4, subject: id.to_vec().into(), reason: 1 };
+    let revoke = abi::IApps::revokeCall { app: (*app.as_bytes()).into(), instance: id.into(), reason: 1 };
+    match by {
+        End::Denied => send(validator, &governor(), Some(APPS), deny.abi_encode()),
+        End::Revoked => send(validator, &owner(), Some(APPS), revoke.abi_encode()),
     };
-    send(validator, &owner(), Some(APPS), revoke.abi_encode());
-    assert_eq!(served(validator, &instance, 0), 2);
+    assert_eq!(served(validator, &instance, 0), if by == End::Denied { 3 } else { 2 });
     let pid = executor.pid().to_string();
     until("the executor ends", || {
         let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -202,7 +212,8 @@ fn an_executor_gets_state_keys_signs_answers_and_ends_when_revoked() {
     assert_eq!(light(&executor, &contract).unwrap(), (U256::from(42), second.clone()));
     assert_eq!(served(&validator, &instance, 0), 2, "its host closed the instance that was killed");
 
-    end_by_revocation(&validator, executor);
+    end(&validator, executor, End::Denied);
+    end(&validator, Running::start(&arguments), End::Revoked);
     // A copy of its folder without a registration is a plain follower: it holds no state keys.
     let arguments: Vec<&str> = arguments[..arguments.len() - 1].to_vec();
     let follower = Running::start(&arguments);
