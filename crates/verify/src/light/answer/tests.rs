@@ -17,7 +17,16 @@ const OUTPUT: &[u8] = b"what the call gave";
 const NOW_S: u64 = 1_000;
 
 fn header(number: u64) -> VerifiedHeader {
-    let header = Header { number, timestamp: NOW_S, parent_beacon_block_root: Some(B256::ZERO), ..Header::default() };
+    let header = Header {
+        number,
+        timestamp: NOW_S,
+        base_fee_per_gas: Some(1),
+        withdrawals_root: Some(B256::ZERO),
+        blob_gas_used: Some(0),
+        excess_blob_gas: Some(0),
+        parent_beacon_block_root: Some(B256::ZERO),
+        ..Header::default()
+    };
     let mut rlp = Vec::new();
     header.encode(&mut rlp);
     decode_header(&rlp).unwrap()
