@@ -509,6 +509,10 @@ pub(crate) struct CombineArgs {
     /// Length of a term, in payloads, 8 for each validator at least: key shares are made anew once a term.
     #[arg(long, value_name = "N", default_value_t = crate::network::TERM_BLOCKS)]
     pub(crate) term_blocks: u64,
+    /// Account whose very first transaction creates the app whose instances validate and execute; without it, validators
+    /// need no TEE, and nobody but validators executes.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) app_owner: Option<Account>,
 }
 
 #[derive(Debug, Args)]

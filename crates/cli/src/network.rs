@@ -107,6 +107,6 @@ fn trust_roots(tee: EmulatedTee) -> Vec<TrustRoot> {
 
 /// Starts all validators of a folder's network in this process.
 pub(crate) async fn start(folder: &Path, genesis: Genesis, rpc: SocketAddr) -> Result<Network> {
-    let config = NetworkConfig { folder: folder.to_path_buf(), genesis, rpc, clock: Clock::system() };
+    let config = NetworkConfig { folder: folder.to_path_buf(), genesis, rpc, clock: Clock::system(), signer: None };
     Ok(Network::start(config).await?)
 }

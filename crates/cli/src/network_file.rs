@@ -81,6 +81,7 @@ impl NetworkFile {
         timestamp_ms: u64,
         mut validators: Vec<Contribution>,
         term_blocks: u64,
+        app: Option<AppId>,
     ) -> Result<Self> {
         validators.sort_by_key(|validator| validator.identity);
         if validators.windows(2).any(|pair| pair[0].identity == pair[1].identity) {
@@ -98,7 +99,7 @@ impl NetworkFile {
             unbond_terms: 2,
             jail_terms: 1,
             one_may_hold_a_threshold: true,
-            app: None,
+            app,
         };
         let units = |allocation: Allocation| {
             let balance = u128::from_be_bytes(allocation.balance[16..].try_into().unwrap_or_default());

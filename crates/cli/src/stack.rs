@@ -33,7 +33,7 @@ const FIRST_BLOCK_WAIT: Duration = Duration::from_secs(60);
 /// Longest wait for the app: a large model takes its time to load.
 const APP_WAIT: Duration = Duration::from_secs(300);
 /// Gas allowance that an instance's account is kept at: one unit pays for thousands of anchors.
-const ALLOWANCE_WEI: u128 = 1_000_000_000_000_000_000;
+pub(crate) const ALLOWANCE_WEI: u128 = 1_000_000_000_000_000_000;
 /// Environment variable that tells the app its model's name.
 pub(crate) const MODEL_NAME_VARIABLE: &str = "FREEHOLD_MODEL_NAME";
 

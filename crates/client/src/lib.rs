@@ -25,8 +25,9 @@ pub use error::AskError;
 pub use exchange::{Exchange, ExchangeError, OpenResponse, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, SealedRequest};
 pub use header::{HeaderError, SavedHeader, fetch_header};
 pub use light::{
-    ATTEMPT_MAX_DEFAULT, CHECKPOINT_FORMAT, CheckpointError, LIGHT_LOG_BLOCKS_MAX, LIGHT_LOGS_MAX, LightCall,
-    LightClient, LightConfig, LightError, LightServer, LightServerError, Unproven,
+    ATTEMPT_MAX_DEFAULT, Backing, CHECKPOINT_FORMAT, CheckpointError, LIGHT_FILTERS_MAX, LIGHT_LOG_BLOCKS_MAX,
+    LIGHT_LOGS_MAX, LightCall, LightClient, LightConfig, LightError, LightOutcome, LightServer, LightServerError,
+    LightWatch, Unproven, Unsigned,
 };
 pub use policy_file::{POLICY_FILE_BYTES_MAX, PolicyFile, PolicyFileError};
 pub use prove::{Answered, collect_proof};

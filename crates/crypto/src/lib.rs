@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod answer;
 mod app_id;
 mod bls;
 mod call_data;
@@ -24,6 +25,7 @@ mod threshold;
 /// Addresses of the system modules, keys of the state tree and slots of entries.
 pub mod slots;
 
+pub use answer::{AnswerSigner, answer_digest, answer_output_digest, asked_call_digest, recover_answer};
 pub use app_id::{app_id_from_creator_nonce, app_id_from_creator_round_index, app_id_from_name, oasis_address};
 pub use call_data::{
     CallData, CallDataRefusal, CallFailure, CallResult, FailureForm, Leash, OpenedCall, QueryCall, QueryProof,
@@ -57,7 +59,7 @@ pub use signatures::{
     KeyPairBytes, SignatureAlgorithm, SignatureError, SignedMessage, key_pair_from_seed, sign_message, verify_message,
 };
 pub use state_cipher::{ContractCipher, SEALED_SLOT_BYTES, SealError, StateCipher, sealed_generation};
-pub use state_keys::{CallDataSecret, StateKeyOrigin, StateKeys, StateRootKey};
+pub use state_keys::{CallDataSecret, StateKeyOrigin, StateKeys, StateRootKey, state_grant_id};
 pub use state_proof::{
     STATE_PROOF_BYTES_MAX, STATE_PROOF_DIGESTS_MAX, STATE_VALUE_BYTES_MAX, StateClaim, StateProof, StateProofError,
     verify_state,

@@ -20,6 +20,7 @@ use crate::{
 };
 
 const COMMITMENT_DOMAIN: &str = "freehold state key commitment";
+const GRANT_DOMAIN: &str = "freehold state key grant";
 /// Context of the state root keys, under the app id of twenty zero bytes, which no app has.
 const QUORUM_CONTEXT: &str = "state root key";
 const QUORUM_PURPOSE: &str = "freehold state root key";
@@ -39,12 +40,19 @@ impl StateRootKey {
         Self { generation, key }
     }
 
+    /// What names the keys of all generations in the quorum's derivation, beside the generation: an app id that no app has,
+    /// and a context.
+    pub const fn named() -> (AppId, &'static str) {
+        (AppId::CHAIN, QUORUM_CONTEXT)
+    }
+
     /// What the quorum of the derivation key `master` derives a generation's key from.
     ///
     /// # Errors
     /// [`ThresholdError`] where `master` is no key.
     pub fn derivation(master: &NetworkKey, generation: Generation) -> Result<Derivation, ThresholdError> {
-        Derivation::new(master, &AppId::new([0; 20]), QUORUM_CONTEXT, generation)
+        let (app, context) = Self::named();
+        Derivation::new(master, &app, context, generation)
     }
 
     /// The key of a generation, from what the quorum derived.
@@ -91,6 +99,11 @@ impl StateRootKey {
         hkdf_sha256(&[], &*self.key, &[info, genesis_hash.as_bytes(), context], &mut *out);
         out
     }
+}
+
+/// Names the shares of a generation's key for one executor, among validators (`spec/confidential-state.md` §7).
+pub fn state_grant_id(instance: &Digest, generation: Generation) -> Digest {
+    hash(GRANT_DOMAIN, &[instance.as_bytes(), &generation.to_be_bytes()])
 }
 
 /// X25519 secret of an epoch's call data.

@@ -5,6 +5,7 @@
 //! signed documents, and its silence ends the instance before its lease does.
 
 mod boot;
+mod executor;
 mod rotation;
 mod tasks;
 
@@ -21,7 +22,7 @@ use freehold_primitives::{BlockMoment, Digest};
 use freehold_rpc::{HttpClient, VerifiedClient};
 use thiserror::Error;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
@@ -40,6 +41,9 @@ use crate::{
     sender::AccountSender,
     state::{Effect, Input, Lifecycle, Stage, StopReason},
 };
+
+pub use executor::ExecutorGiven;
+use executor::ExecutorSide;
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -186,16 +190,45 @@ pub async fn run(
     live(config, Box::pin(asked)).await
 }
 
-/// An instance's life, boxed, so that its servers are compiled once, with this crate, and not in every program that awaits it.
-fn live(config: crate::GuestConfig, asked: Boxed<()>) -> Boxed<Result<StopReason, GuestError>> {
-    Box::pin(live_until(config, asked))
+/// Runs the instance of an executor, a node in this very process, until its life ends. `given` is told the state root keys
+/// and what signs answers, as soon as the quorum gave all that are in use; later generations come into the same keys.
+///
+/// # Errors
+/// Every [`GuestError`], before anything is given; [`ConfigError::Value`] where the genesis names another app for executors.
+pub async fn run_executor(
+    config: crate::GuestConfig,
+    given: oneshot::Sender<ExecutorGiven>,
+    asked: impl Future<Output = ()> + Send + 'static,
+) -> Result<StopReason, GuestError> {
+    let role = Role::Executor(Arc::new(ExecutorSide::new(given)));
+    Box::pin(live_until(config, role, Box::pin(asked))).await
 }
 
-async fn live_until(config: crate::GuestConfig, mut asked: Boxed<()>) -> Result<StopReason, GuestError> {
+/// What an instance lives for.
+#[derive(Clone)]
+enum Role {
+    /// The app beside it, over the local API.
+    App,
+    /// The node in this process.
+    Executor(Arc<ExecutorSide>),
+}
+
+/// An instance's life, boxed, so that its servers are compiled once, with this crate, and not in every program that awaits it.
+fn live(config: crate::GuestConfig, asked: Boxed<()>) -> Boxed<Result<StopReason, GuestError>> {
+    Box::pin(live_until(config, Role::App, asked))
+}
+
+async fn live_until(config: crate::GuestConfig, role: Role, mut asked: Boxed<()>) -> Result<StopReason, GuestError> {
     let (inputs, mut happened) = mpsc::channel(INPUTS_MAX);
-    let (guest, _lock) = boot::prepare(config.check()?, inputs.clone())?;
+    let settings = config.check()?;
+    if matches!(role, Role::Executor(_)) && settings.genesis.membership.app != Some(settings.app_id) {
+        return Err(ConfigError::Value("trust.app_id").into());
+    }
+    let (guest, _lock) = boot::prepare(settings, inputs.clone())?;
     let mut tasks = JoinSet::new();
-    boot::serve_api(&guest, &mut tasks)?;
+    if matches!(role, Role::App) {
+        boot::serve_api(&guest, &mut tasks)?;
+    }
     tasks.spawn(tasks::follow(Arc::clone(&guest), inputs.clone()));
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -217,15 +250,15 @@ async fn live_until(config: crate::GuestConfig, mut asked: Boxed<()>) -> Result<
                 let _ = std::fs::remove_file(&guest.settings.paths.local_api);
                 return Ok(reason);
             }
-            act(&guest, effect, &inputs, &mut tasks);
+            act((&guest, &role), effect, &inputs, &mut tasks);
         }
         // Tasks that ended leave nothing behind.
         while tasks.try_join_next().is_some() {}
     }
 }
 
-fn act(guest: &Arc<Guest>, effect: Effect, inputs: &mpsc::Sender<Input>, tasks: &mut JoinSet<()>) {
-    let (guest, inputs) = (Arc::clone(guest), inputs.clone());
+fn act((guest, role): (&Arc<Guest>, &Role), effect: Effect, inputs: &mpsc::Sender<Input>, tasks: &mut JoinSet<()>) {
+    let (guest, role, inputs) = (Arc::clone(guest), role.clone(), inputs.clone());
     match effect {
         Effect::Register(moment) => drop(tasks.spawn(async move {
             let input = tasks::register(&guest, moment).await;
@@ -236,12 +269,20 @@ fn act(guest: &Arc<Guest>, effect: Effect, inputs: &mpsc::Sender<Input>, tasks: 
             let _ = inputs.send(input).await;
         })),
         Effect::FetchKeys => drop(tasks.spawn(async move {
-            let input = tasks::fetch_keys(&guest).await;
+            let input = match &role {
+                Role::App => tasks::fetch_keys(&guest).await,
+                Role::Executor(side) => side.fetch_keys(&guest).await,
+            };
             let _ = inputs.send(input).await;
         })),
         Effect::Serve => {
             guest.note(None);
             tracing::info!("the instance serves");
+            if let Role::Executor(side) = role {
+                side.give(&guest);
+                tasks.spawn(side.follow(guest));
+                return;
+            }
             if let Some(anchorer) = tasks::anchorer(&guest) {
                 tasks.spawn(anchorer.run());
             }

@@ -19,7 +19,7 @@ mod seen;
 mod sender;
 mod state;
 
-pub use agent::{GuestError, run};
+pub use agent::{ExecutorGiven, GuestError, run, run_executor};
 pub use asked::asked_by_host;
 pub use config::{BoundConfig, CONFIG_BYTES_MAX, ConfigError, EvidencePath, GuestConfig, PathConfig, TrustConfig};
 pub use evidence::{

@@ -13,7 +13,7 @@ use std::{
 
 use alloy_sol_types::SolCall as _;
 use freehold_crypto::{
-    Derivation, EncryptedShare, Polynomial, ThresholdError,
+    Derivation, DerivedKey, EncryptedShare, Polynomial, StateRootKey, ThresholdError,
     slots::{KEYS, grant_id},
 };
 use freehold_primitives::{
@@ -214,8 +214,26 @@ impl Release<'_> {
     async fn key(&self, grant: &GrantEntry) -> Result<Root, ChainError> {
         let master = self.settings.genesis.derivation_polynomial.first().ok_or(ThresholdError::Polynomial)?;
         let derivation = Derivation::new(master, &grant.app_id, &grant.context, grant.generation)?;
-        let KeyShares { term, shares } =
-            self.chain.node().key_shares(&grant.grant_id).await.map_err(VerifiedError::from)?;
+        let shares = self.chain.node().key_shares(&grant.grant_id).await.map_err(VerifiedError::from)?;
+        let key = self.open(&derivation, shares).await?;
+        Ok(Root { generation: grant.generation, secret: key.secret(ROOT_PURPOSE) })
+    }
+
+    /// One try: a state root key, which the chain gives to executors (`spec/confidential-state.md` §7).
+    pub(crate) async fn state_key(&self, generation: Generation) -> Result<StateRootKey, ChainError> {
+        let master = self.settings.genesis.derivation_polynomial.first().ok_or(ThresholdError::Polynomial)?;
+        let derivation = StateRootKey::derivation(master, generation)?;
+        let asked = self.chain.node().state_key_shares(&self.identity.instance_id, generation).await;
+        let key = self.open(&derivation, asked.map_err(VerifiedError::from)?).await?;
+        Ok(StateRootKey::derived(generation, &key))
+    }
+
+    /// Combines shares, opens what they make, and checks it under the derived public key.
+    async fn open(
+        &self,
+        derivation: &Derivation,
+        KeyShares { term, shares }: KeyShares,
+    ) -> Result<DerivedKey, ChainError> {
         let polynomial = self.committees.polynomial(self.chain, &self.settings.genesis, term).await?;
         // A share that is no point is as good as none; one that is wrong is found when the key is opened.
         let good = |share: &freehold_rpc::KeyShare| {
@@ -224,8 +242,7 @@ impl Release<'_> {
         let mut shares: Vec<EncryptedShare> = shares.iter().filter_map(good).collect();
         shares.sort_by_key(EncryptedShare::index);
         shares.dedup_by_key(|share| share.index());
-        let key = self.keys.transport.recover(&polynomial, &derivation, &shares)?;
-        Ok(Root { generation: grant.generation, secret: key.secret(ROOT_PURPOSE) })
+        Ok(self.keys.transport.recover(&polynomial, derivation, &shares)?)
     }
 
     /// Asks for the grants of the root context, in a transaction of the instance's own account.

@@ -13,7 +13,7 @@ use freehold_crypto::{
     slots::{APPS, COLLATERAL},
 };
 use freehold_primitives::{
-    AppId, AppPolicy, Canonical as _, Digest, EvidencePolicy, Measurement, ReleaseModel, TrustDomain,
+    AppId, AppPolicy, Canonical as _, Digest, EvidencePolicy, Genesis, Measurement, ReleaseModel, TrustDomain,
     entries::{AppEntry, CollateralEntry, CollateralKind, collateral_key},
 };
 use freehold_rpc::{EntryKey, VerifiedClient};
@@ -78,7 +78,6 @@ impl Registrar {
     /// Creates the app, or updates its policy if other programs run now.
     pub(crate) async fn ensure_app(&self, launch: &Launch) -> Result<AppId, HostError> {
         let path = self.data_dir.join("app.json");
-        let policy = self.policy(launch);
         if let Some(app_id) = read(&path)? {
             let entry = self.chain.entry::<AppEntry>(&EntryKey::App(app_id)).await?.entry;
             if let Some(entry) = entry {
@@ -86,15 +85,40 @@ impl Registrar {
             }
             // The file is of another chain: this one has no such app.
         }
-        let data = IApps::createCall { scheme: SCHEME_NONCE, policy: policy.to_canonical().into() }.abi_encode();
+        let app_id = self.create(launch).await?;
+        write(&path, &AppFile { app_id })?;
+        Ok(app_id)
+    }
+
+    /// The app that the genesis names for validators and executors: created where that is this owner's to do, its policy
+    /// kept where it is this owner's, and used as it is where it is somebody else's.
+    pub(crate) async fn ensure_named(&self, genesis: &Genesis, launch: &Launch) -> Result<AppId, HostError> {
+        let app_id = genesis.membership.app.ok_or(HostError::NoExecutors)?;
+        let path = self.data_dir.join("app.json");
+        let entry = self.chain.entry::<AppEntry>(&EntryKey::App(app_id)).await?.entry;
+        if let Some(entry) = entry {
+            if entry.owner != self.owner.account() {
+                return Ok(app_id);
+            }
+            return self.keep_policy(app_id, &entry, launch, path).await;
+        }
+        let nonce = self.chain.node().nonce(&self.owner.account()).await?;
+        if app_id_from_creator_nonce(&self.owner.account(), nonce) != app_id {
+            return Err(HostError::OtherCreator(app_id));
+        }
+        if self.create(launch).await? == app_id { Ok(app_id) } else { Err(HostError::ForeignApp(app_id, path)) }
+    }
+
+    async fn create(&self, launch: &Launch) -> Result<AppId, HostError> {
+        let policy = self.policy(launch).to_canonical();
+        let data = IApps::createCall { scheme: SCHEME_NONCE, policy: policy.into() }.abi_encode();
         let call = Call { to: APPS, value_wei: 0, data };
         let (receipt, nonce) = self.owner.execute("create the app", call).await?;
         let app_id = app_id_from_creator_nonce(&self.owner.account(), nonce);
         let entry = self.chain.entry::<AppEntry>(&EntryKey::App(app_id)).await?.entry;
         if entry.is_none_or(|entry| entry.owner != self.owner.account()) {
-            return Err(HostError::ForeignApp(app_id, path));
+            return Err(HostError::ForeignApp(app_id, self.data_dir.join("app.json")));
         }
-        write(&path, &AppFile { app_id })?;
         self.tell(HostEvent::AppCreated { app_id, tx_hash: receipt.transaction_hash });
         Ok(app_id)
     }

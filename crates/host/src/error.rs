@@ -46,6 +46,18 @@ pub enum HostError {
     /// The recorded app is not this owner's, or closed.
     #[error("app {0}, which {path} names, cannot be updated by this owner: remove that file to create a new app", path = .1.display())]
     ForeignApp(AppId, PathBuf),
+    /// The genesis names no app for executors.
+    #[error(
+        "this chain's genesis names no app whose instances validate and execute (membership.app): it has no executors \
+         that are no validators"
+    )]
+    NoExecutors,
+    /// The app that the genesis names is not there, and this account's next transaction would not make it.
+    #[error(
+        "the genesis names the app {0} for executors, which does not exist, and this account cannot create it: its owner \
+         does so with the first transaction of the account that `genesis combine --app-owner` named"
+    )]
+    OtherCreator(AppId),
     /// A socket path would be too long.
     #[error(transparent)]
     Socket(#[from] EndpointError),

@@ -78,7 +78,6 @@ impl Host {
     }
 
     async fn launch(config: HostConfig, events: mpsc::UnboundedSender<HostEvent>) -> Result<Self, HostError> {
-        let (dir, sockets) = sockets(&config)?;
         let listener =
             TcpListener::bind(config.api).await.map_err(|source| HostError::Bind { address: config.api, source })?;
         let api = listener.local_addr().map_err(|source| HostError::Bind { address: config.api, source })?;
@@ -86,65 +85,26 @@ impl Host {
         if config.app.isolation == IsolationChoice::Required && isolation == Isolation::None {
             return Err(HostError::NoIsolation);
         }
-        let (programs, machine) = measured(&config).await?;
-        let _ = events.send(measured_event(&programs, &machine));
-        let node = NodeClient::new(config.node.clone());
-        let chain_id = config.genesis.chain_id;
-        let provider = Payer::new(node.clone(), &config.provider_secret, chain_id)?;
-        let trust =
-            ChainTrust { network_key: config.network_key, chain_id, genesis_hash: genesis_hash(&config.genesis) };
-        let registrar = Registrar {
-            chain: VerifiedClient::new(node.clone(), trust),
-            owner: Payer::new(node.clone(), &config.owner_secret, chain_id)?,
-            machine: machine.clone(),
-            data_dir: config.data_dir.clone(),
-            lease_s: config.lease_s,
-            choice: config.policy,
-            events: events.clone(),
-        };
-        registrar.ensure_collateral().await?;
-        let app_id = registrar.ensure_app(&programs).await?;
-        let launched = evidence(&sockets, &machine, &programs)?;
-        let guest_file = GuestFile {
-            config: &config,
-            sockets: &sockets,
-            launch: &programs,
-            machine: &machine,
-            app_id,
-            provider: provider.account(),
-            isolation,
-        };
-        let guest_config = guest_file.write(dir.path())?;
-        let control = Arc::new(Control {
-            instance: Mutex::new(None),
-            instance_file: config.data_dir.join("instance"),
-            provider,
-            node,
-            allowance_wei: config.allowance_wei,
-            events: events.clone(),
-        });
-        let mut tasks = JoinSet::new();
-        let relay = Arc::new(ChainRelay { node: HttpClient::new(config.node.clone()) });
-        serve(&sockets.chain, chain_router(relay), &mut tasks)?;
-        serve(&sockets.control, control::router(Arc::clone(&control)), &mut tasks)?;
-        tasks.spawn(relay_api(listener, sockets.app_dir.join("app.sock")));
+        let outside = Outside::start(&config, isolation, AppChoice::Own, &events).await?;
+        let Outside { app_id, guest_config, control, app_dir, mut tasks, evidence, sockets } = outside;
+        tasks.spawn(relay_api(listener, app_dir.join("app.sock")));
         let _ = events.send(HostEvent::ApiBound { address: api });
         let (stopping, stop) = watch::channel(false);
         let (ready_sender, ready) = watch::channel(false);
-        let local_api = Endpoint::unix(sockets.app_dir.join("local.sock"))?;
+        let local_api = Endpoint::unix(app_dir.join("local.sock"))?;
         let supervisor = Supervisor {
             guest: config.guest,
             guest_config,
             app: config.app,
             isolation,
-            app_dir: sockets.app_dir,
+            app_dir,
             control,
             events,
             stopping: stop,
             ready: ready_sender,
         };
         let supervisor = tokio::spawn(supervisor.run());
-        let (_tasks, _evidence, _sockets) = (tasks, launched, dir);
+        let (_tasks, _evidence, _sockets) = (tasks, evidence, sockets);
         Ok(Self { app_id, api, local_api, stopping, ready, supervisor, _tasks, _evidence, _sockets })
     }
 
@@ -189,6 +149,90 @@ impl Host {
     pub async fn stop(self) {
         self.stopping.send_replace(true);
         let _ = self.supervisor.await;
+    }
+}
+
+/// Which app on the chain a guest becomes an instance of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AppChoice {
+    /// The one that this host's owner made for it.
+    Own,
+    /// The one that the genesis names for validators and executors.
+    OfGenesis,
+}
+
+/// All that stands around a guest, but for the processes: app and collateral on the chain, evidence, relay and control.
+pub(crate) struct Outside {
+    pub(crate) app_id: AppId,
+    /// What the guest is started with.
+    pub(crate) guest_config: PathBuf,
+    pub(crate) control: Arc<Control>,
+    app_dir: PathBuf,
+    tasks: JoinSet<()>,
+    evidence: EvidenceServer,
+    sockets: TempDir,
+}
+
+impl Outside {
+    pub(crate) async fn start(
+        config: &HostConfig,
+        isolation: Isolation,
+        choice: AppChoice,
+        events: &mpsc::UnboundedSender<HostEvent>,
+    ) -> Result<Self, HostError> {
+        let (dir, sockets) = sockets(config)?;
+        let (programs, machine) = measured(config).await?;
+        let _ = events.send(measured_event(&programs, &machine));
+        let node = NodeClient::new(config.node.clone());
+        let chain_id = config.genesis.chain_id;
+        let provider = Payer::new(node.clone(), &config.provider_secret, chain_id)?;
+        let trust =
+            ChainTrust { network_key: config.network_key, chain_id, genesis_hash: genesis_hash(&config.genesis) };
+        let registrar = Registrar {
+            chain: VerifiedClient::new(node.clone(), trust),
+            owner: Payer::new(node.clone(), &config.owner_secret, chain_id)?,
+            machine: machine.clone(),
+            data_dir: config.data_dir.clone(),
+            lease_s: config.lease_s,
+            choice: config.policy,
+            events: events.clone(),
+        };
+        // The app that a genesis names hangs on its owner's nonce, so it comes first.
+        let app_id = match choice {
+            AppChoice::OfGenesis => {
+                let app_id = registrar.ensure_named(&config.genesis, &programs).await?;
+                registrar.ensure_collateral().await?;
+                app_id
+            }
+            AppChoice::Own => {
+                registrar.ensure_collateral().await?;
+                registrar.ensure_app(&programs).await?
+            }
+        };
+        let evidence = evidence(&sockets, &machine, &programs)?;
+        let guest_file = GuestFile {
+            config,
+            sockets: &sockets,
+            launch: &programs,
+            machine: &machine,
+            app_id,
+            provider: provider.account(),
+            isolation,
+        };
+        let guest_config = guest_file.write(dir.path())?;
+        let control = Arc::new(Control {
+            instance: Mutex::new(None),
+            instance_file: config.data_dir.join("instance"),
+            provider,
+            node,
+            allowance_wei: config.allowance_wei,
+            events: events.clone(),
+        });
+        let mut tasks = JoinSet::new();
+        let relay = Arc::new(ChainRelay { node: HttpClient::new(config.node.clone()) });
+        serve(&sockets.chain, chain_router(relay), &mut tasks)?;
+        serve(&sockets.control, control::router(Arc::clone(&control)), &mut tasks)?;
+        Ok(Self { app_id, guest_config, control, app_dir: sockets.app_dir, tasks, evidence, sockets: dir })
     }
 }
 

@@ -10,6 +10,7 @@ mod config;
 mod control;
 mod error;
 mod event;
+mod executor;
 mod host;
 mod logs;
 mod machine;
@@ -33,6 +34,7 @@ pub use config::{
 };
 pub use error::HostError;
 pub use event::HostEvent;
+pub use executor::ExecutorHost;
 pub use host::Host;
 pub use logs::LogStream;
 pub use measure::{Launch, MeasureError, measure, measure_bundle};

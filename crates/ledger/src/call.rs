@@ -14,6 +14,7 @@ use freehold_evm::{
     SapphireContext, Sight, StateView, Status, TX_GAS_MAX, Trace, TraceError, TraceKind, TracePlan, Traced, TxEnv,
     ViewError, signed_authorizations,
 };
+use freehold_primitives::{AskedCall, Blob};
 use thiserror::Error;
 
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
     error::LedgerError,
     overrides::Overrides,
     query::{self, Moment, QueryView, Sender, is_confidential_contract},
-    state::{StateTree, TreeView, read_account},
+    state::{StateTree, TreeView, read_account, to_account},
     transaction::intrinsic_floor,
 };
 
@@ -91,6 +92,27 @@ impl CallRequest {
             self.gas = u64::try_from(gas).ok().filter(|gas| *gas >= GAS_LEAST);
         }
         Ok(self)
+    }
+
+    /// The call as an executor answers it with a signature; entropy and overrides are no part of it.
+    pub fn asked(&self) -> AskedCall {
+        let rlp = |list: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            list(&mut out);
+            Blob(out)
+        };
+        AskedCall {
+            from: to_account(&self.from),
+            to: self.to.as_ref().map(to_account),
+            value: self.value.to_be_bytes(),
+            data: Blob(self.data.to_vec()),
+            gas: self.gas,
+            gas_price: self.gas_price.map(u128::to_be_bytes),
+            priority_fee: self.priority_fee.map(u128::to_be_bytes),
+            nonce: self.nonce,
+            authorizations: rlp(&|out| alloy_rlp::encode_list(&self.authorizations, out)),
+            access_list: rlp(&|out| alloy_rlp::Encodable::encode(&self.access_list, out)),
+        }
     }
 }
 

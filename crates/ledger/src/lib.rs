@@ -41,8 +41,8 @@ pub use genesis::genesis_block;
 pub use modules::{AttestationTerms, MembershipFault, ModuleRefusal, attest};
 pub use overrides::{BlockOverrides, Overrides};
 pub use read::{
-    ShadowPage, entry_key, is_denied, read_committee, read_entry, read_entry_bytes, read_grant_ids, read_peers,
-    read_players, read_protocol, read_roster, read_shadow, read_turn, read_validator,
+    ExecutorRefusal, ShadowPage, entry_key, is_denied, read_committee, read_entry, read_entry_bytes, read_executor,
+    read_grant_ids, read_peers, read_players, read_protocol, read_roster, read_shadow, read_turn, read_validator,
 };
 pub use simulate::{
     BlockRequest, SIMULATED_BLOCKS_MAX, SIMULATED_CALLS_MAX, SimulatedBlock, SimulatedCall, Simulation,

@@ -6,9 +6,10 @@ use alloy_primitives::U256;
 use freehold_crypto::slots;
 use freehold_evm::ViewError;
 use freehold_primitives::{
-    AppId, Canonical, Digest,
+    AppId, Canonical, Digest, UnixSeconds,
     entries::{DenyEntry, DenySubject, EntryKind, InstanceEntry, NamedSubject, ProtocolSchedule},
 };
+use thiserror::Error;
 
 use crate::{
     modules::{SHADOW_PAGE, grants_slot, protocol_schedule},
@@ -78,6 +79,57 @@ pub fn is_denied(
         }
     }
     Ok(false)
+}
+
+/// Why an instance is no executor: it may hold no state root key, and nobody counts its answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ExecutorRefusal {
+    /// The genesis names no app whose instances are validators and executors.
+    #[error("the genesis names no app for validators and executors")]
+    NoApp,
+    /// There is no such instance.
+    #[error("no such instance is registered")]
+    Unknown,
+    /// It is an instance of another app.
+    #[error("the instance belongs to another app than that of validators and executors")]
+    OtherApp,
+    /// It was closed.
+    #[error("the instance was closed")]
+    Closed,
+    /// Its lease has ended.
+    #[error("the instance's lease has ended")]
+    Expired,
+    /// The chain denies what it stands on.
+    #[error("the chain denies what the instance stands on")]
+    Denied,
+}
+
+/// The entry of an executor, a live and undenied instance of `app`, the one that the genesis names for validators; `now_s` is
+/// the time of the newest header, in Unix seconds.
+///
+/// # Errors
+/// As [`read_entry_bytes`].
+pub fn read_executor(
+    (app, instance): (Option<&AppId>, &Digest),
+    now_s: UnixSeconds,
+    state: &dyn StateTree,
+    content: &dyn Content,
+) -> Result<Result<InstanceEntry, ExecutorRefusal>, ViewError> {
+    let Some(app) = app else { return Ok(Err(ExecutorRefusal::NoApp)) };
+    let entry: Option<InstanceEntry> = read_entry(EntryKind::Instance, instance.as_bytes(), state, content)?;
+    let Some(entry) = entry else { return Ok(Err(ExecutorRefusal::Unknown)) };
+    Ok(if entry.app_id != *app {
+        Err(ExecutorRefusal::OtherApp)
+    } else if entry.closed_at.is_some() {
+        Err(ExecutorRefusal::Closed)
+    } else if entry.expires_at <= now_s {
+        Err(ExecutorRefusal::Expired)
+    } else if is_denied(&AppId::CHAIN, &entry, state, content)? {
+        Err(ExecutorRefusal::Denied)
+    } else {
+        Ok(entry)
+    })
 }
 
 /// A page of a subject's shadow (`spec/apps.md` §8).

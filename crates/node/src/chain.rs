@@ -10,9 +10,9 @@ use alloy_eips::{BlockNumberOrTag, Decodable2718 as _, Encodable2718 as _};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use freehold_crypto::{StateKeyOrigin, StateKeys};
 use freehold_ledger::{
-    AccountState, ChainContext, ExecutedBlock, ExecutedReceipt, ExecutedTransaction, LedgerError, Ordered, Parent,
-    Recovered, Transaction, TransactionRefusal, ViewError, admit, check_payload_with, next_base_fee, prepare_payload,
-    read_account, read_account_value, read_storage, to_account,
+    AccountState, ChainContext, ExecutedBlock, ExecutedReceipt, ExecutedTransaction, ExecutorRefusal, LedgerError,
+    Ordered, Parent, Recovered, Transaction, TransactionRefusal, ViewError, admit, check_payload_with, next_base_fee,
+    prepare_payload, read_account, read_account_value, read_storage, to_account,
 };
 use freehold_primitives::{
     AppId, Canonical as _, Digest, EXECUTED_LAG_MAX, Ed25519Key, G1Point, Genesis, Height, Payload, PayloadBody, Term,
@@ -228,17 +228,23 @@ impl Chain {
         if self.peers()?.iter().all(|(peer, _)| peer != identity) {
             return Ok(false);
         }
-        let Some(app) = self.genesis.membership.app else { return Ok(true) };
-        let height = self.store.executed().map_or(0, |mark| mark.height);
-        let state = self.state(height)?;
+        if self.genesis.membership.app.is_none() {
+            return Ok(true);
+        }
+        let state = self.state(self.store.executed().map_or(0, |mark| mark.height))?;
         let validator = freehold_ledger::read_validator(identity, &state, &self.store)?;
         let Some(id) = validator.and_then(|validator| validator.instance_id) else { return Ok(false) };
-        let entry: Option<InstanceEntry> =
-            freehold_ledger::read_entry(EntryKind::Instance, id.as_bytes(), &state, &self.store)?;
+        Ok(self.executor(&id)?.is_ok())
+    }
+
+    /// An executor's entry, as of the newest executed block: a live and undenied instance of the app that the genesis names
+    /// for validators.
+    pub(crate) fn executor(&self, instance: &Digest) -> Result<Result<InstanceEntry, ExecutorRefusal>, ChainError> {
+        let height = self.store.executed().map_or(0, |mark| mark.height);
+        let state = self.state(height)?;
         let now_s = self.store.header(height)?.map_or(u64::MAX, |header| header.timestamp);
-        let is_open =
-            |entry: &InstanceEntry| entry.app_id == app && entry.closed_at.is_none() && now_s < entry.expires_at;
-        Ok(entry.as_ref().is_some_and(is_open) && self.is_denied(&id)? == Some(false))
+        let app = self.genesis.membership.app.as_ref();
+        Ok(freehold_ledger::read_executor((app, instance), now_s, &state, &self.store)?)
     }
 
     /// Validators, present and to come, and where they are reached, as of the newest executed block.

@@ -18,6 +18,7 @@ use std::{
 };
 
 use commonware_runtime::{Runner as _, tokio as engine_runtime};
+use freehold_crypto::{AnswerSigner, StateKeys};
 use freehold_primitives::NetworkKey;
 use freehold_rpc::Endpoint;
 use thiserror::Error;
@@ -83,6 +84,17 @@ pub struct FollowerConfig {
     pub keep_blocks: Option<u64>,
     /// Its clock.
     pub clock: Clock,
+    /// What it is given as a registered executor; a follower that has it executes and signs.
+    pub executor: Option<ExecutorKeys>,
+}
+
+/// What a registered executor holds. No `Debug`: it is secret.
+#[derive(Clone)]
+pub struct ExecutorKeys {
+    /// State root keys, which the quorum gives; what is missing may come later.
+    pub state: Arc<StateKeys>,
+    /// What it signs answers to calls with.
+    pub signer: Arc<AnswerSigner>,
 }
 
 /// Why a follower does not run.
@@ -275,7 +287,8 @@ impl Run<'_> {
         let server = match *rpc {
             Some(address) => {
                 let duty = Duty::Follower(Forward(Arc::clone(&self.sources)));
-                Some(RpcServer::start(address, shared, duty, gauges).await?)
+                let signer = self.config.executor.as_ref().map(|executor| Arc::clone(&executor.signer));
+                Some(RpcServer::start(address, shared, duty, gauges, signer).await?)
             }
             None => None,
         };

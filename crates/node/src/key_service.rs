@@ -1,6 +1,7 @@
 //! Key service: encrypted shares of granted keys, from validators to anyone who asks (design D5, `spec/key-service.md`).
 //!
-//! A share leaves only for a live grant of an instance that the chain does not deny, encrypted to the transport key that
+//! A share leaves only for a live grant of an instance that the chain does not deny, or for a registered executor (a state
+//! root key, `spec/confidential-state.md` §7), encrypted to the transport key that
 //! the ledger recorded, and never when this validator's newest header is older than [`HEADER_AGE_S_MAX`]. Shares of the
 //! master never leave; nothing here combines shares. What is served follows the term: [`Desk`] holds no share of a term
 //! that is over, and never puts shares of two terms together. This file is the actor; what it decides is the desk's.
@@ -13,7 +14,8 @@ mod refusal;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use freehold_consensus::{Gossip, GossipReceiver, GossipSender, TermKeys};
-use freehold_primitives::{Blob, Canonical as _, Digest, Ed25519Key, Term};
+use freehold_crypto::state_grant_id;
+use freehold_primitives::{Blob, Canonical as _, Digest, Ed25519Key, Generation, Term};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -49,9 +51,24 @@ pub(crate) struct KeyService {
 impl KeyService {
     /// Makes the service and the task that answers the other validators. What it serves follows `terms`.
     pub(crate) fn start(shared: Arc<Shared>, terms: watch::Receiver<TermKeys>, gossip: Gossip) -> Arc<Self> {
-        let service = Arc::new(Self { desk: Desk::new(ChainGrants(shared), terms), sender: gossip.sender });
+        let service = Arc::new(Self { desk: Desk::new(ChainGrants::new(shared), terms), sender: gossip.sender });
         tokio::spawn(Arc::clone(&service).answer(gossip.receiver));
         service
+    }
+
+    /// The shares of a state root key for an executor, as [`Self::collect`].
+    ///
+    /// # Errors
+    /// As [`Self::collect`].
+    pub(crate) async fn collect_state(
+        self: Arc<Self>,
+        instance: Digest,
+        generation: Generation,
+    ) -> Result<Released, ShareError> {
+        let service = Arc::clone(&self);
+        let named = tokio::task::spawn_blocking(move || service.desk.grants().name_state(instance, generation));
+        let id = named.await.map_err(|_| ShareError::State)??;
+        self.collect(id).await
     }
 
     /// The shares of a live grant, enough of them to make the key: this validator's at once, the others' as they come.
@@ -65,7 +82,7 @@ impl KeyService {
             let begun = tokio::task::spawn_blocking(move || service.desk.begin(&grant));
             let (wanted, mut changes) = begun.await.map_err(|_| ShareError::State)??;
             if !wanted.is_done() {
-                let _dropped = self.sender.broadcast(ShareMessage::Ask { grant }.to_canonical());
+                let _dropped = self.sender.broadcast(self.desk.grants().ask(&grant).to_canonical());
                 let done = async { while !wanted.is_done() && changes.changed().await.is_ok() {} };
                 let _elapsed = tokio::time::timeout_at(end, done).await;
             }
@@ -94,13 +111,16 @@ impl KeyService {
 
     fn handle(&self, peer: &Ed25519Key, message: ShareMessage) -> Option<ShareMessage> {
         match message {
-            ShareMessage::Ask { grant } => Some(match self.desk.own(&grant) {
-                Ok((term, share)) => ShareMessage::Share { grant, term, share: Blob(share) },
-                Err(error) => {
-                    debug!(%grant, %error, "no share served");
-                    ShareMessage::Refused { grant, code: error.code() }
-                }
-            }),
+            ShareMessage::Ask { grant } => Some(self.own(grant)),
+            ShareMessage::AskState { instance, generation } => {
+                Some(match self.desk.grants().name_state(instance, generation) {
+                    Ok(id) => self.own(id),
+                    Err(error) => {
+                        debug!(%instance, generation, %error, "no share of a state root key served");
+                        ShareMessage::Refused { grant: state_grant_id(&instance, generation), code: error.code() }
+                    }
+                })
+            }
             ShareMessage::Share { grant, term, share } => {
                 match self.desk.take(peer, (&grant, term), &share.0) {
                     Ok(()) => {}
@@ -113,6 +133,16 @@ impl KeyService {
                 debug!(%peer, %grant, code, "a validator serves no share");
                 self.desk.refused(peer, &grant);
                 None
+            }
+        }
+    }
+
+    fn own(&self, grant: Digest) -> ShareMessage {
+        match self.desk.own(&grant) {
+            Ok((term, share)) => ShareMessage::Share { grant, term, share: Blob(share) },
+            Err(error) => {
+                debug!(%grant, %error, "no share served");
+                ShareMessage::Refused { grant, code: error.code() }
             }
         }
     }

@@ -34,7 +34,7 @@ pub use backup::{BackupError, BackupScope, BackupSummary, MOVED_FILE, Opening, S
 pub use chain::ChainError;
 pub use clock::Clock;
 pub use executor::ExecutorError;
-pub use follower::{Follower, FollowerConfig, FollowerError, KeepStates, SyncFrom};
+pub use follower::{ExecutorKeys, Follower, FollowerConfig, FollowerError, KeepStates, SyncFrom};
 pub use founder::{Founder, FounderConfig, FounderError};
 pub use freehold_consensus::{IdentityKey, Progress as FoundingProgress, network_key};
 pub use genesis::{

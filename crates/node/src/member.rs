@@ -12,7 +12,7 @@ use std::{
 
 use commonware_runtime::{Runner as _, tokio as engine_runtime};
 use freehold_consensus::{ConfigError, KeyError, Reach, Start, StartError, TermKeys, Timers, Validator};
-use freehold_crypto::StateKeys;
+use freehold_crypto::{AnswerSigner, StateKeys};
 use freehold_primitives::{Ed25519Key, Genesis, KeyCeremony};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -60,6 +60,8 @@ pub struct MemberConfig {
     pub keep_blocks: Option<u64>,
     /// Its clock.
     pub clock: Clock,
+    /// What it signs answers to calls with, where it is a registered executor too.
+    pub signer: Option<Arc<AnswerSigner>>,
 }
 
 /// Why a validator does not run.
@@ -274,7 +276,10 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
     let service = KeyService::start(Arc::clone(&shared), consensus.term_keys(), shares);
     tokio::spawn(erase_first_shares(config.folder.clone(), consensus.term_keys()));
     let server = match config.rpc {
-        Some(address) => Some(RpcServer::start(address, shared, Duty::Validator { intake, service }, gauges).await?),
+        Some(address) => {
+            let duty = Duty::Validator { intake, service };
+            Some(RpcServer::start(address, shared, duty, gauges, config.signer.clone()).await?)
+        }
         None => None,
     };
     Ok(Parts { consensus, executor, server, failures })

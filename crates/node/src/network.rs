@@ -4,8 +4,10 @@
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
+    sync::Arc,
 };
 
+use freehold_crypto::AnswerSigner;
 use freehold_primitives::{Genesis, NetworkKey};
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -27,6 +29,8 @@ pub struct NetworkConfig {
     pub rpc: SocketAddr,
     /// Clock of every validator.
     pub clock: Clock,
+    /// What the first validator signs answers to calls with, where it is a registered executor too.
+    pub signer: Option<Arc<AnswerSigner>>,
 }
 
 /// Why a network does not start.
@@ -74,6 +78,7 @@ impl Network {
                 rpc: (index == 0).then_some(config.rpc),
                 keep_blocks: None,
                 clock: config.clock.clone(),
+                signer: config.signer.clone().filter(|_| index == 0),
             };
             Member::start(member, failed.clone())
         });

@@ -1,5 +1,6 @@
 //! JSON-RPC server: Ethereum's methods and ours over one HTTP and WebSocket port.
 
+mod answers;
 mod calls;
 mod debug;
 mod error;

@@ -29,7 +29,7 @@ use crate::{genesis::write_state_keys, key_service::HEADER_AGE_S_MAX, peers::Tol
 /// Channel of shares of state root keys.
 pub(crate) const STATE_KEYS: GossipChannel = GossipChannel { message_bytes_max: 16 * 1024, quota_per_s: 32 };
 /// Generations that executors hold ahead of the newest one in use.
-const GENERATIONS_AHEAD: Generation = 3;
+pub(crate) const GENERATIONS_AHEAD: Generation = 3;
 /// How often what is missing is asked for again.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 

@@ -3,7 +3,7 @@
 //! Canonical documents on two gossip channels. A message that does not decode is dropped; nothing here is trusted.
 
 use freehold_consensus::GossipChannel;
-use freehold_primitives::{Blob, Canonical, CodecError, Digest, Reader, Term};
+use freehold_primitives::{Blob, Canonical, CodecError, Digest, Generation, Reader, Term};
 
 /// Channel of transactions.
 pub(crate) const TRANSACTIONS: GossipChannel = GossipChannel { message_bytes_max: 512 * 1024, quota_per_s: 512 };
@@ -49,6 +49,13 @@ pub(crate) enum ShareMessage {
         /// Why (`spec/key-service.md` §8).
         code: u8,
     },
+    /// Whoever holds a share: encrypt it of this generation of the state root key, for this executor.
+    AskState {
+        /// The executor's instance.
+        instance: Digest,
+        /// The generation.
+        generation: Generation,
+    },
 }
 
 impl Canonical for ShareMessage {
@@ -69,6 +76,11 @@ impl Canonical for ShareMessage {
                 grant.write(out);
                 code.write(out);
             }
+            Self::AskState { instance, generation } => {
+                out.push(4);
+                instance.write(out);
+                generation.write(out);
+            }
         }
     }
     fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
@@ -80,6 +92,7 @@ impl Canonical for ShareMessage {
                 share: Canonical::read(reader)?,
             }),
             3 => Ok(Self::Refused { grant: Canonical::read(reader)?, code: Canonical::read(reader)? }),
+            4 => Ok(Self::AskState { instance: Canonical::read(reader)?, generation: Canonical::read(reader)? }),
             other => Err(CodecError::Tag(other)),
         }
     }

@@ -174,7 +174,8 @@ fn holds(bytes: &[u8], canary: &B256) -> bool {
 
 async fn start(folder: &Path, genesis: &Genesis) -> Network {
     let rpc = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let config = NetworkConfig { folder: folder.into(), genesis: genesis.clone(), rpc, clock: Clock::system() };
+    let config =
+        NetworkConfig { folder: folder.into(), genesis: genesis.clone(), rpc, clock: Clock::system(), signer: None };
     Network::start(config).await.unwrap()
 }
 
@@ -446,7 +447,8 @@ async fn ended_with(folder: &Path, genesis: &Genesis, text: &str) {
 
 async fn end_of(folder: &Path, genesis: &Genesis) -> String {
     let rpc = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let config = NetworkConfig { folder: folder.into(), genesis: genesis.clone(), rpc, clock: Clock::system() };
+    let config =
+        NetworkConfig { folder: folder.into(), genesis: genesis.clone(), rpc, clock: Clock::system(), signer: None };
     match Network::start(config).await {
         Err(error) => error.to_string(),
         Ok(mut network) => {

@@ -4,6 +4,7 @@
 mod cbor;
 #[macro_use]
 mod codec;
+mod answer;
 mod evidence;
 mod ids;
 mod keyset;
@@ -18,6 +19,7 @@ mod succession;
 /// What the system modules write and verifiers read.
 pub mod entries;
 
+pub use answer::{AnswerPurpose, AnswerStatus, AskedCall, CallAnswer};
 pub use cbor::{CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, CborError, CborMap, CborValue};
 pub use codec::{Blob, Canonical, CodecError, LENGTH_MAX, Reader, VERSION, write_length};
 pub use evidence::{BUNDLE_GPUS_MAX, EvidenceBundle, EvidenceKind};

@@ -47,7 +47,7 @@ pub use local_leases::{
 pub use node::{
     BlockSummary, CALL_KEYS_MAX, CallDataKeyReport, CallProof, CallPurpose, CollateralDocument, Finality,
     HEADER_RANGE_MAX, HEADERS_MAX, KeyShare, KeyShares, LeafProof, LogRecord, NodeStatus, Proof, QuantityU64, RawBlock,
-    StateKeyReport, StatusMoment, TransactionReceipt,
+    SignedAnswer, StateKeyReport, StatusMoment, TransactionReceipt,
 };
 pub use node_client::{FeeQuote, NodeClient, NodeError};
 pub use sync::{
@@ -56,4 +56,4 @@ pub use sync::{
 };
 pub use taint::{ChainDenial, TaintPage, TaintedGrant, TaintedInstance};
 pub use transaction::CallTransaction;
-pub use verified::{CallReads, Checked, Proven, VerifiedClient, VerifiedError};
+pub use verified::{AnswerAsked, CallReads, Checked, Proven, VerifiedClient, VerifiedError};

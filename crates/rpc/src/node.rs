@@ -113,6 +113,18 @@ pub struct CallProof {
     pub headers: Vec<HexBytes>,
 }
 
+/// Answer of `freehold_call(request, purpose)`: what a call gave, signed by a registered executor (`spec/call-answer.md`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedAnswer {
+    /// Canonical document of the `CallAnswer`.
+    pub answer: HexBytes,
+    /// The output whose digest it names.
+    pub output: HexBytes,
+    /// The executor's signature, 65 bytes.
+    pub signature: HexBytes,
+}
+
 /// One share of a derived key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

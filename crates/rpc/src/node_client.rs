@@ -11,7 +11,7 @@ use std::{
 };
 
 use freehold_primitives::{
-    Account, Canonical, CodecError, Digest, EvidenceKind, Genesis, Height, NetworkKey, entries::DenySubject,
+    Account, Canonical, CodecError, Digest, EvidenceKind, Generation, Genesis, Height, NetworkKey, entries::DenySubject,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json, value::RawValue};
@@ -25,7 +25,7 @@ use crate::{
     http_client::{HttpClient, HttpError, HttpLimits},
     node::{
         BlockSummary, CALL_KEYS_MAX, CallDataKeyReport, CallProof, CallPurpose, CollateralDocument, Finality,
-        HEADERS_MAX, KeyShares, NodeStatus, Proof, QuantityU64, RawBlock, TransactionReceipt,
+        HEADERS_MAX, KeyShares, NodeStatus, Proof, QuantityU64, RawBlock, SignedAnswer, TransactionReceipt,
     },
     taint::TaintPage,
 };
@@ -350,12 +350,27 @@ impl NodeClient {
     /// # Errors
     /// As [`Self::call`].
     pub async fn key_shares(&self, grant_id: &Digest) -> Result<KeyShares, NodeError> {
-        let shares: KeyShares = self.call("freehold_keyShares", (prefixed(grant_id),)).await?;
-        if shares.shares.len() > SHARES_MAX {
-            let reason = format!("more than {SHARES_MAX} shares");
-            return Err(NodeError::Malformed { method: "freehold_keyShares".to_owned(), reason });
-        }
-        Ok(shares)
+        bounded_shares("freehold_keyShares", self.call("freehold_keyShares", (prefixed(grant_id),)).await?)
+    }
+
+    /// `freehold_stateKeyShares` of a generation, for the registered executor `instance`.
+    ///
+    /// # Errors
+    /// As [`Self::key_shares`].
+    pub async fn state_key_shares(&self, instance: &Digest, generation: Generation) -> Result<KeyShares, NodeError> {
+        bounded_shares(
+            "freehold_stateKeyShares",
+            self.call("freehold_stateKeyShares", (prefixed(instance), generation)).await?,
+        )
+    }
+
+    /// `freehold_call`: what a call gave, with the signature of an executor. `request` is that of `eth_call`.
+    /// [`VerifiedClient::signed_call`](crate::VerifiedClient) checks it.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn signed_call(&self, request: &Value, purpose: CallPurpose) -> Result<SignedAnswer, NodeError> {
+        self.call("freehold_call", (request, purpose)).await
     }
 
     /// `oasis_callDataPublicKey`: what the node says; [`VerifiedClient::call_data_key`](crate::VerifiedClient) checks it.
@@ -397,6 +412,15 @@ impl NodeClient {
     pub async fn collateral(&self, kind: EvidenceKind, key: &[u8]) -> Result<Option<CollateralDocument>, NodeError> {
         self.call("freehold_collateral", (kind.as_str(), HexBytes(key.to_vec()))).await
     }
+}
+
+/// Shares, unless there are more than any committee gives.
+fn bounded_shares(method: &str, shares: KeyShares) -> Result<KeyShares, NodeError> {
+    if shares.shares.len() > SHARES_MAX {
+        let reason = format!("more than {SHARES_MAX} shares");
+        return Err(NodeError::Malformed { method: method.to_owned(), reason });
+    }
+    Ok(shares)
 }
 
 pub(crate) fn prefixed(id: &impl std::fmt::Display) -> String {

@@ -2,6 +2,7 @@
 //!
 //! The node can withhold and delay; it cannot lie. How old an answer is, the header beside it says.
 
+mod answer;
 mod blocks;
 mod error;
 mod state;
@@ -15,6 +16,7 @@ use freehold_verify::{
 };
 use tokio::time::{Instant, sleep};
 
+pub use answer::AnswerAsked;
 pub use error::VerifiedError;
 pub use state::{CallReads, Proven};
 

@@ -20,10 +20,11 @@ pub use bundle::{
 pub use instance::{InstanceClaim, InstanceError, VerifiedInstance, verify_instance};
 pub use judge::{MAX_AGE_S_DEFAULT, Step, VerifyOptions, verify_bundle, verify_bundle_with, verify_header_file};
 pub use light::{
-    AccountState, BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, BlockBytes, BlockError, ChainTrust, EntryError, EntryKey,
-    Envelope, FinalityError, FinalityProof, HEADER_BYTES_MAX, Head, HeadError, HeadRules, HeaderError, KeysError,
-    NetworkKeys, StateError, VerifiedBlock, VerifiedHeader, VerifiedHeaders, VerifiedTransaction, open_header,
-    verify_absent_entry, verify_account, verify_ancestors, verify_block, verify_entry, verify_finality,
+    AccountState, AnswerError, AskedAnswer, BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, BlockBytes, BlockError,
+    ChainTrust, EntryError, EntryKey, Envelope, ExecutorStanding, FinalityError, FinalityProof, HEADER_BYTES_MAX, Head,
+    HeadError, HeadRules, HeaderError, KeysError, NetworkKeys, StateError, VerifiedAnswer, VerifiedBlock,
+    VerifiedHeader, VerifiedHeaders, VerifiedTransaction, open_header, read_answer, verify_absent_entry,
+    verify_account, verify_ancestors, verify_answer, verify_block, verify_entry, verify_finality,
     verify_finality_under, verify_leaf, verify_storage,
 };
 pub use link::{Link, LinkReport, LinkStatus, Skip};

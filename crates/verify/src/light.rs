@@ -4,6 +4,7 @@
 //! the functions of this module return stands under such a header's roots. No proof knows which header is the newest:
 //! [`Head`] judges by a clock that its caller holds.
 
+mod answer;
 mod body;
 mod entry;
 mod finality;
@@ -12,6 +13,7 @@ mod header;
 mod state;
 mod succession;
 
+pub use answer::{AnswerError, AskedAnswer, ExecutorStanding, VerifiedAnswer, read_answer, verify_answer};
 pub use body::{
     BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, BlockBytes, BlockError, Envelope, VerifiedBlock, VerifiedTransaction,
     open_header, verify_ancestors, verify_block,

@@ -1,5 +1,7 @@
 //! Arguments of `node` for a follower.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use freehold_primitives::NetworkKey;
 use freehold_rpc::Endpoint;
@@ -18,6 +20,14 @@ pub(crate) struct FollowArgs {
     /// Network key to trust, 96 bytes in hex: a follower's only trust.
     #[arg(long, value_name = "HEX", requires = "follow")]
     pub(crate) network_key: Option<NetworkKey>,
+    /// Be an executor: register as an instance by this guest's configuration (evidence, relay and control channel of the
+    /// host), take the state root keys from the validators, execute every block, and sign answers to confidential calls.
+    #[arg(long, value_name = "FILE", requires = "follow")]
+    pub(crate) executor: Option<PathBuf>,
+    /// The same in an emulated TEE, on a development network: this process measures itself, and the operator's well-known
+    /// accounts own the app and pay.
+    #[arg(long, requires = "follow", conflicts_with = "executor")]
+    pub(crate) emulated_executor: bool,
     /// Keep the state of every height, from where the follower begins; begins with the genesis unless --sync says otherwise.
     #[arg(long, requires = "follow")]
     pub(crate) archive: bool,

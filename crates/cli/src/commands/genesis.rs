@@ -3,6 +3,7 @@
 use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use freehold_crypto::app_id_from_creator_nonce;
 use freehold_node::{Clock, Founder, FounderConfig, FoundingProgress, open_or_make_identity};
 use rand::{rand_core::UnwrapErr, rngs::SysRng};
 use serde_json::json;
@@ -39,7 +40,9 @@ fn contribute(args: &ContributeArgs, output: Output) -> Result<ExitCode> {
 /// Makes the network file from all contributions.
 fn combine(args: &CombineArgs, output: Output) -> Result<ExitCode> {
     let contributions = args.contributions.iter().map(|path| read_contribution(path)).collect::<Result<Vec<_>>>()?;
-    let file = NetworkFile::development(args.chain_id, Clock::system().now_ms(), contributions, args.term_blocks)?;
+    let app = args.app_owner.as_ref().map(|owner| app_id_from_creator_nonce(owner, 0));
+    let now_ms = Clock::system().now_ms();
+    let file = NetworkFile::development(args.chain_id, now_ms, contributions, args.term_blocks, app)?;
     write(&args.out, &file.text()?)?;
     output.object(&json!({ "event": "network_file", "digest": file.digest(), "file": args.out }));
     output.text(&format!("{} of {} validators\ndigest {}", args.out.display(), file.validators.len(), file.digest()));

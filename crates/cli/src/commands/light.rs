@@ -6,10 +6,11 @@ use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::{Address, Bytes};
 use anyhow::{Context as _, Result, bail};
 use freehold_client::{
-    ATTEMPT_MAX_DEFAULT, Endpoints, LightCall, LightClient, LightConfig, LightServer, Unproven, pinned_network_key,
+    ATTEMPT_MAX_DEFAULT, Backing, Endpoints, LightCall, LightClient, LightConfig, LightServer, Unproven,
+    pinned_network_key,
 };
 use freehold_node::Clock;
-use freehold_primitives::NetworkKey;
+use freehold_primitives::{Digest, NetworkKey};
 use freehold_rpc::Endpoint;
 use freehold_verify::HeadRules;
 use serde_json::{Value, json};
@@ -37,8 +38,14 @@ pub(crate) async fn run(args: LightArgs, output: Output) -> Result<ExitCode> {
     match args.command {
         None => serve(Arc::new(client), &args, output).await,
         Some(command) => {
-            let value = answer(&client, command).await?;
-            output.object(&json!({ "event": "answer", "proven": true, "value": value }));
+            let (value, executor) = answer(&client, command).await?;
+            let stands = if executor.is_some() { "executor" } else { "proof" };
+            output.object(&json!({
+                "event": "answer", "proven": true, "by": stands, "executor": executor, "value": value,
+            }));
+            if let Some(executor) = executor {
+                output.note(&format!("signed by the registered executor {executor}, not made again here"));
+            }
             output.text(&value.as_str().map_or_else(|| format!("{value:#}"), str::to_owned));
             Ok(ExitCode::SUCCESS)
         }
@@ -92,21 +99,22 @@ async fn serve(client: Arc<LightClient>, args: &LightArgs, output: Output) -> Re
     Ok(ExitCode::SUCCESS)
 }
 
-async fn answer(client: &LightClient, command: LightCommand) -> Result<Value> {
-    match command {
+/// The answer, and the executor whose signature stands for it where no proof does.
+async fn answer(client: &LightClient, command: LightCommand) -> Result<(Value, Option<Digest>)> {
+    let value = match command {
         LightCommand::Header => {
             let head = client.head().await?;
-            Ok(json!({
+            json!({
                 "height": head.height(),
                 "block_hash": head.block_hash(),
                 "state_root": head.state_root(),
                 "time_unix_s": head.time_unix_s(),
-            }))
+            })
         }
-        LightCommand::Balance { address } => Ok(json!(client.balance(&address, None).await?.to_string())),
-        LightCommand::Call { to, data, from } => call(client, to, &data, from).await,
+        LightCommand::Balance { address } => json!(client.balance(&address, None).await?.to_string()),
+        LightCommand::Call { to, data, from } => return call(client, to, &data, from).await,
         LightCommand::Receipt { hash } => match client.receipt(hash).await? {
-            Some(receipt) => Ok(serde_json::to_value(receipt)?),
+            Some(receipt) => serde_json::to_value(receipt)?,
             None => bail!("no node knows of a transaction {hash} in a proven block"),
         },
         LightCommand::Logs { from_block, to_block, address, topic } => {
@@ -114,16 +122,26 @@ async fn answer(client: &LightClient, command: LightCommand) -> Result<Value> {
             let filter = alloy_rpc_types_eth::Filter::new().from_block(from_block).to_block(to_block);
             let filter = address.into_iter().fold(filter, alloy_rpc_types_eth::Filter::address);
             let filter = topic.into_iter().fold(filter, alloy_rpc_types_eth::Filter::event_signature);
-            Ok(serde_json::to_value(client.logs(&filter).await?)?)
+            serde_json::to_value(client.logs(&filter).await?)?
         }
-    }
+    };
+    Ok((value, None))
 }
 
-async fn call(client: &LightClient, to: Address, data: &Bytes, from: Option<Address>) -> Result<Value> {
+async fn call(
+    client: &LightClient,
+    to: Address,
+    data: &Bytes,
+    from: Option<Address>,
+) -> Result<(Value, Option<Digest>)> {
     let call = LightCall::read(json!({ "to": to, "data": data, "from": from }))?;
     let outcome = client.call(&call, None).await?;
     if !outcome.is_success() {
         bail!("the call failed ({:?}) with {}", outcome.status, outcome.output);
     }
-    Ok(json!(outcome.output))
+    let executor = match outcome.backing {
+        Backing::Recomputed => None,
+        Backing::Executor(executor) => Some(executor),
+    };
+    Ok((json!(outcome.output), executor))
 }

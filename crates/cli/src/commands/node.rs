@@ -1,6 +1,7 @@
 //! `node`: one validator as a process of its own, or with `--follow` a full node that is none; `--init` makes the folders of a
 //! development network.
 
+mod executor;
 mod follow;
 
 use std::{net::SocketAddr, process::ExitCode};
@@ -64,6 +65,7 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
         rpc: args.rpc,
         keep_blocks: args.keep_blocks,
         clock: Clock::system(),
+        signer: None,
     };
     let (failed, mut ended) = tokio::sync::mpsc::unbounded_channel();
     let mut asked = std::pin::pin!(super::asked_to_stop());

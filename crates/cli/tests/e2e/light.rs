@@ -27,6 +27,9 @@ fn stock_ethereum_clients_read_call_and_send_through_the_light_client() {
         passes(Command::new("node").arg(copy).arg(light.text("rpc")).arg(beside("counter.json")));
     }
     assert!(checkpoint.exists());
+    // A dealer made this network's keys: no quorum could give them to executors.
+    let refused = network.call("freehold_stateKeyShares", json!([format!("0x{}", "09".repeat(32)), 0])).unwrap_err();
+    assert_eq!(refused["data"]["code"], json!(18), "{refused}");
     light.interrupt();
 
     let rich = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";

@@ -7,6 +7,7 @@ mod collateral;
 mod contracts;
 mod damage;
 mod denial;
+mod executor;
 mod follower;
 mod founding;
 mod instance;

@@ -1,8 +1,10 @@
 //! A validator's ways by the command line: what is shown before it is signed, what is refused, and where it stands.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
-use serde_json::Value;
+use freehold_crypto::{Ed25519Secret, payload_digest, proposal_message};
+use freehold_primitives::{Canonical as _, Digest, Payload, PayloadHead};
+use serde_json::{Value, json};
 
 use crate::support::{Running, run, said, turn};
 
@@ -60,5 +62,97 @@ fn validator_joins_and_leaves_by_the_command_line() {
     let (code, _, said) = validator(&["unjail", "--data-dir", &own, "--rpc", &rpc]);
     assert_eq!(code, Some(1));
     assert!(said.contains("FREEHOLD_ACCOUNT_KEY"), "{said}");
+    network.interrupt();
+}
+
+/// A proof as a node keeps it.
+fn proof(path: &Path, one: (&PayloadHead, &[u8]), other: (&PayloadHead, &[u8])) {
+    let hexed = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
+    let proof = json!({
+        "head1": hexed(&one.0.to_canonical()), "signature1": hexed(one.1),
+        "head2": hexed(&other.0.to_canonical()), "signature2": hexed(other.1),
+    });
+    fs::write(path, proof.to_string()).unwrap();
+}
+
+fn wei(network: &Running, account: &str) -> u128 {
+    let balance = network.call("eth_getBalance", json!([account, "latest"])).unwrap();
+    u128::from_str_radix(balance.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+}
+
+#[test]
+fn a_double_proposal_is_reported_and_costs_the_bond() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let net = path("net");
+    let network = Running::start(&["up", "--no-app", "--validators", "4", "--rpc", "127.0.0.1:0", "--data-dir", &net]);
+    network.reach(8);
+    let rpc = network.text("rpc");
+    // A payload that the chain holds, with its proposer's true signature; and another of the same view, which whoever has
+    // the proposer's folder signs with its key.
+    let page = network.call("freehold_syncBlocks", json!([5, 1, "payloads"])).unwrap();
+    let document = hex::decode(page["blocks"][0]["payload"].as_str().unwrap().trim_start_matches("0x")).unwrap();
+    let Payload { head: one, signature, .. } = Payload::from_canonical(&document).unwrap();
+    let other = PayloadHead { body: Digest([9; 32]), ..one.clone() };
+    let offender = format!("{net}/validator-{}", one.proposer);
+    let seed: [u8; 32] = fs::read(format!("{offender}/identity.key")).unwrap().try_into().unwrap();
+    let secret = Ed25519Secret::from_seed(&seed);
+    let second = secret.sign(&proposal_message(&payload_digest(&other)));
+    let genuine = folder.path().join("double-proposal.json");
+    proof(&genuine, (&one, signature.as_bytes()), (&other, &second));
+
+    let reporter = format!("{net}/validator-{}", (one.proposer + 1) % 4);
+    let report = |file: &Path, words: &[&str]| {
+        let base =
+            ["report", "--proof", file.to_str().unwrap(), "--data-dir", &reporter, "--rpc", &rpc, "--dev-seat", "9"];
+        validator(&[&base[..], words].concat())
+    };
+    let standing = || {
+        let (code, told, said) = validator(&["status", "--rpc", &rpc]);
+        assert_eq!(code, Some(0), "{said}");
+        let all = told[0]["validators"].as_array().unwrap().clone();
+        all.into_iter().find(|entry| entry["identity"] == json!(secret.public().to_string())).unwrap()
+    };
+    assert_eq!((&standing()["state"], &standing()["bond_wei"]), (&json!("active"), &json!("1000000000000000000000")));
+
+    // What proves nothing is refused, and costs nobody anything.
+    let forged = folder.path().join("forged.json");
+    proof(&forged, (&one, signature.as_bytes()), (&other, signature.as_bytes()));
+    let (code, _, said) = report(&forged, &[]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("the head is not signed by its proposer"), "{said}");
+    proof(&forged, (&one, signature.as_bytes()), (&one, signature.as_bytes()));
+    let (code, _, said) = report(&forged, &[]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("these are not two heads of one proposer in one view"), "{said}");
+    let (code, told, said) = report(&genuine, &["--dry-run"]);
+    assert_eq!((code, told.len()), (Some(0), 1), "{said}");
+    assert_eq!(standing()["state"], "active");
+
+    let zero = "0x0000000000000000000000000000000000000000";
+    let (code, told, said) = report(&genuine, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(
+        (&told[0]["function"], &told[1]["event"]),
+        (&json!("reportDoubleProposal(bytes,bytes,bytes,bytes)"), &json!("done"),)
+    );
+    let account = told[0]["from"].as_str().unwrap();
+    let after = standing();
+    assert_eq!((&after["state"], &after["bond_wei"]), (&json!("jailed"), &json!("0")));
+    assert!(after["jailed_until"].as_u64().unwrap() > one.term, "{after}");
+    // An eighth of the bond to the reporter, whose fees are far below a coin; the rest burnt where everyone sees it.
+    let coin = 10_u128.pow(18);
+    assert!(wei(&network, account) > (10_000 + 124) * coin, "{}", wei(&network, account));
+    assert!(wei(&network, zero) >= 875 * coin);
+    let (code, _, said) = report(&genuine, &[]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("proposals of this term were punished already"), "{said}");
+    let seat = one.proposer.to_string();
+    let (code, _, said) = validator(&["unjail", "--data-dir", &offender, "--rpc", &rpc, "--dev-seat", &seat]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("the terms in jail are not over"), "{said}");
+    // The network goes on, the one in jail with its seat until a candidate takes it.
+    network.reach(network.height() + 5);
     network.interrupt();
 }

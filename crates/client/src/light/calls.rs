@@ -1,19 +1,26 @@
 //! Calls, made again on this machine: a node tells what a call reads, with proofs, and the chain's own rules run over them.
+//! What reaches confidential state only an executor can make: its signature, registration and block are checked.
 
 use std::sync::Arc;
 
 use alloy_eips::BlockId;
 use alloy_primitives::{B256, Bytes, TxKind};
 use alloy_rpc_types_eth::TransactionRequest;
-use freehold_crypto::CallDataRefusal;
-use freehold_ledger::{CallError, CallRequest, Outcome, Overrides, Parent, Witness};
-use freehold_primitives::Digest;
-use freehold_rpc::{CallPurpose, CallReads, HexBytes};
-use freehold_verify::VerifiedHeader;
+use freehold_crypto::{CallDataRefusal, asked_call_digest};
+use freehold_ledger::{CallError, CallRequest, Halt, Outcome, Overrides, Parent, Status, Witness};
+use freehold_primitives::{AnswerStatus, Digest};
+use freehold_rpc::{AnswerAsked, CallPurpose, CallReads, HexBytes, NodeError, VerifiedError};
+use freehold_verify::{VerifiedAnswer, VerifiedHeader};
 use rand::{rand_core::TryRng as _, rngs::SysRng};
 use serde_json::{Value, json};
 
-use super::{error::LightError, head::LightClient};
+use super::{
+    error::{LightError, Unsigned},
+    head::LightClient,
+};
+
+/// What a node's refusal says where nobody there signs answers.
+const NO_EXECUTOR: &str = "no-executor";
 
 /// A call as JSON-RPC names it.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +63,49 @@ impl LightCall {
     }
 }
 
+/// What stands for what a call gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backing {
+    /// It was made again on this machine, over proofs of all that it reads.
+    Recomputed,
+    /// The signature of this registered executor, behind a certified block.
+    Executor(Digest),
+}
+
+/// What a call gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LightOutcome {
+    /// How it ended.
+    pub status: AnswerStatus,
+    /// Return data, or the reason of a revert.
+    pub output: Bytes,
+    /// What stands for it.
+    pub backing: Backing,
+    /// Why it was stopped, where this machine made it.
+    pub halt: Option<Halt>,
+}
+
+impl LightOutcome {
+    /// Whether it succeeded.
+    pub fn is_success(&self) -> bool {
+        self.status == AnswerStatus::Success
+    }
+
+    pub(crate) fn recomputed(outcome: Outcome) -> Self {
+        let (status, halt) = match outcome.status {
+            Status::Success => (AnswerStatus::Success, None),
+            Status::Revert => (AnswerStatus::Revert, None),
+            Status::Halt(halt) => (AnswerStatus::Halt, Some(halt)),
+        };
+        Self { status, output: outcome.output, backing: Backing::Recomputed, halt }
+    }
+
+    fn signed(answer: VerifiedAnswer) -> Self {
+        let VerifiedAnswer { executor, status, output } = answer;
+        Self { status, output: output.into(), backing: Backing::Executor(executor), halt: None }
+    }
+}
+
 /// What a call run gives over proofs.
 type Run<T> = fn(&freehold_ledger::ChainContext, Parent<'_>, &Witness, &CallRequest) -> Result<T, CallError>;
 
@@ -78,20 +128,63 @@ fn run_estimate(
 }
 
 impl LightClient {
-    /// Makes a call behind the newest block. A revert is an outcome.
+    /// Makes a call behind the newest block, or takes a registered executor's signature for what it gives where it reaches
+    /// what is confidential. A revert is an outcome.
     ///
     /// # Errors
-    /// Every [`LightError`]; [`LightError::ConfidentialCall`] where it reaches what is confidential.
-    pub async fn call(&self, call: &LightCall, id: Option<BlockId>) -> Result<Outcome, LightError> {
-        self.run(call, id, CallPurpose::Call, run_call).await
+    /// Every [`LightError`]; [`LightError::ConfidentialCall`] where no executor answers a call that reaches what is
+    /// confidential.
+    pub async fn call(&self, call: &LightCall, id: Option<BlockId>) -> Result<LightOutcome, LightError> {
+        match self.run(call, id, CallPurpose::Call, run_call).await {
+            Ok(outcome) => Ok(LightOutcome::recomputed(outcome)),
+            Err(LightError::ConfidentialCall(_)) => self.signed(call, id, CallPurpose::Call).await,
+            Err(error) => Err(error),
+        }
     }
 
     /// The least gas limit with which a call succeeds.
     ///
     /// # Errors
-    /// As [`Self::call`], and [`LightError::Call`] where it fails with any.
+    /// As [`Self::call`], and [`LightError::Call`] or [`LightError::Fails`] where it fails with any.
     pub async fn estimate_gas(&self, call: &LightCall, id: Option<BlockId>) -> Result<u64, LightError> {
-        self.run(call, id, CallPurpose::Estimate, run_estimate).await
+        match self.run(call, id, CallPurpose::Estimate, run_estimate).await {
+            Err(LightError::ConfidentialCall(_)) => {}
+            other => return other,
+        }
+        let outcome = self.signed(call, id, CallPurpose::Estimate).await?;
+        // Its length was checked with the signature.
+        match <[u8; 8]>::try_from(&outcome.output[..]) {
+            Ok(gas) if outcome.is_success() => Ok(u64::from_be_bytes(gas)),
+            _ => Err(LightError::Fails(Box::new(outcome))),
+        }
+    }
+
+    /// What a registered executor signed that the call gives, behind a block that is not older than what was seen.
+    async fn signed(
+        &self,
+        call: &LightCall,
+        id: Option<BlockId>,
+        purpose: CallPurpose,
+    ) -> Result<LightOutcome, LightError> {
+        let app = self.context.genesis().membership.app.as_ref();
+        let app = app.ok_or(LightError::ConfidentialCall(Unsigned::NoApp))?;
+        let digest = &asked_call_digest(&call.request.asked());
+        let (header, answer) = self
+            .read_now(|node| async move {
+                let asked = AnswerAsked { request: &call.json, purpose, call: digest, app };
+                match node.signed_call(&asked).await {
+                    Ok(proven) => Ok((proven.header, proven.value)),
+                    Err(VerifiedError::Node(NodeError::Refused { data: Some(data), .. }))
+                        if data["reason"] == NO_EXECUTOR =>
+                    {
+                        Err(LightError::ConfidentialCall(Unsigned::NoExecutor))
+                    }
+                    Err(error) => Err(error.into()),
+                }
+            })
+            .await?;
+        self.check_newest(id, &header)?;
+        Ok(LightOutcome::signed(answer))
     }
 
     async fn run<T: Send + 'static>(
@@ -132,7 +225,7 @@ impl LightClient {
             (true, _) => Err(LightError::IncompleteProofs),
             (false, Ok(value)) => Ok((verified, value)),
             (false, Err(CallError::Follower | CallError::CallData(CallDataRefusal::Unavailable))) => {
-                Err(LightError::ConfidentialCall)
+                Err(LightError::ConfidentialCall(Unsigned::Unasked))
             }
             (false, Err(error)) => Err(LightError::Call(Box::new(error))),
         }

@@ -8,7 +8,38 @@ use freehold_rpc::{NodeError, VerifiedError};
 use freehold_verify::{HeadError, KeysError};
 use thiserror::Error;
 
-use super::{checkpoint::CheckpointError, logs::LIGHT_LOG_BLOCKS_MAX, logs::LIGHT_LOGS_MAX};
+use super::{
+    calls::LightOutcome,
+    checkpoint::CheckpointError,
+    filters::LIGHT_FILTERS_MAX,
+    logs::{LIGHT_LOG_BLOCKS_MAX, LIGHT_LOGS_MAX},
+};
+
+/// Why no executor's signature stands for a confidential call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Unsigned {
+    /// The genesis names no app whose instances are executors.
+    #[error("the genesis of this chain names no app for executors")]
+    NoApp,
+    /// No node that was asked is a registered executor, or follows one.
+    #[error("no node that was asked is a registered executor")]
+    NoExecutor,
+    /// None was asked yet.
+    #[error("no executor was asked")]
+    Unasked,
+}
+
+impl Unsigned {
+    /// The word in an error's data.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoApp => "no-executor-app",
+            Self::NoExecutor => "no-executor",
+            Self::Unasked => "unasked",
+        }
+    }
+}
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -38,14 +69,25 @@ pub enum LightError {
     /// The genesis that a node tells is not of a chain of this network key.
     #[error("the node tells a genesis that the network key has not signed under")]
     ForeignGenesis,
-    /// The call reaches confidential storage, or its data is encrypted: nobody without state keys can make it again.
+    /// The call reaches confidential storage, or its data is encrypted: nobody without state keys can make it again, and
+    /// no registered executor signs what it gives.
     #[error(
-        "the call reaches what is confidential and cannot be made again here; an unproven answer is given only when asked for"
+        "the call reaches what is confidential and cannot be made again here, and {0}; an unproven answer is given only when \
+         asked for"
     )]
-    ConfidentialCall,
+    ConfidentialCall(Unsigned),
     /// The call cannot be made, or fails.
     #[error("{0}")]
     Call(#[source] Box<CallError>),
+    /// An executor signed that the call fails.
+    #[error("the call fails, by the signature of an executor")]
+    Fails(Box<LightOutcome>),
+    /// There is no such filter, or it was not polled for too long.
+    #[error("there is no filter {0:#x}: make it again")]
+    NoFilter(u64),
+    /// Too many filters.
+    #[error("{LIGHT_FILTERS_MAX} filters are in use: uninstall some")]
+    Filters,
     /// State of another height than the newest.
     #[error("state is proven at the newest block, which is {newest}, and not at {asked}")]
     OldState {
@@ -101,8 +143,8 @@ impl LightError {
             Self::WrongPlace(_) => 41,
             Self::OtherTransaction(_) => 42,
             Self::ForeignGenesis => 43,
-            Self::ConfidentialCall => 50,
-            Self::Call(_) => 51,
+            Self::ConfidentialCall(_) => 50,
+            Self::Call(_) | Self::Fails(_) => 51,
             Self::OldState { .. } => 52,
             Self::NoBlock(_) => 53,
             Self::LogBlocks(_) => 54,
@@ -112,6 +154,8 @@ impl LightError {
             Self::NoNodes => 58,
             Self::Checkpoint(_) => 59,
             Self::Machine(_) => 60,
+            Self::NoFilter(_) => 62,
+            Self::Filters => 63,
         }
     }
 
@@ -120,6 +164,8 @@ impl LightError {
         match self {
             Self::Verified(error) => matches!(**error, VerifiedError::Confidential(_)),
             Self::Head(error) => matches!(error, HeadError::Fork(_) | HeadError::Ahead { .. }),
+            // Another node may be one.
+            Self::ConfidentialCall(Unsigned::NoExecutor) => false,
             _ => self.code() >= 50,
         }
     }
@@ -128,7 +174,7 @@ impl LightError {
     pub(crate) fn is_lie(&self) -> bool {
         match self {
             Self::Verified(error) => !matches!(**error, VerifiedError::Node(_) | VerifiedError::NotFinal(_)),
-            Self::Timeout(_) => false,
+            Self::Timeout(_) | Self::ConfidentialCall(_) => false,
             _ => true,
         }
     }

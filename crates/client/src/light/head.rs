@@ -19,6 +19,7 @@ use tokio::time::sleep;
 use super::{
     checkpoint,
     error::LightError,
+    filters::LightFilters,
     upstreams::{self, Upstreams},
 };
 
@@ -73,6 +74,7 @@ pub struct LightClient {
     refreshed: tokio::sync::Mutex<Option<Instant>>,
     saved: tokio::sync::Mutex<Option<Instant>>,
     blocks: Mutex<VecDeque<Arc<VerifiedBlock>>>,
+    pub(crate) filters: Mutex<LightFilters>,
     /// Nonces of transactions that were sent through this client, with the moment.
     pub(crate) sent: Mutex<BTreeMap<(Address, u64), Instant>>,
 }
@@ -135,6 +137,7 @@ impl LightClient {
             refreshed: tokio::sync::Mutex::default(),
             saved: tokio::sync::Mutex::default(),
             blocks: Mutex::default(),
+            filters: Mutex::default(),
             sent: Mutex::default(),
         })
     }

@@ -49,7 +49,7 @@ impl LightClient {
         Ok(matching(filter, &BlockView::from(&*block)).collect())
     }
 
-    async fn logs_of(
+    pub(crate) async fn logs_of(
         &self,
         node: &VerifiedClient,
         filter: &Filter,

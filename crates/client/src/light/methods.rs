@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::{
     calls::LightCall,
     error::LightError,
+    filters::LightWatch,
     head::{LightClient, Unproven},
     params::{Reader, invalid},
     refusals::{output, refusal},
@@ -45,6 +46,22 @@ pub(crate) fn module(client: Client) -> Result<RpcModule<LightClient>, RegisterM
     method(&mut module, "eth_getCode", code)?;
     method(&mut module, "eth_getStorageAt", storage)?;
     method(&mut module, "eth_getLogs", logs)?;
+    method(&mut module, "eth_newFilter", async |client, params| {
+        let filter: Filter = Reader::new(&params).next()?;
+        told(client.new_filter(LightWatch::Logs(Box::new(filter))).await).map(U64::from)
+    })?;
+    method(&mut module, "eth_newBlockFilter", async |client, _| {
+        told(client.new_filter(LightWatch::Blocks).await).map(U64::from)
+    })?;
+    method(&mut module, "eth_getFilterChanges", async |client, params| {
+        told(client.filter_changes(Reader::new(&params).next::<U64>()?.to()).await)
+    })?;
+    method(&mut module, "eth_getFilterLogs", async |client, params| {
+        told(client.filter_logs(Reader::new(&params).next::<U64>()?.to()).await)
+    })?;
+    method(&mut module, "eth_uninstallFilter", async |client, params| {
+        Ok(client.uninstall_filter(Reader::new(&params).next::<U64>()?.to()))
+    })?;
     method(&mut module, "eth_call", call)?;
     method(&mut module, "eth_estimateGas", estimate)?;
     method(&mut module, "eth_sendRawTransaction", send_raw)?;
@@ -189,7 +206,7 @@ fn call_params(params: &Params<'_>) -> Answer<(LightCall, Option<BlockId>)> {
 
 /// Whether an answer without a proof is wanted instead.
 fn is_passed_on(client: &LightClient, error: &LightError) -> bool {
-    matches!(error, LightError::ConfidentialCall) && client.config.unproven == Unproven::PassedOn
+    matches!(error, LightError::ConfidentialCall(_)) && client.config.unproven == Unproven::PassedOn
 }
 
 async fn passed_on<T: serde::de::DeserializeOwned>(client: &Client, method: &str, params: &Params<'_>) -> Answer<T> {

@@ -1,12 +1,13 @@
 //! Refusals as JSON-RPC errors: Ethereum's codes where it has one, the light client's own code in the data.
 
 use alloy_primitives::Bytes;
-use freehold_ledger::{CallError, Outcome, Status};
+use freehold_ledger::CallError;
+use freehold_primitives::AnswerStatus;
 use freehold_rpc::{NodeError, VerifiedError};
 use jsonrpsee::types::ErrorObjectOwned;
 use serde_json::json;
 
-use super::error::LightError;
+use super::{calls::LightOutcome, error::LightError};
 
 const SERVER_ERROR: i32 = -32_000;
 const RESOURCE_NOT_FOUND: i32 = -32_001;
@@ -16,10 +17,13 @@ const REVERTED: i32 = 3;
 
 /// The error that a client of Ethereum sees.
 pub(crate) fn refusal(error: &LightError) -> ErrorObjectOwned {
+    if let LightError::Fails(outcome) = error {
+        return failed(outcome);
+    }
     if let LightError::Call(call) = error
         && let CallError::Fails(outcome) = &**call
     {
-        return failed(outcome);
+        return failed(&LightOutcome::recomputed((**outcome).clone()));
     }
     // What a node says of a transaction that it does not take is told in its words: tools know them.
     if let LightError::Verified(verified) = error
@@ -29,29 +33,33 @@ pub(crate) fn refusal(error: &LightError) -> ErrorObjectOwned {
     }
     let code = match error {
         LightError::Request(_) | LightError::Range { .. } => INVALID_PARAMS,
-        LightError::NoBlock(_) | LightError::OldState { .. } => RESOURCE_NOT_FOUND,
-        LightError::LogBlocks(_) | LightError::Logs => LIMIT_EXCEEDED,
+        LightError::NoBlock(_) | LightError::OldState { .. } | LightError::NoFilter(_) => RESOURCE_NOT_FOUND,
+        LightError::LogBlocks(_) | LightError::Logs | LightError::Filters => LIMIT_EXCEEDED,
         _ => SERVER_ERROR,
     };
-    ErrorObjectOwned::owned(code, error.to_string(), Some(json!({ "light": error.code() })))
+    let data = match error {
+        LightError::ConfidentialCall(why) => json!({ "light": error.code(), "why": why.as_str() }),
+        _ => json!({ "light": error.code() }),
+    };
+    ErrorObjectOwned::owned(code, error.to_string(), Some(data))
 }
 
 /// The output of a call, or the error of one that failed.
-pub(crate) fn output(outcome: Outcome) -> Result<Bytes, ErrorObjectOwned> {
+pub(crate) fn output(outcome: LightOutcome) -> Result<Bytes, ErrorObjectOwned> {
     if outcome.is_success() { Ok(outcome.output) } else { Err(failed(&outcome)) }
 }
 
-fn failed(outcome: &Outcome) -> ErrorObjectOwned {
-    match &outcome.status {
-        Status::Halt(reason) => {
-            ErrorObjectOwned::owned(SERVER_ERROR, format!("execution stopped: {reason:?}"), None::<()>)
-        }
-        _ => {
-            let text = match freehold_rpc::revert_reason(&outcome.output) {
-                Some(reason) => format!("execution reverted: {reason}"),
-                None => "execution reverted".to_owned(),
-            };
-            ErrorObjectOwned::owned(REVERTED, text, Some(outcome.output.to_string()))
-        }
+fn failed(outcome: &LightOutcome) -> ErrorObjectOwned {
+    if outcome.status == AnswerStatus::Halt {
+        let text = outcome
+            .halt
+            .as_ref()
+            .map_or_else(|| "execution stopped".to_owned(), |reason| format!("execution stopped: {reason:?}"));
+        return ErrorObjectOwned::owned(SERVER_ERROR, text, None::<()>);
     }
+    let text = match freehold_rpc::revert_reason(&outcome.output) {
+        Some(reason) => format!("execution reverted: {reason}"),
+        None => "execution reverted".to_owned(),
+    };
+    ErrorObjectOwned::owned(REVERTED, text, Some(outcome.output.to_string()))
 }

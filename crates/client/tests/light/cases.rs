@@ -102,6 +102,18 @@ fn state() -> Vec<Case> {
             let call = call(json!({"to": facts.hashes, "data": B256::from(U256::from(facts.kept_at))}))?;
             client.call(&call, None).await?.output
         }),
+        case!("eth_call of what is confidential", false, client, facts, {
+            let call = call(json!({"to": facts.secret, "data": B256::ZERO}))?;
+            client.call(&call, None).await?.output
+        }),
+        case!("eth_call with encrypted data", false, client, facts, {
+            let call = call(json!({"to": facts.secret, "data": facts.sealed}))?;
+            client.call(&call, None).await?.output
+        }),
+        case!("eth_estimateGas of what is confidential", false, client, facts, {
+            let call = call(json!({"to": facts.secret, "data": keep(U256::from(5))}))?;
+            client.estimate_gas(&call, None).await?
+        }),
         case!("eth_estimateGas", false, client, facts, {
             let call = call(json!({"from": facts.owner, "to": facts.keeper, "data": keep(U256::from(5))}))?;
             client.estimate_gas(&call, None).await?

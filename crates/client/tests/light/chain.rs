@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
     thread::JoinHandle,
     time::Duration,
 };
@@ -9,12 +10,14 @@ use std::{
 use alloy_consensus::{SignableTransaction as _, TxEip1559};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex, keccak256};
-use freehold_crypto::AccountKey;
+use freehold_crypto::{AccountKey, FailureForm, seal_call};
 use freehold_node::{Clock, Network, NetworkConfig, NewNetwork, create_network};
-use freehold_primitives::{Account, Allocation, Digest, Membership, NetworkKey, Purpose};
+use freehold_primitives::{Account, Allocation, Digest, Genesis, Membership, NetworkKey, Purpose, X25519Key};
 use freehold_rpc::{Endpoint, NodeClient};
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
+
+use crate::executor;
 
 /// Chain id of the test network.
 const CHAIN_ID: u64 = 777;
@@ -61,6 +64,8 @@ pub(crate) struct Facts {
     pub(crate) kept: B256,
     pub(crate) kept_at: u64,
     pub(crate) kept_in: B256,
+    /// A call that reads the word, encrypted to the epoch's key.
+    pub(crate) sealed: Bytes,
 }
 
 /// What the keeper keeps.
@@ -74,6 +79,15 @@ pub(crate) fn owner() -> AccountKey {
 impl Chain {
     /// Starts a network whose keys come from `seed`, and makes the contracts.
     pub(crate) fn start(seed: u64) -> Self {
+        Self::run(seed, Membership::default())
+    }
+
+    /// The same with a registered executor, which the validator is.
+    pub(crate) fn with_executor(seed: u64) -> Self {
+        Self::run(seed, Membership { app: Some(executor::app()), ..Membership::default() })
+    }
+
+    fn run(seed: u64, membership: Membership) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut balance = [0; 32];
         balance[16..].copy_from_slice(&(10_u128.pow(24)).to_be_bytes());
@@ -82,16 +96,17 @@ impl Chain {
             chain_id: CHAIN_ID,
             validators: 1,
             timestamp_ms: Clock::system().now_ms(),
-            trust_roots: Vec::new(),
+            trust_roots: vec![executor::root()],
             allocations: vec![Allocation { account: owner().account(), balance }],
-            membership: Membership::default(),
+            membership,
         };
         let genesis = create_network(folder.path(), &new, &mut StdRng::seed_from_u64(seed)).unwrap();
         let config = NetworkConfig {
             folder: folder.path().to_path_buf(),
-            genesis,
+            genesis: genesis.clone(),
             rpc: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             clock: Clock::system(),
+            signer: genesis.membership.app.map(|_| Arc::new(executor::signer(&genesis))),
         };
         let (started, ready) = std::sync::mpsc::channel();
         let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -107,7 +122,7 @@ impl Chain {
         let (address, network_key) = ready.recv().unwrap();
         let endpoint: Endpoint = format!("http://{address}").parse().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let facts = runtime.block_on(prepare(&NodeClient::new(endpoint.clone())));
+        let facts = runtime.block_on(prepare(&NodeClient::new(endpoint.clone()), &genesis));
         Self { endpoint, network_key, facts, stop: Some((stop, thread)), _folder: folder }
     }
 }
@@ -123,10 +138,14 @@ impl Drop for Chain {
 
 /// A signed transaction of the owner.
 pub(crate) fn signed(nonce: u64, to: TxKind, input: Bytes) -> Vec<u8> {
+    signed_with(500_000, nonce, to, input)
+}
+
+fn signed_with(gas_limit: u64, nonce: u64, to: TxKind, input: Bytes) -> Vec<u8> {
     let transaction = TxEip1559 {
         chain_id: CHAIN_ID,
         nonce,
-        gas_limit: 500_000,
+        gas_limit,
         max_fee_per_gas: 10_000_000_000,
         max_priority_fee_per_gas: 1,
         to,
@@ -145,8 +164,17 @@ pub(crate) fn keep(word: U256) -> Bytes {
     [word.to_be_bytes::<32>(), [0; 32]].concat().into()
 }
 
+/// Calls a system module, with as much gas as a transaction may have.
+pub(crate) async fn send_to(node: &NodeClient, nonce: u64, to: Address, input: Bytes) {
+    executed(node, signed_with(16_000_000, nonce, TxKind::Call(to), input)).await;
+}
+
 async fn send(node: &NodeClient, nonce: u64, to: TxKind, input: Bytes) -> (B256, Value) {
-    let hash = node.send_raw_transaction(signed(nonce, to, input)).await.unwrap();
+    executed(node, signed(nonce, to, input)).await
+}
+
+async fn executed(node: &NodeClient, raw: Vec<u8>) -> (B256, Value) {
+    let hash = node.send_raw_transaction(raw).await.unwrap();
     node.wait_for_receipt(&hash, WAIT).await.unwrap();
     let receipt: Value = node.call("eth_getTransactionReceipt", json!([B256::from(hash.0)])).await.unwrap();
     assert_eq!(receipt["status"], "0x1", "{receipt}");
@@ -157,13 +185,19 @@ fn made(receipt: &Value) -> Address {
     receipt["contractAddress"].as_str().unwrap().parse().unwrap()
 }
 
-async fn prepare(node: &NodeClient) -> Facts {
-    let keeper = made(&send(node, 0, TxKind::Create, init_code(Storage::Public, KEEPER)).await.1);
-    let hashes = made(&send(node, 1, TxKind::Create, init_code(Storage::Public, HASHES)).await.1);
-    let secret = made(&send(node, 2, TxKind::Create, init_code(Storage::Confidential, KEEPER)).await.1);
-    send(node, 3, TxKind::Call(keeper), keep(U256::from(1))).await;
-    let (kept, receipt) = send(node, 4, TxKind::Call(keeper), keep(KEPT)).await;
-    send(node, 5, TxKind::Call(secret), keep(KEPT)).await;
+async fn prepare(node: &NodeClient, genesis: &Genesis) -> Facts {
+    let first = if genesis.membership.app.is_some() {
+        executor::register(node, genesis).await;
+        3
+    } else {
+        0
+    };
+    let keeper = made(&send(node, first, TxKind::Create, init_code(Storage::Public, KEEPER)).await.1);
+    let hashes = made(&send(node, first + 1, TxKind::Create, init_code(Storage::Public, HASHES)).await.1);
+    let secret = made(&send(node, first + 2, TxKind::Create, init_code(Storage::Confidential, KEEPER)).await.1);
+    send(node, first + 3, TxKind::Call(keeper), keep(U256::from(1))).await;
+    let (kept, receipt) = send(node, first + 4, TxKind::Call(keeper), keep(KEPT)).await;
+    send(node, first + 5, TxKind::Call(secret), keep(KEPT)).await;
     let kept_at = u64::from_str_radix(&receipt["blockNumber"].as_str().unwrap()[2..], 16).unwrap();
     let kept_in: B256 = receipt["blockHash"].as_str().unwrap().parse().unwrap();
     // Some blocks more, all proven, so that hashes of older ones can be asked for.
@@ -171,5 +205,14 @@ async fn prepare(node: &NodeClient) -> Facts {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let owner = freehold_ledger::to_address(&Account(owner().account().0));
-    Facts { owner, keeper, hashes, secret, kept, kept_at, kept_in }
+    let sealed = sealed(node).await;
+    Facts { owner, keeper, hashes, secret, kept, kept_at, kept_in, sealed }
+}
+
+/// A call that reads a keeper's word, encrypted to the newest epoch's key; the same bytes whenever it is asked.
+async fn sealed(node: &NodeClient) -> Bytes {
+    let said = node.call_data_key().await.unwrap();
+    let key = X25519Key(said.key.0.try_into().unwrap());
+    let mut rng = StdRng::seed_from_u64(5);
+    seal_call((&key, said.epoch), &[0; 32], FailureForm::Sealed, &mut rng).0.into()
 }

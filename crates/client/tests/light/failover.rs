@@ -48,7 +48,7 @@ fn nobody() -> Endpoint {
 #[test]
 fn the_next_node_answers_where_one_lies_or_is_away() {
     set_now(0);
-    let chain = Chain::start(2);
+    let chain = Chain::with_executor(2);
     block_on(async {
         // Proofs, blocks and calls of this node are all changed somewhere; its genesis and headers are true.
         let liar = changing(honest(&chain), |method, result| match method {

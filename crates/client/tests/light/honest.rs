@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use alloy_primitives::{B256, Bytes, TxKind, U256, keccak256};
-use freehold_client::{LightCall, LightClient, LightConfig, LightError, LightServer, Unproven};
+use freehold_client::{Backing, LightCall, LightClient, LightConfig, LightError, LightServer, Unproven, Unsigned};
 use freehold_rpc::{Endpoint, NodeClient, NodeError};
 use serde_json::{Value, json};
 
@@ -102,7 +102,7 @@ fn what_is_confidential_is_refused_unless_asked_for() {
         let request = json!({"to": facts.secret, "data": B256::ZERO});
         let call = LightCall::read(request.clone()).unwrap();
         for error in [client.call(&call, None).await.err(), client.estimate_gas(&call, None).await.err()] {
-            assert!(matches!(error, Some(LightError::ConfidentialCall)), "{error:?}");
+            assert!(matches!(error, Some(LightError::ConfidentialCall(Unsigned::NoApp))), "{error:?}");
         }
         assert_eq!(client.storage(&facts.secret, U256::ZERO, None).await.unwrap_err().code(), 19);
         // Asked for by name, the answer is marked.
@@ -116,7 +116,7 @@ fn what_is_confidential_is_refused_unless_asked_for() {
         let (server, light) = proxy(strict).await;
         let error = light.call::<Value>("eth_call", json!([request, "latest"])).await.unwrap_err();
         let NodeError::Refused { code, data, .. } = error else { panic!("{error}") };
-        assert_eq!((code, data), (-32_000, Some(json!({"light": 50}))));
+        assert_eq!((code, data), (-32_000, Some(json!({"light": 50, "why": "no-executor-app"}))));
         server.stop().await;
     });
 }
@@ -167,5 +167,77 @@ fn old_state_and_long_ranges_are_refused() {
         assert_eq!(client.logs(&filter).await.unwrap_err().code(), 56);
         let future = alloy_rpc_types_eth::Filter::new().from_block(1_000_000).to_block(2_000_000);
         assert_eq!(client.logs(&future).await.unwrap(), vec![]);
+    });
+}
+
+#[test]
+fn a_confidential_call_is_answered_by_a_registered_executors_signature() {
+    set_now(0);
+    let chain = Chain::with_executor(12);
+    let facts = &chain.facts;
+    block_on(async {
+        let client = LightClient::open(config(chain.network_key, vec![chain.endpoint.clone()])).await.unwrap();
+        let request = json!({"to": facts.secret, "data": B256::ZERO});
+        let outcome = client.call(&LightCall::read(request.clone()).unwrap(), None).await.unwrap();
+        assert_eq!(outcome.output, Bytes::from(B256::from(KEPT)));
+        assert!(matches!(outcome.backing, Backing::Executor(_)), "{outcome:?}");
+        let public = LightCall::read(json!({"to": facts.keeper, "data": B256::ZERO})).unwrap();
+        assert_eq!(client.call(&public, None).await.unwrap().backing, Backing::Recomputed);
+        // Of an older block nothing is signed.
+        let call = LightCall::read(request.clone()).unwrap();
+        assert_eq!(client.call(&call, Some(alloy_eips::BlockId::number(1))).await.unwrap_err().code(), 52);
+        // Over the proxy, in the clear and sealed; a sealed answer is another each time, and only its asker reads it.
+        let (server, light) = proxy(config(chain.network_key, vec![chain.endpoint.clone()])).await;
+        let told: Value = light.call("eth_call", json!([request, "latest"])).await.unwrap();
+        assert_eq!(told, json!(B256::from(KEPT)));
+        let sealed = json!([{"to": facts.secret, "data": facts.sealed}]);
+        let told: Value = light.call("eth_call", &sealed).await.unwrap();
+        assert!(told.as_str().unwrap().len() > 100, "{told}");
+        let node = NodeClient::new(chain.endpoint.clone());
+        let estimate = json!([{"to": facts.secret, "data": keep(U256::from(5))}]);
+        let (told, said): (Value, Value) = (
+            light.call("eth_estimateGas", &estimate).await.unwrap(),
+            node.call("eth_estimateGas", &estimate).await.unwrap(),
+        );
+        assert_eq!(told, said);
+        server.stop().await;
+    });
+}
+
+#[test]
+fn filters_tell_each_log_and_block_once() {
+    set_now(0);
+    let chain = Chain::start(13);
+    let facts = &chain.facts;
+    block_on(async {
+        let (server, light) = proxy(config(chain.network_key, vec![chain.endpoint.clone()])).await;
+        let ask = async |method: &str, params: Value| light.call::<Value>(method, params).await;
+        let old = json!([{"fromBlock": "0x0", "address": facts.keeper}]);
+        let (logs, blocks) =
+            (ask("eth_newFilter", old).await.unwrap(), ask("eth_newBlockFilter", json!([])).await.unwrap());
+        let before = ask("eth_getFilterChanges", json!([logs])).await.unwrap();
+        assert_eq!(before.as_array().unwrap().len(), 2, "{before}");
+        assert_eq!(ask("eth_getFilterChanges", json!([logs])).await.unwrap(), json!([]));
+        let raw = Bytes::from(signed(6, TxKind::Call(facts.keeper), keep(U256::from(78))));
+        let hash = ask("eth_sendRawTransaction", json!([raw])).await.unwrap();
+        let new = loop {
+            let new = ask("eth_getFilterChanges", json!([logs])).await.unwrap();
+            if new != json!([]) {
+                break new;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        };
+        assert_eq!((new.as_array().unwrap().len(), &new[0]["transactionHash"]), (1, &hash));
+        let hashes = ask("eth_getFilterChanges", json!([blocks])).await.unwrap();
+        assert!(hashes.as_array().unwrap().contains(&new[0]["blockHash"]), "{hashes}");
+        assert_eq!(ask("eth_getFilterLogs", json!([logs])).await.unwrap().as_array().unwrap().len(), 3);
+        assert_eq!(ask("eth_uninstallFilter", json!([logs])).await.unwrap(), json!(true));
+        assert_eq!(ask("eth_uninstallFilter", json!([logs])).await.unwrap(), json!(false));
+        let NodeError::Refused { code, data, .. } = ask("eth_getFilterChanges", json!([logs])).await.unwrap_err()
+        else {
+            panic!("the filter is gone")
+        };
+        assert_eq!((code, data), (-32_001, Some(json!({"light": 62}))));
+        server.stop().await;
     });
 }

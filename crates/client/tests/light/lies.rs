@@ -21,7 +21,7 @@ const CHANGES_MAX: usize = 40;
 fn tapes() -> &'static [(Case, Tape)] {
     static TAPES: OnceLock<Vec<(Case, Tape)>> = OnceLock::new();
     TAPES.get_or_init(|| {
-        let chain = Chain::start(1);
+        let chain = Chain::with_executor(1);
         let record = |case: Case| {
             let tape = Tape::record(&chain, &case);
             (case, tape)

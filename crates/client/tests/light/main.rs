@@ -3,6 +3,7 @@
 
 mod cases;
 mod chain;
+mod executor;
 mod failover;
 mod honest;
 mod lies;

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Methods that a guest may call.
-const METHODS: [&str; 15] = [
+const METHODS: [&str; 16] = [
     "eth_blockNumber",
     "eth_call",
     "eth_chainId",
@@ -33,6 +33,7 @@ const METHODS: [&str; 15] = [
     "freehold_getProof",
     "freehold_keyShares",
     "freehold_networkKey",
+    "freehold_stateKeyShares",
     "freehold_status",
 ];
 /// Longest request, in bytes.

@@ -8,7 +8,9 @@ use crate::registry::{
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_sol_types::{SolCall, SolEvent as _};
 use freehold_crypto::{measurement_digest, slots};
-use freehold_ledger::{ExecutedBlock, ModuleRefusal, Status, is_denied, read_grant_ids, read_shadow};
+use freehold_ledger::{
+    ExecutedBlock, ExecutorRefusal, ModuleRefusal, Status, is_denied, read_executor, read_grant_ids, read_shadow,
+};
 use freehold_primitives::{
     AppId, Canonical as _, Digest, EvidencePolicy, ReleaseModel, TrustDomain,
     entries::{
@@ -403,4 +405,33 @@ fn contracts_learn_who_calls() {
     assert_eq!(caller(&registry, INSTANCE).model, B256::ZERO);
     registry.apps(OWNER, IApps::closeCall { app: registry.app.as_bytes().into() }).unwrap();
     assert_eq!(caller(&registry, INSTANCE).instance, B256::ZERO);
+}
+
+/// Who may hold state root keys and sign answers: each way of being no executor, and no two of them alike.
+#[test]
+fn only_a_live_and_undenied_instance_of_the_named_app_is_an_executor() {
+    let (mut registry, draft) = governed();
+    let id = draft.instance_id();
+    let entry = registry.instance(&id);
+    let standing = |registry: &Registry, app: Option<&AppId>, id: &Digest, now_s: u64| {
+        read_executor((app, id), now_s, &registry.chain.state, &registry.chain.content).unwrap()
+    };
+    let (app, now_s) = (entry.app_id, entry.judged_at_unix_s);
+    assert_eq!(standing(&registry, Some(&app), &id, now_s), Ok(entry.clone()));
+    assert_eq!(standing(&registry, None, &id, now_s), Err(ExecutorRefusal::NoApp));
+    assert_eq!(standing(&registry, Some(&app), &Digest([9; 32]), now_s), Err(ExecutorRefusal::Unknown));
+    assert_eq!(standing(&registry, Some(&AppId::new([9; 20])), &id, now_s), Err(ExecutorRefusal::OtherApp));
+    assert_eq!(standing(&registry, Some(&app), &id, entry.expires_at), Err(ExecutorRefusal::Expired));
+    assert!(standing(&registry, Some(&app), &id, entry.expires_at - 1).is_ok());
+
+    let (kind, subject) = subjects(&entry).remove(0);
+    deny(&mut registry, kind, &subject).unwrap();
+    assert_eq!(standing(&registry, Some(&app), &id, now_s), Err(ExecutorRefusal::Denied));
+    lift(&mut registry, kind, &subject).unwrap();
+    assert_eq!(standing(&registry, Some(&app), &id, now_s), Ok(entry));
+
+    registry
+        .apps(OWNER, IApps::revokeCall { app: (*app.as_bytes()).into(), instance: id.0.into(), reason: 1 })
+        .unwrap();
+    assert_eq!(standing(&registry, Some(&app), &id, now_s), Err(ExecutorRefusal::Closed));
 }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use alloy_consensus::{BlockHeader as _, Transaction as _};
 use freehold_crypto::{content_digest, keccak256};
-use freehold_ledger::{Write, to_account};
+use freehold_ledger::{LedgerError, Write, to_account};
 use freehold_primitives::Digest;
 use freehold_rpc::{SYNC_BLOCKS_MAX, SyncPart};
 use freehold_verify::ChainTrust;
 use tracing::debug;
 
 use crate::{
-    chain::Machine,
+    chain::{ChainError, Machine},
     executor::publish,
     shared::{Shared, Tip},
     store::{BlockRow, BlockStore, Durable, QmdbTree, TransactionRow, TreeError},
@@ -27,7 +27,18 @@ pub(super) struct Applier {
     machine: Machine,
     tree: QmdbTree,
     store: BlockStore,
-    part: SyncPart,
+    work: Work,
+}
+
+/// What a follower does with a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    /// It applies the block's write set.
+    Apply,
+    /// It executes the block.
+    Execute,
+    /// The same, and a state key that is missing is on its way.
+    ExecuteAwaitingKeys,
 }
 
 /// Why a block was not applied.
@@ -45,21 +56,15 @@ impl<E: Into<SyncError>> From<E> for Refusal {
 }
 
 impl Applier {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        machine: Machine,
-        tree: QmdbTree,
-        store: BlockStore,
-        executes: bool,
-    ) -> Self {
-        let part = if executes { SyncPart::Payloads } else { SyncPart::Writes };
-        Self { shared, machine, tree, store, part }
+    pub(super) fn new(shared: Arc<Shared>, machine: Machine, tree: QmdbTree, store: BlockStore, work: Work) -> Self {
+        Self { shared, machine, tree, store, work }
     }
 
     /// Takes the next page; how many blocks it had.
     pub(super) async fn next(&mut self, sources: &Sources, trust: &ChainTrust) -> Result<usize, SyncError> {
         let tip = self.shared.tip();
-        let (tip, part, trust) = ((tip.height(), tip.hash), self.part, *trust);
+        let part = if self.work == Work::Apply { SyncPart::Writes } else { SyncPart::Payloads };
+        let (tip, trust) = ((tip.height(), tip.hash), *trust);
         let asked = sources.ask_whom("the next block", |node| async move {
             let page = node.sync_blocks(tip.0 + 1, SYNC_BLOCKS_MAX, part).await?;
             // Signatures of a full page take seconds.
@@ -80,6 +85,13 @@ impl Applier {
 
     /// Where content was missed, it may be to blame: with it, the block is tried again.
     async fn mend(&mut self, sources: &Sources, error: SyncError) -> Result<usize, SyncError> {
+        let is_key = |error: &SyncError| {
+            matches!(error, SyncError::Chain(ChainError::Ledger(LedgerError::GenerationMissing(_))))
+        };
+        if self.work == Work::ExecuteAwaitingKeys && is_key(&error) {
+            debug!(%error, "waits for a state root key from the quorum");
+            return Ok(0);
+        }
         let again = matches!(error, SyncError::Chain(_)) && self.fetch_missed(sources).await > 0;
         if again { Ok(0) } else { Err(error) }
     }

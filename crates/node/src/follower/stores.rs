@@ -4,7 +4,10 @@ use std::{fs, path::Path, sync::Arc};
 
 use freehold_primitives::Digest;
 
-use super::{FollowerConfig, FollowerError, KeepStates, apply::Applier};
+use super::{
+    FollowerConfig, FollowerError, KeepStates,
+    apply::{Applier, Work},
+};
 use crate::{
     chain::{Chain, Machine},
     executor::{ExecutorError, newest},
@@ -30,8 +33,14 @@ pub(super) async fn open(config: &FollowerConfig, chain: &SourceChain) -> Result
     let opened = tokio::task::spawn_blocking(move || {
         let identity =
             StoreIdentity { chain_id: genesis.chain_id, genesis_hash: freehold_crypto::genesis_hash(&genesis) };
-        let keys = read_state_keys(&config.folder)?;
-        let executes = keys.is_some();
+        let given = config.executor.as_ref().map(|executor| Arc::clone(&executor.state));
+        let awaits_keys = given.is_some();
+        let keys = given.map_or_else(|| read_state_keys(&config.folder), |keys| Ok(Some(keys)))?;
+        let work = match (&keys, awaits_keys) {
+            (None, _) => Work::Apply,
+            (Some(_), false) => Work::Execute,
+            (Some(_), true) => Work::ExecuteAwaitingKeys,
+        };
         let store = BlockStore::open(&config.folder.join("blocks.redb"), &identity)?;
         store.keep_bodies(config.keep_blocks.unwrap_or(u64::MAX));
         if config.keep_states == KeepStates::All {
@@ -43,7 +52,7 @@ pub(super) async fn open(config: &FollowerConfig, chain: &SourceChain) -> Result
         let tip = recover(&machine, &mut tree, &store)?;
         let chain = Chain::new(genesis, store.clone(), tree.reader(), machine.clone());
         let shared = Arc::new(Shared::new(chain, config.clock, tip));
-        let applier = Applier::new(Arc::clone(&shared), machine, tree, store, executes);
+        let applier = Applier::new(Arc::clone(&shared), machine, tree, store, work);
         Ok::<_, SyncError>(Opened { shared, applier })
     });
     match opened.await {

@@ -142,6 +142,11 @@ impl<G: Grants> Desk<G> {
         Self { grants, terms, in_force: Mutex::default(), changes: watch::Sender::new(0) }
     }
 
+    /// Which grants are live.
+    pub(super) const fn grants(&self) -> &G {
+        &self.grants
+    }
+
     /// What is in force now; what was in force before is let go.
     fn in_force(&self) -> Result<Arc<InForce>, ShareError> {
         let keys = self.terms.borrow();

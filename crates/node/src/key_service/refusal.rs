@@ -1,5 +1,6 @@
 //! Why no share is served, or one of a peer not taken. Codes are stable: validators tell them to each other.
 
+use freehold_ledger::ExecutorRefusal;
 use thiserror::Error;
 
 use super::HEADER_AGE_S_MAX;
@@ -9,7 +10,7 @@ use super::HEADER_AGE_S_MAX;
 #[non_exhaustive]
 pub(crate) enum ShareError {
     /// The ledger has no such grant.
-    #[error("no such grant")]
+    #[error("no such grant or instance")]
     Unknown,
     /// The grant was closed, or its time is over.
     #[error("the grant is closed or expired")]
@@ -55,6 +56,31 @@ pub(crate) enum ShareError {
     /// A peer's share is not its share of this key for this grant.
     #[error("the share is not this validator's share of this key")]
     Wrong,
+    /// An executor's state root key is asked for, and the genesis names no app for executors.
+    #[error("the genesis names no app for validators and executors: nobody else receives state root keys")]
+    NoExecutors,
+    /// The instance belongs to another app than that of executors.
+    #[error("the instance belongs to another app than that of validators and executors")]
+    OtherApp,
+    /// No executor needs this generation of the state root key yet.
+    #[error("there is no such generation of the state root key yet")]
+    NoGeneration,
+    /// The state root keys are a dealer's, and no quorum holds them.
+    #[error("the state root keys of this network come from a dealer's file: no quorum gives them")]
+    NoQuorum,
+}
+
+impl From<ExecutorRefusal> for ShareError {
+    fn from(refusal: ExecutorRefusal) -> Self {
+        match refusal {
+            ExecutorRefusal::NoApp => Self::NoExecutors,
+            ExecutorRefusal::Unknown => Self::Unknown,
+            ExecutorRefusal::OtherApp => Self::OtherApp,
+            ExecutorRefusal::Denied => Self::Denied,
+            // Whatever else ends an executor ends its keys.
+            _ => Self::Closed,
+        }
+    }
 }
 
 impl ShareError {
@@ -75,6 +101,10 @@ impl ShareError {
             Self::Stranger => 12,
             Self::Wrong => 13,
             Self::Retired => 14,
+            Self::NoExecutors => 15,
+            Self::OtherApp => 16,
+            Self::NoGeneration => 17,
+            Self::NoQuorum => 18,
         }
     }
 }

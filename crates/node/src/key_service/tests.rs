@@ -348,6 +348,10 @@ fn codes_are_stable_and_specified() {
         ShareError::Stranger,
         ShareError::Wrong,
         ShareError::Retired,
+        ShareError::NoExecutors,
+        ShareError::OtherApp,
+        ShareError::NoGeneration,
+        ShareError::NoQuorum,
     ];
     let spec = include_str!("../../../../spec/key-service.md");
     for (number, error) in (1..).zip(all) {
@@ -364,6 +368,7 @@ fn messages_have_one_form() {
         ShareMessage::Ask { grant },
         ShareMessage::Share { grant, term: 7, share: Blob(vec![1; 196]) },
         ShareMessage::Refused { grant, code: 8 },
+        ShareMessage::AskState { instance: Digest([4; 32]), generation: 2 },
     ];
     for message in messages {
         let bytes = message.to_canonical();

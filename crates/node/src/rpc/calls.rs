@@ -5,6 +5,7 @@ use alloy_primitives::{Bytes, U64};
 use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
 use freehold_crypto::{CallDataRefusal, SignedQuery};
 use freehold_ledger::{AccessListed, CallError, CallRequest, ChainContext, Outcome, Parent, StateTree, Status};
+use freehold_primitives::Height;
 use jsonrpsee::{
     RpcModule,
     core::RegisterMethodError,
@@ -65,13 +66,22 @@ impl Rpc {
             // A leash is judged at the block that is asked for: an old one would bring an old query back to life.
             return Err(refused_call_data(CallDataRefusal::OldBlock));
         }
+        self.run_at(height, request, work)?.map_err(refused_call)
+    }
+
+    /// Works on a call over the state behind the block of a height that is executed.
+    pub(super) fn run_at<T>(
+        &self,
+        height: Height,
+        request: CallRequest,
+        work: &Work<'_, T>,
+    ) -> Answer<Result<T, CallError>> {
         let chain = self.chain();
         let header = chain.store.header(height).map_err(internal)?.ok_or_else(|| internal("the header is missing"))?;
         let state = chain.state(height).map_err(unread_state)?;
-        request
+        Ok(request
             .within_means(&state)
-            .and_then(|request| work(chain.context(), chain.parent(&header), &state, &request))
-            .map_err(refused_call)
+            .and_then(|request| work(chain.context(), chain.parent(&header), &state, &request)))
     }
 }
 

@@ -42,6 +42,11 @@ pub(crate) fn refused_share(text: impl ToString, code: u8) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(SERVER_ERROR, text.to_string(), Some(json!({ "reason": "key-share", "code": code })))
 }
 
+/// Nobody here signs answers that count.
+pub(crate) fn no_executor(text: impl ToString) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(SERVER_ERROR, text.to_string(), Some(json!({ "reason": "no-executor" })))
+}
+
 /// A secret stands in the way.
 pub(crate) fn secret(text: impl ToString) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(SERVER_ERROR, text.to_string(), Some(json!({ "reason": "confidential" })))

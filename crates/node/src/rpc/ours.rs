@@ -27,7 +27,10 @@ use super::{
     params::{one, pair, three},
     server::{Duty, Rpc, method},
 };
-use crate::{health::health, key_service::ShareError};
+use crate::{
+    health::health,
+    key_service::{Released, ShareError},
+};
 
 /// Longest key of collateral within its kind, in bytes.
 const COLLATERAL_KEY_BYTES_MAX: usize = 33;
@@ -222,9 +225,13 @@ async fn key_shares(params: Params<'static>, rpc: Arc<Rpc>, _: Extensions) -> An
             return serde_json::from_value(shares).map_err(internal);
         }
     };
+    released(&rpc, Arc::clone(service).collect(grant).await)
+}
+
+/// What the key service gave, counted.
+pub(super) fn released(rpc: &Rpc, collected: Result<Released, ShareError>) -> Answer<KeyShares> {
     let counts = &rpc.shared.counts;
-    let collected = Arc::clone(service).collect(grant).await.inspect_err(|why| counts.keys_refused.refused(why));
-    let released = collected.map_err(|error| match error {
+    let released = collected.inspect_err(|why| counts.keys_refused.refused(why)).map_err(|error| match error {
         ShareError::State => internal(error),
         ShareError::Unknown => not_found(error),
         other => refused_share(other, other.code()),

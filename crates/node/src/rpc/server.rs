@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use freehold_crypto::AnswerSigner;
 use http::{HeaderName, HeaderValue};
 use jsonrpsee::{
     Extensions, RpcModule,
@@ -24,8 +25,8 @@ use tokio::sync::Semaphore;
 use tower_http::cors::{Any, CorsLayer};
 
 use super::{
-    calls, debug, eth, fees, filter_methods, filters::Filters, forward::Forward, ours, parity, probes::Probes, proofs,
-    simulate, subscriptions, sync,
+    answers, calls, debug, eth, fees, filter_methods, filters::Filters, forward::Forward, ours, parity, probes::Probes,
+    proofs, simulate, subscriptions, sync,
 };
 use crate::{chain::Chain, intake::Intake, key_service::KeyService, metrics::Gauges, shared::Shared};
 
@@ -87,6 +88,8 @@ pub(crate) struct Rpc {
     pub(super) shared: Arc<Shared>,
     pub(super) duty: Duty,
     pub(super) gauges: Arc<Gauges>,
+    /// What answers are signed with, on a registered executor.
+    pub(super) signer: Option<Arc<AnswerSigner>>,
     filters: Arc<Mutex<Filters>>,
     pub(super) heavy: Semaphore,
     pub(super) transfers: Semaphore,
@@ -115,6 +118,7 @@ impl RpcServer {
         shared: Arc<Shared>,
         duty: Duty,
         gauges: Gauges,
+        signer: Option<Arc<AnswerSigner>>,
     ) -> Result<Self, ServerError> {
         let gauges = Arc::new(gauges);
         let probes = Probes(Arc::clone(&gauges));
@@ -123,7 +127,7 @@ impl RpcServer {
         let has_dev_traces = shared.chain.genesis().has_dev_traces();
         let (heavy, subscriptions) = (Semaphore::new(HEAVY_MAX), Arc::new(Semaphore::new(SUBSCRIPTIONS_MAX)));
         let transfers = Semaphore::new(TRANSFERS_MAX);
-        let module = module(Rpc { shared, duty, gauges, filters, heavy, transfers, subscriptions })?;
+        let module = module(Rpc { shared, duty, gauges, signer, filters, heavy, transfers, subscriptions })?;
         let cors = CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any);
         let config = ServerConfig::builder()
             .max_request_body_size(REQUEST_BYTES_MAX)
@@ -175,6 +179,7 @@ fn module(rpc: Rpc) -> Result<RpcModule<Rpc>, RegisterMethodError> {
     let mut module = RpcModule::new(rpc);
     eth::add(&mut module)?;
     calls::add(&mut module)?;
+    answers::add(&mut module)?;
     simulate::add(&mut module)?;
     debug::add(&mut module)?;
     parity::add(&mut module)?;

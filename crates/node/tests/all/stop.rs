@@ -35,6 +35,7 @@ fn stores_are_free_when_a_network_has_stopped() {
             genesis: genesis.clone(),
             rpc: SocketAddr::from(([127, 0, 0, 1], 0)),
             clock: Clock::system(),
+            signer: None,
         };
         let network = runtime.block_on(Network::start(config)).unwrap();
         // A client that stays connected, and has asked something.

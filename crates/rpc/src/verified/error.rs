@@ -1,7 +1,7 @@
 //! Why there is no checked value, with a stable code for each reason (`spec/rpc.md`, "Refusals of a light client").
 
 use freehold_primitives::{Account, Height};
-use freehold_verify::{BlockError, EntryError, FinalityError, StateError};
+use freehold_verify::{AnswerError, BlockError, EntryError, FinalityError, StateError};
 use thiserror::Error;
 
 use crate::node_client::NodeError;
@@ -43,6 +43,9 @@ pub enum VerifiedError {
     /// Content that a proven slot names is not to be had.
     #[error("the node has not the content of an entry that its state names")]
     NoContent,
+    /// What the node calls an executor's answer is none to this call.
+    #[error("the node's answer is not that of a registered executor: {0}")]
+    Answer(#[from] AnswerError),
 }
 
 impl VerifiedError {
@@ -63,6 +66,7 @@ impl VerifiedError {
             Self::Block(_) => 17,
             Self::Withheld(_) => 18,
             Self::Confidential(_) => 19,
+            Self::Answer(_) => 20,
         }
     }
 }

@@ -3,8 +3,8 @@
 use freehold_crypto::{
     content_digest,
     slots::{
-        GOVERNOR_ID, anchor_id, app_version_id, call_data_key_id, collateral_id, deny_id, entry_module, entry_slot,
-        key_context_id, lease_id, term_id, tier_id,
+        GOVERNOR_ID, STATE_KEY_STATUS_ID, anchor_id, app_version_id, call_data_key_id, collateral_id, deny_id,
+        entry_module, entry_slot, key_context_id, lease_id, term_id, tier_id,
     },
 };
 use freehold_primitives::{
@@ -65,6 +65,8 @@ pub enum EntryKey {
     Collateral(CollateralKind, Vec<u8>),
     /// The public key that call data of an epoch is encrypted to.
     CallDataKey(u64),
+    /// Which generations of the state root key are in use.
+    StateKeyStatus,
     /// Who governs the chain.
     Governor,
     /// A tier, by its number.
@@ -99,6 +101,7 @@ impl EntryKey {
             Self::Log(_) => EntryKind::Log,
             Self::Collateral(..) => EntryKind::Collateral,
             Self::CallDataKey(_) => EntryKind::CallDataKey,
+            Self::StateKeyStatus => EntryKind::StateKeyStatus,
             Self::Governor => EntryKind::Governor,
             Self::Tier(_) => EntryKind::Tier,
             Self::KeyContext(..) => EntryKind::KeyContext,
@@ -119,6 +122,7 @@ impl EntryKey {
             Self::Anchor(instance, index) => anchor_id(instance, *index).to_vec(),
             Self::Collateral(kind, key) => collateral_id(*kind, key),
             Self::CallDataKey(epoch) => call_data_key_id(*epoch).to_vec(),
+            Self::StateKeyStatus => STATE_KEY_STATUS_ID.to_vec(),
             Self::Governor => GOVERNOR_ID.to_vec(),
             Self::Tier(tier) => tier_id(*tier).to_vec(),
             Self::KeyContext(app, context) => key_context_id(app, context),

@@ -61,6 +61,7 @@ async fn catch_up(source: &Endpoint, network_key: &NetworkKey, output: Output) -
         keep_states: KeepStates::All,
         keep_blocks: None,
         clock: Clock::system(),
+        executor: None,
     };
     let (failed, mut ended) = tokio::sync::mpsc::unbounded_channel();
     let begun = Instant::now();

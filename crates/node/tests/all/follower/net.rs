@@ -55,8 +55,13 @@ impl Net {
         };
         let genesis = create_network(folder.path(), &network, &mut StdRng::seed_from_u64(7)).unwrap();
         let rpc = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let config =
-            NetworkConfig { folder: folder.path().into(), genesis: genesis.clone(), rpc, clock: Clock::system() };
+        let config = NetworkConfig {
+            folder: folder.path().into(),
+            genesis: genesis.clone(),
+            rpc,
+            clock: Clock::system(),
+            signer: None,
+        };
         let network = Network::start(config).await.unwrap();
         Self { folder, genesis, network }
     }
@@ -80,6 +85,7 @@ impl Net {
             keep_states: KeepStates::Window,
             keep_blocks: None,
             clock: Clock::system(),
+            executor: None,
         }
     }
 }
