@@ -248,6 +248,10 @@ impl Play {
             for from in others.chain((first..).take(doubled.len())) {
                 common.wires.route(from, address(*of), address(twin));
             }
+            // Whoever dials: the twins dial too.
+            for from in (0..plan.nodes).filter(|from| !doubled.contains(from)) {
+                common.wires.part(from, if from % 2 == 1 { *of } else { twin });
+            }
         }
         if broken == Some(Broken::ExecutesOtherwise) {
             hosts[0].role = Role::Lies(Lie::Misexecutes);
