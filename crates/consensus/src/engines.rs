@@ -3,17 +3,16 @@
 //! Votes, certificates and requests carry the number of their term, so that two terms never mix. A peer that votes in a
 //! later term has the payload that closed this one, and is asked for it.
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
 use commonware_consensus::{
     simplex::{
         self,
         config::{Floor, ForwardPolicy, SkipBudget, SkipPolicy},
-        elector::{Random, RandomVersion},
     },
     types::{Epoch, Epocher as _, FixedEpocher},
 };
-use commonware_cryptography::{Sha256, ed25519, sha256};
+use commonware_cryptography::{ed25519, sha256};
 use commonware_p2p::{
     authenticated::lookup,
     utils::mux::{Builder as _, MuxHandle, Muxer},
@@ -31,16 +30,18 @@ use crate::{
     block::engine_digest,
     check::Scheme,
     config::Validator,
+    elector::Halves,
     network::{Channel, Oracle},
     reports::Observer,
     runtime::Runtime,
     terms::{TermKeys, Terms},
     validator::{FETCH_RETRY, KEY_BUFFER, MAILBOX, REPLAY_BUFFER, VIEWS_KEPT, Voter, floor_of},
+    watermark::VIEWS_RESERVED,
 };
 
 type Settings<E, A> = simplex::Config<
     Scheme,
-    Random<Sha256>,
+    Halves,
     Oracle,
     sha256::Digest,
     Voter<E, A>,
@@ -135,9 +136,11 @@ impl<E: Runtime, A: Application> Engines<E, A> {
 
     fn settings(&self, term: Term, scheme: Scheme, floor: Floor<Scheme, sha256::Digest>) -> Settings<E, A> {
         let timers = &self.config.timers;
+        // After all were killed, each leads none of the views that it had reserved: nobody waits for these.
+        let given_up = NonZeroU64::MIN.saturating_add(VIEWS_RESERVED + scheme.participants().len() as u64);
         simplex::Config {
             scheme,
-            elector: Random::<Sha256>::new(RandomVersion::V1),
+            elector: Halves,
             blocker: self.oracle.clone(),
             automaton: self.inline.clone(),
             relay: self.inline.clone(),
@@ -156,7 +159,7 @@ impl<E: Runtime, A: Application> Engines<E, A> {
             fetch_timeout: NonZeroDuration::new_panic(timers.fetch),
             fetch_retry_delay: FETCH_RETRY,
             view_retention: VIEWS_KEPT,
-            skip: SkipPolicy::Enabled { timeout: timers.skip, budget: SkipBudget::Participants },
+            skip: SkipPolicy::Enabled { timeout: timers.skip, budget: SkipBudget::Fixed(given_up) },
             forward: ForwardPolicy::Disabled,
             track_historical_votes: false,
         }

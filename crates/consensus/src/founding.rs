@@ -219,7 +219,7 @@ async fn run<E: Runtime>(
         reach: founding.reach,
         message_bytes_max: u32::try_from(FRAME_BYTES_MAX).unwrap_or(u32::MAX),
     };
-    let (mut network, _oracle) = network::join(&context, &endpoint, &namespace);
+    let (mut network, _oracle) = network::join(&context, &endpoint, &namespace, None);
     let (sender, mut receiver) = network.register(CHANNEL, Quota::per_second(NZU32!(QUOTA_PER_S)));
     let mut network = network.start();
     let mut hands = Hands { sender, founded: Some(founded), vault: Some(&mut vault) };

@@ -9,6 +9,8 @@ mod check;
 mod config;
 mod dealer;
 mod delivery;
+mod dialing;
+mod elector;
 mod engines;
 mod founding;
 mod gossip;

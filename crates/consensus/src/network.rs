@@ -6,9 +6,9 @@ use commonware_consensus::{
     marshal::{self, standard::Standard},
     simplex,
 };
-use commonware_cryptography::{ChaCha20Poly1305, ed25519, sha256};
+use commonware_cryptography::{ChaCha20Poly1305, Signer as _, ed25519, sha256};
 use commonware_p2p::{
-    Address, AddressableManager as _, CheckedSender as _, LimitedSender as _, Recipients, authenticated::lookup,
+    AddressableManager as _, CheckedSender as _, LimitedSender as _, Recipients, authenticated::lookup,
     max_message_size, utils::mux,
 };
 use commonware_runtime::Quota;
@@ -16,14 +16,16 @@ use commonware_stream::{
     cups::{self, Cups},
     sake::{self, Sake},
 };
-use commonware_utils::{NZU32, NZUsize, ordered::Map};
+use commonware_utils::{NZU32, NZUsize};
 use freehold_primitives::Ed25519Key;
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::{
     block::Block,
     check::Scheme,
-    config::{PEERS_ROOM_MIN, Reach, Timers, Validator, engine_quota},
+    config::{PEERS_ROOM_MIN, Peers, Reach, Timers, Validator, engine_quota},
+    dialing::{self, Dialing},
     gossip::Pump,
     keys::{IdentityKey, VALIDATORS_MAX, engine_key},
     runtime::Runtime,
@@ -39,8 +41,14 @@ const MAILBOX: NonZeroUsize = NZUsize!(1_024);
 const RESHARING_CHANNEL: u64 = 8;
 /// Messages a second that a peer may send on it.
 const RESHARING_QUOTA_PER_S: u32 = 256;
+/// A channel on which nobody says anything: its sender knows who is connected, and no quota of it is ever used up.
+const PRESENCE_CHANNEL: u64 = 9;
+/// Looks at it in a second.
+const PRESENCE_QUOTA_PER_S: u32 = 8;
 /// First gossip channel; the engine's own stand below.
 const GOSSIP_CHANNEL_FIRST: u64 = 16;
+/// Longest dial on this machine or in a private network: as long as a dial hangs the peer's own dial is refused.
+const LOCAL_DIAL_MAX: Duration = Duration::from_secs(2);
 /// How often the start looks whether peers have come.
 const WARM_UP_STEP: Duration = Duration::from_millis(10);
 /// How long a connected quorum waits for the rest.
@@ -79,11 +87,81 @@ pub(crate) struct Endpoint<'a> {
 /// A network of members that takes channels until it is started.
 pub(crate) type Joined<E> = lookup::Network<E, Handshake>;
 
-/// Makes the network of an endpoint; it runs once it is started.
-pub(crate) fn join<E: Runtime>(context: &E, endpoint: &Endpoint<'_>, namespace: &[u8]) -> (Joined<E>, Oracle) {
-    let (network, mut oracle) = lookup::Network::new(context.child("network"), settings(endpoint, namespace));
-    oracle.track(0, peer_set(endpoint));
+/// Makes the network of an endpoint; it runs once it is started. Every new value of `changes` is its peers from then on.
+pub(crate) fn join<E: Runtime>(
+    context: &E,
+    endpoint: &Endpoint<'_>,
+    namespace: &[u8],
+    changes: Option<watch::Receiver<Peers>>,
+) -> (Joined<E>, Oracle) {
+    let (mut network, mut oracle) = lookup::Network::new(context.child("network"), settings(endpoint, namespace));
+    let own = (endpoint.identity.public(), endpoint.listen);
+    let dialing = Dialing::new(endpoint.identity.engine().public_key(), with_room(own, endpoint.peers, endpoint.room));
+    oracle.track(0, dialing.addresses());
+    let quota = Quota::per_second(NZU32!(PRESENCE_QUOTA_PER_S));
+    let (presence, _silent) = network.register(PRESENCE_CHANNEL, quota);
+    let connecting = Connecting { dialing, own, room: endpoint.room, oracle: oracle.clone(), changes };
+    context.child("connecting").spawn(|context| connecting.run(context, presence));
     (network, oracle)
+}
+
+/// Keeps the network told of whom to dial.
+struct Connecting {
+    dialing: Dialing,
+    own: (Ed25519Key, SocketAddr),
+    room: usize,
+    oracle: Oracle,
+    changes: Option<watch::Receiver<Peers>>,
+}
+
+impl Connecting {
+    async fn run<E: Runtime>(mut self, context: E, mut presence: lookup::Sender<ed25519::PublicKey, E>) {
+        let mut index = 0;
+        let mut next_step = context.current() + dialing::STEP;
+        loop {
+            tokio::select! {
+                biased;
+                told = next_peers(&mut self.changes) => {
+                    if told.len() >= self.room {
+                        warn!(told = told.len(), room = self.room, "more peers than there is room for; a restart makes room");
+                    }
+                    index += 1;
+                    // Connections to those that are left out end, those that are named may connect.
+                    self.dialing.set(with_room(self.own, &told, self.room));
+                    self.oracle.track(index, self.dialing.addresses());
+                }
+                () = context.sleep_until(next_step) => {
+                    next_step = context.current() + dialing::STEP;
+                    let Ok(checked) = presence.check(Recipients::All) else { continue };
+                    let turned = self.dialing.step(&checked.recipients());
+                    if !turned.is_empty() {
+                        self.oracle.overwrite(turned);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The next set of peers; never, where none comes any more.
+async fn next_peers(changes: &mut Option<watch::Receiver<Peers>>) -> Peers {
+    if let Some(peers) = changes
+        && peers.changed().await.is_ok()
+    {
+        return peers.borrow_and_update().clone();
+    }
+    *changes = None;
+    std::future::pending().await
+}
+
+/// The peers that have room, the endpoint itself first.
+fn with_room(
+    own: (Ed25519Key, SocketAddr),
+    peers: &[(Ed25519Key, SocketAddr)],
+    room: usize,
+) -> impl Iterator<Item = (ed25519::PublicKey, SocketAddr)> {
+    let others = peers.iter().copied().filter(move |(key, _)| *key != own.0);
+    [own].into_iter().chain(others).take(room).filter_map(|(key, address)| Some((engine_key(&key)?, address)))
 }
 
 /// Peers for which a validator has room: every channel's mailbox holds as many messages of each from the start.
@@ -92,40 +170,20 @@ fn room(config: &Validator) -> usize {
     1 + if config.term_blocks().is_some() { PEERS_ROOM_MIN.max(2 * told) } else { told }
 }
 
-/// Takes every new set of peers: connections to those that it leaves out end, those that it names may connect.
-async fn follow_peers(config: Validator, room: usize, mut oracle: Oracle) {
-    let (mut peers, mut index) = (config.peers.clone(), 0);
-    while peers.changed().await.is_ok() {
-        let told = peers.borrow_and_update().clone();
-        if told.len() >= room {
-            warn!(told = told.len(), room, "more peers than there is room for; a restart makes room");
-        }
-        index += 1;
-        oracle.track(index, peer_set(&endpoint(&config, &told, room)));
-    }
-}
-
-const fn endpoint<'a>(config: &'a Validator, peers: &'a [(Ed25519Key, SocketAddr)], room: usize) -> Endpoint<'a> {
-    Endpoint {
-        identity: &config.identity,
-        listen: config.listen,
-        peers,
-        room,
-        reach: config.reach,
-        message_bytes_max: 0,
-    }
-}
-
 /// Starts the network of a checked configuration.
 pub(crate) fn open<E: Runtime>(context: &E, config: &Validator, namespace: &[u8], pumps: Vec<Pump>) -> Channels<E> {
     let peers = config.peers.borrow().clone();
     let room = room(config);
-    let endpoint = Endpoint { message_bytes_max: message_bytes_max(config), ..endpoint(config, &peers, room) };
-    let (mut network, oracle) = join(context, &endpoint, namespace);
-    if config.term_blocks().is_some() {
-        let following = follow_peers(config.clone(), room, oracle.clone());
-        context.child("peers").spawn(|_| following);
-    }
+    let endpoint = Endpoint {
+        identity: &config.identity,
+        listen: config.listen,
+        peers: &peers,
+        room,
+        reach: config.reach,
+        message_bytes_max: message_bytes_max(config),
+    };
+    let changes = config.term_blocks().map(|_| config.peers.clone());
+    let (mut network, oracle) = join(context, &endpoint, namespace, changes);
     let mut next = 0..;
     let mut register = || network.register(next.next().unwrap_or_default(), engine_quota());
     let (votes, certificates, rounds) = (register(), register(), register());
@@ -190,25 +248,15 @@ fn settings(endpoint: &Endpoint<'_>, namespace: &[u8]) -> lookup::Config<Handsha
     };
     // Every channel's mailbox holds peers × sets × quota places from the start; one set is tracked.
     settings.tracked_peer_sets = NonZeroUsize::MIN;
+    // A name stands for an address that is not dialed (`dialing`).
+    settings.allow_dns = false;
     if endpoint.reach == Reach::Local {
         settings.bypass_ip_check = true;
         settings.peer_connection_cooldown = Duration::from_millis(50);
         settings.allowed_handshake_rate_per_ip = Quota::per_second(NZU32!(256));
         settings.allowed_handshake_rate_per_subnet = Quota::per_second(NZU32!(512));
         settings.dial_frequency = Duration::from_millis(50);
+        settings.dial_timeout = LOCAL_DIAL_MAX;
     }
     settings
-}
-
-/// The peers of an endpoint that have room, itself among them.
-fn peer_set(endpoint: &Endpoint<'_>) -> Map<ed25519::PublicKey, Address> {
-    let own = (endpoint.identity.public(), endpoint.listen);
-    let others = endpoint.peers.iter().copied().filter(|(key, _)| *key != own.0);
-    Map::from_iter_dedup(
-        [own]
-            .into_iter()
-            .chain(others)
-            .take(endpoint.room)
-            .filter_map(|(key, address)| Some((engine_key(&key)?, Address::from(address)))),
-    )
 }

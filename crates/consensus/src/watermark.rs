@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
 /// Views reserved at a time.
-const VIEWS_RESERVED: u64 = 16;
+pub(crate) const VIEWS_RESERVED: u64 = 16;
 /// Requests waiting: one proposal is made at a time, and a dropped one may still wait.
 const REQUESTS_QUEUED_MAX: usize = 16;
 /// Where the reservation stands in the store: term, then view.

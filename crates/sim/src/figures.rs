@@ -27,7 +27,7 @@ use crate::{
     monitor::{Monitor, Violation},
     network::{Common, Host, Keys, Size, crash},
     plan::Role,
-    run::{CALM_LINK, START_S, timers},
+    run::{START_S, timers},
 };
 
 /// How far simulated time moves while every task that can runs once.
@@ -116,7 +116,7 @@ async fn measure(context: Context, options: FinalityOptions) -> Result<FinalityF
         keys,
         ground,
         monitor: Monitor::new(verifier),
-        wires: Wires::new(options.seed, CALM_LINK),
+        wires: Wires::new(options.seed, Link { latency: options.latency, ..Link::default() }),
         timers,
         pace_ms: Arc::new(AtomicU64::new(WARM_PACE_MS)),
         peers,
@@ -136,9 +136,8 @@ async fn measure(context: Context, options: FinalityOptions) -> Result<FinalityF
         common.start(&context, host).await;
     }
     context.sleep(WARM_UP).await;
-    // From here on nobody waits, and the links are exactly those that were asked for.
+    // From here on nobody waits.
     common.pace_ms.store(0, Ordering::Relaxed);
-    common.wires.set_link(Link { latency: options.latency, ..Link::default() });
     let settled = common.monitor.height() + WARM_HEIGHTS;
     let warm = reach(&context, &common.monitor, settled).await;
     let (from, bytes) = (context.current(), common.wires.bytes());

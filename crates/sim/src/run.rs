@@ -39,8 +39,7 @@ const CALM_HEIGHTS: Height = 6;
 /// Simulated time they may take.
 const CALM_LIMIT: Duration = Duration::from_secs(60);
 /// Wires once everything is well.
-pub(crate) const CALM_LINK: Link =
-    Link { latency: Duration::from_millis(2), jitter: Duration::from_millis(3), loss_per_mille: 0 };
+const CALM_LINK: Link = Link { latency: Duration::from_millis(2), jitter: Duration::from_millis(3), loss_per_mille: 0 };
 /// Time for the last certificates to arrive.
 const SETTLE: Duration = Duration::from_millis(800);
 /// A run that takes longer has hung, in simulated time.
@@ -248,6 +247,10 @@ impl Play {
             let others = (0..plan.nodes).filter(|from| from % 2 == 1 && !doubled.contains(from));
             for from in others.chain((first..).take(doubled.len())) {
                 common.wires.route(from, address(*of), address(twin));
+            }
+            // Whoever dials: the twins dial too.
+            for from in (0..plan.nodes).filter(|from| !doubled.contains(from)) {
+                common.wires.part(from, if from % 2 == 1 { *of } else { twin });
             }
         }
         if broken == Some(Broken::ExecutesOtherwise) {

@@ -53,6 +53,8 @@ struct Fabric {
     listeners: BTreeMap<SocketAddr, (MachineId, mpsc::UnboundedSender<Accepted>)>,
     /// Where a machine is led that dials an address: two machines may claim one.
     routes: BTreeMap<(MachineId, SocketAddr), SocketAddr>,
+    /// Pairs of machines, the smaller number first, between which there is no wire at all.
+    apart: Vec<(MachineId, MachineId)>,
     pipes: Vec<Weak<Pipe>>,
     dialed: u16,
     bytes: u64,
@@ -102,6 +104,7 @@ impl Wires {
             cut: Vec::new(),
             listeners: BTreeMap::new(),
             routes: BTreeMap::new(),
+            apart: Vec::new(),
             pipes: Vec::new(),
             dialed: 0,
             bytes: 0,
@@ -125,6 +128,11 @@ impl Wires {
     /// Leads a machine that dials `address` to another.
     pub(crate) fn route(&self, from: MachineId, address: SocketAddr, to: SocketAddr) {
         self.lock().routes.insert((from, address), to);
+    }
+
+    /// Takes the wire between two machines away, whoever dials.
+    pub(crate) fn part(&self, one: MachineId, other: MachineId) {
+        self.lock().apart.push(pair(one, other));
     }
 
     /// Cuts every wire between a machine for which `inside` holds and one for which it does not.
@@ -196,6 +204,7 @@ impl Wires {
             fabric.dialed = fabric.dialed.wrapping_add(1);
             let port = DIALER_PORT + fabric.dialed % 20_000;
             let target = fabric.listeners.get(&address).cloned();
+            let target = target.filter(|(to, _)| !fabric.apart.contains(&pair(from, *to)));
             (target, round_trip, SocketAddr::from(([10, 0, (from >> 8) as u8, from as u8], port)))
         };
         let Some((to, listener)) = target else {
