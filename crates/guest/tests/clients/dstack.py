@@ -102,7 +102,8 @@ old = t.derive_key("/", "example", ["example.com"])
 assert old.key == t.derive_key("/").key != t.derive_key("/other").key
 hashed = t.tdx_quote(b"hello", "sha512")
 assert hashed.decode_quote()[568:632] == hashlib.sha512(b"app-data:hello").digest()
-assert t.tdx_quote(b"hello").decode_quote()[568:632] == b"hello".rjust(64, b"\0")
+assert t.tdx_quote(b"hello").decode_quote()[568:632] == b"hello".ljust(64, b"\0")
+assert t.tdx_quote(b"hello", "raw").decode_quote()[568:632] == b"hello".rjust(64, b"\0")
 assert t.info().tcb_info.rtmr3 == info.tcb_info.rtmr3
 
 

@@ -120,7 +120,7 @@ pub(super) async fn emit_event(State(guest): GuestState, body: Body) -> Response
     answer(make())
 }
 
-pub(super) async fn info(State(guest): GuestState) -> Response {
+pub(super) async fn info(State(guest): GuestState, _body: Body) -> Response {
     answer(info_of(&guest).await)
 }
 
