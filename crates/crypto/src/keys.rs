@@ -5,7 +5,7 @@
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use freehold_primitives::{Account, Canonical, Digest, Ed25519Key, Registration};
-use k256::ecdsa;
+use k256::ecdsa::{self, signature::hazmat::PrehashVerifier as _};
 use rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -66,6 +66,13 @@ impl AccountKey {
         account_of(self.0.verifying_key())
     }
 
+    /// The public key, compressed (SEC 1 §2.3.3).
+    pub fn public_sec1(&self) -> [u8; 33] {
+        let mut out = [0; 33];
+        out.copy_from_slice(self.0.verifying_key().to_sec1_point(true).as_bytes());
+        out
+    }
+
     /// Signs a digest: `r ‖ s ‖ v`, RFC 6979, low `s`, `v` 27 or 28.
     pub fn sign(&self, digest: &Digest) -> [u8; 65] {
         let (signature, recovery) = self.0.sign_prehash_recoverable(digest.as_bytes());
@@ -118,6 +125,19 @@ pub fn recover_account(digest: &Digest, signature: &[u8]) -> Result<Account, Key
     ecdsa::VerifyingKey::recover_from_prehash(digest.as_bytes(), &signature, recovery)
         .map(|key| account_of(&key))
         .map_err(|_| KeyError::Invalid)
+}
+
+/// Checks a secp256k1 signature `r ‖ s` over a digest, under a public key in a form of SEC 1; `s` must be low.
+///
+/// # Errors
+/// [`KeyError::Public`], [`KeyError::Malformed`], [`KeyError::Invalid`].
+pub fn verify_secp256k1(public: &[u8], digest: &Digest, signature: &[u8]) -> Result<(), KeyError> {
+    let key = ecdsa::VerifyingKey::from_sec1_bytes(public).map_err(|_| KeyError::Public)?;
+    let signature = ecdsa::Signature::from_slice(signature).map_err(|_| KeyError::Malformed)?;
+    if signature.normalize_s() != signature {
+        return Err(KeyError::Malformed);
+    }
+    key.verify_prehash(digest.as_bytes(), &signature).map_err(|_| KeyError::Invalid)
 }
 
 fn account_of(key: &ecdsa::VerifyingKey) -> Account {

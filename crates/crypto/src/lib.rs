@@ -21,6 +21,7 @@ mod state_keys;
 mod state_proof;
 mod succession;
 mod threshold;
+mod tls_key;
 
 /// Addresses of the system modules, keys of the state tree and slots of entries.
 pub mod slots;
@@ -44,7 +45,7 @@ pub use jcs::{JCS_DEPTH_MAX, JCS_INTEGER_MAX, JcsError, parse_canonical, to_jcs}
 pub use kdf::{KeyKind, app_key, hkdf_sha256};
 pub use keys::{
     AccountKey, Ed25519Secret, KeyError, possession_message, proposal_message, recover_account, recover_registration,
-    registration_digest, verify_ed25519,
+    registration_digest, verify_ed25519, verify_secp256k1,
 };
 pub use merkle::{
     MERKLE_PATH_MAX, MerkleError, MerkleTree, TreeHead, empty_root, leaf_hash, root_from_path, verify_consistency,
@@ -70,3 +71,4 @@ pub use threshold::{
     EncryptedShare, KEY_INPUT, PointName, Polynomial, Share, THRESHOLD_MAX, ThresholdError, TransportSecret,
     check_transport_key, combine, derived_public_key, encrypt_share, verify_share, wire_context,
 };
+pub use tls_key::p256_pkcs8;

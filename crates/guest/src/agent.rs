@@ -31,6 +31,7 @@ use crate::{
     api::Metadata,
     clock::boot_ms,
     config::{ConfigError, Settings},
+    dstack::EmittedEvents,
     evidence::{EvidenceError, QuoteService},
     keys::{BootKeys, Identity},
     leases::Leases,
@@ -109,6 +110,7 @@ pub(crate) struct Guest {
     identity: OnceLock<Identity>,
     serving: OnceLock<Serving>,
     metadata: Mutex<Metadata>,
+    emitted: Mutex<EmittedEvents>,
     trouble: Mutex<Option<String>>,
     granted: Mutex<Option<Granted>>,
     committees: Committees,
@@ -143,6 +145,10 @@ impl Guest {
     }
     pub(crate) fn metadata(&self) -> MutexGuard<'_, Metadata> {
         lock(&self.metadata)
+    }
+    /// Events that the app emitted through dstack's API.
+    pub(crate) fn emitted(&self) -> MutexGuard<'_, EmittedEvents> {
+        lock(&self.emitted)
     }
     /// What went wrong last, while the instance does not serve.
     pub(crate) fn trouble(&self) -> Option<String> {

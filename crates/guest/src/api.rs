@@ -3,6 +3,7 @@
 //! Whoever holds the socket is the app. Nothing but the instance's public face and its health is answered before it
 //! serves, nothing after it stopped.
 
+mod dstack;
 mod freehold;
 mod keys;
 mod leases;
@@ -56,6 +57,7 @@ pub(crate) fn router(guest: Arc<Guest>) -> Router {
         .route("/freehold/v1/leases/{name}/adopt", post(leases::adopt))
         .route("/freehold/v1/counters/increment", post(leases::increment))
         .route("/freehold/v1/counters/{lease}", get(leases::counters))
+        .merge(dstack::routes())
         .fallback(async || refuse(StatusCode::NOT_FOUND, LocalErrorCode::NotFound, "there is no such path"))
         .layer(DefaultBodyLimit::max(LOCAL_BODY_BYTES_MAX))
         .with_state(guest)

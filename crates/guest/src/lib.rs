@@ -9,6 +9,7 @@ mod asked;
 mod chain;
 mod clock;
 mod config;
+mod dstack;
 mod evidence;
 mod keys;
 mod leases;

@@ -4,33 +4,11 @@
 
 mod support;
 
-use std::{
-    io::{Read as _, Write as _},
-    os::unix::net::UnixStream,
-    path::Path,
-};
+use std::path::Path;
 
-use support::{FakeHost, Misbehaviour, app_id};
+use support::{FakeHost, Misbehaviour, app_id, raw};
 
-const SCRIPT: &str = r#"
-import asyncio, sys
-from oasis_rofl_client import RoflClient, AsyncRoflClient, KeyKind
-sock, app = sys.argv[1], sys.argv[2]
-c = RoflClient(sock)
-assert c.get_app_id() == app, c.get_app_id()
-k = c.generate_key("demo key")
-assert len(bytes.fromhex(k.removeprefix("0x"))) == 32
-assert k == c.generate_key("demo key", KeyKind.SECP256K1)
-assert len(bytes.fromhex(c.generate_key("demo key", KeyKind.RAW_384).removeprefix("0x"))) == 48
-c.set_metadata({"key_fingerprint": "a54027bff15a8726", "version": "1.0.0"})
-assert c.get_metadata() == {"key_fingerprint": "a54027bff15a8726", "version": "1.0.0"}
-async def main():
-    a = AsyncRoflClient(sock)
-    assert await a.get_app_id() == app
-    assert await a.generate_key("demo key") == k
-asyncio.run(main())
-print("client ok")
-"#;
+const SCRIPT: &str = include_str!("clients/rofl.py");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_client_works_unmodified() {
@@ -54,19 +32,6 @@ async fn the_python_client_works_unmodified() {
     assert!(output.status.success(), "{text}");
     assert!(text.contains("client ok"));
     guest.abort();
-}
-
-/// Sends a request as the Rust client does (`Connection: close`, read to the end) and gives head and body.
-fn raw(socket: &Path, method: &str, path: &str, body: &str) -> (String, String) {
-    let mut stream = UnixStream::connect(socket).unwrap();
-    let length = body.len();
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
-    let request = format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.to_ascii_lowercase(), body.to_owned())
 }
 
 fn exchanges(socket: &Path) {

@@ -20,6 +20,10 @@ use crate::config::{AppProgram, IsolationChoice, Reach};
 pub const LOCAL_API_VARIABLE: &str = "FREEHOLD_LOCAL_API";
 /// Environment variable with the path of the socket that the app must listen on.
 pub const APP_SOCKET_VARIABLE: &str = "FREEHOLD_APP_SOCKET";
+/// Where released clients of dstack, newer and older, look for the same socket.
+const DSTACK_VARIABLES: [&str; 2] = ["DSTACK_SIMULATOR_ENDPOINT", "TAPPD_SIMULATOR_ENDPOINT"];
+/// Where released clients of dstack and of ROFL look for it without a word; `/var/run` leads to `/run`.
+const CLIENT_SOCKETS: [&str; 3] = ["/run/dstack.sock", "/run/tappd.sock", "/run/rofl-appd.sock"];
 /// Environment variable with the path of the model file.
 pub const MODEL_VARIABLE: &str = "FREEHOLD_MODEL";
 
@@ -106,6 +110,9 @@ fn plain(program: &AppProgram, app_dir: &Path) -> Command {
     }
     command.envs(program.environment.iter().map(|(name, value)| (name, value)));
     command.env(LOCAL_API_VARIABLE, app_dir.join("local.sock")).env(APP_SOCKET_VARIABLE, app_dir.join("app.sock"));
+    for variable in DSTACK_VARIABLES {
+        command.env(variable, app_dir.join("local.sock"));
+    }
     if let Some(model) = &program.model {
         command.env(MODEL_VARIABLE, model);
     }
@@ -184,7 +191,14 @@ pub(crate) fn bubblewrap_arguments(program: &AppProgram, app_dir: &Path) -> Vec<
     for (name, value) in &program.environment {
         add(&["--setenv", name, value].map(OsStr::new));
     }
-    add(&["--setenv", LOCAL_API_VARIABLE, "/run/freehold/local.sock"].map(OsStr::new));
+    let local_api = "/run/freehold/local.sock";
+    for variable in [LOCAL_API_VARIABLE].iter().chain(&DSTACK_VARIABLES) {
+        add(&["--setenv", variable, local_api].map(OsStr::new));
+    }
+    for path in CLIENT_SOCKETS {
+        add(&["--symlink", local_api, path].map(OsStr::new));
+    }
+    add(&["--symlink", "/run", "/var/run"].map(OsStr::new));
     add(&["--setenv", APP_SOCKET_VARIABLE, "/run/freehold/app.sock"].map(OsStr::new));
     add(&["--".as_ref()]);
     arguments.extend(words(program, Some(Path::new(BUNDLE_DIR)), &executable));

@@ -92,14 +92,17 @@ async fn bubblewrap_runs_where_it_is_present() {
     let sockets = dir.path().join("sockets");
     std::fs::create_dir(&sockets).unwrap();
     let (_, app) = programs(dir.path());
-    let script =
-        "cat /app/model > /run/freehold/seen; ls /sys/class/net >> /run/freehold/seen 2>&1; env >> /run/freehold/seen";
+    let script = "cat /app/model > /run/freehold/seen; ls /sys/class/net >> /run/freehold/seen 2>&1; env >> /run/freehold/seen; \
+         readlink /var/run/dstack.sock /run/tappd.sock /run/rofl-appd.sock >> /run/freehold/seen";
     let app = AppProgram { executable: "/bin/sh".into(), arguments: vec!["-c".to_owned(), script.to_owned()], ..app };
     let mut child = sandbox::spawn(&app, Isolation::Bubblewrap, &sockets).unwrap();
     assert!(child.wait().await.unwrap().success());
     let seen = std::fs::read_to_string(sockets.join("seen")).unwrap();
     assert!(seen.starts_with("three") && seen.contains("FREEHOLD_LOCAL_API=/run/freehold/local.sock"), "{seen}");
     assert!(!seen.contains("HOME="), "{seen}");
+    // Released clients of dstack and ROFL find the socket by themselves.
+    assert!(seen.contains("DSTACK_SIMULATOR_ENDPOINT=/run/freehold/local.sock"), "{seen}");
+    assert!(seen.ends_with(&"/run/freehold/local.sock\n".repeat(3)), "{seen}");
 }
 
 #[tokio::test]

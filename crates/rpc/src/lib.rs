@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod control;
+mod dstack;
 mod endpoint;
 mod eth_view;
 mod health;
@@ -21,6 +22,12 @@ mod verified;
 mod tests;
 
 pub use control::{CONTROL_BODY_BYTES_MAX, RegistrationSubmit, RegistrationSubmitted};
+pub use dstack::{
+    DstackAttested, DstackDeriveK256Key, DstackDeriveKey, DstackEmitEvent, DstackGetKey, DstackGetTlsKey,
+    DstackGpuInfo, DstackHashedQuote, DstackInfo, DstackK256Key, DstackKey, DstackQuote, DstackRefusal,
+    DstackReportData, DstackSign, DstackSigned, DstackTcbInfo, DstackTdxQuote, DstackTlsKey, DstackVerified,
+    DstackVerify, DstackVersion,
+};
 pub use endpoint::{Endpoint, EndpointError, SOCKET_PATH_BYTES_MAX};
 pub use eth_view::{
     BlockView, Detail, EthBlock, EthTransaction, TIP_SUGGESTED_WEI, TransactionView, pending_transaction, revert_reason,

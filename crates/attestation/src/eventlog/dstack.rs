@@ -7,7 +7,7 @@
 use super::{
     names::{APP_EVENT, EventType},
     replay::Rtmr,
-    runtime::{AppEvent, DigestRule, LoggedEvent, RuntimeLog, app_event_digest, firmware_event},
+    runtime::{AppEvent, DigestRule, FREEHOLD_APP, LoggedEvent, RuntimeLog, app_event_digest, firmware_event},
     tcg::{EVENT_LOG_BYTES_MAX, EVENTS_MAX},
 };
 use crate::refusal::Refusal;
@@ -120,9 +120,10 @@ impl<'a> Scale<'a> {
         Ok(LoggedEvent::App { digest: computed, event })
     }
 
-    /// Containers of this version know the first rule only.
+    /// Containers of this version know the first rule only, and ours for the event that has it.
     fn app_event(&mut self) -> Result<AppEvent, Refusal> {
         let name = self.text()?;
-        Ok(AppEvent { name, payload: self.bytes()?.to_vec(), rule: DigestRule::Version1 })
+        let rule = if name == FREEHOLD_APP { DigestRule::FreeholdApp } else { DigestRule::Version1 };
+        Ok(AppEvent { name, payload: self.bytes()?.to_vec(), rule })
     }
 }

@@ -4,7 +4,9 @@ use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::support::{BINARY, Running, get, said, sandbox_works, turn, until};
+use crate::support::{
+    BINARY, Running, dstack_node_client, get, guest_python_clients, passes, said, sandbox_works, turn, until,
+};
 
 /// Runs a command in a folder with `--json`: its last line, or what it said.
 fn told(folder: &Path, arguments: &[&str]) -> Result<Value, String> {
@@ -40,6 +42,20 @@ fn an_app_is_built_the_same_twice_and_its_measurement_follows_its_bytes() {
     assert!(refused.contains("`freehold.egres`: unknown key"), "{refused}");
 }
 
+/// The released clients of dstack and ROFL, unmodified, on the socket of a running instance.
+fn clients_pass(running: &Running) {
+    let socket = running.text("local_api");
+    let socket = socket.strip_prefix("unix:").unwrap();
+    let script = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest/tests/clients").join(name);
+    if let Some(python) = guest_python_clients() {
+        passes(Command::new(&python).arg(script("rofl.py")).arg(socket).arg(running.text("app_id")));
+        passes(Command::new(&python).arg(script("dstack.py")).arg(socket));
+    }
+    if let Some(folder) = dstack_node_client() {
+        passes(Command::new("node").arg(script("dstack.mjs")).arg(folder).arg(socket));
+    }
+}
+
 #[test]
 fn from_an_empty_folder_to_an_answer_and_a_changed_program_is_refused() {
     if !sandbox_works() {
@@ -69,6 +85,7 @@ fn from_an_empty_folder_to_an_answer_and_a_changed_program_is_refused() {
     };
     let first = answer(&running);
     assert_eq!(first["app"], running.ready["app_id"]);
+    clients_pass(&running);
     running.interrupt();
     // Another instance of the same program is admitted as it is, and has the same key.
     let mut kept = arguments.to_vec();

@@ -341,6 +341,26 @@ pub(crate) fn sapphire_python_client() -> Option<PathBuf> {
     Some(python)
 }
 
+/// Python with the PyPI clients of dstack and ROFL.
+pub(crate) fn guest_python_clients() -> Option<PathBuf> {
+    let folder = clients_folder("pypi-guest-1");
+    let python = folder.join("bin/python");
+    if !folder.join("done").exists() {
+        install("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        let packages = ["dstack-sdk==0.5.4", "oasis-rofl-client==0.2.0", "eth-hash[pycryptodome]"];
+        let what = "the PyPI clients of dstack and ROFL";
+        install(what, Command::new(&python).args(["-m", "pip", "install", "-q"]).args(packages))?;
+        fs::write(folder.join("done"), []).unwrap();
+    }
+    Some(python)
+}
+
+/// Folder with dstack's npm client.
+pub(crate) fn dstack_node_client() -> Option<PathBuf> {
+    let packages = ["@phala/dstack-sdk@0.5.8", "@noble/curves@1"];
+    npm("npm-dstack-1", "dstack's npm client", Command::new("npm"), &packages)
+}
+
 /// Python with the PyPI clients.
 pub(crate) fn python_clients() -> Option<PathBuf> {
     let folder = clients_folder("pypi-1");

@@ -62,6 +62,7 @@ pub(super) fn prepare(settings: Settings, inputs: mpsc::Sender<Input>) -> Result
         identity: OnceLock::new(),
         serving: OnceLock::new(),
         metadata: Mutex::new(Metadata::default()),
+        emitted: Mutex::default(),
         trouble: Mutex::new(None),
         granted: Mutex::new(None),
         committees: crate::release::Committees::default(),

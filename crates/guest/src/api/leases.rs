@@ -50,7 +50,7 @@ pub(super) async fn acquire(State(guest): State<Arc<Guest>>, Path(name): Path<St
     answer(serving.leases.acquire(&name, ask).await)
 }
 
-pub(super) async fn release(State(guest): State<Arc<Guest>>, Path(name): Path<String>) -> Response {
+pub(super) async fn release(State(guest): State<Arc<Guest>>, Path(name): Path<String>, _body: Bytes) -> Response {
     let serving = or_refuse!(serving(&guest));
     answer(serving.leases.release(&name).await)
 }

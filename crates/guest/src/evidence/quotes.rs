@@ -43,8 +43,9 @@ type Answer = Result<Arc<TakenEvidence>, QuoteError>;
 type Reply = oneshot::Sender<Answer>;
 
 struct Job {
-    nonce: Option<Digest>,
-    keyset: Digest,
+    report_data: [u8; 64],
+    /// Whether the quote is kept: it answers whoever asks without a nonce.
+    kept: bool,
     replies: Vec<Reply>,
 }
 
@@ -52,8 +53,8 @@ struct Job {
 struct Queue {
     urgent: VecDeque<Job>,
     callers: VecDeque<Job>,
-    /// The quote without a nonce, and the keyset it binds.
-    cached: Option<(Digest, Arc<TakenEvidence>)>,
+    /// The quote without a nonce, and its report data.
+    cached: Option<([u8; 64], Arc<TakenEvidence>)>,
     stopped: bool,
 }
 
@@ -98,27 +99,38 @@ impl QuoteService {
     /// A quote for the chain: ahead of every caller's.
     pub(crate) async fn for_chain(&self, keyset: Digest, nonce: Digest) -> Answer {
         let (reply, answer) = oneshot::channel();
-        self.shared.lock().urgent.push_back(Job { nonce: Some(nonce), keyset, replies: vec![reply] });
+        let report_data = report_data(&keyset, Some(&nonce));
+        self.shared.lock().urgent.push_back(Job { report_data, kept: false, replies: vec![reply] });
         self.shared.wake.notify_all();
         answer.await.unwrap_or(Err(QuoteError::Stopped))
     }
 
-    /// A quote for a caller.
+    /// A quote for a caller, over the statement of the keyset and the caller's nonce.
     pub(crate) async fn for_caller(&self, keyset: Digest, nonce: Option<Digest>) -> Answer {
+        self.queued(report_data(&keyset, nonce.as_ref()), nonce.is_none()).await
+    }
+
+    /// A quote over report data of the app's own. Whether it may be asked for is the caller's to check.
+    pub(crate) async fn for_app(&self, report_data: [u8; 64]) -> Answer {
+        self.queued(report_data, false).await
+    }
+
+    async fn queued(&self, report_data: [u8; 64], kept: bool) -> Answer {
         let (reply, answer) = oneshot::channel();
         {
             let mut queue = self.shared.lock();
-            if let (None, Some((bound, quote))) = (&nonce, &queue.cached)
-                && *bound == keyset
+            if let Some((bound, quote)) = &queue.cached
+                && kept
+                && *bound == report_data
             {
                 return Ok(Arc::clone(quote));
             }
             let full = queue.callers.len() >= QUEUE_MAX;
-            match queue.callers.iter_mut().find(|job| job.nonce == nonce && job.keyset == keyset) {
+            match queue.callers.iter_mut().find(|job| job.report_data == report_data) {
                 Some(job) if job.replies.len() < SHARED_MAX => job.replies.push(reply),
                 Some(_) => return Err(QuoteError::QueueFull),
                 None if full => return Err(QuoteError::QueueFull),
-                None => queue.callers.push_back(Job { nonce, keyset, replies: vec![reply] }),
+                None => queue.callers.push_back(Job { report_data, kept, replies: vec![reply] }),
             }
         }
         self.shared.wake.notify_all();
@@ -192,11 +204,10 @@ fn work(mut source: Box<dyn EvidenceSource>, wanted: &Wanted, shared: &Shared) {
         if job.replies.iter().all(Reply::is_closed) {
             continue;
         }
-        let data = report_data(&job.keyset, job.nonce.as_ref());
-        let taken = take_whole(source.as_mut(), &data, wanted);
+        let taken = take_whole(source.as_mut(), &job.report_data, wanted);
         let answer = taken.map(Arc::new).map_err(|error| QuoteError::Evidence(Arc::new(error)));
-        if let (None, Ok(quote)) = (&job.nonce, &answer) {
-            shared.lock().cached = Some((job.keyset, Arc::clone(quote)));
+        if let (true, Ok(quote)) = (job.kept, &answer) {
+            shared.lock().cached = Some((job.report_data, Arc::clone(quote)));
         }
         for reply in job.replies {
             let _ = reply.send(answer.clone());

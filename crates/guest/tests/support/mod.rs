@@ -10,6 +10,8 @@ mod tree;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -609,4 +611,18 @@ impl FakeHost {
     pub(crate) async fn serving(&self) -> Health {
         self.wait(Duration::from_secs(20), |health| health.ready).await
     }
+}
+
+/// Sends a request as the Rust client does (`Connection: close`, read to the end) and gives head and body.
+pub(crate) fn raw(socket: &Path, method: &str, path: &str, body: &str) -> (String, String) {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    let request = format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
+    // A server that has refused already takes no more.
+    let _ = stream.write_all(request.as_bytes());
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_ascii_lowercase(), body.to_owned())
 }

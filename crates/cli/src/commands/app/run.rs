@@ -148,6 +148,7 @@ impl Session {
             "app_id": app_id,
             "digest": bundle.digest(),
             "data_dir": place,
+            "local_api": host.local_api().to_string(),
         }));
         self.output.text(&format!("\nready\n  api   http://{api}\n  app   {app_id}\nCtrl-C stops.\n"));
         Ok(host)
