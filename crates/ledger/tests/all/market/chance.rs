@@ -6,8 +6,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
     common::{address, key},
+    market::support::{BOND, IMarket, Market, NATIVE, PRICE, RENTER, STRANGER, coins, id_of, terms},
     registry::{Draft, IApps, OWNER, PROVIDER},
-    support::{BOND, IMarket, Market, NATIVE, PRICE, RENTER, STRANGER, coins, id_of, terms},
 };
 
 const STEPS: usize = 120;

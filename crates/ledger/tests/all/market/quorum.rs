@@ -7,8 +7,8 @@ use freehold_primitives::G1Point;
 
 use crate::{
     common::{address, key},
+    market::support::{Market, Reverted, STRANGER, id_of, refused},
     registry::{Draft, IApps, PROVIDER},
-    support::{Market, Reverted, STRANGER, id_of, refused},
 };
 
 sol! {

@@ -8,8 +8,8 @@ use freehold_primitives::AppId;
 
 use crate::{
     common::{address, key},
+    market::support::{Change, IMarket, Market, NATIVE, PRICE, RENTER, STRANGER, coins, id_of, refused, terms},
     registry::{IApps, OWNER, PROVIDER, shown},
-    support::{Change, IMarket, Market, NATIVE, PRICE, RENTER, STRANGER, coins, id_of, refused, terms},
 };
 
 sol! {

@@ -5,18 +5,20 @@ use freehold_ledger::{MARKET, Visibility, read_account};
 
 use crate::{
     common::{address, key},
+    market::support::{
+        BOND, Change, IMarket, Market, NATIVE, PRICE, RENTER, Reverted, STRANGER, coins, refused, terms,
+    },
     registry::PROVIDER,
-    support::{BOND, Change, IMarket, Market, NATIVE, PRICE, RENTER, Reverted, STRANGER, coins, refused, terms},
 };
 
 #[test]
 fn the_market_stands_in_block_0_as_its_artefact_says() {
     let market = Market::new();
     let account = read_account(&market.registry.chain.state, &MARKET).unwrap();
-    let code = include_bytes!("../../../../contracts/artifacts/Market.bin");
+    let code = include_bytes!("../../../../../contracts/artifacts/Market.bin");
     assert_eq!((account.code_hash, account.visibility), (keccak256(code), Visibility::Public));
     // The code that a deployment would leave is the same: it ends the artefact's init code.
-    assert!(crate::support::artefact("Market").ends_with(code));
+    assert!(crate::market::support::artefact("Market").ends_with(code));
 }
 
 #[test]
@@ -138,7 +140,7 @@ fn nobody_acts_for_another() {
     refused(market.settle(9), none.clone());
     refused(market.send(RENTER, IMarket::cancelCall { id: 9 }), none);
     // Coins that nobody said a word about do not stay, and no function can be guessed.
-    let empty = market.pay(STRANGER, MARKET, crate::support::OddAccount::paidCall {}, 5);
+    let empty = market.pay(STRANGER, MARKET, crate::market::support::OddAccount::paidCall {}, 5);
     assert_eq!(empty.unwrap_err(), Reverted(Default::default()));
     market.send(RENTER, IMarket::cancelCall { id: rental }).unwrap();
     refused(market.send(RENTER, IMarket::cancelCall { id: rental }), IMarket::RentalNotOpen { rental });

@@ -6,8 +6,8 @@ use freehold_primitives::{AppId, Canonical as _};
 
 use crate::{
     common::{address, key},
+    market::support::{BOND, IMarket, Market, NATIVE, PRICE, RENTER, STRANGER, coins, id_of, refused, terms},
     registry::{Draft, IApps, OWNER, PROVIDER, policy},
-    support::{BOND, IMarket, Market, NATIVE, PRICE, RENTER, STRANGER, coins, id_of, refused, terms},
 };
 
 fn exclusive() -> IMarket::Terms {
@@ -24,7 +24,7 @@ fn other_app(market: &mut Market) -> AppId {
     before
 }
 
-fn report(market: &mut Market, rental: u64, other: &Draft) -> Result<(), crate::support::Reverted> {
+fn report(market: &mut Market, rental: u64, other: &Draft) -> Result<(), crate::market::support::Reverted> {
     let call = IMarket::reportDoubleLeaseCall { id: rental, attachment: 0, other: id_of(other) };
     market.send(STRANGER, call).map(|_| ())
 }
@@ -151,7 +151,7 @@ fn set_tier(market: &mut Market, holds: bool) {
     market.registry.apps(OWNER, IApps::setTierCall { tier: 1, name: "ours".to_owned(), policy }).unwrap();
 }
 
-fn report_capability(market: &mut Market, rental: u64) -> Result<(), crate::support::Reverted> {
+fn report_capability(market: &mut Market, rental: u64) -> Result<(), crate::market::support::Reverted> {
     market.send(STRANGER, IMarket::reportFalseCapabilityCall { id: rental }).map(|_| ())
 }
 

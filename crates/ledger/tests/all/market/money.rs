@@ -6,8 +6,8 @@ use freehold_ledger::MARKET;
 
 use crate::{
     common::{address, key},
+    market::support::{IMarket, Market, NATIVE, OddAccount, OddToken, PRICE, RENTER, artefact, coins, refused, terms},
     registry::PROVIDER,
-    support::{IMarket, Market, NATIVE, OddAccount, OddToken, PRICE, RENTER, artefact, coins, refused, terms},
 };
 
 const HONEST: u8 = 0;
