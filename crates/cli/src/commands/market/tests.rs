@@ -1,3 +1,5 @@
+//! The words that people get.
+
 use alloy_sol_types::SolError as _;
 use serde_json::json;
 
