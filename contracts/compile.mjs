@@ -12,7 +12,7 @@ const SETTINGS = {
   evmVersion: "osaka",
   optimizer: { enabled: true, runs: 200 },
   metadata: { appendCBOR: false, bytecodeHash: "none" },
-  outputSelection: { "*": { "*": ["abi", "evm.bytecode.object"] } },
+  outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
 };
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -33,14 +33,15 @@ try {
 if (!solc.version().startsWith(COMPILER)) fail(`solc is ${solc.version()}, not ${COMPILER}`);
 
 const read = (name) => readFileSync(join(here, name), "utf8");
-const names = ["interfaces", "library", "examples"].flatMap((folder) =>
+const names = ["interfaces", "library", "examples", "genesis", "tests"].flatMap((folder) =>
   readdirSync(join(here, folder)).filter((name) => name.endsWith(".sol")).sort().map((name) => `${folder}/${name}`));
 const sources = Object.fromEntries(names.map((name) => [name, { content: read(name) }]));
 const compiled = JSON.parse(solc.compile(JSON.stringify({ language: "Solidity", sources, settings: SETTINGS })));
 const faults = compiled.errors ?? [];
 if (faults.length > 0) fail(faults.map((fault) => fault.formattedMessage).join("\n"));
 
-// Interfaces and examples; what stands in contracts/library has no code of its own.
+// Interfaces, contracts of the genesis, examples, and what tests deploy; contracts/library has no code of its own. The
+// genesis holds code that ran no constructor: it stands beside the artifact as it is.
 const artifacts = new Map();
 for (const source of names.filter((name) => !name.startsWith("library/"))) {
   const contract = source.replace(/^.*\/|\.sol$/g, "");
@@ -50,7 +51,9 @@ for (const source of names.filter((name) => !name.startsWith("library/"))) {
     bytecode: `0x${code}`,
     sha256: createHash("sha256").update(Buffer.from(code, "hex")).digest("hex"),
   };
-  artifacts.set(`${contract}.json`, `${JSON.stringify({ contract, source, compiler: COMPILER, abi, ...made }, null, 2)}\n`);
+  const json = `${JSON.stringify({ contract, source, compiler: COMPILER, abi, ...made }, null, 2)}\n`;
+  artifacts.set(`${contract}.json`, Buffer.from(json));
+  if (source.startsWith("genesis/")) artifacts.set(`${contract}.bin`, Buffer.from(evm.deployedBytecode.object, "hex"));
 }
 
 const folder = join(here, "artifacts");
@@ -58,13 +61,13 @@ mkdirSync(folder, { recursive: true });
 const found = readdirSync(folder);
 if (check) {
   for (const name of found) if (!artifacts.has(name)) fail(`artifacts/${name} comes from no contract`);
-  for (const [name, text] of artifacts) {
-    if (!found.includes(name) || read(`artifacts/${name}`) !== text) {
+  for (const [name, bytes] of artifacts) {
+    if (!found.includes(name) || !readFileSync(join(folder, name)).equals(bytes)) {
       fail(`artifacts/${name} is not what the sources give: run node contracts/compile.mjs`);
     }
   }
 } else {
   for (const name of found) rmSync(join(folder, name));
-  for (const [name, text] of artifacts) writeFileSync(join(folder, name), text);
+  for (const [name, bytes] of artifacts) writeFileSync(join(folder, name), bytes);
 }
 console.log(`contracts: ${artifacts.size} artifacts ${check ? "are what the sources give" : "written"}`);

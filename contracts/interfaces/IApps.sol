@@ -30,6 +30,45 @@ interface IApps {
         uint64 expiresAt;
     }
 
+    /// What the registry holds of an instance, live or not; every member is zero where there is none. An instance that ended
+    /// never comes back, so one that is open now has been open without a gap since it was opened (spec/apps.md §6).
+    struct Standing {
+        /// App that it is an instance of.
+        bytes21 app;
+        /// The instance's own account.
+        address account;
+        /// Account that registered it and pays for it.
+        address provider;
+        /// Digest of all registers of its measurement.
+        bytes32 measurement;
+        /// The machine: SHA-256 of PPID, chip id or module id.
+        bytes32 platform;
+        /// Highest tier that its newest evidence satisfied; 0 for none.
+        uint8 tier;
+        /// 1 emulated, 2 Intel, 3 AMD, 4 AWS, 5 NVIDIA.
+        uint8 trustDomain;
+        /// 1 TDX, 2 SGX, 3 SEV-SNP, 4 Nitro, 6 a CPU TEE with GPUs.
+        uint8 evidenceKind;
+        /// How many GPUs its newest evidence showed.
+        uint8 gpus;
+        /// Neither closed, past its lease nor denied by the chain.
+        bool isLive;
+        /// Whether the chain denies what it stands on, now.
+        bool isDenied;
+        /// Height of its first registration.
+        uint64 openedAt;
+        /// Height of its newest evidence.
+        uint64 renewedAt;
+        /// Unix seconds of the block before that one.
+        uint64 judgedAt;
+        /// Unix seconds at which its lease ends, or ended where nothing closed it before.
+        uint64 expiresAt;
+        /// Height that closed it; 0 where nothing did.
+        uint64 closedAt;
+        /// Why (spec/entries.md); 0 where nothing closed it.
+        uint8 closedCode;
+    }
+
     /// Who holds a lease of an app now. Instance, account and expiry are zero where nobody does; the fence is that of the
     /// newest taking all the same, 0 where there never was one (spec/leases.md).
     struct LeaseHolder {
@@ -123,6 +162,8 @@ interface IApps {
     function isAuthorized(bytes21 id, address caller) external view returns (bool);
     /// The live instance of an open app whose account this is; all zero where there is none.
     function caller(address account) external view returns (Caller memory instance);
+    /// What the registry holds of an instance.
+    function standing(bytes32 id) external view returns (Standing memory found);
     /// Canonical bytes of a deny entry; of the chain's own where id is zero.
     function denied(bytes21 id, uint8 kind, bytes calldata subject) external view returns (bytes memory entry);
     /// Whether the chain denies now what an instance stands on.

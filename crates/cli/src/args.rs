@@ -6,6 +6,7 @@ mod bench;
 mod collateral;
 mod follow;
 mod image;
+mod market;
 mod validator;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -21,6 +22,9 @@ pub(crate) use bench::{BenchCommand, NetworkPart};
 pub(crate) use collateral::{CollateralCommand, CollateralScopeArgs, CollateralWatchArgs};
 pub(crate) use follow::{FollowArgs, SyncChoice};
 pub(crate) use image::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, SnpCpuArg};
+pub(crate) use market::{
+    ActingArgs, HostCommand, HostOfferAddArgs, HostOfferCommand, MarketCommand, MarketListArgs, MarketRentArgs,
+};
 pub(crate) use validator::{
     ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorReportArgs, ValidatorStatusArgs,
 };
@@ -103,6 +107,12 @@ pub(crate) enum Command {
     /// Join or leave a network as a validator, come out of jail, and see who validates.
     #[command(subcommand)]
     Validator(ValidatorCommand),
+    /// Rent machines for apps: paid by the second of attested service, the rest comes back.
+    #[command(subcommand)]
+    Market(MarketCommand),
+    /// Let machines: offers, the bond, and payment for what was served.
+    #[command(subcommand)]
+    Host(HostCommand),
     /// Keep a validator's identity in an encrypted file, or move the validator to another machine.
     Backup(BackupArgs),
     /// Bring a validator back from such a file.

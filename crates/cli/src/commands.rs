@@ -12,6 +12,7 @@ mod genesis;
 mod header;
 mod image;
 mod light;
+mod market;
 mod model;
 mod node;
 mod roles;
@@ -55,6 +56,8 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Genesis(command) => block_on(genesis::run(command, output)),
         Command::Node(args) => block_on(node::run(args, output)),
         Command::Validator(command) => block_on(validator::run(command, output)),
+        Command::Market(command) => block_on(market::run(command, output)),
+        Command::Host(command) => block_on(market::host(command, output)),
         Command::Backup(args) => backup::backup(&args, output),
         Command::Restore(args) => backup::restore(&args, output),
         Command::BackupKey(args) => backup::key(&args, output),

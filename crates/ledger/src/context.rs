@@ -19,6 +19,8 @@ pub const BENEFICIARY: Address = Address::new(slots::VALIDATORS.0);
 pub const HISTORY_CONTRACT: Address = address!("0x0000F90827F1C53a10cb7A02335B175320002935");
 /// The contract that keeps payload digests (EIP-4788).
 pub const PAYLOAD_ROOTS_CONTRACT: Address = address!("0x000F3df6D732807Ef1319fB7B8bB8522d0Beac02");
+/// The market for machines (`contracts/genesis/Market.sol`, `spec/market.md`).
+pub const MARKET: Address = address!("0x0000000000000000000000000000000000F4Ee10");
 
 /// Newest version of the protocol that this program knows (`spec/protocol.md`).
 pub const PROTOCOL_NEWEST: u32 = 1;

@@ -15,7 +15,7 @@ use freehold_primitives::{
 use crate::{
     block::{ExecutedBlock, empty_header, to_writes},
     confidential::Writes,
-    context::{BASE_FEE_MIN, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT},
+    context::{BASE_FEE_MIN, ChainContext, HISTORY_CONTRACT, MARKET, PAYLOAD_ROOTS_CONTRACT},
     error::LedgerError,
     modules::{bonded_at_first, first_entries},
     state::{StateTree, to_address},
@@ -23,9 +23,11 @@ use crate::{
 
 /// Code of a module's account: an invalid instruction, so that its size is not zero and no other machine runs it.
 const MODULE_CODE: Bytes = Bytes::from_static(&[0xfe]);
+/// Code of the market, as `contracts/compile.mjs` makes it.
+const MARKET_CODE: Bytes = Bytes::from_static(include_bytes!("../../../contracts/artifacts/Market.bin"));
 
-/// Writes block 0 into an empty store: allocations, the modules' accounts, and the contracts of EIP-2935 and EIP-4788,
-/// all of whose storage is public; governor and tiers; validators, with their bonds.
+/// Writes block 0 into an empty store: allocations, the modules' accounts, the contracts of EIP-2935 and EIP-4788 and the
+/// market, all of whose storage is public; governor and tiers; validators, with their bonds.
 ///
 /// # Errors
 /// [`LedgerError::NotEmpty`], [`LedgerError::State`].
@@ -44,6 +46,7 @@ pub fn genesis_block(ctx: &ChainContext, state: &mut dyn StateTree) -> Result<Ex
     }
     deploy(&mut changes, HISTORY_CONTRACT, HISTORY_STORAGE_CODE.clone());
     deploy(&mut changes, PAYLOAD_ROOTS_CONTRACT, BEACON_ROOTS_CODE.clone());
+    deploy(&mut changes, MARKET, MARKET_CODE);
     govern(&mut changes, ctx);
     seat(&mut changes, ctx);
     let (writes, content) = to_writes(changes, Writes::new(), state)?;

@@ -28,7 +28,8 @@ pub use call::{AccessListed, CallError, CallRequest, access_list, call, estimate
 pub use call_data::OPENING_GAS;
 pub use confidential::{call_data_key, call_data_secret};
 pub use context::{
-    BASE_FEE_MIN, BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, PAYLOAD_ROOTS_CONTRACT, PROTOCOL_NEWEST,
+    BASE_FEE_MIN, BENEFICIARY, BLOCK_GAS_MAX, ChainContext, HISTORY_CONTRACT, MARKET, PAYLOAD_ROOTS_CONTRACT,
+    PROTOCOL_NEWEST,
 };
 pub use error::{LedgerError, StateError};
 pub use fee::next_base_fee;

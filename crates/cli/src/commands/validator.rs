@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use freehold_crypto::{AccountKey, Ed25519Secret, genesis_hash, possession_message, slots};
 use freehold_ledger::ModuleRefusal;
 use freehold_primitives::{
-    Canonical, Ed25519Key, Genesis,
+    Account, Canonical, Ed25519Key, Genesis,
     entries::{RosterEntry, ValidatorEntry, ValidatorState},
 };
 use freehold_rpc::{CallTransaction, Endpoint, FeeQuote, NodeClient, NodeError, QuantityU64, TransactionReceipt};
@@ -35,7 +35,7 @@ use abi::IValidators;
 /// Where the secret of the acting account stands when no file is named.
 const KEY_VARIABLE: &str = "FREEHOLD_ACCOUNT_KEY";
 /// How long a transaction may take.
-const EXECUTION: Duration = Duration::from_secs(30);
+pub(super) const EXECUTION: Duration = Duration::from_secs(30);
 
 /// Runs the command.
 pub(crate) async fn run(command: ValidatorCommand, output: Output) -> Result<ExitCode> {
@@ -77,7 +77,9 @@ impl Actor {
     async fn send<C: SolCall>(&self, call: &C, value_wei: u128, output: Output) -> Result<()> {
         let from = self.account.account();
         let (data, function) = (call.abi_encode(), C::SIGNATURE);
-        let gas_limit = self.estimate(&data, value_wei).await?;
+        let gas = estimate(&self.node, (&from, &slots::VALIDATORS), &data, value_wei).await;
+        let refused = |error: NodeError| refusal(&error).map_or_else(|| error.into(), anyhow::Error::from);
+        let gas_limit = gas.map_err(refused)?;
         let fees = self.node.fees().await?;
         self.show((function, gas_limit), value_wei, fees, output);
         if self.dry_run {
@@ -93,17 +95,6 @@ impl Actor {
         done(&receipt, output)
     }
 
-    /// Gas of a call, a quarter more than it takes now; refuses with the module's own words.
-    async fn estimate(&self, data: &[u8], value_wei: u128) -> Result<u64> {
-        let call = json!({
-            "from": format!("0x{}", self.account.account()), "to": format!("0x{}", slots::VALIDATORS),
-            "value": format!("0x{value_wei:x}"), "data": format!("0x{}", hex::encode(data)),
-        });
-        let gas = self.node.call::<QuantityU64>("eth_estimateGas", (call,)).await;
-        let gas = gas.map_err(|error| refusal(&error).map_or_else(|| error.into(), anyhow::Error::from))?;
-        Ok(gas.0.saturating_add(gas.0 / 4))
-    }
-
     fn show(&self, (function, gas_limit): (&str, u64), value_wei: u128, fees: FeeQuote, output: Output) {
         let (identity, from) = (self.identity.public(), self.account.account());
         let fee_wei = u128::from(gas_limit).saturating_mul(fees.max_fee_per_gas);
@@ -116,6 +107,21 @@ impl Actor {
         output.text(&format!("signs      Validators.{function}"));
         output.text(&format!("costs      {} bond, at most {} fees", units(value_wei), units(fee_wei)));
     }
+}
+
+/// Gas of a call from an account to a contract, a quarter more than it takes now.
+pub(super) async fn estimate(
+    node: &NodeClient,
+    (from, to): (&Account, &Account),
+    data: &[u8],
+    value_wei: u128,
+) -> Result<u64, NodeError> {
+    let call = json!({
+        "from": format!("0x{from}"), "to": format!("0x{to}"), "value": format!("0x{value_wei:x}"),
+        "data": format!("0x{}", hex::encode(data)),
+    });
+    let gas = node.call::<QuantityU64>("eth_estimateGas", (call,)).await?;
+    Ok(gas.0.saturating_add(gas.0 / 4))
 }
 
 async fn join(args: ValidatorJoinArgs, output: Output) -> Result<()> {
@@ -192,7 +198,8 @@ async fn act<C: SolCall>(
     actor.send(&call, 0, output).await
 }
 
-fn done(receipt: &TransactionReceipt, output: Output) -> Result<()> {
+/// Tells of a transaction that was executed; an error where it failed.
+pub(super) fn done(receipt: &TransactionReceipt, output: Output) -> Result<()> {
     let (height, gas, hash) = (receipt.block_number.0, receipt.gas_used.0, receipt.transaction_hash);
     if receipt.status.0 != 1 {
         bail!("transaction {hash} failed in block {height}: something changed since it was estimated; try again");
@@ -290,10 +297,15 @@ fn identity(folder: &Path) -> Result<Ed25519Secret> {
 }
 
 fn account(args: &ValidatorArgs) -> Result<AccountKey> {
-    if let Some(index) = args.dev_seat {
-        return accounts::seat(index);
+    match args.dev_seat {
+        Some(index) => accounts::seat(index),
+        None => account_secret(args.key.as_deref()),
     }
-    let secret = match &args.key {
+}
+
+/// The account whose secret stands in a file, or in the environment where no file is named.
+pub(super) fn account_secret(key: Option<&Path>) -> Result<AccountKey> {
+    let secret = match key {
         Some(path) => super::collateral::secret(path)?,
         None => {
             let text = std::env::var(KEY_VARIABLE).map(Zeroizing::new);
@@ -315,7 +327,7 @@ fn amount(word: &[u8; 32]) -> Option<u128> {
 }
 
 /// Units of 18 decimals, as a person reads them.
-fn units(wei: u128) -> String {
+pub(super) fn units(wei: u128) -> String {
     let (whole, part) = (wei / UNIT, wei % UNIT);
     if part == 0 {
         return whole.to_string();

@@ -12,6 +12,7 @@ mod follower;
 mod founding;
 mod instance;
 mod light;
+mod market;
 mod membership;
 mod network;
 mod operations;

@@ -54,7 +54,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 #[test]
 fn selectors_are_those_of_the_interfaces() {
     // What Solidity would compute from the text of the signature; a change here is a change of the contract.
-    let pairs: [(&str, [u8; 4]); 27] = [
+    let pairs: [(&str, [u8; 4]); 28] = [
         ("create(uint8,bytes)", IApps::createCall::SELECTOR),
         ("update(bytes21,bytes)", IApps::updateCall::SELECTOR),
         ("register(bytes,bytes,bytes)", IApps::registerCall::SELECTOR),
@@ -67,6 +67,7 @@ fn selectors_are_those_of_the_interfaces() {
         ("scheduleProtocol(uint32,uint64,string)", IApps::scheduleProtocolCall::SELECTOR),
         ("protocol()", IApps::protocolCall::SELECTOR),
         ("caller(address)", IApps::callerCall::SELECTOR),
+        ("standing(bytes32)", IApps::standingCall::SELECTOR),
         ("shadow(uint8,bytes,uint64)", IApps::shadowCall::SELECTOR),
         ("isAuthorized(bytes21,address)", IApps::isAuthorizedCall::SELECTOR),
         ("request(string)", IKeys::requestCall::SELECTOR),
@@ -86,7 +87,7 @@ fn selectors_are_those_of_the_interfaces() {
     for (signature, selector) in pairs {
         assert_eq!(alloy_primitives::keccak256(signature)[..4], selector, "{signature}");
     }
-    assert_eq!((IAppsCalls::COUNT, IKeysCalls::COUNT, ILogCalls::COUNT, ICollateralCalls::COUNT), (27, 12, 6, 5));
+    assert_eq!((IAppsCalls::COUNT, IKeysCalls::COUNT, ILogCalls::COUNT, ICollateralCalls::COUNT), (28, 12, 6, 5));
     assert_eq!(IValidatorsCalls::COUNT, 16);
     let errors = [IApps::Refused::SELECTOR, IKeys::Refused::SELECTOR, ILog::Refused::SELECTOR];
     assert!(errors.iter().all(|selector| *selector == ICollateral::Refused::SELECTOR));

@@ -17,6 +17,7 @@ mod key_contexts;
 mod kinds;
 mod leases;
 mod log;
+mod market;
 mod protocol;
 mod registration;
 mod simulate;

@@ -7,8 +7,8 @@ use freehold_primitives::{AppId, Digest, entries::EntryKind};
 
 use super::{
     super::{
-        abi::IApps::{self, Caller, IAppsCalls, deniedCall, instancesReturn},
-        entries::{IndexKind, is_denied, live_instance_of, load_app, load_bytes, load_ids, load_instance},
+        abi::IApps::{self, Caller, IAppsCalls, Standing, deniedCall, instancesReturn},
+        entries::{IndexKind, is_denied, is_open, live_instance_of, load_app, load_bytes, load_ids, load_instance},
         refusal::ModuleRefusal,
         returned,
     },
@@ -30,6 +30,7 @@ pub(super) fn answer(ctx: &mut ModuleContext<'_>, calls: &IAppsCalls) -> Result<
             returned::<IApps::isAuthorizedCall>(&is_authorized(ctx, &app_id(args.id)?, &args.caller)?)
         }
         IAppsCalls::caller(args) => returned::<IApps::callerCall>(&caller(ctx, &args.account)?),
+        IAppsCalls::standing(args) => returned::<IApps::standingCall>(&standing(ctx, &Digest(args.id.0))?),
         IAppsCalls::denied(args) => returned::<IApps::deniedCall>(&denied(ctx, args)?),
         IAppsCalls::isDenied(args) => {
             let instance = load_instance(ctx, &Digest(args.instance.0))?.ok_or(ModuleRefusal::InstanceUnknown)?;
@@ -110,6 +111,51 @@ fn caller(ctx: &mut ModuleContext<'_>, account: &Address) -> Result<Caller, Modu
         evidenceKind: instance.evidence_kind as u8,
         openedAt: instance.opened_at,
         expiresAt: instance.expires_at,
+    })
+}
+
+/// What the registry holds of an instance; all zero where there is none.
+fn standing(ctx: &mut ModuleContext<'_>, id: &Digest) -> Result<Standing, ModuleFailure> {
+    let Some(instance) = load_instance(ctx, id)? else {
+        return Ok(Standing {
+            app: FixedBytes::ZERO,
+            account: Address::ZERO,
+            provider: Address::ZERO,
+            measurement: B256::ZERO,
+            platform: B256::ZERO,
+            tier: 0,
+            trustDomain: 0,
+            evidenceKind: 0,
+            gpus: 0,
+            isLive: false,
+            isDenied: false,
+            openedAt: 0,
+            renewedAt: 0,
+            judgedAt: 0,
+            expiresAt: 0,
+            closedAt: 0,
+            closedCode: 0,
+        });
+    };
+    let denied = is_denied(ctx, &AppId::CHAIN, &instance)?;
+    Ok(Standing {
+        app: (*instance.app_id.as_bytes()).into(),
+        account: to_address(&instance.account),
+        provider: to_address(&instance.provider),
+        measurement: measurement_digest(&instance.measurement).0.into(),
+        platform: instance.platform.0.into(),
+        tier: instance.tier,
+        trustDomain: instance.trust_domain as u8,
+        evidenceKind: instance.evidence_kind as u8,
+        gpus: u8::try_from(instance.gpus.len()).unwrap_or(u8::MAX),
+        isLive: is_open(ctx, &instance) && !denied,
+        isDenied: denied,
+        openedAt: instance.opened_at,
+        renewedAt: instance.renewed_at,
+        judgedAt: instance.judged_at_unix_s,
+        expiresAt: instance.expires_at,
+        closedAt: instance.closed_at.unwrap_or_default(),
+        closedCode: instance.closed_code.map_or(0, |code| code as u8),
     })
 }
 

@@ -1,0 +1,204 @@
+//! Arguments of `market` and `host`.
+
+use std::path::PathBuf;
+
+use alloy_primitives::{Address, B256};
+use clap::{Args, Subcommand};
+use freehold_primitives::AppId;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MarketCommand {
+    /// Offers, with what the chain has seen of their providers, and rentals.
+    List(MarketListArgs),
+    /// Rent a machine for an app: the price of all seconds goes into escrow, and what is not served comes back.
+    Rent(MarketRentArgs),
+    /// Pay a rental for longer.
+    TopUp(MarketTopUpArgs),
+    /// End a rental: what was served is paid, the rest becomes yours to withdraw.
+    Cancel(RentalArgs),
+    /// Take what the market owes you.
+    Withdraw(MarketWithdrawArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostCommand {
+    /// Offers of machines.
+    #[command(subcommand)]
+    Offer(HostOfferCommand),
+    /// Add to the bond that offers put at stake.
+    Bond(HostBondArgs),
+    /// Say which instance serves a rental from now on; you registered it.
+    Attach(HostAttachArgs),
+    /// Claim what was served since the last claim.
+    Claim(RentalArgs),
+    /// End a rental that you cannot or will not serve.
+    Release(RentalArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostOfferCommand {
+    /// Offer a machine. An offer never changes: another price is another offer.
+    Add(Box<HostOfferAddArgs>),
+    /// All offers, yours marked where an account is named.
+    List(MarketListArgs),
+    /// Close an offer; what is rented goes on.
+    Rm(HostOfferRmArgs),
+}
+
+/// Who acts, and through which node.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Without --key and --dev-user the secret is that of FREEHOLD_ACCOUNT_KEY, in hex.")]
+pub(crate) struct ActingArgs {
+    /// JSON-RPC of a node.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
+    pub(crate) rpc: String,
+    /// File with the secret of the account that acts, in hex, readable by you only.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// User's account of a development network, whose secret everybody knows.
+    #[arg(long, value_name = "N", conflicts_with = "key")]
+    pub(crate) dev_user: Option<u32>,
+    /// Show what would be signed and what it would cost, and end.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MarketListArgs {
+    /// JSON-RPC of a node.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
+    pub(crate) rpc: String,
+    /// Show only offers and rentals of this provider or renter.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) of: Option<Address>,
+    /// Show closed offers and ended rentals too.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MarketRentArgs {
+    /// Number of the offer, as `market list` shows it.
+    pub(crate) offer: u64,
+    /// App whose instances shall run there.
+    #[arg(long, value_name = "rofl1…")]
+    pub(crate) app: AppId,
+    /// Seconds to pay ahead.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: u32,
+    /// Measurement that the instance must show, as `app show` prints it; any that the app's policy admits without it.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) measurement: Option<B256>,
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MarketTopUpArgs {
+    /// Number of the rental.
+    pub(crate) rental: u64,
+    /// Seconds to pay beyond its end.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: u32,
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RentalArgs {
+    /// Number of the rental.
+    pub(crate) rental: u64,
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MarketWithdrawArgs {
+    /// Token to take; the native coin without it.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) token: Option<Address>,
+    /// Who receives it; by default the account that acts.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) to: Option<Address>,
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HostBondArgs {
+    /// How much to add, in base units (wei).
+    #[arg(long, value_name = "WEI")]
+    pub(crate) add: u128,
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HostAttachArgs {
+    /// Number of the rental.
+    pub(crate) rental: u64,
+    /// The instance, by its id.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) instance: B256,
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HostOfferRmArgs {
+    /// Number of the offer.
+    pub(crate) offer: u64,
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HostOfferAddArgs {
+    /// Price of a second of a live instance, in base units of the token (wei).
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) price: u128,
+    /// ERC-20 to be paid in; the native coin without it.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) token: Option<Address>,
+    /// Bond at stake for each rental, in wei.
+    #[arg(long, value_name = "WEI", default_value_t = 0)]
+    pub(crate) bond: u128,
+    /// Shortest rental in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
+    pub(crate) seconds_min: u32,
+    /// Longest time paid ahead, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 31_536_000)]
+    pub(crate) seconds_max: u32,
+    /// Most rentals at once.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) capacity: u16,
+    /// Kind of evidence: 1 TDX, 2 SGX, 3 SEV-SNP, 4 Nitro, 6 with GPUs.
+    #[arg(long, value_name = "N")]
+    pub(crate) evidence_kind: u8,
+    /// Who vouches: 1 emulated (protects nothing), 2 Intel, 3 AMD, 4 AWS, 5 NVIDIA.
+    #[arg(long, value_name = "N")]
+    pub(crate) trust_domain: u8,
+    /// Least tier of the evidence.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) tier: u8,
+    /// Least number of GPUs that the evidence shows.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) gpus: u8,
+    /// Promise that nobody else's app runs on the machine meanwhile; a breach costs the bond.
+    #[arg(long)]
+    pub(crate) exclusive: bool,
+    /// The one machine that is meant, as entries name it.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) platform: Option<B256>,
+    /// CPUs of an instance.
+    #[arg(long, value_name = "N")]
+    pub(crate) cpus: u16,
+    /// Memory of an instance.
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory_mib: u32,
+    /// Where terms of business and contact stand.
+    #[arg(long, value_name = "URL", default_value = "")]
+    pub(crate) details: String,
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
+}
