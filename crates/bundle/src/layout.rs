@@ -6,6 +6,7 @@
 
 mod document;
 mod error;
+mod image;
 mod read;
 mod sbom;
 mod signature;
@@ -21,6 +22,7 @@ use freehold_primitives::Digest;
 use crate::{compose::Compose, manifest::Manifest};
 
 pub use error::BundleError;
+pub use image::{IMAGE_LAYERS_MAX, IMAGES_FOLDER, Image, ImageLayer, ImageProgram, LayerPacking};
 pub use read::open_bundle;
 pub use signature::{BundleSignature, bundle_signing_digest};
 pub use write::{add_signature, build_bundle};
@@ -51,6 +53,7 @@ pub struct Bundle {
     manifest: Manifest,
     compose: Option<Compose>,
     files: Vec<BundledFile>,
+    images: Vec<Image>,
     signatures: Vec<BundleSignature>,
 }
 
@@ -73,6 +76,11 @@ impl Bundle {
     /// The app's files, by path.
     pub fn files(&self) -> &[BundledFile] {
         &self.files
+    }
+
+    /// The images that the compose file names, by digest: all of them, or none if they are not in the bundle.
+    pub fn images(&self) -> &[Image] {
+        &self.images
     }
 
     /// Who signed it; each signature was checked.

@@ -16,8 +16,8 @@ pub use compose::{
 };
 pub use error::{Fault, ManifestError};
 pub use layout::{
-    BUNDLE_BYTES_MAX, Bundle, BundleError, BundleSignature, BundledFile, FILES_MAX, add_signature, build_bundle,
-    bundle_signing_digest, open_bundle,
+    BUNDLE_BYTES_MAX, Bundle, BundleError, BundleSignature, BundledFile, FILES_MAX, IMAGE_LAYERS_MAX, IMAGES_FOLDER,
+    Image, ImageLayer, ImageProgram, LayerPacking, add_signature, build_bundle, bundle_signing_digest, open_bundle,
 };
 pub use manifest::{
     Additions, Deployment, Egress, GpuModel, GpuWish, KeyScope, Kind, Limits, LogVisibility, MANIFEST_BYTES_MAX,

@@ -70,6 +70,12 @@ pub enum BundleError {
         /// What it is.
         found: u64,
     },
+    /// An image that the compose file names is not among the images.
+    #[error("image sha256:{0} is not in the folder `images`: put it there as an OCI image layout, or name another")]
+    ImageMissing(Digest),
+    /// An image is of a form that is not run.
+    #[error("an image cannot be used: {0}")]
+    Image(&'static str),
     /// A signature does not hold.
     #[error("a signature of the bundle does not hold: {0}")]
     Signature(&'static str),
@@ -98,6 +104,8 @@ impl BundleError {
             Self::Signature(_) => 110,
             Self::Program(_) => 111,
             Self::Occupied(_) => 112,
+            Self::ImageMissing(_) => 113,
+            Self::Image(_) => 114,
         }
     }
 

@@ -19,6 +19,7 @@ use super::{
         MANIFEST_TYPE, MARK, MARK_FILE, OCI_MANIFEST_BYTES_MAX, OciManifest, SIGNATURE_TYPE, TITLE, parse,
     },
     error::BundleError,
+    image,
     signature::{self, BundleSignature, SIGNATURE_BYTES_MAX},
     write::check_program,
 };
@@ -61,7 +62,8 @@ pub fn open_bundle(folder: &Path) -> Result<Bundle, BundleError> {
         check_program(process, &files)?;
     }
     let signatures = signatures(folder, &index, &digest)?;
-    Ok(Bundle { folder: folder.to_owned(), digest, manifest, compose, files, signatures })
+    let images = compose.as_ref().map_or(Ok(Vec::new()), |compose| image::images(folder, compose))?;
+    Ok(Bundle { folder: folder.to_owned(), digest, manifest, compose, files, images, signatures })
 }
 
 impl Bundle {
@@ -182,7 +184,7 @@ pub(super) fn blob_path(layout: &Path, digest: &Digest) -> PathBuf {
 }
 
 /// A blob of a bounded length.
-fn blob(folder: &Path, descriptor: &Descriptor, bytes_max: u64) -> Result<Vec<u8>, BundleError> {
+pub(super) fn blob(folder: &Path, descriptor: &Descriptor, bytes_max: u64) -> Result<Vec<u8>, BundleError> {
     let mut bytes = Vec::new();
     checked(folder, descriptor, bytes_max, |piece| {
         bytes.extend_from_slice(piece);
@@ -192,7 +194,7 @@ fn blob(folder: &Path, descriptor: &Descriptor, bytes_max: u64) -> Result<Vec<u8
 }
 
 /// Reads a blob to its end and holds it to its descriptor.
-fn checked(
+pub(super) fn checked(
     folder: &Path,
     descriptor: &Descriptor,
     bytes_max: u64,

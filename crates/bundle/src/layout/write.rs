@@ -19,6 +19,7 @@ use super::{
         text,
     },
     error::BundleError,
+    image::copy_images,
     read::{blob_path, open_bundle, read_bounded},
     sbom, signature,
 };
@@ -48,7 +49,9 @@ pub fn build_bundle(folder: &Path, output: &Path) -> Result<Bundle, BundleError>
     let mut files = Vec::new();
     if let (Kind::Container, Some(path)) = (manifest.kind, &manifest.compose) {
         let bytes = read_bounded(&folder.join(path), COMPOSE_BYTES_MAX)?;
-        compose = Some(Compose::parse(&bytes)?);
+        let read = Compose::parse(&bytes)?;
+        copy_images(folder, &read, fresh.path())?;
+        compose = Some(read);
         layers.push(titled(put(fresh.path(), COMPOSE_TYPE, &bytes)?, path));
     }
     if let Some(process) = &manifest.additions.process {
