@@ -16,7 +16,7 @@ fn a_known_key_has_its_public_point() {
     assert_eq!(hex::encode(&document[36..68]), SECRET);
     assert_eq!(hex::encode(&document[73..]), POINT);
     // Every length names what stands behind it.
-    assert_eq!((document[27], document[29], document[69]), (109, 107, 68));
+    assert_eq!((document[28], document[30], document[69]), (109, 107, 68));
 }
 
 #[test]

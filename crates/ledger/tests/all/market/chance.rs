@@ -43,8 +43,12 @@ fn no_coin_is_made_or_lost_and_no_second_paid_twice() {
         // Registrations and renewals give each instance 300 s at most: more seconds than these can never be paid.
         let (mut live, mut next, mut done) = (0, 0x21, 0);
         for _ in 0..STEPS {
-            let id = chance.random_range(0..=market.view(MARKET, IMarket::rentalCountCall {}));
-            let draft = drafts.get(chance.random_range(0..=drafts.len())).cloned();
+            // Mostly the newest of each, so that steps meet what still lives; at times any, or none.
+            let count = market.view(MARKET, IMarket::rentalCountCall {});
+            let any = chance.random_range(0..4_u8) == 0;
+            let id = if any { chance.random_range(0..=count) } else { count - chance.random_range(0..2).min(count) };
+            let place = if any { chance.random_range(0..=drafts.len()) } else { drafts.len().saturating_sub(1) };
+            let draft = drafts.get(place).cloned();
             let worked = match chance.random_range(0..15_u8) {
                 0 | 1 => market.rent(1, chance.random_range(10..800)).is_ok(),
                 2 => {
@@ -84,7 +88,8 @@ fn no_coin_is_made_or_lost_and_no_second_paid_twice() {
             check(&market, live, seed);
         }
         println!("seed {seed}: {done} of {STEPS} steps did something; {} s paid", market.reputation().secondsServed);
-        assert!(done > STEPS / 4, "seed {seed}: {done} steps did something");
+        assert!(done > STEPS / 5, "seed {seed}: {done} steps did something");
+        assert!(market.reputation().secondsServed > 0, "seed {seed}: nothing was ever paid");
     }
 }
 
