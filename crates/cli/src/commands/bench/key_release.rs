@@ -41,6 +41,8 @@ const CHAIN_ID: u64 = 23_291;
 const VALIDATORS: u32 = 4;
 /// Releases under way at a time where releases a second are measured.
 const CONCURRENT: usize = 8;
+/// Most releases of a kind: each of the two kinds has instances of its own, and an app has 64 at most.
+const COUNT_MAX: u32 = 32;
 /// Registrations sent before they are waited for: a block holds 24.
 const BATCH: usize = 24;
 const CONTEXT: &str = "root";
@@ -51,8 +53,10 @@ const RECEIPT_WAIT: Duration = Duration::from_secs(30);
 const KEY_WAIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(5);
 
-/// Runs a network of its own and prints the figures of `count` releases one by one, and of as many eight at a time.
+/// Runs a network of its own and prints the figures of `count` releases (32 at most) one by one, and of as many eight at a
+/// time.
 pub(crate) async fn run(count: u32, output: Output) -> Result<()> {
+    let count = count.min(COUNT_MAX);
     let folder = tempfile::tempdir().context("no temporary directory")?;
     let held = Held::take(folder.path())?;
     let wanted = Wanted::development(CHAIN_ID, VALIDATORS);
