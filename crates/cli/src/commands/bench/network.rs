@@ -3,6 +3,7 @@
 
 mod processes;
 mod recovery;
+mod simulated;
 mod turns;
 
 use std::time::{Duration, Instant};
@@ -67,6 +68,9 @@ pub(crate) async fn run(plan: Plan, output: Output) -> Result<()> {
             recovery::run(&mut network, &plan, output).await?;
         }
         network.stop();
+    }
+    if plan.has(NetworkPart::Simulated) {
+        simulated::run(output).await?;
     }
     if plan.has(NetworkPart::Turns) {
         turns::run(&plan, output).await?;
