@@ -89,8 +89,7 @@ pub enum ImageError {
     Program(PathBuf),
     /// The kernel's package is not the pinned one.
     #[error(
-        "{} is not the pinned kernel package: its SHA-256 is {found}, not {pinned}; get {name} from Debian's archive or \
-         snapshot.debian.org",
+        "{} is not the pinned kernel package: its SHA-256 is {found}, not {pinned}; get {name} from Debian's archive",
         path.display()
     )]
     KernelPackage {

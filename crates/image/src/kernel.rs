@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::ImageError;
 
-/// Name of the package's file: `trixie-backports` until it is superseded, snapshot.debian.org for ever.
+/// Name of the package's file: in Debian's backports until it is superseded, in Debian's archive of all versions for ever.
 pub const KERNEL_PACKAGE: &str = "linux-image-6.18.15+deb13-cloud-amd64_6.18.15-1~bpo13+1_amd64.deb";
 /// Its SHA-256, as Debian's signed index names it.
 pub const KERNEL_SHA256: &str = "5a507681ea8c978d02265a7fec2f02c9588fb48b54b7f71edc1059e86007f3ec";

@@ -15,8 +15,8 @@ pub(crate) enum ImageCommand {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The kernel package is pinned by its SHA-256: `apt-get download` it from Debian's trixie-backports, or take it \
-                  from snapshot.debian.org. The same bundle, kernel and programs give the same image, byte for byte. \
+    after_help = "The kernel package is pinned by its SHA-256: `apt-get download` it from Debian, whose \
+                  archive keeps every version. The same bundle, kernel and programs give the same image, byte for byte. \
                   Exit status: 0 built (and the same, with --verify), 1 otherwise."
 )]
 pub(crate) struct ImageBuildArgs {
