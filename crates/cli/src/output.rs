@@ -113,9 +113,24 @@ fn line(text: &str) {
 impl Output {
     /// What went wrong, with its causes; on standard error, and as an object under `--json`.
     pub(crate) fn failure(&self, error: &anyhow::Error) {
-        let text = format!("{error:#}");
+        let text = reasons(error);
         self.object(&json!({ "event": "error", "text": text }));
         let mut err = std::io::stderr().lock();
         let _ = writeln!(err, "error: {text}");
     }
 }
+
+/// An error and its causes in one sentence. Many errors say their cause themselves: it is not said again.
+fn reasons(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,11 +14,9 @@ pub(crate) enum ImageCommand {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The kernel package is pinned by its SHA-256: `apt-get download` it from Debian, whose \
+#[command(after_help = "The kernel package is pinned by its SHA-256: `apt-get download` it from Debian, whose \
                   archive keeps every version. The same bundle, kernel and programs give the same image, byte for byte. \
-                  Exit status: 0 built (and the same, with --verify), 1 otherwise."
-)]
+                  Exit status: 0 built (and the same, with --verify), 1 otherwise.")]
 pub(crate) struct ImageBuildArgs {
     /// The bundle, as `app build` writes it.
     #[arg(value_name = "BUNDLE", default_value = "bundle")]

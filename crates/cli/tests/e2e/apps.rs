@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use serde_json::Value;
 
 use crate::support::{
-    BINARY, Running, dstack_node_client, get, guest_python_clients, passes, said, sandbox_works, turn, until,
+    BINARY, Running, app_answer, dstack_node_client, guest_python_clients, passes, said, sandbox_works, turn,
 };
 
 /// Runs a command in a folder with `--json`: its last line, or what it said.
@@ -74,16 +74,7 @@ fn from_an_empty_folder_to_an_answer_and_a_changed_program_is_refused() {
     // What it signs is said before anything else.
     assert_eq!(running.told[0]["event"], "signing");
     assert_eq!(running.ready["digest"], told(dir.path(), &["app", "build", folder]).unwrap()["digest"]);
-    let answer = |running: &Running| -> Value {
-        let mut body = String::new();
-        until("the app answers", || {
-            let (status, text) = get(&running.text("api"), "/");
-            body = text;
-            status == 200
-        });
-        serde_json::from_str(&body).unwrap()
-    };
-    let first = answer(&running);
+    let first = app_answer(&running);
     assert_eq!(first["app"], running.ready["app_id"]);
     clients_pass(&running);
     running.interrupt();
@@ -91,7 +82,7 @@ fn from_an_empty_folder_to_an_answer_and_a_changed_program_is_refused() {
     let mut kept = arguments.to_vec();
     kept.push("--keep-policy");
     let again = Running::start(&kept);
-    assert_eq!(answer(&again), first);
+    assert_eq!(app_answer(&again), first);
     again.interrupt();
     // A changed program has another measurement, which the app's policy does not name.
     let program = Path::new(folder).join("app/main.py");
@@ -100,7 +91,7 @@ fn from_an_empty_folder_to_an_answer_and_a_changed_program_is_refused() {
     assert!(said(&refused).contains("the chain refused the registration"), "{}", said(&refused));
     // Its owner admits it.
     let changed = Running::start(&arguments);
-    assert_eq!(answer(&changed), first);
+    assert_eq!(app_answer(&changed), first);
     changed.interrupt();
     up.interrupt();
 }

@@ -19,7 +19,7 @@ use freehold_primitives::Account;
 use freehold_rpc::{CallTransaction, FeeQuote};
 use serde_json::{Value, json};
 
-use crate::support::{BINARY, Running, free_address, get, post, quantity, run, said, sandbox_works, turn, until};
+use crate::support::{BINARY, Running, app_answer, free_address, post, quantity, run, said, sandbox_works, turn};
 
 /// The second account of the well-known test mnemonic.
 const SENDER: &str = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
@@ -173,16 +173,6 @@ impl App {
         let network = ["app", "run", &self.folder, "--rpc", rpc, "--network-key", network_key];
         Running::start(&[&network[..], &["--data-dir", &self.data, "--api", "127.0.0.1:0", "--once"]].concat())
     }
-
-    fn answer(running: &Running) -> Value {
-        let mut body = String::new();
-        until("the app answers", || {
-            let (status, text) = get(&running.text("api"), "/");
-            body = text;
-            status == 200
-        });
-        serde_json::from_str(&body).unwrap()
-    }
 }
 
 /// The term, and the validators with a seat or waiting for one.
@@ -215,7 +205,7 @@ fn members_come_and_go_and_disks_are_lost_while_clients_go_on() {
     let load = Load::start(rpc.clone());
     let app = App::made(machines.0.path());
     let first_instance = app.as_ref().map(|app| app.run(&rpc, &key));
-    let fingerprint = first_instance.as_ref().map(App::answer);
+    let fingerprint = first_instance.as_ref().map(app_answer);
 
     // Keys are reshared, and the first shares are gone from every disk.
     let shares = |machine: usize| Path::new(&machines.folder(machine)).join("consensus.share").exists();
@@ -262,10 +252,10 @@ fn members_come_and_go_and_disks_are_lost_while_clients_go_on() {
 
     // The app's key is the one of the first term: the instance of then has it, and so has one that starts now.
     if let (Some(app), Some(instance)) = (app, first_instance) {
-        assert_eq!(Some(App::answer(&instance)), fingerprint);
+        assert_eq!(Some(app_answer(&instance)), fingerprint);
         instance.interrupt();
         let another = app.run(&rpc, &key);
-        assert_eq!(Some(App::answer(&another)), fingerprint);
+        assert_eq!(Some(app_answer(&another)), fingerprint);
         another.interrupt();
     }
 

@@ -36,6 +36,17 @@ pub(crate) fn sandbox_works() -> bool {
     works
 }
 
+/// What the app of `app init` answers, once it does.
+pub(crate) fn app_answer(running: &Running) -> Value {
+    let mut body = String::new();
+    until("the app answers", || {
+        let (status, text) = get(&running.text("api"), "/");
+        body = text;
+        status == 200
+    });
+    serde_json::from_str(&body).unwrap()
+}
+
 /// A `freehold` process that tells when it is ready; killed when dropped.
 pub(crate) struct Running {
     child: Child,
