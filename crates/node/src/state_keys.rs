@@ -17,9 +17,7 @@ use freehold_consensus::{Gossip, GossipChannel, GossipReceiver, GossipSender, Te
 use freehold_crypto::{
     EncryptedShare, Polynomial, Share, StateKeyOrigin, StateKeys, StateRootKey, TransportSecret, encrypt_share,
 };
-use freehold_primitives::{
-    Canonical, CodecError, Ed25519Key, G1Point, Generation, NetworkKey, Reader, entries::StateKeyStatus,
-};
+use freehold_primitives::{Canonical, CodecError, Ed25519Key, G1Point, Generation, NetworkKey, Reader};
 use rand::{rand_core::UnwrapErr, rngs::SysRng};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -28,8 +26,6 @@ use crate::{genesis::write_state_keys, key_service::HEADER_AGE_S_MAX, peers::Tol
 
 /// Channel of shares of state root keys.
 pub(crate) const STATE_KEYS: GossipChannel = GossipChannel { message_bytes_max: 16 * 1024, quota_per_s: 32 };
-/// Generations that executors hold ahead of the newest one in use.
-pub(crate) const GENERATIONS_AHEAD: Generation = 3;
 /// How often what is missing is asked for again.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
@@ -140,8 +136,7 @@ impl Running {
     fn wanted(&self) -> std::ops::RangeInclusive<Generation> {
         let chain = &self.exchange.shared.chain;
         let status = chain.state_key_status(self.exchange.shared.tip().height()).ok().flatten();
-        let newest = status.map_or(0, |status: StateKeyStatus| status.newest);
-        0..=newest.saturating_add(GENERATIONS_AHEAD)
+        status.unwrap_or_default().held()
     }
 
     fn missing(&self) -> Vec<Generation> {

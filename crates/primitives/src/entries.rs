@@ -393,6 +393,14 @@ canonical_struct! {
     }
 }
 
+impl StateKeyStatus {
+    /// Generations whose keys executors hold: all up to the newest, and three ahead of it (`spec/confidential-state.md` §2).
+    #[must_use]
+    pub const fn held(&self) -> core::ops::RangeInclusive<Generation> {
+        0..=self.newest.saturating_add(3)
+    }
+}
+
 canonical_struct! {
     /// A generation of the state root key. The key itself is known to executors alone.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]

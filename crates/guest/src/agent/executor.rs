@@ -10,7 +10,7 @@ use std::{
 };
 
 use freehold_crypto::{AccountKey, AnswerSigner, StateKeys};
-use freehold_primitives::{Generation, entries::StateKeyStatus};
+use freehold_primitives::entries::StateKeyStatus;
 use freehold_rpc::Checked;
 use freehold_verify::EntryKey;
 use tokio::{sync::oneshot, time::sleep};
@@ -18,8 +18,6 @@ use tokio::{sync::oneshot, time::sleep};
 use super::Guest;
 use crate::{chain::ChainError, state::Input};
 
-/// Generations that executors hold ahead of the newest one in use.
-const GENERATIONS_AHEAD: Generation = 3;
 /// Pause between two looks for generations that are missing.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -57,9 +55,7 @@ impl ExecutorSide {
     async fn fetch(&self, guest: &Guest) -> Result<(), ChainError> {
         let release = guest.release().ok_or(ChainError::NoGrant)?;
         let Checked { entry, .. } = guest.chain.entry::<StateKeyStatus>(&EntryKey::StateKeyStatus).await?;
-        let newest = entry.unwrap_or_default().newest;
-        // What is in use comes first.
-        for generation in (0..=newest).rev().chain(newest + 1..=newest.saturating_add(GENERATIONS_AHEAD)) {
+        for generation in entry.unwrap_or_default().held() {
             if self.keys.get(generation).is_none() {
                 self.keys.add(release.state_key(generation).await?);
                 tracing::info!(generation, "the quorum gave this executor a state root key");

@@ -11,7 +11,6 @@ use freehold_primitives::{Digest, Generation, entries::GrantEntry};
 use super::{HEADER_AGE_S_MAX, ShareError, board::GRANTS_MAX};
 use crate::{
     shared::{Shared, Tip},
-    state_keys::GENERATIONS_AHEAD,
     wire::ShareMessage,
 };
 
@@ -75,7 +74,7 @@ impl ChainGrants {
         }
         let entry = chain.executor(&instance).map_err(|_| ShareError::State)??;
         let status = chain.state_key_status(tip.height()).map_err(|_| ShareError::State)?.unwrap_or_default();
-        if generation > status.newest.saturating_add(GENERATIONS_AHEAD) {
+        if !status.held().contains(&generation) {
             return Err(ShareError::NoGeneration);
         }
         let (app_id, context) = StateRootKey::named();
