@@ -16,6 +16,7 @@ mod market;
 mod model;
 mod node;
 mod roles;
+mod sender;
 mod status;
 mod taint;
 mod up;

@@ -8,13 +8,12 @@ use std::process::ExitCode;
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::{SolCall, SolInterface as _};
 use anyhow::{Context as _, Result, bail};
-use freehold_crypto::AccountKey;
 use freehold_ledger::MARKET;
-use freehold_primitives::{Account, Genesis};
-use freehold_rpc::{CallTransaction, Endpoint, NodeClient, NodeError};
+use freehold_primitives::Account;
+use freehold_rpc::{Endpoint, NodeClient, NodeError};
 use serde_json::json;
 
-use super::validator::{EXECUTION, account_secret, done, estimate, units};
+use super::sender::{Contract, Sender, account_secret};
 use crate::{
     accounts,
     args::{
@@ -30,7 +29,7 @@ mod abi {
 use abi::IMarket::{self, IMarketErrors};
 
 /// The contract as JSON-RPC names it.
-const CONTRACT: Account = Account(MARKET.0.0);
+const CONTRACT: Contract = Contract { name: "Market", address: Account(MARKET.0.0), told };
 
 /// Runs a command of who rents.
 pub(crate) async fn run(command: MarketCommand, output: Output) -> Result<ExitCode> {
@@ -38,17 +37,19 @@ pub(crate) async fn run(command: MarketCommand, output: Output) -> Result<ExitCo
         MarketCommand::List(args) => list(&args, output).await?,
         MarketCommand::Rent(args) => rent(args, output).await?,
         MarketCommand::TopUp(args) => {
-            let actor = Actor::open(&args.acting).await?;
-            let rental = actor.view(&IMarket::rentalOfCall { id: args.rental }).await?;
-            let offer = actor.view(&IMarket::offerOfCall { id: rental.offer }).await?;
+            let sender = open(&args.acting).await?;
+            let rental = view(&sender.node, &IMarket::rentalOfCall { id: args.rental }).await?;
+            let offer = view(&sender.node, &IMarket::offerOfCall { id: rental.offer }).await?;
             let call = IMarket::topUpCall { id: args.rental, secondsMore: args.seconds };
-            actor.pay(&call, &offer.terms, args.seconds, output).await?;
+            pay(&sender, &call, &offer.terms, args.seconds, output).await?;
         }
         MarketCommand::Cancel(args) => act(&args.acting, IMarket::cancelCall { id: args.rental }, output).await?,
         MarketCommand::Withdraw(args) => {
-            let actor = Actor::open(&args.acting).await?;
-            let to = args.to.unwrap_or_else(|| actor.address());
-            actor.send(&IMarket::withdrawCall { token: args.token.unwrap_or_default(), to }, 0, output).await?;
+            let sender = open(&args.acting).await?;
+            let to = args.to.unwrap_or_else(|| Address::new(sender.account.account().0));
+            sender
+                .send(&CONTRACT, &IMarket::withdrawCall { token: args.token.unwrap_or_default(), to }, 0, output)
+                .await?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -66,7 +67,7 @@ pub(crate) async fn host(command: HostCommand, output: Output) -> Result<ExitCod
             act(&args.acting, IMarket::closeOfferCall { id: args.offer }, output).await?;
         }
         HostCommand::Bond(args) => {
-            Actor::open(&args.acting).await?.send(&IMarket::addBondCall {}, args.add, output).await?;
+            open(&args.acting).await?.send(&CONTRACT, &IMarket::addBondCall {}, args.add, output).await?;
         }
         HostCommand::Attach(args) => {
             let call = IMarket::attachCall { id: args.rental, instance: args.instance };
@@ -78,80 +79,39 @@ pub(crate) async fn host(command: HostCommand, output: Output) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// The account that acts, and the node that takes its transactions.
-struct Actor {
-    node: NodeClient,
-    genesis: Genesis,
-    account: AccountKey,
-    dry_run: bool,
+async fn open(args: &ActingArgs) -> Result<Sender> {
+    let account = match args.dev_user {
+        Some(index) => accounts::user(index)?,
+        None => account_secret(args.key.as_deref())?,
+    };
+    Sender::open(&args.rpc, account, args.dry_run).await
 }
 
-impl Actor {
-    async fn open(args: &ActingArgs) -> Result<Self> {
-        let node = NodeClient::new(args.rpc.parse::<Endpoint>()?);
-        let genesis = node.genesis().await.with_context(|| format!("the node at {} does not answer", args.rpc))?;
-        let account = match args.dev_user {
-            Some(index) => accounts::user(index)?,
-            None => account_secret(args.key.as_deref())?,
-        };
-        Ok(Self { node, genesis, account, dry_run: args.dry_run })
+/// Sends a call that pays for seconds, by the offer's terms: as value, or out of what the token allows.
+async fn pay<C: SolCall>(
+    sender: &Sender,
+    call: &C,
+    terms: &IMarket::Terms,
+    seconds: u32,
+    output: Output,
+) -> Result<()> {
+    let price = u128::from(seconds).checked_mul(terms.pricePerSecond).context("the price is beyond reason")?;
+    if terms.token.is_zero() {
+        return sender.send(&CONTRACT, call, price, output).await;
     }
-
-    fn address(&self) -> Address {
-        Address::new(self.account.account().0)
-    }
-
-    async fn view<C: SolCall>(&self, call: &C) -> Result<C::Return> {
-        view(&self.node, call).await
-    }
-
-    /// Sends a call that pays for seconds, by the offer's terms: as value, or out of what the token allows.
-    async fn pay<C: SolCall>(&self, call: &C, terms: &IMarket::Terms, seconds: u32, output: Output) -> Result<()> {
-        let price = u128::from(seconds).checked_mul(terms.pricePerSecond).context("the price is beyond reason")?;
-        if terms.token.is_zero() {
-            return self.send(call, price, output).await;
-        }
-        let token = terms.token;
-        output.text(&format!("escrow     {price} base units of token {token}; allow them to {MARKET} first (approve)"));
-        output.object(&json!({ "event": "escrow", "token": token.to_string(), "amount": price.to_string() }));
-        self.send(call, 0, output).await
-    }
-
-    /// Shows a call of the market and its cost, sends it, and waits until it is executed.
-    async fn send<C: SolCall>(&self, call: &C, value_wei: u128, output: Output) -> Result<()> {
-        let from = self.account.account();
-        let (data, function) = (call.abi_encode(), C::SIGNATURE);
-        let gas = estimate(&self.node, (&from, &CONTRACT), &data, value_wei).await;
-        let gas_limit = gas.map_err(told)?;
-        let fees = self.node.fees().await?;
-        let fee_wei = u128::from(gas_limit).saturating_mul(fees.max_fee_per_gas);
-        output.object(&json!({
-            "event": "signing", "function": function, "contract": MARKET.to_string(), "from": format!("0x{from}"),
-            "chain_id": self.genesis.chain_id, "value_wei": value_wei.to_string(), "gas_limit": gas_limit,
-            "fee_wei_max": fee_wei.to_string(),
-        }));
-        output.text(&format!("account    0x{from}, on chain {}", self.genesis.chain_id));
-        output.text(&format!("signs      Market.{function}"));
-        output.text(&format!("costs      {} value, at most {} fees", units(value_wei), units(fee_wei)));
-        if self.dry_run {
-            output.text("not sent, as asked with --dry-run");
-            return Ok(());
-        }
-        let (nonce, chain_id) = (self.node.nonce(&from).await?, self.genesis.chain_id);
-        let transaction = CallTransaction { chain_id, nonce, to: CONTRACT, value_wei, gas_limit, fees, data };
-        let (raw, hash) = transaction.sign(&self.account);
-        self.node.send_raw_transaction(raw).await?;
-        done(&self.node.wait_for_receipt(&hash, EXECUTION).await?, output)
-    }
+    let token = terms.token;
+    output.text(&format!("escrow     {price} base units of token {token}; allow them to {MARKET} first (approve)"));
+    output.object(&json!({ "event": "escrow", "token": token.to_string(), "amount": price.to_string() }));
+    sender.send(&CONTRACT, call, 0, output).await
 }
 
 async fn act<C: SolCall>(args: &ActingArgs, call: C, output: Output) -> Result<()> {
-    Actor::open(args).await?.send(&call, 0, output).await
+    open(args).await?.send(&CONTRACT, &call, 0, output).await
 }
 
 async fn rent(args: MarketRentArgs, output: Output) -> Result<()> {
-    let actor = Actor::open(&args.acting).await?;
-    let offer = actor.view(&IMarket::offerOfCall { id: args.offer }).await?;
+    let sender = open(&args.acting).await?;
+    let offer = view(&sender.node, &IMarket::offerOfCall { id: args.offer }).await?;
     if offer.provider.is_zero() {
         bail!("there is no offer {}: see `freehold market list`", args.offer);
     }
@@ -164,7 +124,7 @@ async fn rent(args: MarketRentArgs, output: Output) -> Result<()> {
         measurement: args.measurement.unwrap_or_default(),
         secondsAhead: args.seconds,
     };
-    actor.pay(&call, &offer.terms, args.seconds, output).await
+    pay(&sender, &call, &offer.terms, args.seconds, output).await
 }
 
 fn terms(args: &HostOfferAddArgs) -> IMarket::Terms {
@@ -254,7 +214,7 @@ const fn vouched(trust_domain: u8) -> &'static str {
 }
 
 async fn view<C: SolCall>(node: &NodeClient, call: &C) -> Result<C::Return> {
-    let answer = node.eth_call(&CONTRACT, call.abi_encode()).await.map_err(told)?;
+    let answer = node.eth_call(&CONTRACT.address, call.abi_encode()).await.map_err(told)?;
     C::abi_decode_returns(&answer).context("this network has no market: its block 0 was made by an older release")
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What is shown is what the node tells; whoever trusts no node asks through `freehold light`.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode};
 
 use alloy_primitives::Bytes;
 use alloy_sol_types::{SolCall, SolError as _};
@@ -10,15 +10,15 @@ use anyhow::{Context as _, Result, bail};
 use freehold_crypto::{AccountKey, Ed25519Secret, genesis_hash, possession_message, slots};
 use freehold_ledger::ModuleRefusal;
 use freehold_primitives::{
-    Account, Canonical, Ed25519Key, Genesis,
+    Canonical, Ed25519Key,
     entries::{RosterEntry, ValidatorEntry, ValidatorState},
 };
-use freehold_rpc::{CallTransaction, Endpoint, FeeQuote, NodeClient, NodeError, QuantityU64, TransactionReceipt};
+use freehold_rpc::{Endpoint, NodeClient, NodeError};
 use rand::{rand_core::UnwrapErr, rngs::SysRng};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
+use super::sender::{Contract, Sender, account_secret, units};
 use crate::{
     accounts::{self, UNIT},
     args::{ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorReportArgs, ValidatorStatusArgs},
@@ -32,10 +32,8 @@ mod abi {
 }
 use abi::IValidators;
 
-/// Where the secret of the acting account stands when no file is named.
-const KEY_VARIABLE: &str = "FREEHOLD_ACCOUNT_KEY";
-/// How long a transaction may take.
-pub(super) const EXECUTION: Duration = Duration::from_secs(30);
+/// The module, which says no by a code.
+const MODULE: Contract = Contract { name: "Validators", address: slots::VALIDATORS, told };
 
 /// Runs the command.
 pub(crate) async fn run(command: ValidatorCommand, output: Output) -> Result<ExitCode> {
@@ -52,92 +50,41 @@ pub(crate) async fn run(command: ValidatorCommand, output: Output) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// The validator of a folder, the account that acts for it, and the node that takes its transactions.
+/// The validator of a folder, and the account that acts for it.
 struct Actor {
-    node: NodeClient,
-    genesis: Genesis,
+    sender: Sender,
     identity: Ed25519Secret,
-    account: AccountKey,
-    dry_run: bool,
 }
 
 impl Actor {
     async fn open(args: &ValidatorArgs) -> Result<Self> {
-        let node = NodeClient::new(args.rpc.parse::<Endpoint>()?);
-        let genesis = node.genesis().await.with_context(|| format!("the node at {} does not answer", args.rpc))?;
+        let mut sender = Sender::open(&args.rpc, account(args)?, args.dry_run).await?;
         let own = freehold_node::read_genesis(&args.data_dir)?;
-        if own.is_some_and(|own| genesis_hash(&own) != genesis_hash(&genesis)) {
+        if own.is_some_and(|own| genesis_hash(&own) != genesis_hash(&sender.genesis)) {
             bail!("the node at {} is of another network than {}", args.rpc, args.data_dir.display());
         }
         let identity = identity(&args.data_dir)?;
-        Ok(Self { node, genesis, identity, account: account(args)?, dry_run: args.dry_run })
+        sender.validator = Some(identity.public());
+        Ok(Self { sender, identity })
     }
-
-    /// Shows a call of the module and its cost, sends it, and waits until it is executed.
-    async fn send<C: SolCall>(&self, call: &C, value_wei: u128, output: Output) -> Result<()> {
-        let from = self.account.account();
-        let (data, function) = (call.abi_encode(), C::SIGNATURE);
-        let gas = estimate(&self.node, (&from, &slots::VALIDATORS), &data, value_wei).await;
-        let refused = |error: NodeError| refusal(&error).map_or_else(|| error.into(), anyhow::Error::from);
-        let gas_limit = gas.map_err(refused)?;
-        let fees = self.node.fees().await?;
-        self.show((function, gas_limit), value_wei, fees, output);
-        if self.dry_run {
-            output.text("not sent, as asked with --dry-run");
-            return Ok(());
-        }
-        let nonce = self.node.nonce(&from).await?;
-        let chain_id = self.genesis.chain_id;
-        let transaction = CallTransaction { chain_id, nonce, to: slots::VALIDATORS, value_wei, gas_limit, fees, data };
-        let (raw, hash) = transaction.sign(&self.account);
-        self.node.send_raw_transaction(raw).await?;
-        let receipt = self.node.wait_for_receipt(&hash, EXECUTION).await?;
-        done(&receipt, output)
-    }
-
-    fn show(&self, (function, gas_limit): (&str, u64), value_wei: u128, fees: FeeQuote, output: Output) {
-        let (identity, from) = (self.identity.public(), self.account.account());
-        let fee_wei = u128::from(gas_limit).saturating_mul(fees.max_fee_per_gas);
-        output.object(&json!({
-            "event": "signing", "function": function, "identity": identity.to_string(), "from": format!("0x{from}"),
-            "chain_id": self.genesis.chain_id, "genesis_hash": genesis_hash(&self.genesis).to_string(),
-            "value_wei": value_wei.to_string(), "gas_limit": gas_limit, "fee_wei_max": fee_wei.to_string(),
-        }));
-        output.text(&format!("identity   {identity}\naccount    0x{from}, on chain {}", self.genesis.chain_id));
-        output.text(&format!("signs      Validators.{function}"));
-        output.text(&format!("costs      {} bond, at most {} fees", units(value_wei), units(fee_wei)));
-    }
-}
-
-/// Gas of a call from an account to a contract, a quarter more than it takes now.
-pub(super) async fn estimate(
-    node: &NodeClient,
-    (from, to): (&Account, &Account),
-    data: &[u8],
-    value_wei: u128,
-) -> Result<u64, NodeError> {
-    let call = json!({
-        "from": format!("0x{from}"), "to": format!("0x{to}"), "value": format!("0x{value_wei:x}"),
-        "data": format!("0x{}", hex::encode(data)),
-    });
-    let gas = node.call::<QuantityU64>("eth_estimateGas", (call,)).await?;
-    Ok(gas.0.saturating_add(gas.0 / 4))
 }
 
 async fn join(args: ValidatorJoinArgs, output: Output) -> Result<()> {
     // A newcomer's folder has no identity yet.
     freehold_node::open_or_make_identity(&args.validator.data_dir, &mut UnwrapErr(SysRng))?;
     let actor = Actor::open(&args.validator).await?;
-    let network_key = freehold_node::network_key(&actor.genesis)?;
+    let network_key = freehold_node::network_key(&actor.sender.genesis)?;
     if args.network_key.is_some_and(|expected| expected != network_key) {
         bail!("the node at {} is of the network {network_key}, not of the one you named", args.validator.rpc);
     }
     output.text(&format!("network    {network_key}"));
-    let account = actor.account.account();
-    let message = possession_message(actor.genesis.chain_id, &genesis_hash(&actor.genesis), &account);
+    let account = actor.sender.account.account();
+    let message = possession_message(actor.sender.genesis.chain_id, &genesis_hash(&actor.sender.genesis), &account);
     let bond = match args.bond {
         Some(units) => u128::from(units) * UNIT,
-        None => amount(&actor.genesis.membership.bond_min).context("the genesis' least bond is beyond reason")?,
+        None => {
+            amount(&actor.sender.genesis.membership.bond_min).context("the genesis' least bond is beyond reason")?
+        }
     };
     let call = IValidators::joinCall {
         identity: actor.identity.public().0.into(),
@@ -145,25 +92,26 @@ async fn join(args: ValidatorJoinArgs, output: Output) -> Result<()> {
         reachedAt: args.address.to_string(),
         possession: actor.identity.sign(&message).to_vec().into(),
     };
-    if !actor.dry_run {
+    if !actor.sender.dry_run {
         prepare(&actor, &args).await?;
     }
-    actor.send(&call, bond, output).await
+    actor.sender.send(&MODULE, &call, bond, output).await
 }
 
 /// Makes a newcomer's folder one that `node` can start: genesis, pinned network key, addresses.
 async fn prepare(actor: &Actor, args: &ValidatorJoinArgs) -> Result<()> {
     let folder = &args.validator.data_dir;
-    freehold_client::pin_network_key(folder, &freehold_node::network_key(&actor.genesis)?)?;
+    freehold_client::pin_network_key(folder, &freehold_node::network_key(&actor.sender.genesis)?)?;
     if freehold_node::read_genesis(folder)?.is_none() {
-        freehold_node::write_genesis(folder, &actor.genesis)?;
+        freehold_node::write_genesis(folder, &actor.sender.genesis)?;
     }
     let own = actor.identity.public();
-    let roster: RosterEntry =
-        entry(&actor.node, &IValidators::rosterCall {}).await?.context("the chain has no roster of validators")?;
+    let roster: RosterEntry = entry(&actor.sender.node, &IValidators::rosterCall {})
+        .await?
+        .context("the chain has no roster of validators")?;
     let mut peers = Vec::new();
     for identity in roster.seats.iter().chain(&roster.candidates).filter(|identity| **identity != own) {
-        let address = validator(&actor.node, identity).await?.and_then(|entry| entry.address.parse().ok());
+        let address = validator(&actor.sender.node, identity).await?.and_then(|entry| entry.address.parse().ok());
         peers.extend(address.map(|address| KnownPeer { identity: *identity, address }));
     }
     PeersFile { listen: args.address, peers }.write(folder)
@@ -195,20 +143,7 @@ async fn act<C: SolCall>(
 ) -> Result<()> {
     let actor = Actor::open(&args).await?;
     let call = call(actor.identity.public().0.into());
-    actor.send(&call, 0, output).await
-}
-
-/// Tells of a transaction that was executed; an error where it failed.
-pub(super) fn done(receipt: &TransactionReceipt, output: Output) -> Result<()> {
-    let (height, gas, hash) = (receipt.block_number.0, receipt.gas_used.0, receipt.transaction_hash);
-    if receipt.status.0 != 1 {
-        bail!("transaction {hash} failed in block {height}: something changed since it was estimated; try again");
-    }
-    output.object(&json!({
-        "event": "done", "tx_hash": hash.to_string(), "height": height, "gas_used": gas,
-    }));
-    output.text(&format!("done       block {height}, {gas} gas, transaction {hash}"));
-    Ok(())
+    actor.sender.send(&MODULE, &call, 0, output).await
 }
 
 async fn status(args: ValidatorStatusArgs, output: Output) -> Result<ExitCode> {
@@ -249,6 +184,10 @@ async fn entry<C: SolCall<Return = Bytes>, T: Canonical>(node: &NodeClient, call
     };
     let bytes = C::abi_decode_returns(&answer).context("the node's answer cannot be read")?;
     Ok(Some(T::from_canonical(&bytes).context("the node's answer cannot be read")?))
+}
+
+fn told(error: NodeError) -> anyhow::Error {
+    refusal(&error).map_or_else(|| error.into(), anyhow::Error::from)
 }
 
 /// What a module said, where it was the module that refused.
@@ -303,36 +242,11 @@ fn account(args: &ValidatorArgs) -> Result<AccountKey> {
     }
 }
 
-/// The account whose secret stands in a file, or in the environment where no file is named.
-pub(super) fn account_secret(key: Option<&Path>) -> Result<AccountKey> {
-    let secret = match key {
-        Some(path) => super::collateral::secret(path)?,
-        None => {
-            let text = std::env::var(KEY_VARIABLE).map(Zeroizing::new);
-            let text = text.with_context(|| format!("name the account with --key FILE, or set {KEY_VARIABLE}"))?;
-            let mut secret = Zeroizing::new([0; 32]);
-            hex::decode_to_slice(text.trim().trim_start_matches("0x"), &mut *secret)
-                .map_err(|_| anyhow::anyhow!("{KEY_VARIABLE} holds no secret of 32 bytes in hex"))?;
-            secret
-        }
-    };
-    AccountKey::from_bytes(&secret).context("the secret is none of an account")
-}
-
 /// A big-endian word as a number, where it is one that fits.
 fn amount(word: &[u8; 32]) -> Option<u128> {
     let (high, low) = word.split_at(16);
     let low: [u8; 16] = low.try_into().ok()?;
     high.iter().all(|byte| *byte == 0).then(|| u128::from_be_bytes(low))
-}
-
-/// Units of 18 decimals, as a person reads them.
-pub(super) fn units(wei: u128) -> String {
-    let (whole, part) = (wei / UNIT, wei % UNIT);
-    if part == 0 {
-        return whole.to_string();
-    }
-    format!("{whole}.{}", format!("{part:018}").trim_end_matches('0'))
 }
 
 #[cfg(test)]
