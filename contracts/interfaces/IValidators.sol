@@ -30,6 +30,9 @@ interface IValidators {
     /// A validator runs in this instance, under this vendor's trust domain.
     event Attested(bytes32 indexed identity, bytes32 indexed instance, address indexed account, uint8 vendor);
 
+    /// Another network key is asked for: the members of that term make it.
+    event SuccessionAsked(uint64 term);
+
     /// Codes: spec/membership.md.
     error Refused(uint16 code, uint16 detail);
 
@@ -60,6 +63,8 @@ interface IValidators {
         bytes calldata head2,
         bytes calldata signature2
     ) external;
+    /// Asks for another network key, by the governor of the chain: spec/succession.md.
+    function succeedNetworkKey() external;
     /// The turn to a new term, by the chain itself: canonical bytes of what the payload says, and this module's balance.
     function turn(bytes calldata said, uint256 balance) external;
 
@@ -73,6 +78,8 @@ interface IValidators {
     function roster() external view returns (bytes memory entry);
     /// Canonical bytes of what the turn to a term did.
     function turnOf(uint64 term) external view returns (bytes memory entry);
+    /// Canonical bytes of the entry that says what a term does about the network key; refused where it does nothing.
+    function succession(uint64 term) external view returns (bytes memory entry);
     /// Sum of all bonds. What the module holds above it are fees of the running term.
     function bonded() external view returns (uint256 amount);
 }

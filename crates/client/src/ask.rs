@@ -11,7 +11,7 @@ use freehold_primitives::{AppId, Digest, Event, Genesis, NetworkKey, Receipt, Tr
 use freehold_rpc::{Endpoint, HttpClient, HttpError, HttpLimits, Inclusion, NodeClient, VerifiedClient, full_body};
 use freehold_verify::{
     BodySection, ChainTrust, EntryKey, InstanceClaim, ProofDocument, Verdict, VerifiedInstance, VerifyOptions,
-    verify_bundle, verify_instance,
+    records_after, verify_bundle, verify_instance,
 };
 use http::{Request, StatusCode, header};
 use rand::{TryRng as _, rngs::SysRng};
@@ -201,7 +201,7 @@ impl Asker {
         if options.texts == Texts::Redacted {
             document = document.redacted();
         }
-        let (proof, verdict) = self.judge(&document)?;
+        let (proof, verdict) = self.judge(&document).await?;
         heard(AskEvent::Proven { verdict: &verdict });
         Ok(Answer { text: exchange.text, proof, verdict, receipt, token })
     }
@@ -219,12 +219,15 @@ impl Asker {
         let inclusion = self.inclusion(&receipt.receipt_id, token, ANCHOR_WAIT).await?;
         let (request, response) = (proof.request.clone(), proof.response.clone());
         let answered = Answered { request, response, receipt, inclusion };
-        self.judge(&collect_proof(&self.node, &genesis, answered).await?)
+        self.judge(&collect_proof(&self.node, &genesis, answered).await?).await
     }
 
-    fn judge(&self, document: &ProofDocument) -> Result<(String, Verdict), AskError> {
+    async fn judge(&self, document: &ProofDocument) -> Result<(String, Verdict), AskError> {
         let proof = document.to_text()?;
-        let verdict = verify_bundle(&proof, &VerifyOptions::new(self.target.network_key, unix_now()))?;
+        let records = self.node.successions().await?;
+        let mut options = VerifyOptions::new(self.target.network_key, unix_now());
+        options.succession = records_after(&self.target.network_key, &records);
+        let verdict = verify_bundle(&proof, &options)?;
         Ok((proof, verdict))
     }
 

@@ -5,7 +5,7 @@
 use freehold_crypto::genesis_hash;
 use freehold_primitives::{Digest, NetworkKey};
 use freehold_rpc::{NodeClient, NodeError};
-use freehold_verify::{AsOfHeader, ChainTrust, DocumentError, HeaderFileError, verify_header_file};
+use freehold_verify::{AsOfHeader, ChainTrust, DocumentError, HeaderFileError, NetworkKeys, verify_header_file};
 use thiserror::Error;
 
 use crate::collect::{CollectError, header_file};
@@ -55,6 +55,8 @@ pub async fn fetch_header(
     let genesis = node.genesis().await?;
     let trust = ChainTrust { network_key, chain_id: genesis.chain_id, genesis_hash: genesis_hash(&genesis) };
     let text = header_file(node, instance_id).await?.to_text()?;
-    let as_of = verify_header_file(&text, &trust, &instance_id)?;
+    let keys = NetworkKeys::walk_served(&trust, &node.successions().await?);
+    let keys = keys.unwrap_or(NetworkKeys::one(network_key));
+    let as_of = verify_header_file(&text, (&trust, &keys), &instance_id)?;
     Ok(SavedHeader { text, as_of })
 }

@@ -1,6 +1,6 @@
 //! Our [`Application`] behind the engine's interface: builds the context, checks, then asks.
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
 use commonware_consensus::{
     Application as EngineApplication, Heightable as _,
@@ -10,7 +10,7 @@ use commonware_consensus::{
 use commonware_cryptography::{Digested, ed25519, sha256};
 use commonware_utils::ordered::Quorum as _;
 use freehold_crypto::payload_digest;
-use freehold_primitives::{G1Point, Payload, PayloadHead, TermTurn};
+use freehold_primitives::{G1Point, Height, NetworkKey, Payload, PayloadHead, TermTurn};
 use futures::StreamExt as _;
 use tokio::sync::watch;
 use tracing::{debug, warn};
@@ -18,7 +18,7 @@ use tracing::{debug, warn};
 use crate::{
     application::{Application, ProposalContext},
     block::{Block, our_digest},
-    check::{Position, Scheme, check_payload, check_seed, check_signature},
+    check::{Fault, Position, Scheme, check_payload, check_seed, check_signature, check_succession},
     keys::{IdentityKey, our_key},
     reports::certificate_of,
     resharing::{self, Waiting},
@@ -39,6 +39,7 @@ pub(crate) type Archive = Mailbox<Scheme, Standard<Block>>;
 pub(crate) struct Adapter<A> {
     pub(crate) application: A,
     pub(crate) chain_id: u64,
+    pub(crate) term_blocks: Option<NonZeroU64>,
     pub(crate) identity: IdentityKey,
     pub(crate) permits: Permits,
     pub(crate) witness: Arc<Witness>,
@@ -69,6 +70,14 @@ impl<A: Application> Adapter<A> {
         }
         let keys = self.keys.borrow();
         if keys.term == at.term { keys.turn() } else { None }
+    }
+
+    /// The network key that a payload of this round names: the last of a term in which one waits.
+    fn succession(&self, at: &Position, height: Height) -> Option<NetworkKey> {
+        let is_last = height.checked_add(1)?.is_multiple_of(self.term_blocks?.get());
+        let keys = self.keys.borrow();
+        let successor = keys.successor.as_ref().filter(|_| is_last && keys.term == at.term)?;
+        Some(successor.committee.public_key())
     }
 
     /// Seed of the parent's round: from what was seen, else from the archive, else awaited.
@@ -102,6 +111,7 @@ impl<A: Application> Adapter<A> {
         let mut ours = ProposalContext::new(self.chain_id, &at, parent.clone(), seed);
         ours.statements = resharing::offered(&self.waiting);
         ours.turn = self.turn(&at, &parent);
+        ours.succession = self.succession(&at, ours.height());
         let mut payload = self.application.propose(ours).await?;
         if let Err(fault) = check_payload(self.chain_id, &at, &parent, &payload) {
             warn!(%fault, height = payload.head.height, "own proposal is not valid and is not sent");
@@ -135,20 +145,22 @@ impl<A: Application> Adapter<A> {
             return Some(false);
         }
         self.rounds.note_height(block.inner().id(), payload.head.height);
-        let turn = self.turn(&at, &parent);
+        let (turn, succession) = (self.turn(&at, &parent), self.succession(&at, payload.head.height));
         let mut ours = ProposalContext::new(self.chain_id, &at, parent, payload.head.parent_seed);
-        ours.turn = turn;
+        (ours.turn, ours.succession) = (turn, succession);
         Some(self.application.verify(ours, Payload::clone(payload)).await)
     }
 
-    fn check(&self, at: &Position, parent: &PayloadHead, block: &Block) -> Result<(), crate::check::Fault> {
+    fn check(&self, at: &Position, parent: &PayloadHead, block: &Block) -> Result<(), Fault> {
         check_payload(self.chain_id, at, parent, block.payload())?;
+        check_succession(self.succession(at, block.head().height).as_ref(), &block.payload().body.0)?;
         let Some(seed) = block.head().parent_seed else { return Ok(()) };
         // A signature is unique, so a seed already known needs no pairing.
         if self.rounds.record(parent.term, parent.view).seed == Some(seed) {
             return Ok(());
         }
-        check_seed(self.terms.verifier(), parent.term, parent.view, &seed)?;
+        let verifier = self.terms.verifier(parent.term).ok_or(Fault::Seed)?;
+        check_seed(&verifier, parent.term, parent.view, &seed)?;
         self.rounds.note_seed(parent.term, parent.view, seed);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use freehold_crypto::{body_digest, payload_digest};
 use freehold_primitives::{
     Blob, Canonical as _, Certificate, Digest, EXECUTED_LAG_MAX, Ed25519Key, Ed25519Signature, Executed, G1Point,
-    Height, Payload, PayloadBody, PayloadHead, Term, TermTurn,
+    Height, NetworkKey, Payload, PayloadBody, PayloadHead, Term, TermTurn, succession_body,
 };
 
 use crate::{check::Position, witness::DoubleProposal};
@@ -33,6 +33,9 @@ pub struct ProposalContext {
     /// The turn to a new term: present exactly where the payload is the first of a term but the first, and the same for
     /// its proposer and its voters. The body carries it and nothing else in its place.
     pub turn: Option<TermTurn>,
+    /// The network key of the next term, where this payload names it: then its body is that and nothing else, which
+    /// [`payload`](Self::payload) makes of any body and consensus checks itself.
+    pub succession: Option<NetworkKey>,
 }
 
 impl ProposalContext {
@@ -48,7 +51,7 @@ impl ProposalContext {
 
     /// The payload of this round with the given time, execution and body, unsigned; the time is raised to the parent's.
     pub fn payload(&self, timestamp_ms: u64, executed: Executed, body: &PayloadBody) -> Payload {
-        let body = body.to_canonical();
+        let body = self.succession.as_ref().map_or_else(|| body.to_canonical(), succession_body);
         Payload {
             head: PayloadHead {
                 chain_id: self.chain_id,
@@ -70,8 +73,8 @@ impl ProposalContext {
     pub(crate) fn new(chain_id: u64, at: &Position, parent: PayloadHead, parent_seed: Option<G1Point>) -> Self {
         let parent_digest = payload_digest(&parent);
         let Position { term, view, proposer, .. } = *at;
-        let (statements, turn) = (Vec::new(), None);
-        Self { chain_id, term, view, proposer, parent, parent_digest, parent_seed, statements, turn }
+        let (statements, turn, succession) = (Vec::new(), None, None);
+        Self { chain_id, term, view, proposer, parent, parent_digest, parent_seed, statements, turn, succession }
     }
 }
 
@@ -104,6 +107,17 @@ pub struct SeenCertificate {
 pub struct Players {
     /// Their identities, sorted: one, or 4 to 64. Others than that stand for the members of this term.
     pub players: Vec<Ed25519Key>,
+    /// Whether the network key is replaced.
+    pub network_key: NetworkKeyPlan,
+}
+
+/// What a term does about the network key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkKeyPlan {
+    /// It stays: the members reshare it.
+    Stays,
+    /// The players make another one beside, which is in force from the term after the next on.
+    Succeeds,
 }
 
 /// The one who fills payloads, judges them, and executes what is final.
@@ -137,7 +151,7 @@ pub trait Application: Clone + Send + Sync + 'static {
     /// Who shall hold the keys in the term after `term`, which is not 0. Asked when the term begins, and after a restart again
     /// until an answer is kept; it waits until the application knows it, that is, until the first payload of the term is
     /// executed. All validators must answer alike: it is a function of that payload and those before it. `None`: the
-    /// members of `term` stay.
+    /// members of `term` stay, and so does the network key.
     fn players(&self, _term: Term) -> impl Future<Output = Option<Players>> + Send {
         std::future::ready(None)
     }

@@ -14,7 +14,8 @@ use commonware_cryptography::{
 };
 use freehold_crypto::{body_digest, proposal_message, verify_ed25519};
 use freehold_primitives::{
-    Digest, Ed25519Key, Ed25519Signature, G1Point, PAYLOAD_BYTES_MAX, Payload, PayloadHead, Term,
+    Digest, Ed25519Key, Ed25519Signature, G1Point, NetworkKey, PAYLOAD_BYTES_MAX, Payload, PayloadHead,
+    SUCCESSION_VERSION, Term, succession_body,
 };
 use thiserror::Error;
 
@@ -69,6 +70,9 @@ pub enum Fault {
     /// The seed is not the network key's signature over the parent's round.
     #[error("the seed is not the one of the parent's round")]
     Seed,
+    /// The body names a network key where none waits, another one than waits, or none where one does.
+    #[error("the body does not name the network key that waits, or names one where none waits")]
+    Succession,
     /// The signature is not the leader's over the payload's digest.
     #[error("the signature is not the leader's")]
     Signature,
@@ -138,6 +142,19 @@ fn check_executed(parent: &PayloadHead, payload: &Payload) -> Result<(), Fault> 
     Ok(())
 }
 
+/// Checks that the body names the network key that waits for the next term, in the last payload of a term, and none in any
+/// other payload (`spec/succession.md` §4).
+///
+/// # Errors
+/// [`Fault::Succession`].
+pub(crate) fn check_succession(waiting: Option<&NetworkKey>, body: &[u8]) -> Result<(), Fault> {
+    let right = match waiting {
+        Some(key) => body == succession_body(key),
+        None => body.first() != Some(&SUCCESSION_VERSION),
+    };
+    if right { Ok(()) } else { Err(Fault::Succession) }
+}
+
 /// Checks that `seed` is the network key's signature over a round.
 ///
 /// # Errors
@@ -158,6 +175,12 @@ pub(crate) fn check_signature(
     signature: &Ed25519Signature,
 ) -> Result<(), Fault> {
     verify_ed25519(leader, &proposal_message(payload), &signature.0).map_err(|_| Fault::Signature)
+}
+
+/// Verifies certificates and seeds under a network key; `None` where it is no point.
+pub(crate) fn verifier(namespace: &[u8], key: &NetworkKey) -> Option<Scheme> {
+    let point = group::G2::decode(commonware_codec::Copying(key.as_bytes())).ok()?;
+    Some(Scheme::certificate_verifier(namespace, point))
 }
 
 /// A signature point in our type.

@@ -4,8 +4,11 @@ use std::{net::SocketAddr, num::NonZeroU64, time::Duration};
 
 use commonware_runtime::Quota;
 use commonware_utils::NZU32;
-use freehold_crypto::{CertificateError, chain_namespace, genesis_hash, payload_digest, verify_certificate};
-use freehold_primitives::{Certificate, Ed25519Key, Genesis, PayloadHead};
+use freehold_crypto::{
+    CertificateError, SuccessionError, chain_namespace, genesis_hash, payload_digest, verify_certificate,
+    verify_succession,
+};
+use freehold_primitives::{Certificate, Ed25519Key, Genesis, NetworkKey, PayloadHead, SuccessionRecord, Term};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -131,6 +134,10 @@ pub struct Floor {
     pub consensus: Committee,
     /// Who holds the derivation key in it: the same members.
     pub derivation: Committee,
+    /// Who holds the network key that waits in it (the ledger's succession entry of that term), where one does.
+    pub waiting: Option<Committee>,
+    /// How the network key of that term came to be from the genesis', oldest first; empty where it is the genesis'.
+    pub successions: Vec<SuccessionRecord>,
 }
 
 /// Settings of one validator.
@@ -173,6 +180,9 @@ pub enum ConfigError {
     /// The certificate of the payload it shall begin with does not verify.
     #[error("the certificate of the payload to begin with does not verify")]
     Certificate(#[source] CertificateError),
+    /// A record of how the network key of the payload to begin with came to be does not hold.
+    #[error("a succession record of the network key does not hold")]
+    Succession(#[source] SuccessionError),
     /// The payload it shall begin with is not the certified one, not the last of its term, or its committees do not hold the
     /// genesis' keys.
     #[error("the payload to begin with does not serve")]
@@ -245,14 +255,37 @@ impl Validator {
     fn check_floor(&self, floor: &Floor) -> Result<(), ConfigError> {
         let genesis = &self.genesis;
         let namespace = chain_namespace(genesis.chain_id, &genesis_hash(genesis));
-        verify_certificate(&network_key(genesis)?, &namespace, &floor.certificate).map_err(ConfigError::Certificate)?;
+        let successions = self.successions(floor)?;
+        let first = network_key(genesis)?;
+        let at = |term| successions.iter().rev().find(|(from, _)| *from <= term).map_or(first, |(_, key)| *key);
+        let certified_by = at(floor.certificate.term);
+        verify_certificate(&certified_by, &namespace, &floor.certificate).map_err(ConfigError::Certificate)?;
         let certified = payload_digest(&floor.head) == floor.certificate.payload && floor.head.height > 0;
         let ends = self.term_blocks().is_none_or(|length| (floor.head.height + 1).is_multiple_of(length.get()));
-        let (consensus, derivation) = committees(genesis)?;
-        let held = floor.consensus.public_key() == consensus.public_key()
+        let next = self.term_blocks().map_or(0, |length| (floor.head.height + 1) / length.get());
+        let (_, derivation) = committees(genesis)?;
+        let held = floor.consensus.public_key() == at(next)
             && floor.derivation.public_key() == derivation.public_key()
-            && floor.consensus.keys() == floor.derivation.keys();
+            && floor.consensus.keys() == floor.derivation.keys()
+            && floor.waiting.as_ref().is_none_or(|waiting| waiting.keys() == floor.consensus.keys());
         if certified && ends && held { Ok(()) } else { Err(ConfigError::Floor) }
+    }
+
+    /// The network keys after the genesis', up to the term after a floor.
+    pub(crate) fn successions(&self, floor: &Floor) -> Result<Vec<(Term, NetworkKey)>, ConfigError> {
+        let genesis_hash = genesis_hash(&self.genesis);
+        let (mut key, mut keys) = (network_key(&self.genesis)?, Vec::new());
+        for record in &floor.successions {
+            let next = verify_succession(&key, (self.genesis.chain_id, &genesis_hash), record);
+            let next = next.map_err(ConfigError::Succession)?;
+            let rises = keys.last().is_none_or(|(from, _)| *from < next.from_term);
+            if !rises || next.from_term > floor.head.term.saturating_add(1) {
+                return Err(ConfigError::Floor);
+            }
+            key = next.network_key;
+            keys.push((next.from_term, key));
+        }
+        Ok(keys)
     }
 
     fn check_peers(&self, identity: Ed25519Key) -> Result<(), ConfigError> {

@@ -103,6 +103,8 @@ pub enum ShareKind {
     Consensus,
     /// The derivation key: apps' keys.
     Derivation,
+    /// The next consensus key while it is made: its shares become those of the consensus key.
+    Successor,
 }
 
 impl ShareKind {
@@ -110,6 +112,7 @@ impl ShareKind {
         match self {
             Self::Consensus => 1,
             Self::Derivation => 2,
+            Self::Successor => 3,
         }
     }
 
@@ -117,6 +120,7 @@ impl ShareKind {
         match tag {
             1 => Some(Self::Consensus),
             2 => Some(Self::Derivation),
+            3 => Some(Self::Successor),
             _ => None,
         }
     }
@@ -143,6 +147,12 @@ impl KeyShare {
     pub(crate) fn to_engine(&self) -> Result<Share, KeyError> {
         let private = Private::decode(Copying(&self.scalar)).map_err(|_| KeyError::Share)?;
         Ok(Share::new(Participant::new(self.index), private))
+    }
+
+    /// The share of a finished successor as one of the consensus key.
+    pub(crate) fn succeeded(mut self) -> Self {
+        self.kind = ShareKind::Consensus;
+        self
     }
 
     /// Which key it belongs to.

@@ -27,7 +27,7 @@ mod vault;
 mod watermark;
 mod witness;
 
-pub use application::{Application, FinalizedPayload, Players, ProposalContext, SeenCertificate};
+pub use application::{Application, FinalizedPayload, NetworkKeyPlan, Players, ProposalContext, SeenCertificate};
 #[doc(hidden)]
 pub use block::payload_input;
 pub use block::{BlockError, genesis_payload};
@@ -48,6 +48,6 @@ pub use gossip::{GOSSIP_QUEUED_MAX, Gossip, GossipError, GossipReceiver, GossipS
 pub use keys::{IdentityKey, KeyError, KeyShare, ShareKind, VALIDATORS_MAX, network_key};
 pub use runtime::Runtime;
 pub use tap::Tap;
-pub use terms::TermKeys;
+pub use terms::{Successor, TermKeys};
 pub use validator::{History, StartError, Stopped, ValidatorHandle, start};
 pub use witness::{DoubleProposal, SignedHead};

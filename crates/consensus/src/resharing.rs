@@ -1,5 +1,6 @@
 //! Resharing while the chain runs (`spec/key-generation.md` §8): one round of both keys in every term, from the members
-//! to the players that the application names.
+//! to the players that the application names; and where it says so a round among the players for another network key
+//! (`spec/succession.md` §4).
 //!
 //! An actor between the ceremonies and the world: final payloads and peers' messages in; dealings, acknowledgements and
 //! statements out; secrets in the vault. A validator that is neither member nor player sees the same statements and so
@@ -24,14 +25,14 @@ use zeroize::Zeroizing;
 
 use crate::{
     adapter::Archive,
-    application::{Application, Players},
+    application::{Application, NetworkKeyPlan, Players},
     block::Block,
-    ceremony::{Ceremony, CeremonyError, Effect, Plan, Record},
+    ceremony::{Ceremony, CeremonyError, Committee, Effect, Plan, Record},
     founding::{Body, Frame, Kept},
-    keys::{IdentityKey, ShareKind, engine_key, our_key, validator_set},
+    keys::{IdentityKey, KeyShare, ShareKind, engine_key, our_key, validator_set},
     network::Channel,
     runtime::Runtime,
-    terms::TermKeys,
+    terms::{Outcomes, TermKeys},
     vault::{Vault, VaultError},
 };
 
@@ -39,7 +40,7 @@ use crate::{
 const TICK: std::time::Duration = std::time::Duration::from_millis(500);
 /// Statements of others that wait to be ordered.
 const STATEMENTS_WAITING_MAX: usize = 256;
-const KINDS: [ShareKind; 2] = [ShareKind::Consensus, ShareKind::Derivation];
+const KINDS: [ShareKind; 3] = [ShareKind::Consensus, ShareKind::Derivation, ShareKind::Successor];
 
 /// Statements that wait to be ordered, for the proposer.
 pub(crate) type Waiting = Arc<Mutex<Vec<Vec<u8>>>>;
@@ -95,11 +96,25 @@ struct Running<E: Runtime, A> {
     channel: Channel<E>,
     archive: Archive,
     application: A,
-    /// The term's rounds of both keys, once its players are known.
-    rounds: Option<[Ceremony; 2]>,
+    /// The term's rounds, once its players are known.
+    rounds: Option<Rounds>,
     asked: Option<Asked>,
     /// Whether it said whose acknowledgements it lacks.
     complained: bool,
+}
+
+/// The rounds of one term.
+struct Rounds {
+    consensus: Ceremony,
+    derivation: Ceremony,
+    /// That for another network key.
+    successor: Option<Ceremony>,
+}
+
+impl Rounds {
+    fn all(&self) -> impl Iterator<Item = &Ceremony> {
+        [&self.consensus, &self.derivation].into_iter().chain(&self.successor)
+    }
 }
 
 impl<E: Runtime> Resharing<E> {
@@ -223,14 +238,14 @@ impl<E: Runtime, A: Application> Running<E, A> {
         let kept = kept.iter().map(|bytes| Kept::from_bytes(bytes)).collect::<Result<Vec<_>, _>>();
         let kept = kept.map_err(|_| CeremonyError::Record)?;
         let players = kept.iter().find_map(|kept| match kept {
-            Kept::Players(players) => Some(players.clone()),
+            Kept::Players(players, plan) => Some((players.clone(), *plan)),
             _ => None,
         });
         match players {
-            Some(players) => self.begin(context, players, &kept).await,
+            Some(round) => self.begin(context, round, &kept).await,
             None if self.term() == 0 => {
                 let members = self.keys.borrow().consensus.keys();
-                self.begin(context, members, &kept).await
+                self.begin(context, (members, NetworkKeyPlan::Stays), &kept).await
             }
             None => {
                 self.ask();
@@ -248,7 +263,8 @@ impl<E: Runtime, A: Application> Running<E, A> {
     async fn answered(&mut self, context: &mut E, players: Option<Players>) -> Result<(), ResharingError> {
         self.asked = None;
         let members = self.keys.borrow().consensus.keys();
-        let players = players.map_or_else(|| members.clone(), |players| players.players);
+        let stays = || Players { players: members.clone(), network_key: NetworkKeyPlan::Stays };
+        let Players { players, network_key } = players.unwrap_or_else(stays);
         // All are told the same, so all pass over a set that cannot hold keys.
         let players = match validator_set(&players) {
             Ok(_) => players,
@@ -257,8 +273,8 @@ impl<E: Runtime, A: Application> Running<E, A> {
                 members
             }
         };
-        self.vault.keep(&Kept::Players(players.clone()).to_bytes()).await?;
-        self.begin(context, players, &[]).await
+        self.vault.keep(&Kept::Players(players.clone(), network_key).to_bytes()).await?;
+        self.begin(context, (players, network_key), &[]).await
     }
 
     fn term(&self) -> Term {
@@ -271,32 +287,27 @@ impl<E: Runtime, A: Application> Running<E, A> {
         (first, first.saturating_add(self.term_blocks - 1))
     }
 
-    /// Begins this term's round of both keys, which takes force in the next term, and takes what was ordered of it.
-    async fn begin(&mut self, context: &mut E, players: Vec<Ed25519Key>, kept: &[Kept]) -> Result<(), ResharingError> {
+    /// Begins this term's rounds, which take force in the next term, and takes what was ordered of them.
+    async fn begin(
+        &mut self,
+        context: &mut E,
+        (players, plan): (Vec<Ed25519Key>, NetworkKeyPlan),
+        kept: &[Kept],
+    ) -> Result<(), ResharingError> {
         let keys = self.keys.borrow().clone();
-        let mut rounds = Vec::new();
-        for kind in KINDS {
-            let (committee, share) = match kind {
-                ShareKind::Consensus => (keys.consensus.clone(), &keys.consensus_share),
-                ShareKind::Derivation => (keys.derivation.clone(), &keys.derivation_share),
-            };
-            let plan = Plan {
-                namespace: self.namespace.clone(),
-                kind,
-                round: keys.term + 1,
-                players: players.clone(),
-                previous: Some(committee),
-            };
-            let records = kept.iter().filter_map(|kept| match kept {
-                Kept::Record(of, record) if *of == kind => Some(Record::from_bytes(record)),
-                _ => None,
-            });
-            let records = records.collect::<Result<Vec<_>, _>>()?;
-            let begun = Ceremony::begin(plan, &self.identity, share.as_ref(), &records, context)?;
-            rounds.push(begun.0);
-            self.perform(kind, begun.1).await?;
-        }
-        self.rounds = rounds.try_into().ok();
+        let (committee, share) = keys.next_consensus();
+        let of = (ShareKind::Consensus, Some(committee.clone()), share);
+        let consensus = self.begin_one(context, of, &players, kept).await?;
+        let of = (ShareKind::Derivation, Some(keys.derivation.clone()), keys.derivation_share.as_ref());
+        let derivation = self.begin_one(context, of, &players, kept).await?;
+        let successor = match plan {
+            // One key waits at a time.
+            NetworkKeyPlan::Succeeds if keys.successor.is_none() => {
+                Some(self.begin_one(context, (ShareKind::Successor, None, None), &players, kept).await?)
+            }
+            NetworkKeyPlan::Succeeds | NetworkKeyPlan::Stays => None,
+        };
+        self.rounds = Some(Rounds { consensus, derivation, successor });
         let (first, last) = self.bounds();
         for height in first.max(1)..=last {
             let Some(block) = self.archive.get_block(EngineHeight::new(height)).await else { break };
@@ -306,9 +317,32 @@ impl<E: Runtime, A: Application> Running<E, A> {
         Ok(())
     }
 
+    async fn begin_one(
+        &mut self,
+        context: &mut E,
+        (kind, previous, share): (ShareKind, Option<Committee>, Option<&KeyShare>),
+        players: &[Ed25519Key],
+        kept: &[Kept],
+    ) -> Result<Ceremony, ResharingError> {
+        let (namespace, round) = (self.namespace.clone(), self.term() + 1);
+        let plan = Plan { namespace, kind, round, players: players.to_vec(), previous };
+        let records = kept.iter().filter_map(|kept| match kept {
+            Kept::Record(of, record) if *of == kind => Some(Record::from_bytes(record)),
+            _ => None,
+        });
+        let records = records.collect::<Result<Vec<_>, _>>()?;
+        let (round, effects) = Ceremony::begin(plan, &self.identity, share, &records, context)?;
+        self.perform(kind, effects).await?;
+        Ok(round)
+    }
+
     fn round(&mut self, kind: ShareKind) -> Option<&mut Ceremony> {
-        let [consensus, derivation] = self.rounds.as_mut()?;
-        Some(if kind == ShareKind::Consensus { consensus } else { derivation })
+        let rounds = self.rounds.as_mut()?;
+        match kind {
+            ShareKind::Consensus => Some(&mut rounds.consensus),
+            ShareKind::Derivation => Some(&mut rounds.derivation),
+            ShareKind::Successor => rounds.successor.as_mut(),
+        }
     }
 
     async fn perform(&mut self, kind: ShareKind, effects: Vec<Effect>) -> Result<(), ResharingError> {
@@ -373,10 +407,10 @@ impl<E: Runtime, A: Application> Running<E, A> {
     fn offer(&mut self) {
         let Some(rounds) = &self.rounds else { return };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = rounds.iter().flat_map(|round| round.unordered().map(<[u8]>::to_vec));
+        let own = rounds.all().flat_map(|round| round.unordered().map(<[u8]>::to_vec));
         let others = std::mem::take(&mut *waiting);
         for statement in own.chain(others) {
-            let open = rounds.iter().any(|round| round.check(&statement).is_ok());
+            let open = rounds.all().any(|round| round.check(&statement).is_ok());
             if open && !waiting.contains(&statement) {
                 waiting.push(statement);
             }
@@ -416,7 +450,11 @@ impl<E: Runtime, A: Application> Running<E, A> {
             self.answered(context, players).await?;
         }
         let Some(rounds) = self.rounds.take() else { return Ok(()) };
-        let outcomes = rounds.map(|round| round.close(context));
+        let outcomes = Outcomes {
+            consensus: rounds.consensus.close(context),
+            derivation: rounds.derivation.close(context),
+            successor: rounds.successor.map(|round| round.close(context)),
+        };
         let keys = self.keys.borrow().after(parent, outcomes);
         self.vault.begin(&keys.to_bytes()).await?;
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -1,7 +1,7 @@
 //! Terms of the engine: which committee signs in which, and what is in force in the one that runs.
 //!
-//! The network key does not change from term to term, so certificates of every term verify under one scheme; only who
-//! votes, and with which share, belongs to a term.
+//! The network key stays from term to term, or is succeeded by another (`spec/succession.md`): certificates of a term verify
+//! under the key of that term. Who votes, and with which share, belongs to a term too.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,13 +13,15 @@ use commonware_consensus::types::{Epoch, FixedEpocher};
 use commonware_cryptography::certificate::{self, Scoped};
 use freehold_primitives::{
     Blob, Canonical, CodecError, Digest, Dispute, Ed25519Key, NetworkKey, Reader, Term, TermOutcome, TermTurn,
+    WaitingKey,
 };
+use tokio::sync::watch;
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use crate::{
     ceremony::{Committee, Outcome},
-    check::Scheme,
+    check::{Scheme, verifier},
     keys::{KeyError, KeyShare, ShareKind},
 };
 
@@ -32,6 +34,23 @@ pub(crate) struct Ending {
     pub(crate) outcome: TermOutcome,
     pub(crate) silent: Vec<Ed25519Key>,
     pub(crate) disputes: Vec<Dispute>,
+}
+
+/// A network key that was made and waits: it is in force from the next term on.
+#[derive(Clone)]
+pub struct Successor {
+    /// Who holds it: the members of this term.
+    pub committee: Committee,
+    /// This validator's share; `None` where it is no member, or has lost it until the next resharing.
+    pub share: Option<KeyShare>,
+}
+
+/// How the rounds of a term ended.
+pub(crate) struct Outcomes {
+    pub(crate) consensus: Outcome,
+    pub(crate) derivation: Outcome,
+    /// That of a round for another network key, where there was one.
+    pub(crate) successor: Option<Outcome>,
 }
 
 /// What is in force in a term: both committees, and this validator's shares.
@@ -52,20 +71,50 @@ pub struct TermKeys {
     pub consensus_share: Option<KeyShare>,
     /// This validator's share of the derivation key.
     pub derivation_share: Option<KeyShare>,
+    /// The network key of the next term, where it is another.
+    pub successor: Option<Successor>,
+    /// The network key of each term, by the first term of each key; never empty.
+    pub(crate) network_keys: Vec<(Term, NetworkKey)>,
     /// How the round before ended; `None` in the term with which this validator began.
     pub(crate) ending: Option<Ending>,
 }
 
 impl TermKeys {
     /// The first term, as one without shares has it; `parent` names the genesis payload.
-    pub const fn first(consensus: Committee, derivation: Committee, parent: Digest) -> Self {
-        let (consensus_share, derivation_share) = (None, None);
-        Self { term: 0, since: 0, parent, consensus, derivation, consensus_share, derivation_share, ending: None }
+    pub fn first(consensus: Committee, derivation: Committee, parent: Digest) -> Self {
+        let network_keys = vec![(0, consensus.public_key())];
+        Self {
+            term: 0,
+            since: 0,
+            parent,
+            consensus,
+            derivation,
+            consensus_share: None,
+            derivation_share: None,
+            successor: None,
+            network_keys,
+            ending: None,
+        }
+    }
+
+    /// The network key of a term; `None` where it is not known yet: that of the term after the next one may be another.
+    pub fn network_key(&self, term: Term) -> Option<NetworkKey> {
+        if term > self.term
+            && let Some(successor) = &self.successor
+        {
+            return (term == self.term + 1).then(|| successor.committee.public_key());
+        }
+        let known = self.network_keys.iter().rev().find(|(from, _)| *from <= term);
+        known.filter(|_| term <= self.term.saturating_add(1)).map(|(_, key)| *key)
     }
 
     /// The turn to this term, as its first payload carries it; `None` in the term with which this validator began.
     pub fn turn(&self) -> Option<TermTurn> {
         let Ending { outcome, silent, disputes } = self.ending.clone()?;
+        let waiting = self.successor.as_ref().map(|successor| WaitingKey {
+            network_key: successor.committee.public_key(),
+            polynomial: Blob(successor.committee.polynomial()),
+        });
         Some(TermTurn {
             term: self.term,
             members: self.consensus.keys(),
@@ -74,49 +123,66 @@ impl TermKeys {
             outcome,
             silent,
             disputes,
+            waiting,
         })
     }
 
-    /// What is in force in the next term, which begins on `parent`, where the rounds of both keys ended so.
-    pub(crate) fn after(&self, parent: Digest, outcomes: [Outcome; 2]) -> Self {
-        let term = self.term + 1;
-        let outcomes = match outcomes {
-            [
-                Outcome::Success { committee: consensus, share: consensus_share },
-                Outcome::Success { committee: derivation, share: derivation_share },
-            ] => {
-                info!(term, "keys are reshared");
-                let ending = Ending { outcome: TermOutcome::Reshared, silent: Vec::new(), disputes: Vec::new() };
-                let ending = Some(ending);
-                return Self {
-                    term,
-                    since: term,
-                    parent,
-                    consensus,
-                    derivation,
-                    consensus_share,
-                    derivation_share,
-                    ending,
-                };
-            }
-            outcomes => outcomes,
-        };
-        let reports = outcomes.into_iter().filter_map(|outcome| match outcome {
-            Outcome::Failure(report) => Some(report),
-            Outcome::Success { .. } => None,
-        });
-        let (mut silent, mut disputes) = (BTreeSet::new(), BTreeSet::new());
-        for report in reports {
-            warn!(term, ?report, "keys are not reshared, the old shares stay in force");
-            silent.extend(report.silent);
-            disputes.extend(report.disputes.into_iter().map(|(dealer, player)| Dispute { dealer, player }));
+    /// The consensus key of the next term, and this validator's share of it, before the round of this term counts: what
+    /// that round reshares.
+    pub(crate) const fn next_consensus(&self) -> (&Committee, Option<&KeyShare>) {
+        match &self.successor {
+            Some(successor) => (&successor.committee, successor.share.as_ref()),
+            None => (&self.consensus, self.consensus_share.as_ref()),
         }
-        let ending = Ending {
-            outcome: TermOutcome::Kept,
-            silent: silent.into_iter().collect(),
-            disputes: disputes.into_iter().collect(),
+    }
+
+    /// What is in force in the next term, which begins on `parent`, where the rounds ended so.
+    pub(crate) fn after(&self, parent: Digest, outcomes: Outcomes) -> Self {
+        let term = self.term + 1;
+        let Outcomes { consensus, derivation, successor } = outcomes;
+        let all = [Some(&consensus), Some(&derivation), successor.as_ref()];
+        let (silent, disputes) = faults(term, all.into_iter().flatten());
+        let mut network_keys = self.network_keys.clone();
+        if let Some(succeeded) = &self.successor {
+            network_keys.push((term, succeeded.committee.public_key()));
+        }
+        let (
+            Outcome::Success { committee: consensus, share: consensus_share },
+            Outcome::Success { committee: derivation, share: derivation_share },
+        ) = (consensus, derivation)
+        else {
+            warn!(term, "keys are not reshared, the shares before stay in force");
+            let (consensus, share) = self.next_consensus();
+            let ending = Some(Ending { outcome: TermOutcome::Kept, silent, disputes });
+            // Another network key would be held by the players, who do not come into force.
+            let (consensus, consensus_share, successor) = (consensus.clone(), share.cloned(), None);
+            return Self { term, parent, consensus, consensus_share, successor, network_keys, ending, ..self.clone() };
         };
-        Self { term, parent, ending: Some(ending), ..self.clone() }
+        info!(term, "keys are reshared");
+        let successor = match successor {
+            Some(Outcome::Success { committee, share }) => {
+                info!(term, key = %committee.public_key(), "a network key was made, which is in force after this term");
+                Some(Successor { committee, share: share.map(KeyShare::succeeded) })
+            }
+            Some(Outcome::Failure(_)) => {
+                warn!(term, "no network key was made, the round is repeated");
+                None
+            }
+            None => None,
+        };
+        let ending = Some(Ending { outcome: TermOutcome::Reshared, silent, disputes });
+        Self {
+            term,
+            since: term,
+            parent,
+            consensus,
+            derivation,
+            consensus_share,
+            derivation_share,
+            successor,
+            network_keys,
+            ending,
+        }
     }
 
     /// The scheme by which this member votes, or follows where it has no share.
@@ -128,7 +194,7 @@ impl TermKeys {
         }
     }
 
-    /// Bytes for the vault: terms, parent, members, polynomials, ending, shares.
+    /// Bytes for the vault: terms, parent, members, polynomials, ending, shares, network keys, the one that waits.
     pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(16 * 1024));
         self.term.write(&mut out);
@@ -140,10 +206,15 @@ impl TermKeys {
         self.ending.as_ref().map(|ending| ending.outcome).write(&mut out);
         self.ending.as_ref().map(|ending| ending.silent.clone()).unwrap_or_default().write(&mut out);
         self.ending.as_ref().map(|ending| ending.disputes.clone()).unwrap_or_default().write(&mut out);
-        for share in [&self.consensus_share, &self.derivation_share] {
-            let bytes = share.as_ref().map(KeyShare::to_bytes).unwrap_or_default();
-            freehold_primitives::write_length(&mut out, bytes.len());
-            out.extend_from_slice(&bytes);
+        write_share(self.consensus_share.as_ref(), &mut out);
+        write_share(self.derivation_share.as_ref(), &mut out);
+        let (from, keys): (Vec<Term>, Vec<NetworkKey>) = self.network_keys.iter().copied().unzip();
+        from.write(&mut out);
+        keys.write(&mut out);
+        out.push(u8::from(self.successor.is_some()));
+        if let Some(successor) = &self.successor {
+            Blob(successor.committee.polynomial()).write(&mut out);
+            write_share(successor.share.as_ref(), &mut out);
         }
         out
     }
@@ -160,9 +231,20 @@ impl TermKeys {
         let (polynomial, coefficients) = (Blob::read(reader)?.0, Vec::<NetworkKey>::read(reader)?);
         let (outcome, silent, disputes) = (Option::read(reader)?, Vec::read(reader)?, Vec::read(reader)?);
         let shares = [Zeroizing::new(Blob::read(reader)?.0), Zeroizing::new(Blob::read(reader)?.0)];
+        let (from, network_keys) = (Vec::<Term>::read(reader)?, Vec::<NetworkKey>::read(reader)?);
+        let network_keys: Vec<_> = from.into_iter().zip(network_keys).collect();
+        let successor_bytes = match u8::read(reader)? {
+            0 => None,
+            1 => Some((Blob::read(reader)?.0, Zeroizing::new(Blob::read(reader)?.0))),
+            other => return Err(CodecError::Tag(other)),
+        };
         reader.finish()?;
         let share = |kind, bytes: &[u8]| {
             if bytes.is_empty() { Ok(None) } else { KeyShare::from_bytes(kind, bytes).map(Some) }
+        };
+        let successor = |(polynomial, bytes): (Vec<u8>, Zeroizing<Vec<u8>>)| {
+            let committee = Committee::new(&members, &polynomial)?;
+            Ok::<_, KeyError>(Successor { committee, share: share(ShareKind::Consensus, &bytes)? })
         };
         let keys = || {
             Ok(Self {
@@ -173,6 +255,8 @@ impl TermKeys {
                 derivation: Committee::from_coefficients(&members, &coefficients)?,
                 consensus_share: share(ShareKind::Consensus, &shares[0])?,
                 derivation_share: share(ShareKind::Derivation, &shares[1])?,
+                successor: successor_bytes.map(successor).transpose()?,
+                network_keys,
                 ending: outcome.map(|outcome| Ending { outcome, silent, disputes }),
             })
         };
@@ -180,16 +264,38 @@ impl TermKeys {
     }
 }
 
-/// The schemes of recent terms.
+/// Writes a share with its length; none has the length 0.
+fn write_share(share: Option<&KeyShare>, out: &mut Vec<u8>) {
+    let bytes = share.map(KeyShare::to_bytes).unwrap_or_default();
+    freehold_primitives::write_length(out, bytes.len());
+    out.extend_from_slice(&bytes);
+}
+
+/// Who failed in rounds that failed, of all rounds together, sorted.
+fn faults<'a>(term: Term, outcomes: impl Iterator<Item = &'a Outcome>) -> (Vec<Ed25519Key>, Vec<Dispute>) {
+    let (mut silent, mut disputes) = (BTreeSet::new(), BTreeSet::new());
+    for outcome in outcomes {
+        let Outcome::Failure(report) = outcome else { continue };
+        warn!(term, ?report, "a round of keys failed");
+        silent.extend(report.silent.iter().copied());
+        let pairs = report.disputes.iter();
+        disputes.extend(pairs.map(|(dealer, player)| Dispute { dealer: *dealer, player: *player }));
+    }
+    (silent.into_iter().collect(), disputes.into_iter().collect())
+}
+
+/// The schemes of recent terms, and what verifies certificates of any term whose network key is known.
 pub(crate) struct Terms {
-    verifier: Arc<Scheme>,
+    namespace: Vec<u8>,
+    keys: watch::Receiver<TermKeys>,
+    verifiers: Mutex<BTreeMap<[u8; NetworkKey::SIZE], Arc<Scheme>>>,
     schemes: Mutex<BTreeMap<Term, Arc<Scheme>>>,
 }
 
 impl Terms {
-    /// Knows no term yet, but verifies certificates of all.
-    pub(crate) fn new(verifier: Scheme) -> Arc<Self> {
-        Arc::new(Self { verifier: Arc::new(verifier), schemes: Mutex::default() })
+    /// Knows the network keys that `keys` tells of, and no term's scheme yet.
+    pub(crate) fn new(namespace: Vec<u8>, keys: watch::Receiver<TermKeys>) -> Arc<Self> {
+        Arc::new(Self { namespace, keys, verifiers: Mutex::default(), schemes: Mutex::default() })
     }
 
     /// Notes a term's scheme.
@@ -206,9 +312,16 @@ impl Terms {
         self.schemes.lock().unwrap_or_else(PoisonError::into_inner).get(&term).cloned()
     }
 
-    /// Verifies certificates and seeds of every term.
-    pub(crate) fn verifier(&self) -> &Scheme {
-        &self.verifier
+    /// Verifies certificates and seeds of a term; `None` where its network key is not known yet.
+    pub(crate) fn verifier(&self, term: Term) -> Option<Arc<Scheme>> {
+        let key = self.keys.borrow().network_key(term)?;
+        let mut verifiers = self.verifiers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = verifiers.get(key.as_bytes()) {
+            return Some(Arc::clone(known));
+        }
+        let verifier = Arc::new(verifier(&self.namespace, &key)?);
+        verifiers.insert(*key.as_bytes(), Arc::clone(&verifier));
+        Some(verifier)
     }
 }
 
@@ -220,8 +333,8 @@ impl certificate::Provider for Provider {
     type Scope = Epoch;
     type Scheme = Scheme;
 
-    fn scoped(&self, _: Epoch) -> Option<Scoped<Scheme>> {
-        Some(Scoped::verifier(Arc::clone(&self.0.verifier)))
+    fn scoped(&self, term: Epoch) -> Option<Scoped<Scheme>> {
+        self.0.verifier(term.get()).map(Scoped::verifier)
     }
 
     fn scheme(&self, term: Epoch) -> Option<Arc<Scheme>> {

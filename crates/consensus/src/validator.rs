@@ -47,7 +47,7 @@ use crate::{
     resharing::Resharing,
     rounds::Rounds,
     runtime::Runtime,
-    terms::{Provider, TermKeys, Terms, epocher},
+    terms::{Provider, Successor, TermKeys, Terms, epocher},
     watermark::Watermark,
     witness::Witness,
 };
@@ -216,7 +216,7 @@ impl Parts {
         self.goes_on(keys.borrow().term);
         let watermark = Watermark::open(context.child("signed"), format!("{}-signed", self.config.partition)).await;
         let Some((watermark, permits)) = watermark else { return Stopped::Storage };
-        let terms = Terms::new(self.first.consensus.verifier(&self.namespace));
+        let terms = Terms::new(self.namespace.clone(), keys.clone());
         let pumps = std::mem::take(&mut self.pumps);
         let channels = network::open(&context, &self.config, &self.namespace, pumps);
         let network::Channels { votes, certificates, rounds, backfill, blocks, resharing, oracle, task } = channels;
@@ -242,6 +242,7 @@ impl Parts {
         let adapter = Adapter {
             application,
             chain_id: self.config.genesis.chain_id,
+            term_blocks: self.config.term_blocks(),
             identity: self.config.identity.clone(),
             permits,
             witness,
@@ -381,22 +382,25 @@ impl Parts {
 
 /// What a validator begins with where its vault is empty.
 fn first_keys(config: &Validator) -> Result<TermKeys, ConfigError> {
-    let (term, parent, (consensus, derivation), shares) = match &config.start {
+    let (consensus, derivation) = committees(&config.genesis)?;
+    let mut keys = TermKeys::first(consensus, derivation, genesis_block(&config.genesis).id());
+    match &config.start {
         Start::Genesis => {
-            let parent = genesis_block(&config.genesis).id();
-            (0, parent, committees(&config.genesis)?, config.shares.clone())
+            let shares = config.shares.clone().map(|shares| (shares.consensus, shares.derivation));
+            (keys.consensus_share, keys.derivation_share) = shares.unzip();
         }
         // It may have voted in the term before its storage was lost, so it has no shares in it.
         Start::At(floor) => {
             let next = floor.head.height + 1;
-            let term = config.term_blocks().map_or(0, |length| next / length.get());
-            let committees = (floor.consensus.clone(), floor.derivation.clone());
-            (term, floor.certificate.payload, committees, None)
+            keys.term = config.term_blocks().map_or(0, |length| next / length.get());
+            keys.parent = floor.certificate.payload;
+            (keys.consensus, keys.derivation) = (floor.consensus.clone(), floor.derivation.clone());
+            keys.network_keys.extend(config.successions(floor)?);
+            let waiting = floor.waiting.clone();
+            keys.successor = waiting.map(|committee| Successor { committee, share: None });
         }
-    };
-    let (consensus_share, derivation_share) = shares.map(|shares| (shares.consensus, shares.derivation)).unzip();
-    let ending = None;
-    Ok(TermKeys { term, since: 0, parent, consensus, derivation, consensus_share, derivation_share, ending })
+    }
+    Ok(keys)
 }
 
 /// Where the archive begins if it is empty.

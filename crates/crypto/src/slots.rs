@@ -69,9 +69,12 @@ pub const fn entry_module(kind: EntryKind) -> Account {
         | EntryKind::KeyContext => KEYS,
         EntryKind::Anchor | EntryKind::Log | EntryKind::Counters => LOG,
         EntryKind::Collateral | EntryKind::Verifier => COLLATERAL,
-        EntryKind::Validator | EntryKind::Committee | EntryKind::Players | EntryKind::Roster | EntryKind::Turn => {
-            VALIDATORS
-        }
+        EntryKind::Validator
+        | EntryKind::Committee
+        | EntryKind::Players
+        | EntryKind::Roster
+        | EntryKind::Turn
+        | EntryKind::Succession => VALIDATORS,
     }
 }
 
@@ -146,7 +149,8 @@ pub const VERIFIER_ID: [u8; 0] = [];
 /// Id bytes of the one [`EntryKind::Roster`] entry.
 pub const ROSTER_ID: [u8; 0] = [];
 
-/// Id bytes of an [`EntryKind::Committee`], [`EntryKind::Players`] or [`EntryKind::Turn`] entry: the term.
+/// Id bytes of an [`EntryKind::Committee`], [`EntryKind::Players`], [`EntryKind::Turn`] or [`EntryKind::Succession`] entry:
+/// the term.
 pub const fn term_id(term: Term) -> [u8; 8] {
     term.to_be_bytes()
 }

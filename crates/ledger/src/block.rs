@@ -17,9 +17,7 @@ use freehold_crypto::{CallData, StateKeys, body_digest, payload_digest, slots};
 use freehold_evm::{
     BlockContext, Changes, Evm, EvmError, Invalid, MachineTx, Outcome, SapphireContext, Status, TraceError, TracePlan,
 };
-use freehold_primitives::{
-    Blob, Canonical as _, Digest, G1Point, Height, Payload, PayloadBody, STATEMENT_BYTES_MAX, STATEMENTS_MAX,
-};
+use freehold_primitives::{Blob, Body, Digest, G1Point, Height, Payload, STATEMENT_BYTES_MAX, STATEMENTS_MAX};
 use thiserror::Error;
 
 use crate::{
@@ -228,7 +226,8 @@ pub(crate) fn in_block(
     work: impl FnOnce(&mut OpenBlock<'_, '_>) -> Result<(), LedgerError>,
 ) -> Result<(Header, Vec<Write>, Vec<Kept>), LedgerError> {
     let body = read_body(ctx, parent.header, payload)?;
-    term::check_follows(ctx, (&payload.head, body.turn.as_ref()), (state, parent.content))?;
+    term::check_follows(ctx, (&payload.head, &body), (state, parent.content))?;
+    let body = body.ordinary();
     let header = open_header(parent, payload, seed)?;
     check_protocol(ctx, header.number, (state, parent.content))?;
     check_verifier(header.number, (state, parent.content))?;
@@ -267,7 +266,7 @@ pub(crate) fn block_context(ctx: &ChainContext, header: &Header) -> BlockContext
     }
 }
 
-fn read_body(ctx: &ChainContext, parent: &Header, payload: &Payload) -> Result<PayloadBody, LedgerError> {
+fn read_body(ctx: &ChainContext, parent: &Header, payload: &Payload) -> Result<Body, LedgerError> {
     let head = &payload.head;
     if head.chain_id != ctx.chain_id() {
         return Err(LedgerError::Chain { expected: ctx.chain_id(), found: head.chain_id });
@@ -282,7 +281,7 @@ fn read_body(ctx: &ChainContext, parent: &Header, payload: &Payload) -> Result<P
     if found != head.body {
         return Err(LedgerError::Body { expected: head.body, found });
     }
-    Ok(PayloadBody::from_canonical(&payload.body.0)?)
+    Ok(Body::read(&payload.body.0)?)
 }
 
 /// A header with everything that is known before execution.
@@ -515,12 +514,13 @@ pub fn check_payload_with(
     if body_digest(&payload.body.0) != payload.head.body {
         return Err(PayloadRefusal::Body);
     }
-    let body = PayloadBody::from_canonical(&payload.body.0).map_err(|_| PayloadRefusal::Body)?;
+    let whole = Body::read(&payload.body.0).map_err(|_| PayloadRefusal::Body)?;
+    term::check_form(ctx, &payload.head, &whole)?;
+    let body = whole.ordinary();
     let bounded = |statement: &Blob| statement.0.len() <= STATEMENT_BYTES_MAX;
     if body.statements.len() > STATEMENTS_MAX || !body.statements.iter().all(bounded) {
         return Err(PayloadRefusal::Statements);
     }
-    term::check_form(ctx, &payload.head, body.turn.as_ref())?;
     let mut gas = 0_u64;
     for (index, raw) in (0_u32..).zip(&body.transactions) {
         let recovered =

@@ -16,7 +16,9 @@ use crate::{
     state::{Content, StateTree, read_storage, to_address},
 };
 
-pub use validators::{read_committee, read_peers, read_players, read_roster, read_turn, read_validator};
+pub use validators::{
+    read_committee, read_peers, read_players, read_roster, read_succession, read_turn, read_validator,
+};
 
 /// Key in the tree of the slot that holds an entry's digest.
 pub fn entry_key(kind: EntryKind, id: &[u8]) -> Digest {

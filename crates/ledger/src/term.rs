@@ -7,14 +7,14 @@
 use alloy_primitives::Bytes;
 use freehold_crypto::slots;
 use freehold_evm::Evm;
-use freehold_primitives::{Canonical as _, Ed25519Key, PayloadHead, TermOutcome, TermTurn};
+use freehold_primitives::{Body, Canonical as _, Ed25519Key, PayloadHead, TermOutcome, TermTurn};
 use thiserror::Error;
 
 use crate::{
     context::ChainContext,
     error::LedgerError,
     modules::{SEATS_MAX, turn_call},
-    read::{read_committee, read_players, read_roster},
+    read::{read_committee, read_players, read_roster, read_succession},
     state::{Content, StateTree, to_address},
 };
 
@@ -48,14 +48,22 @@ pub enum TurnFault {
     /// The members are not those that the term before chose.
     #[error("the members are not those who were to hold the keys")]
     Members,
+    /// A network key waits or is named where none may, another one than waits is named, or none where one waits.
+    #[error("the payload does not do about the network key what its term does")]
+    Succession,
 }
 
 /// What needs no state: whether a turn stands where it must, and whether its lists are in order and in bounds.
 ///
 /// # Errors
 /// A [`TurnFault`].
-pub(crate) fn check_form(ctx: &ChainContext, head: &PayloadHead, turn: Option<&TermTurn>) -> Result<(), TurnFault> {
+pub(crate) fn check_form(ctx: &ChainContext, head: &PayloadHead, body: &Body) -> Result<(), TurnFault> {
     let length = ctx.genesis().membership.term_blocks;
+    let turn = match body {
+        Body::Ordinary(body) => body.turn.as_ref(),
+        Body::Succession(_) if is_last(length, head) => None,
+        Body::Succession(_) => return Err(TurnFault::Succession),
+    };
     let term = head.height.checked_div(length).unwrap_or_default();
     if head.term != term {
         return Err(TurnFault::Term);
@@ -80,10 +88,16 @@ pub(crate) fn check_form(ctx: &ChainContext, head: &PayloadHead, turn: Option<&T
         return Err(TurnFault::Lists);
     }
     let derivation = &turn.derivation_polynomial;
-    if turn.consensus_polynomial.0.len() > POLYNOMIAL_BYTES_MAX || derivation.len() > SEATS_MAX {
+    let waiting = turn.waiting.as_ref().map_or(0, |waiting| waiting.polynomial.0.len());
+    if turn.consensus_polynomial.0.len().max(waiting) > POLYNOMIAL_BYTES_MAX || derivation.len() > SEATS_MAX {
         return Err(TurnFault::Polynomials);
     }
     if derivation.first() == ctx.genesis().derivation_polynomial.first() { Ok(()) } else { Err(TurnFault::Key) }
+}
+
+/// Whether a payload is the last of its term.
+fn is_last(length: u64, head: &PayloadHead) -> bool {
+    length > 0 && head.height.checked_add(1).is_some_and(|next| next.is_multiple_of(length))
 }
 
 fn is_ascending<T: Ord>(items: &[T]) -> bool {
@@ -96,14 +110,24 @@ fn is_ascending<T: Ord>(items: &[T]) -> bool {
 /// [`LedgerError::Turn`], [`LedgerError::View`].
 pub(crate) fn check_follows(
     ctx: &ChainContext,
-    (head, turn): (&PayloadHead, Option<&TermTurn>),
+    (head, body): (&PayloadHead, &Body),
     (state, content): (&dyn StateTree, &dyn Content),
 ) -> Result<(), LedgerError> {
-    check_form(ctx, head, turn)?;
-    let Some(turn) = turn else { return Ok(()) };
+    check_form(ctx, head, body)?;
+    if is_last(ctx.genesis().membership.term_blocks, head) {
+        check_named(head, body, (state, content))?;
+    }
+    let Body::Ordinary(body) = body else { return Ok(()) };
+    let Some(turn) = &body.turn else { return Ok(()) };
     let before = read_roster(state, content)?.ok_or(TurnFault::Term)?.term;
     if before.checked_add(1) != Some(turn.term) {
         return Err(TurnFault::Term.into());
+    }
+    if turn.waiting.is_some() {
+        let asked = read_succession(before, state, content)?.is_some_and(|entry| entry.waiting.is_none());
+        if !asked || turn.outcome != TermOutcome::Reshared {
+            return Err(TurnFault::Succession.into());
+        }
     }
     let members: Vec<Ed25519Key> = match turn.outcome {
         TermOutcome::Kept => read_committee(before, state, content)?.map(|committee| committee.members),
@@ -112,6 +136,20 @@ pub(crate) fn check_follows(
     }
     .unwrap_or_default();
     if members == turn.members { Ok(()) } else { Err(TurnFault::Members.into()) }
+}
+
+/// The last payload of a term names the network key that waits in it, and no other (`spec/succession.md` §4).
+fn check_named(
+    head: &PayloadHead,
+    body: &Body,
+    (state, content): (&dyn StateTree, &dyn Content),
+) -> Result<(), LedgerError> {
+    let waiting = read_succession(head.term, state, content)?.and_then(|entry| entry.waiting);
+    let named = match body {
+        Body::Succession(key) => Some(*key),
+        Body::Ordinary(_) => None,
+    };
+    if waiting.map(|waiting| waiting.network_key) == named { Ok(()) } else { Err(TurnFault::Succession.into()) }
 }
 
 /// Executes the turn in the name of the chain itself.

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 use alloy_primitives::{B256, keccak256};
 use freehold_consensus::{Application, DoubleProposal, FinalizedPayload, Players, ProposalContext, SeenCertificate};
 use freehold_primitives::{
-    Blob, Canonical as _, Executed, PAYLOAD_BYTES_MAX, Payload, PayloadBody, PayloadHead, STATEMENTS_MAX, Term,
+    Blob, Body, Canonical as _, Executed, PAYLOAD_BYTES_MAX, Payload, PayloadBody, PayloadHead, STATEMENTS_MAX, Term,
 };
 use tokio::{sync::mpsc, time::timeout};
 use tracing::{debug, error, warn};
@@ -137,7 +137,7 @@ impl Application for NodeApplication {
             debug!(height = context.height(), "no vote: the body is not valid");
             return false;
         }
-        let turn = PayloadBody::from_canonical(&payload.body.0).map(|body| body.turn);
+        let turn = Body::read(&payload.body.0).map(|body| body.ordinary().turn);
         if turn.as_ref() != Ok(&context.turn) {
             warn!(height = context.height(), "no vote: the turn to the new term is not the one that follows");
             return false;
@@ -165,7 +165,7 @@ impl Application for NodeApplication {
     }
 
     fn statements(&self, payload: &Payload) -> Vec<Vec<u8>> {
-        let body = PayloadBody::from_canonical(&payload.body.0).unwrap_or_default();
+        let body = Body::read(&payload.body.0).map(Body::ordinary).unwrap_or_default();
         body.statements.into_iter().map(|statement| statement.0).collect()
     }
 
@@ -174,7 +174,7 @@ impl Application for NodeApplication {
         let mut tip = self.shared.tip.subscribe();
         tip.wait_for(|tip| tip.height() >= first).await.ok()?;
         match self.shared.chain.players(term) {
-            Ok(players) => players.map(|players| Players { players }),
+            Ok(players) => players.map(|(players, network_key)| Players { players, network_key }),
             Err(error) => {
                 // Another answer than the others' would split the round: rather none until a restart.
                 error!(%error, term, "the players of a term could not be read");
@@ -204,7 +204,7 @@ impl Application for NodeApplication {
 
 impl NodeApplication {
     fn note(&self, payload: &Payload) {
-        let Ok(body) = PayloadBody::from_canonical(&payload.body.0) else { return };
+        let Ok(body) = Body::read(&payload.body.0).map(Body::ordinary) else { return };
         let hashes = body.transactions.iter().map(|raw| keccak256(&raw.0)).collect();
         let digest = freehold_crypto::payload_digest(&payload.head);
         self.shared.pool().ancestry.note(payload.head.height, digest, payload.head.parent, hashes);

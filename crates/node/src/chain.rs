@@ -8,6 +8,7 @@ use std::sync::Arc;
 use alloy_consensus::{BlockHeader as _, Header, Transaction as _};
 use alloy_eips::{BlockNumberOrTag, Decodable2718 as _, Encodable2718 as _};
 use alloy_primitives::{Address, B256, Bytes, U256};
+use freehold_consensus::NetworkKeyPlan;
 use freehold_crypto::{StateKeyOrigin, StateKeys};
 use freehold_ledger::{
     AccountState, ChainContext, ExecutedBlock, ExecutedReceipt, ExecutedTransaction, ExecutorRefusal, LedgerError,
@@ -15,7 +16,7 @@ use freehold_ledger::{
     prepare_payload, read_account, read_account_value, read_storage, to_account,
 };
 use freehold_primitives::{
-    AppId, Canonical as _, Digest, EXECUTED_LAG_MAX, Ed25519Key, G1Point, Genesis, Height, Payload, PayloadBody, Term,
+    AppId, Body, Digest, EXECUTED_LAG_MAX, Ed25519Key, G1Point, Genesis, Height, Payload, Term,
     entries::{EntryKind, GrantEntry, InstanceEntry, KeyContextEntry, ProtocolSchedule, StateKeyStatus},
 };
 use thiserror::Error;
@@ -162,7 +163,7 @@ impl Chain {
     /// What a voter checks of a body without executing: the ledger's rules, and that it is empty where execution lags.
     pub(crate) fn is_valid_payload(&self, payload: &Payload) -> bool {
         let lag = payload.head.height.saturating_sub(payload.head.executed.height);
-        let empty = || PayloadBody::from_canonical(&payload.body.0).is_ok_and(|body| body.transactions.is_empty());
+        let empty = || Body::read(&payload.body.0).is_ok_and(|body| body.ordinary().transactions.is_empty());
         check_payload_with(&self.context, payload, &*self.admitted).is_ok() && (lag <= EXECUTED_LAG_MAX || empty())
     }
 
@@ -255,10 +256,17 @@ impl Chain {
     }
 
     /// Who shall hold the keys in the term after this one; `None` where the term has not begun in the newest executed block.
-    pub(crate) fn players(&self, term: Term) -> Result<Option<Vec<Ed25519Key>>, ChainError> {
+    /// With them, whether they make another network key.
+    pub(crate) fn players(&self, term: Term) -> Result<Option<(Vec<Ed25519Key>, NetworkKeyPlan)>, ChainError> {
         let Some(mark) = self.store.executed() else { return Ok(None) };
-        let entry = freehold_ledger::read_players(term, &self.state(mark.height)?, &self.store)?;
-        Ok(entry.map(|entry| entry.players.into_iter().map(|player| player.identity).collect()))
+        let state = self.state(mark.height)?;
+        let Some(entry) = freehold_ledger::read_players(term, &state, &self.store)? else { return Ok(None) };
+        let succession = freehold_ledger::read_succession(term, &state, &self.store)?;
+        let plan = match succession {
+            Some(entry) if entry.waiting.is_none() => NetworkKeyPlan::Succeeds,
+            _ => NetworkKeyPlan::Stays,
+        };
+        Ok(Some((entry.players.into_iter().map(|player| player.identity).collect(), plan)))
     }
 
     /// Whether the chain denies now what an instance stands on; `None` where there is no such instance.

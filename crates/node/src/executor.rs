@@ -14,7 +14,7 @@ use alloy_primitives::B256;
 use freehold_consensus::FinalizedPayload;
 use freehold_crypto::payload_digest;
 use freehold_ledger::{ExecutedBlock, ExecutedTransaction, LedgerError, Write, read_account_value};
-use freehold_primitives::{Canonical as _, Certificate, Digest, G1Point, Height, PayloadBody};
+use freehold_primitives::{Body, Certificate, Digest, G1Point, Height};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
@@ -184,7 +184,7 @@ impl Worker {
     fn execute(&mut self, row: PayloadRow) -> Result<(), ExecutorError> {
         let (parent, begun) = (self.shared.tip(), Instant::now());
         let Some(block) = self.execute_with_keys(&parent, &row)? else { return Ok(()) };
-        let body = PayloadBody::from_canonical(&row.payload.body.0).ok();
+        let body = Body::read(&row.payload.body.0).ok().map(Body::ordinary);
         self.shared.standing.note(&row.payload.head, body.as_ref());
         self.machine.store(&self.store, &self.tree.reader(), &block)?;
         let height = block.header.number;

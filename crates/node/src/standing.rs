@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use freehold_primitives::{Canonical as _, Ed25519Key, Genesis, Height, PayloadBody, PayloadHead, Term, TermOutcome};
+use freehold_primitives::{Body, Ed25519Key, Genesis, Height, PayloadBody, PayloadHead, Term, TermOutcome};
 
 use crate::store::BlockStore;
 
@@ -76,7 +76,7 @@ impl Standing {
         let Some(newest) = stored(executed) else { return standing };
         let first = newest.head.term.checked_mul(genesis.membership.term_blocks).filter(|first| *first > 0);
         for payload in first.and_then(stored).into_iter().chain([newest]) {
-            standing.note(&payload.head, PayloadBody::from_canonical(&payload.body.0).ok().as_ref());
+            standing.note(&payload.head, Body::read(&payload.body.0).ok().map(Body::ordinary).as_ref());
         }
         standing
     }

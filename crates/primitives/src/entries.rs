@@ -22,7 +22,8 @@ pub use self::{
     protocol::{ProtocolSchedule, RELEASE_BYTES_MAX},
     tier::{GovernorEntry, TIER_NAME_BYTES_MAX, TIERS_MAX, TierEntry},
     validator::{
-        CommitteeEntry, Peer, PlayersEntry, RosterEntry, TurnAct, TurnEntry, TurnEvent, ValidatorEntry, ValidatorState,
+        CommitteeEntry, Peer, PlayersEntry, RosterEntry, SuccessionEntry, TurnAct, TurnEntry, TurnEvent,
+        ValidatorEntry, ValidatorState,
     },
 };
 
@@ -81,6 +82,8 @@ canonical_enum! {
         Roster = 23,
         /// [`TurnEntry`] in `Validators`, by term.
         Turn = 24,
+        /// [`SuccessionEntry`] in `Validators`, by term.
+        Succession = 25,
         /// [`ProtocolSchedule`] in `Apps`, under an empty id: one entry, written again.
         Protocol = 32,
         /// [`KeyContextEntry`] in `Keys`, by (app id, context).

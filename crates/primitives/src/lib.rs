@@ -47,4 +47,4 @@ pub use policy::{
 };
 pub use receipt::{ACI_VERSION, Event, RECEIPT_BYTES_MAX, RECEIPT_EVENTS_MAX, Receipt, Sampling};
 pub use registration::{EVIDENCE_BYTES_MAX, NONCE_AGE_S_MAX, REGISTRATION_BYTES_MAX, Registration};
-pub use succession::{SUCCESSION_VERSION, SUCCESSIONS_MAX, SuccessionRecord, succession_body};
+pub use succession::{Body, SUCCESSION_VERSION, SUCCESSIONS_MAX, SuccessionRecord, WaitingKey, succession_body};

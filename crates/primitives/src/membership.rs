@@ -4,6 +4,7 @@
 use crate::{
     codec::Blob,
     ids::{Account, AppId, Ed25519Key, NetworkKey, Term},
+    succession::WaitingKey,
 };
 
 /// Most bytes of a validator's network address, as text.
@@ -96,6 +97,8 @@ canonical_struct! {
         pub silent: Vec<Ed25519Key>,
         /// Pairs of the failed round of which at least one is at fault, sorted.
         pub disputes: Vec<Dispute>,
+        /// The network key of the term after this one, where it is another (`spec/succession.md` §4).
+        pub waiting: Option<WaitingKey>,
     }
 }
 

@@ -11,7 +11,8 @@ use std::{
 };
 
 use freehold_primitives::{
-    Account, Canonical, CodecError, Digest, EvidenceKind, Generation, Genesis, Height, NetworkKey, entries::DenySubject,
+    Account, Canonical, CodecError, Digest, EvidenceKind, Generation, Genesis, Height, NetworkKey, SUCCESSIONS_MAX,
+    SuccessionRecord, entries::DenySubject,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json, value::RawValue};
@@ -264,6 +265,20 @@ impl NodeClient {
     /// As [`Self::call`].
     pub async fn network_key(&self) -> Result<NetworkKey, NodeError> {
         self.call("freehold_networkKey", ()).await
+    }
+
+    /// `freehold_successions`: how the network key in force came to be, oldest record first. Nothing of it is checked.
+    ///
+    /// # Errors
+    /// As [`Self::call`]; [`NodeError::Malformed`] where there are more than may be, or one is none.
+    pub async fn successions(&self) -> Result<Vec<SuccessionRecord>, NodeError> {
+        let malformed = |reason: String| NodeError::Malformed { method: "freehold_successions".to_owned(), reason };
+        let documents: Vec<HexBytes> = self.call("freehold_successions", ()).await?;
+        if documents.len() > SUCCESSIONS_MAX {
+            return Err(malformed(format!("{} records", documents.len())));
+        }
+        let read = documents.iter().map(|document| SuccessionRecord::from_canonical(&document.0));
+        read.collect::<Result<_, _>>().map_err(|error: CodecError| malformed(error.to_string()))
     }
 
     /// `freehold_genesis`.

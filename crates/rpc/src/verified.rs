@@ -7,12 +7,15 @@ mod blocks;
 mod error;
 mod state;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use freehold_primitives::{Canonical, Height, SuccessionRecord, entries::CallDataKeyEntry};
 use freehold_verify::{
-    ChainTrust, EntryError, EntryKey, FinalityProof, KeysError, NetworkKeys, VerifiedHeader, VerifiedHeaders,
-    verify_absent_entry, verify_entry,
+    ChainTrust, EntryError, EntryKey, FinalityError, FinalityProof, KeysError, NetworkKeys, VerifiedHeader,
+    VerifiedHeaders, verify_absent_entry, verify_entry, verify_finality_under,
 };
 use tokio::time::{Instant, sleep};
 
@@ -46,13 +49,14 @@ pub struct Checked<T> {
 pub struct VerifiedClient {
     node: NodeClient,
     trust: ChainTrust,
-    keys: NetworkKeys,
+    /// Shared by its copies: records that one of them walked count for all.
+    keys: Arc<RwLock<NetworkKeys>>,
 }
 
 impl VerifiedClient {
     /// Holds `node` to `trust`.
-    pub const fn new(node: NodeClient, trust: ChainTrust) -> Self {
-        Self { node, trust, keys: NetworkKeys::one(trust.network_key) }
+    pub fn new(node: NodeClient, trust: ChainTrust) -> Self {
+        Self { node, trust, keys: Arc::new(RwLock::new(NetworkKeys::one(trust.network_key))) }
     }
 
     /// Holds answers of later terms to the keys that `records` lead to (`spec/succession.md`), oldest first.
@@ -61,18 +65,34 @@ impl VerifiedClient {
     /// Every [`KeysError`].
     pub fn succeeded_by(self, records: &[SuccessionRecord]) -> Result<Self, KeysError> {
         let keys = NetworkKeys::walk(&self.trust, records)?;
-        Ok(Self { keys, ..self })
+        Ok(Self { keys: Arc::new(RwLock::new(keys)), ..self })
     }
 
     /// The same for another node.
     #[must_use]
     pub fn of_node(&self, node: NodeClient) -> Self {
-        Self { node, trust: self.trust, keys: self.keys.clone() }
+        Self { node, trust: self.trust, keys: Arc::clone(&self.keys) }
     }
 
     /// The network keys, by term.
-    pub const fn network_keys(&self) -> &NetworkKeys {
-        &self.keys
+    pub fn network_keys(&self) -> NetworkKeys {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks the node for succession records and walks them; whether they lead to a key that was not known. A record that does
+    /// not hold changes nothing.
+    ///
+    /// # Errors
+    /// [`VerifiedError::Node`].
+    pub async fn follow_successions(&self) -> Result<bool, VerifiedError> {
+        let records = self.node.successions().await?;
+        let Ok(found) = NetworkKeys::walk_served(&self.trust, &records) else { return Ok(false) };
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let more = found.extends(&keys);
+        if more {
+            *keys = found;
+        }
+        Ok(more)
     }
 
     /// The node, for what needs no check.
@@ -91,7 +111,14 @@ impl VerifiedClient {
     /// [`VerifiedError::Node`], [`VerifiedError::Finality`], [`VerifiedError::OtherHeight`].
     pub async fn headers(&self, height: Height) -> Result<Option<VerifiedHeaders>, VerifiedError> {
         let Some(finality) = self.node.finality(height).await? else { return Ok(None) };
-        let headers = freehold_verify::verify_finality_under(&self.trust, &self.keys, &proof_of(finality))?;
+        let proof = proof_of(finality);
+        let headers = match verify_finality_under(&self.trust, &self.network_keys(), &proof) {
+            // The network key of its term may be one that this client has not walked to yet.
+            Err(FinalityError::Signature(_)) if self.follow_successions().await.unwrap_or(false) => {
+                verify_finality_under(&self.trust, &self.network_keys(), &proof)?
+            }
+            other => other?,
+        };
         if headers.first().height() == height { Ok(Some(headers)) } else { Err(VerifiedError::OtherHeight(height)) }
     }
 

@@ -15,12 +15,11 @@ use std::{
 use alloy_primitives::{B256, keccak256};
 use commonware_runtime::Clock as _;
 use freehold_consensus::{
-    Application, FinalizedPayload, GossipReceiver, GossipSender, History, Players, ProposalContext, SeenCertificate,
+    Application, FinalizedPayload, GossipReceiver, GossipSender, History, NetworkKeyPlan, Players, ProposalContext,
+    SeenCertificate,
 };
 use freehold_ledger::check_payload;
-use freehold_primitives::{
-    Blob, Canonical as _, Digest, Executed, G1Point, Height, Payload, PayloadBody, PayloadHead, Term,
-};
+use freehold_primitives::{Blob, Body, Digest, Executed, G1Point, Height, Payload, PayloadBody, PayloadHead, Term};
 
 use crate::{
     chain::{Chain, Ground},
@@ -202,7 +201,7 @@ impl Node {
     }
 
     fn note(&self, payload: &Payload) {
-        let Ok(body) = PayloadBody::from_canonical(&payload.body.0) else { return };
+        let Ok(body) = Body::read(&payload.body.0).map(Body::ordinary) else { return };
         let hashes = body.transactions.iter().map(|raw| keccak256(&raw.0)).collect();
         let digest = freehold_crypto::payload_digest(&payload.head);
         lock(&self.0.pool).seen.insert(digest, (payload.head.parent, payload.head.height, hashes));
@@ -283,7 +282,7 @@ impl Application for Node {
     }
 
     fn statements(&self, payload: &Payload) -> Vec<Vec<u8>> {
-        let body = PayloadBody::from_canonical(&payload.body.0).unwrap_or_default();
+        let body = Body::read(&payload.body.0).map(Body::ordinary).unwrap_or_default();
         body.statements.into_iter().map(|statement| statement.0).collect()
     }
 
@@ -293,7 +292,7 @@ impl Application for Node {
             {
                 let chain = lock(&self.0.chain);
                 if chain.tip().0 >= first {
-                    return Some(Players { players: chain.players(term)? });
+                    return Some(Players { players: chain.players(term)?, network_key: NetworkKeyPlan::Stays });
                 }
             }
             self.0.clock.sleep(LOOK).await;
@@ -308,7 +307,7 @@ impl Application for Node {
         }
         let head = &payload.head;
         let ahead = head.timestamp_ms.saturating_sub(self.now_ms());
-        let Ok(body) = PayloadBody::from_canonical(&payload.body.0) else { return false };
+        let Ok(body) = Body::read(&payload.body.0).map(Body::ordinary) else { return false };
         if check_payload(&self.0.settings.ground.context, &payload).is_err()
             || ahead > AHEAD_MS_MAX
             || body.turn != context.turn

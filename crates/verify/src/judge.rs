@@ -106,8 +106,12 @@ pub fn verify_bundle_with(
 ///
 /// # Errors
 /// [`HeaderFileError`] when it does not count.
-pub fn verify_header_file(text: &str, trust: &ChainTrust, instance: &Digest) -> Result<AsOfHeader, HeaderFileError> {
-    Ok(header(&AsOf::from_text(text, (trust, &NetworkKeys::one(trust.network_key)), instance)?.moment))
+pub fn verify_header_file(
+    text: &str,
+    (trust, keys): (&ChainTrust, &NetworkKeys),
+    instance: &Digest,
+) -> Result<AsOfHeader, HeaderFileError> {
+    Ok(header(&AsOf::from_text(text, (trust, keys), instance)?.moment))
 }
 
 fn objections(claims: &Claims, options: &VerifyOptions<'_>) -> Vec<Objection> {

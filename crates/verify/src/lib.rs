@@ -23,7 +23,7 @@ pub use light::{
     AccountState, AnswerError, AskedAnswer, BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, BlockBytes, BlockError,
     ChainTrust, EntryError, EntryKey, Envelope, ExecutorStanding, FinalityError, FinalityProof, HEADER_BYTES_MAX, Head,
     HeadError, HeadRules, HeaderError, KeysError, NetworkKeys, StateError, VerifiedAnswer, VerifiedBlock,
-    VerifiedHeader, VerifiedHeaders, VerifiedTransaction, open_header, read_answer, verify_absent_entry,
+    VerifiedHeader, VerifiedHeaders, VerifiedTransaction, open_header, read_answer, records_after, verify_absent_entry,
     verify_account, verify_ancestors, verify_answer, verify_block, verify_entry, verify_finality,
     verify_finality_under, verify_leaf, verify_storage,
 };

@@ -23,6 +23,6 @@ pub use finality::{ChainTrust, FinalityError, FinalityProof, VerifiedHeaders, ve
 pub use head::{Head, HeadError, HeadRules};
 pub use header::{HEADER_BYTES_MAX, HeaderError, VerifiedHeader};
 pub use state::{AccountState, StateError, verify_account, verify_leaf, verify_storage};
-pub use succession::{KeysError, NetworkKeys};
+pub use succession::{KeysError, NetworkKeys, records_after};
 
 pub(crate) use finality::{check_chain, decode_certificate, decode_head};

@@ -20,6 +20,10 @@ pub(crate) enum ValidatorCommand {
     Report(ValidatorReportArgs),
     /// Leave the jail, once its terms are over.
     Unjail(ValidatorArgs),
+    /// Ask for another network key, as the governor of the chain: the next term makes it, the one after names it.
+    SucceedKey(ValidatorArgs),
+    /// Walk the records by which network keys named their successors, and save them for `verify` and `light`.
+    Succession(SuccessionArgs),
 }
 
 #[derive(Debug, Args)]
@@ -50,6 +54,19 @@ pub(crate) struct ValidatorArgs {
     /// Show what would be signed and what it would cost, and end.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SuccessionArgs {
+    /// JSON-RPC of a node; it is not trusted.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
+    pub(crate) rpc: String,
+    /// The network key that you trust.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) network_key: NetworkKey,
+    /// Where the records go.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -90,7 +90,7 @@ pub(crate) async fn save(client: &LightClient, path: &Path, height: Height) -> R
         .upstreams
         .find(|node| async move {
             let Some(finality) = node.node().finality(height).await? else { return Ok(None) };
-            let headers = verify_finality_under(client.trust(), node.network_keys(), &proof_of(finality.clone()));
+            let headers = verify_finality_under(client.trust(), &node.network_keys(), &proof_of(finality.clone()));
             let headers = headers.map_err(freehold_rpc::VerifiedError::from)?;
             Ok((headers.first().height() == height).then_some(finality))
         })

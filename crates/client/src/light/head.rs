@@ -121,7 +121,7 @@ impl LightClient {
         };
         let mut head = Head::new(config.rules);
         if let Some(path) = &config.checkpoint
-            && let Some(header) = checkpoint::load(path, node.network_keys(), &trust)?
+            && let Some(header) = checkpoint::load(path, &node.network_keys(), &trust)?
         {
             head.note(&header)?;
         }

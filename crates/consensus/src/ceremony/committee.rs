@@ -15,7 +15,6 @@ use commonware_utils::{Participant, ordered::Set};
 use freehold_crypto::hash;
 use freehold_primitives::{Digest, Ed25519Key, NetworkKey};
 
-use crate::check::Scheme;
 use crate::keys::{
     KeyError, KeyShare, ShareKind, VALIDATORS_COUNT_MAX, coefficients, constant_term, engine_key, our_key,
     read_polynomial, validator_set,
@@ -89,11 +88,6 @@ impl Committee {
         }
         let public = self.polynomial.partial_public(Participant::new(share.index()));
         public.is_ok_and(|public| public == engine.public::<MinSig>())
-    }
-
-    /// Verifies certificates and seeds of every term.
-    pub(crate) fn verifier(&self, namespace: &[u8]) -> Scheme {
-        Scheme::certificate_verifier(namespace, *self.polynomial.public())
     }
 
     pub(crate) fn parts(&self) -> (Set<ed25519::PublicKey>, Sharing<MinSig>) {

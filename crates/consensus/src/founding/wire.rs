@@ -4,6 +4,7 @@ use freehold_primitives::{Blob, Canonical, CodecError, Digest, Ed25519Key, G1Poi
 use zeroize::Zeroizing;
 
 use crate::{
+    application::NetworkKeyPlan,
     ceremony::{DIRECT_BYTES_MAX, STATEMENT_BYTES_MAX},
     keys::ShareKind,
 };
@@ -113,8 +114,8 @@ pub(crate) enum Kept {
     Record(ShareKind, Zeroizing<Vec<u8>>),
     /// A statement that was taken.
     Statement(ShareKind, Vec<u8>),
-    /// Who receives shares in the round that runs.
-    Players(Vec<Ed25519Key>),
+    /// Who receives shares in the round that runs, and whether a network key is made in it.
+    Players(Vec<Ed25519Key>, NetworkKeyPlan),
 }
 
 impl Kept {
@@ -127,8 +128,11 @@ impl Kept {
             }
             Self::Record(kind, record) => write_kind(2, *kind, record, &mut out),
             Self::Statement(kind, statement) => write_kind(3, *kind, statement, &mut out),
-            Self::Players(players) => {
-                out.push(4);
+            Self::Players(players, plan) => {
+                out.push(match plan {
+                    NetworkKeyPlan::Stays => 4,
+                    NetworkKeyPlan::Succeeds => 5,
+                });
                 players.write(&mut out);
             }
         }
@@ -141,7 +145,8 @@ impl Kept {
             1 => Self::Attempt(Canonical::read(&mut reader)?),
             2 => Self::Record(read_kind(&mut reader)?, Zeroizing::new(Blob::read(&mut reader)?.0)),
             3 => Self::Statement(read_kind(&mut reader)?, Blob::read(&mut reader)?.0),
-            4 => Self::Players(Canonical::read(&mut reader)?),
+            4 => Self::Players(Canonical::read(&mut reader)?, NetworkKeyPlan::Stays),
+            5 => Self::Players(Canonical::read(&mut reader)?, NetworkKeyPlan::Succeeds),
             other => return Err(CodecError::Tag(other)),
         };
         reader.finish()?;

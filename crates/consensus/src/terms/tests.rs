@@ -31,8 +31,26 @@ fn keys(share: bool) -> TermKeys {
         derivation: Committee::from_coefficients(&members, &dealt.derivation_polynomial).unwrap(),
         consensus_share: share.then(|| dealt.consensus_shares[1].clone()),
         derivation_share: share.then(|| dealt.derivation_shares[1].clone()),
+        successor: Some(successor(share)),
+        network_keys: vec![(0, NetworkKey([3; 96])), (2, dealt.network_key)],
         ending: Some(Ending { outcome: TermOutcome::Kept, silent: vec![members[3]], disputes }),
     }
+}
+
+/// A network key that waits, with the same members.
+fn successor(share: bool) -> Successor {
+    let mut rng = StdRng::seed_from_u64(3);
+    let (members, _) = dealt(1);
+    let dealt = trusted_dealer(&mut rng, &members).unwrap();
+    Successor {
+        committee: Committee::new(&members, &dealt.consensus_polynomial.0).unwrap(),
+        share: share.then(|| dealt.consensus_shares[1].clone()),
+    }
+}
+
+/// Without a key that waits.
+fn plain(share: bool) -> TermKeys {
+    TermKeys { successor: None, ..keys(share) }
 }
 
 #[test]
@@ -43,8 +61,10 @@ fn round_trip() {
         assert_eq!((after.term, after.since, after.parent), (3, 2, before.parent));
         assert!(after.consensus == before.consensus && after.derivation == before.derivation);
         assert_eq!(after.turn(), before.turn());
+        assert_eq!(after.network_keys, before.network_keys);
         let scalars = |keys: &TermKeys| {
-            let shares = [&keys.consensus_share, &keys.derivation_share];
+            let waiting = keys.successor.as_ref().and_then(|successor| successor.share.clone());
+            let shares = [&keys.consensus_share, &keys.derivation_share, &waiting];
             shares.map(|share| share.as_ref().map(|share| (share.kind(), share.index(), *share.scalar())))
         };
         assert_eq!(scalars(&after), scalars(&before));
@@ -54,7 +74,7 @@ fn round_trip() {
 
 #[test]
 fn the_first_term_has_no_turn() {
-    let first = TermKeys { ending: None, ..keys(true) };
+    let first = TermKeys { ending: None, ..plain(true) };
     assert_eq!(first.turn(), None);
     assert_eq!(TermKeys::from_bytes(&first.to_bytes()).unwrap().turn(), None);
 }
@@ -83,7 +103,7 @@ fn damaged_bytes_refused() {
 fn success(kind: ShareKind, share: Option<&KeyShare>) -> Outcome {
     let (members, dealt) = dealt(2);
     let committee = match kind {
-        ShareKind::Consensus => Committee::new(&members, &dealt.consensus_polynomial.0).unwrap(),
+        ShareKind::Consensus | ShareKind::Successor => Committee::new(&members, &dealt.consensus_polynomial.0).unwrap(),
         ShareKind::Derivation => Committee::from_coefficients(&members, &dealt.derivation_polynomial).unwrap(),
     };
     Outcome::Success { committee, share: share.cloned() }
@@ -97,14 +117,24 @@ fn failure(silent: &[u8], disputes: &[(u8, u8)]) -> Outcome {
     })
 }
 
-#[test]
-fn both_keys_change_hands_together() {
-    let (members, dealt) = dealt(2);
-    let outcomes = [
+/// How rounds ended, without one for another network key.
+fn ended([consensus, derivation]: [Outcome; 2]) -> Outcomes {
+    Outcomes { consensus, derivation, successor: None }
+}
+
+/// Both keys are reshared.
+fn reshared() -> [Outcome; 2] {
+    let (_, dealt) = dealt(2);
+    [
         success(ShareKind::Consensus, Some(&dealt.consensus_shares[1])),
         success(ShareKind::Derivation, Some(&dealt.derivation_shares[1])),
-    ];
-    let after = keys(true).after(PARENT, outcomes);
+    ]
+}
+
+#[test]
+fn both_keys_change_hands_together() {
+    let (members, _) = dealt(2);
+    let after = plain(true).after(PARENT, ended(reshared()));
     assert_eq!((after.term, after.since, after.parent), (4, 4, PARENT));
     assert_eq!(after.consensus.keys(), members);
     assert!(after.consensus_share.is_some() && after.derivation_share.is_some());
@@ -120,7 +150,7 @@ fn one_failed_round_keeps_both_keys() {
         } else {
             [success(ShareKind::Consensus, None), failure(&[3], &[(1, 2)])]
         };
-        let after = keys(true).after(PARENT, outcomes);
+        let after = plain(true).after(PARENT, ended(outcomes));
         assert_eq!((after.term, after.since, after.parent), (4, 2, PARENT));
         assert!(after.consensus == keys(true).consensus && after.derivation == keys(true).derivation);
         assert!(after.consensus_share.is_some() && after.derivation_share.is_some(), "the old shares are lost");
@@ -132,8 +162,43 @@ fn one_failed_round_keeps_both_keys() {
 #[test]
 fn reports_of_both_rounds_are_united_and_sorted() {
     let outcomes = [failure(&[4, 2], &[(3, 1), (1, 2)]), failure(&[2, 1], &[(1, 2), (1, 3)])];
-    let turn = keys(true).after(PARENT, outcomes).turn().unwrap();
+    let turn = plain(true).after(PARENT, ended(outcomes)).turn().unwrap();
     assert_eq!(turn.silent, [1, 2, 4].map(|byte| Ed25519Key([byte; 32])));
     let disputes: Vec<_> = turn.disputes.iter().map(|dispute| (dispute.dealer.0[0], dispute.player.0[0])).collect();
     assert_eq!(disputes, [(1, 2), (1, 3), (3, 1)]);
+}
+
+#[test]
+fn a_network_key_that_was_made_waits_one_term_and_is_then_in_force() {
+    let (_, dealt) = dealt(2);
+    let made = || Some(success(ShareKind::Successor, Some(&dealt.consensus_shares[1])));
+    let before = plain(true);
+    let waits = before.after(PARENT, Outcomes { successor: made(), ..ended(reshared()) });
+    let key = waits.successor.as_ref().unwrap().committee.public_key();
+    assert_eq!(waits.turn().unwrap().waiting.unwrap().network_key, key);
+    assert_eq!(waits.successor.as_ref().unwrap().share.as_ref().unwrap().kind(), ShareKind::Consensus);
+    let keys_at = |keys: &TermKeys| [1, 3, 4, 5, 6].map(|term| keys.network_key(term));
+    let (first, old) = (before.network_keys[0].1, before.network_keys[1].1);
+    assert_eq!(keys_at(&waits), [Some(first), Some(old), Some(old), Some(key), None]);
+    // The shares of the key that waits are what is reshared, and what is in force where that failed.
+    assert!(waits.next_consensus().0 == &waits.successor.as_ref().unwrap().committee);
+    let kept = waits.after(PARENT, ended([failure(&[3], &[]), success(ShareKind::Derivation, None)]));
+    assert!(kept.consensus == waits.successor.as_ref().unwrap().committee && kept.successor.is_none());
+    assert_eq!(kept.consensus_share.as_ref().unwrap().scalar(), dealt.consensus_shares[1].scalar());
+    assert_eq!(keys_at(&kept), [Some(first), Some(old), Some(old), Some(key), Some(key)]);
+    assert_eq!(kept.turn().unwrap().waiting, None);
+}
+
+#[test]
+fn a_network_key_is_not_made_where_its_round_or_a_resharing_failed() {
+    let made = || Some(success(ShareKind::Successor, None));
+    let (failed, kept) = (Some(failure(&[4], &[(1, 2)])), [failure(&[3], &[]), success(ShareKind::Derivation, None)]);
+    let without = plain(true).after(PARENT, Outcomes { successor: failed, ..ended(reshared()) });
+    let turn = without.turn().unwrap();
+    // Whoever blocks this round alone is named all the same.
+    assert_eq!((turn.outcome, &turn.silent[..]), (TermOutcome::Reshared, &[Ed25519Key([4; 32])][..]));
+    assert_eq!((turn.disputes.len(), turn.waiting), (1, None));
+    let without = plain(true).after(PARENT, Outcomes { successor: made(), ..ended(kept) });
+    assert!(without.successor.is_none());
+    assert_eq!(without.network_keys, plain(true).network_keys);
 }

@@ -5,7 +5,7 @@ use freehold_primitives::{Digest, G1Point, Membership, Payload};
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::*;
-use crate::{ceremony::Committee, check::Scheme, dealer::trusted_dealer, keys::IdentityKey};
+use crate::{ceremony::Committee, check::Scheme, dealer::trusted_dealer, keys::IdentityKey, terms::TermKeys};
 
 /// Four members of term 0, and a witness who knows them.
 fn four() -> (Vec<IdentityKey>, Witness) {
@@ -15,7 +15,8 @@ fn four() -> (Vec<IdentityKey>, Witness) {
     let keys: Vec<_> = members.iter().map(IdentityKey::public).collect();
     let dealt = trusted_dealer(&mut rng, &keys).unwrap();
     let committee = Committee::new(&keys, &dealt.consensus_polynomial.0).unwrap();
-    let terms = Terms::new(committee.verifier(b"chain"));
+    let first = TermKeys::first(committee.clone(), committee.clone(), Digest::ZERO);
+    let terms = Terms::new(b"chain".to_vec(), tokio::sync::watch::channel(first).1);
     let (set, polynomial) = committee.parts();
     terms.insert(0, Scheme::verifier(b"chain", set, polynomial));
     (members, Witness::new(terms))

@@ -14,13 +14,13 @@ use std::{
 
 use commonware_runtime::Clock;
 use freehold_consensus::{
-    Application, DoubleProposal, FinalizedPayload, GenesisShares, GossipChannel, IdentityKey, Peers, Players,
-    ProposalContext, Reach, SeenCertificate, Start, Timers, Validator, ValidatorHandle, start, trusted_dealer,
+    Application, DoubleProposal, FinalizedPayload, GenesisShares, GossipChannel, IdentityKey, NetworkKeyPlan, Peers,
+    Players, ProposalContext, Reach, SeenCertificate, Start, Timers, Validator, ValidatorHandle, start, trusted_dealer,
 };
 use freehold_crypto::{proposal_message, verify_ed25519};
 use freehold_primitives::{
-    Blob, Canonical as _, Certificate, Digest, Ed25519Key, Executed, G1Point, Genesis, Height, KeyCeremony, Membership,
-    Payload, PayloadBody, Term, TermTurn,
+    Blob, Body, Certificate, Digest, Ed25519Key, Executed, G1Point, Genesis, Height, KeyCeremony, Membership,
+    NetworkKey, Payload, PayloadBody, Term, TermTurn, succession_body,
 };
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::sync::watch;
@@ -49,6 +49,8 @@ pub struct Knobs {
     pub pace_ms: AtomicU64,
     /// Bytes of each payload's one transaction.
     pub bytes: AtomicU64,
+    /// What all its payloads name as the next network key, whatever waits.
+    pub named: Mutex<Option<NetworkKey>>,
 }
 
 /// What all applications of a network agree on.
@@ -56,6 +58,8 @@ pub struct Knobs {
 pub struct Shared {
     /// Who shall hold the keys after a term; where none is named, its members stay.
     pub players: BTreeMap<Term, Vec<Ed25519Key>>,
+    /// Terms from which on another network key is asked for, until one waits.
+    pub asked: BTreeSet<Term>,
     /// Proofs of two payloads in one round.
     pub doubles: Vec<DoubleProposal>,
     /// Digests of the payloads that a voter saw signed in a round.
@@ -111,7 +115,12 @@ impl<E: Clock> Application for Recorder<E> {
         let transactions = if context.lags(&executed) || bytes == 0 { vec![] } else { vec![Blob(vec![7; bytes])] };
         let statements = context.statements.iter().cloned().map(Blob).collect();
         let body = PayloadBody { transactions, statements, turn: context.turn.clone() };
-        Some(context.payload(self.now_ms(), executed, &body))
+        let mut payload = context.payload(self.now_ms(), executed, &body);
+        if let Some(key) = *self.knobs.named.lock().unwrap() {
+            payload.body = Blob(succession_body(&key));
+            payload.head.body = freehold_crypto::body_digest(&payload.body.0);
+        }
+        Some(payload)
     }
 
     fn statements(&self, payload: &Payload) -> Vec<Vec<u8>> {
@@ -147,8 +156,12 @@ impl<E: Clock> Application for Recorder<E> {
         {
             self.clock.sleep(Duration::from_millis(10)).await;
         }
-        let players = self.shared.lock().unwrap().players.get(&term).cloned()?;
-        Some(Players { players })
+        let shared = self.shared.lock().unwrap();
+        let asked = shared.asked.contains(&term);
+        let network_key = if asked { NetworkKeyPlan::Succeeds } else { NetworkKeyPlan::Stays };
+        // None that can hold keys stand for the members.
+        let players = shared.players.get(&term).cloned().unwrap_or_default();
+        Some(Players { players, network_key })
     }
 
     fn double_proposal(&self, found: DoubleProposal) {
@@ -163,7 +176,7 @@ impl<E: Clock> Application for Recorder<E> {
 
 /// What a payload carries.
 pub fn body(payload: &Payload) -> PayloadBody {
-    PayloadBody::from_canonical(&payload.body.0).unwrap()
+    Body::read(&payload.body.0).unwrap().ordinary()
 }
 
 /// Timers for tests: a third of the real ones.

@@ -9,3 +9,4 @@ mod proposals;
 mod recovery;
 mod resharing;
 mod simulation;
+mod succession;

@@ -274,6 +274,8 @@ fn a_validator_begins_in_the_middle_of_a_chain() {
             certificate: history.certificate(last).await.unwrap(),
             consensus: keys.consensus,
             derivation: keys.derivation,
+            waiting: None,
+            successions: vec![],
         };
         let mut settings = net.validator(4);
         settings.start = Start::At(Box::new(floor));
@@ -303,6 +305,8 @@ fn a_follower_begins_in_the_middle_of_a_chain_without_terms() {
             certificate: history.certificate(17).await.unwrap(),
             consensus: keys.consensus,
             derivation: keys.derivation,
+            waiting: None,
+            successions: vec![],
         }));
         handles[3] = Some(net.start_with(&context, 3, settings).await);
         net.reach(&context, &FOUR, 40, LIMIT).await;

@@ -83,6 +83,7 @@ fn turns() -> Vec<Vec<u8>> {
         outcome: TermOutcome::Reshared,
         silent: Vec::new(),
         disputes: Vec::new(),
+        waiting: None,
     };
     let dispute = |dealer, player| Dispute { dealer: key(dealer), player: key(player) };
     let failed = TermTurn {

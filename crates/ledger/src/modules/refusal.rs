@@ -228,6 +228,10 @@ refusals! {
     HeadSignature = 244, "the head is not signed by its proposer";
     /// Punished already.
     SlashedAlready = 245, "proposals of this term were punished already";
+    /// Another network key is asked for, made, or waits.
+    SuccessionRuns = 246, "another network key is asked for already";
+    /// The chain has no terms in which a key could be made.
+    TermsNone = 247, "a chain of one term without end keeps its network key";
 }
 
 impl ModuleRefusal {

@@ -10,6 +10,7 @@ mod join;
 mod reports;
 mod rules;
 mod standing;
+mod succession;
 mod turn;
 mod views;
 
@@ -74,6 +75,7 @@ impl Validators {
             IValidatorsCalls::reportDoubleProposal(args) => {
                 reports::double_proposal(ctx, caller, &args, rules.jail_terms)
             }
+            IValidatorsCalls::succeedNetworkKey(_) => succession::ask(ctx, caller, rules),
             // Nobody signs as the chain: its address has no key.
             IValidatorsCalls::turn(args) if *caller == SYSTEM_ADDRESS => turn::turn(ctx, rules, &args),
             _ => Err(ModuleRefusal::Call.into()),

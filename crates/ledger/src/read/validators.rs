@@ -6,7 +6,7 @@ use freehold_crypto::slots;
 use freehold_evm::ViewError;
 use freehold_primitives::{
     Ed25519Key, Term,
-    entries::{CommitteeEntry, EntryKind, Peer, PlayersEntry, RosterEntry, TurnEntry, ValidatorEntry},
+    entries::{CommitteeEntry, EntryKind, Peer, PlayersEntry, RosterEntry, SuccessionEntry, TurnEntry, ValidatorEntry},
 };
 
 use super::read_entry;
@@ -42,6 +42,18 @@ pub fn read_players(
 /// As [`read_entry`].
 pub fn read_turn(term: Term, state: &dyn StateTree, content: &dyn Content) -> Result<Option<TurnEntry>, ViewError> {
     read_entry(EntryKind::Turn, &slots::term_id(term), state, content)
+}
+
+/// What a term does about the network key; `None` where nothing.
+///
+/// # Errors
+/// As [`read_entry`].
+pub fn read_succession(
+    term: Term,
+    state: &dyn StateTree,
+    content: &dyn Content,
+) -> Result<Option<SuccessionEntry>, ViewError> {
+    read_entry(EntryKind::Succession, &slots::term_id(term), state, content)
 }
 
 /// The running term, who has a seat and who waits; `None` before block 0.

@@ -138,6 +138,7 @@ fn turn(change: impl FnOnce(&mut TermTurn)) -> (Outcome, TurnEntry) {
         outcome: TermOutcome::Reshared,
         silent: Vec::new(),
         disputes: Vec::new(),
+        waiting: None,
     };
     change(&mut said);
     let module = to_address(&slots::VALIDATORS);

@@ -10,7 +10,7 @@ use freehold_crypto::{content_digest, keccak256};
 use freehold_ledger::{LedgerError, Write, to_account};
 use freehold_primitives::Digest;
 use freehold_rpc::{SYNC_BLOCKS_MAX, SyncPart};
-use freehold_verify::ChainTrust;
+use freehold_verify::{ChainTrust, NetworkKeys, records_after};
 use tracing::debug;
 
 use crate::{
@@ -65,13 +65,29 @@ impl Applier {
         let tip = self.shared.tip();
         let part = if self.work == Work::Apply { SyncPart::Writes } else { SyncPart::Payloads };
         let (tip, trust) = ((tip.height(), tip.hash), *trust);
+        // Those it holds were walked, or came from a page under such keys.
+        let held = self.store.successions()?;
+        let walked = NetworkKeys::walk_served(&trust, &held).unwrap_or(NetworkKeys::one(trust.network_key));
+        let walked = &walked;
         let asked = sources.ask_whom("the next block", |node| async move {
             let page = node.sync_blocks(tip.0 + 1, SYNC_BLOCKS_MAX, part).await?;
+            let (mut keys, mut records) = (walked.clone(), Vec::new());
+            // A later term's key may be another: its records come first.
+            if let Ok(offered) = node.successions().await
+                && let Ok(found) = NetworkKeys::walk_served(&trust, &offered)
+                && found.extends(walked)
+            {
+                (keys, records) = (found, records_after(&trust.network_key, &offered).to_vec());
+            }
             // Signatures of a full page take seconds.
-            let checked = tokio::task::spawn_blocking(move || check_page(&trust, tip, part, page)).await;
-            checked.unwrap_or_else(|_| Err(Lie::Form("its page cannot be checked".to_owned()))).map_err(Fault::from)
+            let checked = tokio::task::spawn_blocking(move || check_page((&trust, &keys), tip, part, page)).await;
+            let checked = checked.unwrap_or_else(|_| Err(Lie::Form("its page cannot be checked".to_owned())))?;
+            Ok::<_, Fault>((checked, records))
         });
-        let (endpoint, page) = asked.await?;
+        let (endpoint, (page, records)) = asked.await?;
+        if !records.is_empty() {
+            self.store.store_successions(&records)?;
+        }
         let count = page.blocks.len();
         match self.page(page) {
             Ok(()) => Ok(count),

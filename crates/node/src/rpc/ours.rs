@@ -45,6 +45,7 @@ type HeightParam = freehold_rpc::QuantityU64;
 /// Adds the methods of this file.
 pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError> {
     method(module, "freehold_networkKey", |rpc, _| Ok(format!("0x{}", rpc.network_key()?)))?;
+    method(module, "freehold_successions", successions)?;
     method(module, "freehold_genesis", |rpc, _| Ok(HexBytes(rpc.chain().genesis().to_canonical())))?;
     method(module, "freehold_getFinality", finality)?;
     method(module, "freehold_getProof", proof)?;
@@ -58,9 +59,22 @@ pub(super) fn add(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError
 }
 
 impl Rpc {
-    fn network_key(&self) -> Answer<freehold_primitives::NetworkKey> {
+    /// The network key of the genesis: what names the network.
+    fn first_network_key(&self) -> Answer<freehold_primitives::NetworkKey> {
         freehold_consensus::network_key(self.chain().genesis()).map_err(internal)
     }
+
+    /// The network key in force.
+    fn network_key(&self) -> Answer<freehold_primitives::NetworkKey> {
+        let newest = self.chain().store.successions().map_err(internal)?.pop();
+        newest.map_or_else(|| self.first_network_key(), |record| Ok(record.network_key))
+    }
+}
+
+/// Every record by which a network key named the next one, oldest first.
+fn successions(rpc: &Rpc, _: Params<'_>) -> Answer<Vec<HexBytes>> {
+    let records = rpc.chain().store.successions().map_err(internal)?;
+    Ok(records.iter().map(|record| HexBytes(record.to_canonical())).collect())
 }
 
 fn finality(rpc: &Rpc, params: Params<'_>) -> Answer<Option<Finality>> {
@@ -149,7 +163,7 @@ fn status(rpc: &Rpc, _: Params<'_>) -> Answer<NodeStatus> {
         version: concat!("freehold/", env!("CARGO_PKG_VERSION")).to_owned(),
         chain_id: genesis.chain_id,
         genesis_hash: chain.context().genesis_hash(),
-        network_key: rpc.network_key()?,
+        network_key: rpc.first_network_key()?,
         latest: moment(rpc, tip.height())?,
         finalized: moment(rpc, finalized)?,
         validators: u32::try_from(genesis.validators.len()).unwrap_or(u32::MAX),

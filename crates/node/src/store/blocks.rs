@@ -14,6 +14,7 @@ mod prune;
 mod read;
 mod rows;
 mod seed;
+mod successions;
 #[cfg(test)]
 mod tests;
 mod writes;
@@ -39,6 +40,7 @@ use freehold_primitives::{Certificate, Digest, Height};
 use redb::{Database, Durability, ReadableTable as _, TableDefinition, WriteTransaction};
 
 use rows::{BlockRecord, CertificateRecord, PayloadRecord, ReceiptRecord, body, decode, encode, left_out};
+use successions::record_of;
 
 /// Heights below the newest block at which state can still be read.
 pub const HISTORY_WINDOW: u64 = 1_024;
@@ -69,6 +71,8 @@ const HISTORY: TableDefinition<'_, [u8; 40], &[u8]> = TableDefinition::new("hist
 const WRITES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("writes");
 /// Tree key and height → value before that height, as in `HISTORY`, for ever: an archive's.
 const ARCHIVE: TableDefinition<'_, [u8; 40], &[u8]> = TableDefinition::new("archive");
+/// Term → the record by which its network key named the next one.
+const SUCCESSIONS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("successions");
 /// What the store belongs to, and marks: see the constants below.
 const IDENTITY: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("identity");
 /// Rows of `IDENTITY`: the chain; the height at which the store was seeded; the first height of an archive.
@@ -179,7 +183,7 @@ impl BlockStore {
                 table.insert(CHAIN_ROW, ours.as_slice())?;
             }
             // Every table exists from the start, so that reading never has to ask.
-            for table in [PAYLOADS, CERTIFICATES, BLOCKS, RECEIPTS, WRITES] {
+            for table in [PAYLOADS, CERTIFICATES, BLOCKS, RECEIPTS, WRITES, SUCCESSIONS] {
                 txn.open_table(table)?;
             }
             txn.open_table(INDEX)?;
@@ -247,6 +251,7 @@ impl BlockStore {
 
     fn write_payload(&self, row: PayloadRow, digest: Digest, durable: Durable) -> Result<(), BlockStoreError> {
         let (height, executed) = (row.payload.head.height, row.payload.head.executed.height);
+        let succession = row.certificate.as_ref().and_then(|certificate| record_of(&row.payload, certificate));
         let certificate = row.certificate.map(|certificate| encode(&CertificateRecord { executed, certificate }));
         let record = encode(&PayloadRecord { payload: row.payload, seed: row.seed });
         let durability = match durable {
@@ -259,7 +264,7 @@ impl BlockStore {
             if let Some(certificate) = &certificate {
                 txn.open_table(CERTIFICATES)?.insert(height, certificate.as_slice())?;
             }
-            Ok(())
+            successions::keep(txn, succession.as_ref())
         })
     }
 
@@ -273,9 +278,10 @@ impl BlockStore {
         let Some(payload) = self.payload(height)?.map(|row| row.payload) else { return Ok(None) };
         let executed = payload.head.executed.height;
         let record = encode(&CertificateRecord { executed, certificate: certificate.clone() });
+        let succession = record_of(&payload, certificate);
         self.write(Durability::None, |txn| {
             txn.open_table(CERTIFICATES)?.insert(height, record.as_slice())?;
-            Ok(())
+            successions::keep(txn, succession.as_ref())
         })?;
         Ok(Some(height))
     }

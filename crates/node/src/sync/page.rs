@@ -5,14 +5,15 @@
 
 use alloy_consensus::Header;
 use freehold_crypto::{
-    CertificateVerifier, body_digest, chain_namespace, content_digest, hash, keccak256, payload_digest,
+    CertificateError, CertificateVerifier, body_digest, chain_namespace, content_digest, hash, keccak256,
+    payload_digest,
 };
 use freehold_ledger::Write;
-use freehold_primitives::{Canonical, Certificate, Digest, G1Point, Height, Payload, PayloadBody};
+use freehold_primitives::{Body, Canonical, Certificate, Digest, G1Point, Height, NetworkKey, Payload, Term};
 use freehold_rpc::{HexBytes, SYNC_BLOCKS_MAX, SyncBlock, SyncCover, SyncPage, SyncPart, SyncPiece};
 use freehold_verify::{
-    BlockBytes, ChainTrust, FinalityProof, VerifiedBlock, VerifiedHeader, verify_ancestors, verify_block,
-    verify_finality,
+    BlockBytes, ChainTrust, FinalityProof, NetworkKeys, VerifiedBlock, VerifiedHeader, verify_ancestors, verify_block,
+    verify_finality_under,
 };
 
 use super::error::Lie;
@@ -51,7 +52,7 @@ pub(crate) struct CheckedPage {
 
 /// Checks a page that is to follow on the block `tip`.
 pub(crate) fn check_page(
-    trust: &ChainTrust,
+    (trust, keys): (&ChainTrust, &NetworkKeys),
     tip: (Height, Digest),
     part: SyncPart,
     page: SyncPage,
@@ -61,7 +62,7 @@ pub(crate) fn check_page(
         return Err(Lie::Form("no blocks, or too many".to_owned()));
     }
     let ahead = cover.payloads.iter().map(|document| payload(&document.0)).collect::<Result<Vec<_>, _>>()?;
-    let headers = headers(trust, &page.blocks, &cover, &ahead)?;
+    let headers = headers((trust, keys), &page.blocks, &cover, &ahead)?;
     let first = headers.first().ok_or(Lie::Gap(tip.0))?;
     if first.height() != tip.0 + 1 || first.parent_hash() != tip.1 {
         return Err(Lie::Gap(tip.0));
@@ -69,8 +70,9 @@ pub(crate) fn check_page(
     let last = headers.get(page.blocks.len() - 1).ok_or(Lie::Gap(tip.0))?;
     let ahead = rows(last, ahead, &cover)?;
     let namespace = chain_namespace(trust.chain_id, &trust.genesis_hash);
-    let verifier = CertificateVerifier::new(&trust.network_key, &namespace).map_err(|_| Lie::Genesis)?;
-    let check = Check { verifier, part, dense: page.blocks.len() <= DENSE_MAX };
+    let verifier = |(from, key): (Term, &NetworkKey)| Ok((from, CertificateVerifier::new(key, &namespace)?));
+    let verifiers = keys.all().map(verifier).collect::<Result<_, CertificateError>>().map_err(|_| Lie::Genesis)?;
+    let check = Check { verifiers, part, dense: page.blocks.len() <= DENSE_MAX };
     let pairs = headers.iter().zip(page.blocks);
     let blocks = pairs.map(|(header, block)| check.block(header, block)).collect::<Result<_, Lie>>()?;
     Ok(CheckedPage { blocks, ahead })
@@ -78,7 +80,7 @@ pub(crate) fn check_page(
 
 /// The headers of the blocks and of those above them, up to the one that the certified payload names.
 fn headers(
-    trust: &ChainTrust,
+    (trust, keys): (&ChainTrust, &NetworkKeys),
     blocks: &[SyncBlock],
     cover: &SyncCover,
     ahead: &[Payload],
@@ -92,7 +94,7 @@ fn headers(
         payload_head: certified.head.to_canonical(),
         certificate: cover.certificate.0.clone(),
     };
-    let top = *verify_finality(trust, &proof).map_err(Lie::Finality)?.last();
+    let top = *verify_finality_under(trust, keys, &proof).map_err(Lie::Finality)?.last();
     let run = verify_ancestors(&top, below).map_err(Lie::Block)?;
     Ok(run.into_iter().map(|(header, _)| header).chain([top]).collect())
 }
@@ -124,7 +126,8 @@ fn payload(document: &[u8]) -> Result<Payload, Lie> {
 
 /// What each block is checked by.
 struct Check {
-    verifier: CertificateVerifier,
+    /// By the first term of each key, oldest first.
+    verifiers: Vec<(Term, CertificateVerifier)>,
     part: SyncPart,
     dense: bool,
 }
@@ -145,7 +148,9 @@ impl Check {
         };
         let verified = verify_block(header, &bytes).map_err(Lie::Block)?;
         let seed = self.seed(verified.header(), block.seed)?;
-        let certificate = match block.certificate.filter(|_| self.dense || height.is_multiple_of(SPARSE)) {
+        let names_key = matches!(Body::read(&payload.body.0), Ok(Body::Succession(_)));
+        let wanted = names_key || self.dense || height.is_multiple_of(SPARSE);
+        let certificate = match block.certificate.filter(|_| wanted) {
             Some(document) => Some(self.certificate(height, &digest, &document)?),
             None => None,
         };
@@ -168,7 +173,9 @@ impl Check {
 
     fn certificate(&self, height: Height, payload: &Digest, document: &HexBytes) -> Result<Certificate, Lie> {
         let certificate = Certificate::from_canonical(&document.0).map_err(|_| Lie::Certificate(height))?;
-        let verified = certificate.payload == *payload && self.verifier.verify(&certificate).is_ok();
+        let verifier = self.verifiers.iter().rev().find(|(from, _)| *from <= certificate.term);
+        let verified = certificate.payload == *payload
+            && verifier.is_some_and(|(_, verifier)| verifier.verify(&certificate).is_ok());
         if verified { Ok(certificate) } else { Err(Lie::Certificate(height)) }
     }
 
@@ -203,7 +210,7 @@ pub(crate) fn piece(piece: SyncPiece) -> Result<(Digest, Vec<u8>), Lie> {
 
 /// The transactions of a payload but those left out; `None` where the positions are not ascending positions in it.
 fn executed(payload: &Payload, left_out: &[u32]) -> Option<Vec<Vec<u8>>> {
-    let body = PayloadBody::from_canonical(&payload.body.0).ok()?;
+    let body = Body::read(&payload.body.0).ok()?.ordinary();
     let mut left_out = left_out.iter().peekable();
     let mut raw = Vec::with_capacity(body.transactions.len());
     for (at, transaction) in (0_u32..).zip(body.transactions) {

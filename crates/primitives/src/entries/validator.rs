@@ -5,6 +5,7 @@ use crate::{
     ids::{Account, Digest, Ed25519Key, Height, NetworkKey, Term},
     membership::TermOutcome,
     payload::TrustDomain,
+    succession::WaitingKey,
 };
 
 canonical_enum! {
@@ -157,5 +158,18 @@ canonical_struct! {
         pub reward: [u8; 32],
         /// What was done to whom, in order.
         pub events: Vec<TurnEvent>,
+    }
+}
+
+canonical_struct! {
+    /// What a term does about the network key, where it was asked to replace it (`spec/succession.md` §4).
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct SuccessionEntry {
+        /// The term.
+        pub term: Term,
+        /// Height at which it was asked for.
+        pub asked_at: Height,
+        /// The key that the last payload of this term names; `None`: a round for one runs in this term.
+        pub waiting: Option<WaitingKey>,
     }
 }

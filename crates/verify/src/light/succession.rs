@@ -30,6 +30,12 @@ pub enum KeysError {
     },
 }
 
+/// Of the records that a node serves, those that follow on a key: all of them where none names it.
+pub fn records_after<'a>(key: &NetworkKey, records: &'a [SuccessionRecord]) -> &'a [SuccessionRecord] {
+    let named = records.iter().position(|record| record.network_key == *key);
+    named.map_or(records, |at| &records[at + 1..])
+}
+
 /// Which network key signs in which term.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkKeys {
@@ -62,6 +68,24 @@ impl NetworkKeys {
             keys.later.push((next.from_term, next.network_key));
         }
         Ok(keys)
+    }
+
+    /// Walks along records of which some may be older than the trusted key, as a node serves them.
+    ///
+    /// # Errors
+    /// Every [`KeysError`].
+    pub fn walk_served(trust: &ChainTrust, records: &[SuccessionRecord]) -> Result<Self, KeysError> {
+        Self::walk(trust, records_after(&trust.network_key, records))
+    }
+
+    /// Whether these are the keys of `before` and more.
+    pub fn extends(&self, before: &Self) -> bool {
+        self.first == before.first && self.later.len() > before.later.len() && self.later.starts_with(&before.later)
+    }
+
+    /// All keys with the first term of each, oldest first; the trusted one is given from term 0.
+    pub fn all(&self) -> impl Iterator<Item = (Term, &NetworkKey)> {
+        std::iter::once((0, &self.first)).chain(self.later.iter().map(|(from, key)| (*from, key)))
     }
 
     /// The key that signs in a term.

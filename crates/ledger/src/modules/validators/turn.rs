@@ -23,6 +23,7 @@ use super::{
     bonds::leave,
     rules::{Ballot, Faults, Standing, faulty_max},
     standing::{bonded, committee, find, is_attested, keep, keep_roster, moved, pay, roster, standing},
+    succession,
 };
 use crate::state::to_address;
 
@@ -252,6 +253,7 @@ impl<'a> Turn<'a> {
         reward: U256,
     ) -> Result<(), ModuleFailure> {
         let term = self.said.term;
+        succession::turn(ctx, &self.said)?;
         self.queue(&players);
         for (identity, entry) in &self.validators {
             if self.found.get(identity) != Some(entry) {

@@ -7,7 +7,9 @@ use freehold_primitives::entries::EntryKind;
 
 use super::{
     super::{
-        abi::IValidators::{self, IValidatorsCalls, committeeCall, playersCall, rosterCall, turnOfCall, validatorCall},
+        abi::IValidators::{
+            self, IValidatorsCalls, committeeCall, playersCall, rosterCall, successionCall, turnOfCall, validatorCall,
+        },
         entries::load_bytes,
         refusal::ModuleRefusal,
         returned,
@@ -30,6 +32,9 @@ pub(super) fn answer(ctx: &mut ModuleContext<'_>, calls: &IValidatorsCalls) -> R
         IValidatorsCalls::roster(_) => returned::<rosterCall>(&entry(ctx, EntryKind::Roster, &slots::ROSTER_ID)?),
         IValidatorsCalls::turnOf(args) => {
             returned::<turnOfCall>(&entry(ctx, EntryKind::Turn, &slots::term_id(args.term))?)
+        }
+        IValidatorsCalls::succession(args) => {
+            returned::<successionCall>(&entry(ctx, EntryKind::Succession, &slots::term_id(args.term))?)
         }
         IValidatorsCalls::bonded(_) => returned::<IValidators::bondedCall>(&bonded(ctx)?),
         _ => return Ok(None),

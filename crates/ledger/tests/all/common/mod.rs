@@ -158,7 +158,16 @@ impl Chain {
         let members = if failed { before.members } else { players.into_iter().map(|player| player.identity).collect() };
         let outcome = if failed { TermOutcome::Kept } else { TermOutcome::Reshared };
         let (consensus_polynomial, derivation_polynomial) = (before.consensus_polynomial, before.derivation_polynomial);
-        TermTurn { term, members, consensus_polynomial, derivation_polynomial, outcome, silent, disputes }
+        TermTurn {
+            term,
+            members,
+            consensus_polynomial,
+            derivation_polynomial,
+            outcome,
+            silent,
+            disputes,
+            waiting: None,
+        }
     }
 
     /// Executes the next payload, one second later.

@@ -6,7 +6,7 @@ use alloy_consensus::{Header, ReceiptEnvelope};
 use alloy_eips::eip2718::{Decodable2718 as _, Encodable2718 as _};
 use alloy_rlp::{Decodable as _, Encodable as _};
 use freehold_primitives::{
-    Account, Blob, Canonical, Certificate, CodecError, Digest, G1Point, Height, Payload, PayloadBody, Reader,
+    Account, Blob, Body, Canonical, Certificate, CodecError, Digest, G1Point, Height, Payload, Reader,
 };
 
 use super::pack::{pack, unpack};
@@ -201,7 +201,7 @@ pub(super) fn decode<T: Canonical>(bytes: &[u8]) -> Option<T> {
 
 /// The transactions of a payload.
 pub(super) fn body(payload: &Payload) -> Option<Vec<Vec<u8>>> {
-    let body = PayloadBody::from_canonical(&payload.body.0).ok()?;
+    let body = Body::read(&payload.body.0).ok()?.ordinary();
     Some(body.transactions.into_iter().map(|raw| raw.0).collect())
 }
 
