@@ -141,6 +141,14 @@ pub fn pin_network_key(data_dir: &Path, key: &NetworkKey) -> Result<(), Endpoint
     }
 }
 
+/// Pins another network key, which whoever calls has proven to follow on the one before (`spec/succession.md`).
+///
+/// # Errors
+/// [`EndpointsError::Io`].
+pub fn repin_network_key(data_dir: &Path, key: &NetworkKey) -> Result<(), EndpointsError> {
+    replace(&data_dir.join(NETWORK_KEY_FILE), &format!("{key}\n"))
+}
+
 fn read(path: &Path) -> Result<Option<String>, EndpointsError> {
     let failed = |source| EndpointsError::Io { path: path.to_owned(), source };
     match fs::metadata(path) {

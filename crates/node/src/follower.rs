@@ -318,7 +318,7 @@ impl Run<'_> {
         let (mut was_away, mut newest) = (false, Instant::now());
         loop {
             applier.fetch_missed(&self.sources).await;
-            match applier.next(&self.sources, &self.chain.trust).await {
+            match applier.next(&self.sources, &self.chain).await {
                 Ok(0) => {
                     // It may be holding blocks back.
                     if newest.elapsed() > IDLE_MAX {

@@ -31,6 +31,8 @@ use crate::{
     taint::TaintPage,
 };
 
+/// JSON-RPC code of a method that the node does not have.
+const METHOD_UNKNOWN: i64 = -32_601;
 /// Pause between two looks for a receipt.
 const RECEIPT_POLL: Duration = Duration::from_millis(20);
 /// Most shares that an answer may hold.
@@ -267,13 +269,18 @@ impl NodeClient {
         self.call("freehold_networkKey", ()).await
     }
 
-    /// `freehold_successions`: how the network key in force came to be, oldest record first. Nothing of it is checked.
+    /// `freehold_successions`: how the network key in force came to be, oldest record first; none where the node does not know
+    /// the method. Nothing of it is checked.
     ///
     /// # Errors
     /// As [`Self::call`]; [`NodeError::Malformed`] where there are more than may be, or one is none.
     pub async fn successions(&self) -> Result<Vec<SuccessionRecord>, NodeError> {
         let malformed = |reason: String| NodeError::Malformed { method: "freehold_successions".to_owned(), reason };
-        let documents: Vec<HexBytes> = self.call("freehold_successions", ()).await?;
+        let documents: Vec<HexBytes> = match self.call("freehold_successions", ()).await {
+            // A node of before there were any.
+            Err(NodeError::Refused { code: METHOD_UNKNOWN, .. }) => return Ok(Vec::new()),
+            answer => answer?,
+        };
         if documents.len() > SUCCESSIONS_MAX {
             return Err(malformed(format!("{} records", documents.len())));
         }

@@ -12,7 +12,7 @@ use std::{
 
 use freehold_consensus::FinalizedPayload;
 use freehold_crypto::{CertificateVerifier, payload_digest, sha256};
-use freehold_primitives::{Canonical as _, Certificate, Digest, G1Point, Height};
+use freehold_primitives::{Body, Certificate, Digest, G1Point, Height};
 use thiserror::Error;
 
 use crate::machine::MachineId;
@@ -261,7 +261,7 @@ impl Monitor {
             None => {
                 seen.finals.insert(height, payload.digest);
                 seen.executed_named.insert(height, (head.executed.height, head.executed.block_hash));
-                let body = freehold_primitives::PayloadBody::from_canonical(&payload.payload.body.0);
+                let body = Body::read(&payload.payload.body.0).map(Body::ordinary);
                 seen.transactions += body.map_or(0, |body| body.transactions.len() as u64);
             }
         }

@@ -6,6 +6,8 @@ use alloy_primitives::Address;
 use clap::{Args, Subcommand};
 use freehold_primitives::NetworkKey;
 
+use super::market::ActingArgs;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ValidatorCommand {
     /// Who signs, who waits, and where the validator of a folder stands.
@@ -21,7 +23,7 @@ pub(crate) enum ValidatorCommand {
     /// Leave the jail, once its terms are over.
     Unjail(ValidatorArgs),
     /// Ask for another network key, as the governor of the chain: the next term makes it, the one after names it.
-    SucceedKey(ValidatorArgs),
+    SucceedKey(ActingArgs),
     /// Walk the records by which network keys named their successors, and save them for `verify` and `light`.
     Succession(SuccessionArgs),
 }

@@ -37,7 +37,7 @@ pub(crate) async fn run(command: MarketCommand, output: Output) -> Result<ExitCo
         MarketCommand::List(args) => list(&args, output).await?,
         MarketCommand::Rent(args) => rent(args, output).await?,
         MarketCommand::TopUp(args) => {
-            let sender = open(&args.acting).await?;
+            let sender = Sender::acting(&args.acting).await?;
             let rental = view(&sender.node, &IMarket::rentalOfCall { id: args.rental }).await?;
             let offer = view(&sender.node, &IMarket::offerOfCall { id: rental.offer }).await?;
             let call = IMarket::topUpCall { id: args.rental, secondsMore: args.seconds };
@@ -45,7 +45,7 @@ pub(crate) async fn run(command: MarketCommand, output: Output) -> Result<ExitCo
         }
         MarketCommand::Cancel(args) => act(&args.acting, IMarket::cancelCall { id: args.rental }, output).await?,
         MarketCommand::Withdraw(args) => {
-            let sender = open(&args.acting).await?;
+            let sender = Sender::acting(&args.acting).await?;
             let to = args.to.unwrap_or_else(|| Address::new(sender.account.account().0));
             sender
                 .send(&CONTRACT, &IMarket::withdrawCall { token: args.token.unwrap_or_default(), to }, 0, output)
@@ -67,7 +67,7 @@ pub(crate) async fn host(command: HostCommand, output: Output) -> Result<ExitCod
             act(&args.acting, IMarket::closeOfferCall { id: args.offer }, output).await?;
         }
         HostCommand::Bond(args) => {
-            open(&args.acting).await?.send(&CONTRACT, &IMarket::addBondCall {}, args.add, output).await?;
+            Sender::acting(&args.acting).await?.send(&CONTRACT, &IMarket::addBondCall {}, args.add, output).await?;
         }
         HostCommand::Attach(args) => {
             let call = IMarket::attachCall { id: args.rental, instance: args.instance };
@@ -77,14 +77,6 @@ pub(crate) async fn host(command: HostCommand, output: Output) -> Result<ExitCod
         HostCommand::Release(args) => act(&args.acting, IMarket::releaseCall { id: args.rental }, output).await?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn open(args: &ActingArgs) -> Result<Sender> {
-    let account = match args.dev_user {
-        Some(index) => accounts::user(index)?,
-        None => account_secret(args.key.as_deref())?,
-    };
-    Sender::open(&args.rpc, account, args.dry_run).await
 }
 
 /// Sends a call that pays for seconds, by the offer's terms: as value, or out of what the token allows.
@@ -106,11 +98,11 @@ async fn pay<C: SolCall>(
 }
 
 async fn act<C: SolCall>(args: &ActingArgs, call: C, output: Output) -> Result<()> {
-    open(args).await?.send(&CONTRACT, &call, 0, output).await
+    Sender::acting(args).await?.send(&CONTRACT, &call, 0, output).await
 }
 
 async fn rent(args: MarketRentArgs, output: Output) -> Result<()> {
-    let sender = open(&args.acting).await?;
+    let sender = Sender::acting(&args.acting).await?;
     let offer = view(&sender.node, &IMarket::offerOfCall { id: args.offer }).await?;
     if offer.provider.is_zero() {
         bail!("there is no offer {}: see `freehold market list`", args.offer);

@@ -10,7 +10,11 @@ use freehold_rpc::{CallTransaction, Endpoint, NodeClient, NodeError, QuantityU64
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::{accounts::UNIT, output::Output};
+use crate::{
+    accounts::{self, UNIT},
+    args::ActingArgs,
+    output::Output,
+};
 
 /// Where the secret of the acting account stands when no file is named.
 const KEY_VARIABLE: &str = "FREEHOLD_ACCOUNT_KEY";
@@ -41,6 +45,15 @@ impl Sender {
         let node = NodeClient::new(rpc.parse::<Endpoint>()?);
         let genesis = node.genesis().await.with_context(|| format!("the node at {rpc} does not answer"))?;
         Ok(Self { node, genesis, account, dry_run, validator: None })
+    }
+
+    /// The account that the arguments name.
+    pub(super) async fn acting(args: &ActingArgs) -> Result<Self> {
+        let account = match args.dev_user {
+            Some(index) => accounts::user(index)?,
+            None => account_secret(args.key.as_deref())?,
+        };
+        Self::open(&args.rpc, account, args.dry_run).await
     }
 
     /// Shows a call and its cost, sends it, and waits until it is executed.

@@ -14,7 +14,6 @@ use freehold_primitives::{
     entries::{RosterEntry, ValidatorEntry, ValidatorState},
 };
 use freehold_rpc::{Endpoint, NodeClient, NodeError};
-use freehold_verify::{ChainTrust, NetworkKeys, records_after, write_succession};
 use rand::{rand_core::UnwrapErr, rngs::SysRng};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -22,12 +21,12 @@ use serde_json::{Value, json};
 use super::sender::{Contract, Sender, account_secret, units};
 use crate::{
     accounts::{self, UNIT},
-    args::{
-        SuccessionArgs, ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorReportArgs, ValidatorStatusArgs,
-    },
+    args::{ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorReportArgs, ValidatorStatusArgs},
     output::Output,
     peers_file::{KnownPeer, PeersFile},
 };
+
+mod succession;
 
 #[allow(missing_docs, clippy::all, unreachable_pub, reason = "generated from Solidity by alloy")]
 mod abi {
@@ -49,8 +48,8 @@ pub(crate) async fn run(command: ValidatorCommand, output: Output) -> Result<Exi
         }
         ValidatorCommand::Report(args) => report(args, output).await?,
         ValidatorCommand::Unjail(args) => act(args, output, |identity| IValidators::unjailCall { identity }).await?,
-        ValidatorCommand::SucceedKey(args) => act(args, output, |_| IValidators::succeedNetworkKeyCall {}).await?,
-        ValidatorCommand::Succession(args) => succession(args, output).await?,
+        ValidatorCommand::SucceedKey(args) => succession::ask(&args, output).await?,
+        ValidatorCommand::Succession(args) => succession::walk(&args, output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -149,27 +148,6 @@ async fn act<C: SolCall>(
     let actor = Actor::open(&args).await?;
     let call = call(actor.identity.public().0.into());
     actor.sender.send(&MODULE, &call, 0, output).await
-}
-
-/// Walks the node's succession records from the trusted key, and saves them.
-async fn succession(args: SuccessionArgs, output: Output) -> Result<()> {
-    let node = NodeClient::new(args.rpc.parse::<Endpoint>()?);
-    let genesis = node.genesis().await.with_context(|| format!("the node at {} does not answer", args.rpc))?;
-    let (chain_id, genesis_hash) = (genesis.chain_id, genesis_hash(&genesis));
-    let trust = ChainTrust { network_key: args.network_key, chain_id, genesis_hash };
-    let served = node.successions().await?;
-    let records = records_after(&args.network_key, &served);
-    let keys = NetworkKeys::walk(&trust, records).context("the node's records do not lead on from your key")?;
-    for (from, key) in keys.all() {
-        output.object(&json!({ "event": "network_key", "from_term": from, "network_key": key.to_string() }));
-        output.text(&format!("from term {from:<8} {key}"));
-    }
-    if let Some(path) = &args.save {
-        let cannot = || format!("cannot write {}", path.display());
-        std::fs::write(path, write_succession(records)?).with_context(cannot)?;
-        output.text(&format!("saved {} records to {}", records.len(), path.display()));
-    }
-    Ok(())
 }
 
 async fn status(args: ValidatorStatusArgs, output: Output) -> Result<ExitCode> {

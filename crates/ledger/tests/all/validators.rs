@@ -5,5 +5,6 @@ mod attested;
 mod chance;
 mod net;
 mod reports;
+mod succession;
 mod terms;
 mod turns;

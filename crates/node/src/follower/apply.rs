@@ -10,7 +10,6 @@ use freehold_crypto::{content_digest, keccak256};
 use freehold_ledger::{LedgerError, Write, to_account};
 use freehold_primitives::Digest;
 use freehold_rpc::{SYNC_BLOCKS_MAX, SyncPart};
-use freehold_verify::{ChainTrust, NetworkKeys, records_after};
 use tracing::debug;
 
 use crate::{
@@ -18,7 +17,7 @@ use crate::{
     executor::publish,
     shared::{Shared, Tip},
     store::{BlockRow, BlockStore, Durable, QmdbTree, TransactionRow, TreeError},
-    sync::{CheckedBlock, CheckedPage, Fault, Lie, Sources, SyncError, check_page, code_hash},
+    sync::{CheckedBlock, CheckedPage, Fault, Lie, SourceChain, Sources, SyncError, check_page, code_hash},
 };
 
 /// The one writer of a follower's stores.
@@ -61,28 +60,23 @@ impl Applier {
     }
 
     /// Takes the next page; how many blocks it had.
-    pub(super) async fn next(&mut self, sources: &Sources, trust: &ChainTrust) -> Result<usize, SyncError> {
+    pub(super) async fn next(&mut self, sources: &Sources, chain: &SourceChain) -> Result<usize, SyncError> {
         let tip = self.shared.tip();
         let part = if self.work == Work::Apply { SyncPart::Writes } else { SyncPart::Payloads };
-        let (tip, trust) = ((tip.height(), tip.hash), *trust);
-        // Those it holds were walked, or came from a page under such keys.
-        let held = self.store.successions()?;
-        let walked = NetworkKeys::walk_served(&trust, &held).unwrap_or(NetworkKeys::one(trust.network_key));
-        let walked = &walked;
+        let (tip, trust) = ((tip.height(), tip.hash), chain.trust);
+        let held = chain.keys(&self.store.successions()?);
+        let held = &held;
         let asked = sources.ask_whom("the next block", |node| async move {
             let page = node.sync_blocks(tip.0 + 1, SYNC_BLOCKS_MAX, part).await?;
-            let (mut keys, mut records) = (walked.clone(), Vec::new());
-            // A later term's key may be another: its records come first.
-            if let Ok(offered) = node.successions().await
-                && let Ok(found) = NetworkKeys::walk_served(&trust, &offered)
-                && found.extends(walked)
-            {
-                (keys, records) = (found, records_after(&trust.network_key, &offered).to_vec());
-            }
+            // A later term's key may be another: its record comes first.
+            let records = node.successions().await?;
+            let keys = chain.keys(&records).ok_or(Lie::Succession)?;
+            let more = held.as_ref().is_none_or(|held| keys.extends(held));
+            let keys = held.clone().filter(|_| !more).unwrap_or(keys);
             // Signatures of a full page take seconds.
             let checked = tokio::task::spawn_blocking(move || check_page((&trust, &keys), tip, part, page)).await;
             let checked = checked.unwrap_or_else(|_| Err(Lie::Form("its page cannot be checked".to_owned())))?;
-            Ok::<_, Fault>((checked, records))
+            Ok::<_, Fault>((checked, if more { records } else { Vec::new() }))
         });
         let (endpoint, (page, records)) = asked.await?;
         if !records.is_empty() {

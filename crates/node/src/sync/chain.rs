@@ -3,16 +3,19 @@
 use std::path::Path;
 
 use freehold_crypto::genesis_hash;
-use freehold_primitives::{Genesis, Height, NetworkKey};
+use freehold_primitives::{Genesis, Height, NetworkKey, SuccessionRecord};
 use freehold_rpc::{Endpoint, NodeClient, VerifiedClient, VerifiedError};
-use freehold_verify::{ChainTrust, VerifiedHeader};
+use freehold_verify::{ChainTrust, NetworkKeys, VerifiedHeader};
 use tokio::time::{Duration, sleep};
 
 use super::{
     error::{Lie, SyncError},
     sources::{Fault, Sources},
 };
-use crate::genesis::{read_genesis, write_genesis};
+use crate::{
+    genesis::{read_genesis, write_genesis},
+    store::{BlockStore, StoreIdentity},
+};
 
 /// Pause between two looks for a certificate, and how many.
 const POLL: Duration = Duration::from_millis(250);
@@ -22,6 +25,7 @@ const POLLS_MAX: u32 = 160;
 #[derive(Clone)]
 pub(crate) struct SourceChain {
     pub(crate) genesis: Genesis,
+    /// With the key that whoever runs this node trusts, which may be a later one than the genesis'.
     pub(crate) trust: ChainTrust,
 }
 
@@ -29,12 +33,18 @@ impl SourceChain {
     /// The chain of the folder, or on first use the sources' chain, which the folder then keeps.
     pub(crate) async fn open(sources: &Sources, network_key: &NetworkKey, folder: &Path) -> Result<Self, SyncError> {
         if let Some(genesis) = read_genesis(folder)? {
-            let known = freehold_consensus::network_key(&genesis).is_ok_and(|key| key == *network_key);
-            return if known {
-                Ok(Self { trust: trust(&genesis, network_key), genesis })
-            } else {
-                Err(SyncError::OtherNetwork(folder.to_path_buf()))
-            };
+            let chain = Self { trust: trust(&genesis, network_key), genesis };
+            // Where the records here do not lead to the key, the sources may have those that do.
+            if chain.keys(&chain.kept(folder)).is_none() {
+                match chain.successions(sources).await {
+                    Ok(_) => {}
+                    Err(SyncError::Lied { lie: Lie::Succession, .. }) => {
+                        return Err(SyncError::OtherNetwork(folder.to_path_buf()));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            return Ok(chain);
         }
         let mut polls = 0;
         let genesis = loop {
@@ -48,6 +58,34 @@ impl SourceChain {
         };
         write_genesis(folder, &genesis)?;
         Ok(Self { trust: trust(&genesis, network_key), genesis })
+    }
+
+    /// The network keys from the genesis' on, along all records there are; `None` where those do not hold, or do not lead over
+    /// the key that is trusted.
+    pub(crate) fn keys(&self, records: &[SuccessionRecord]) -> Option<NetworkKeys> {
+        let first = freehold_consensus::network_key(&self.genesis).ok()?;
+        let keys = NetworkKeys::walk(&ChainTrust { network_key: first, ..self.trust }, records).ok()?;
+        let leads = keys.all().any(|(_, key)| *key == self.trust.network_key);
+        leads.then_some(keys)
+    }
+
+    /// Every record of the chain, as a source tells and as they lead over the trusted key.
+    pub(crate) async fn successions(&self, sources: &Sources) -> Result<Vec<SuccessionRecord>, SyncError> {
+        let asked = sources.ask("the succession records", |node| async move {
+            let records = node.successions().await?;
+            if self.keys(&records).is_some() { Ok(records) } else { Err(Lie::Succession.into()) }
+        });
+        asked.await
+    }
+
+    /// The records in the folder's store; none where it cannot be read, which is for whoever opens it next.
+    fn kept(&self, folder: &Path) -> Vec<SuccessionRecord> {
+        let path = folder.join("blocks.redb");
+        let identity = StoreIdentity { chain_id: self.trust.chain_id, genesis_hash: self.trust.genesis_hash };
+        if !path.exists() {
+            return Vec::new();
+        }
+        BlockStore::open(&path, &identity).and_then(|store| store.successions()).unwrap_or_default()
     }
 
     /// The certified header at a height that a source has executed.

@@ -54,6 +54,9 @@ pub enum Lie {
     /// Operations of the state's log without their proof.
     #[error("its operations of the state are not under the certified root")]
     Operations,
+    /// Its succession records do not hold, or do not lead from the genesis over the key that is trusted.
+    #[error("its succession records do not lead from the genesis to the network key")]
+    Succession,
 }
 
 impl Lie {
@@ -72,6 +75,7 @@ impl Lie {
             Self::Content => 10,
             Self::State(_) => 11,
             Self::Operations => 12,
+            Self::Succession => 13,
         }
     }
 }

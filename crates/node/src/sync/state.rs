@@ -96,6 +96,8 @@ pub(crate) async fn sync_into(
     };
     let Run { store, .. } = run;
     let content = store.content_count()?;
+    // Blocks before the state do not come: what they said of network keys does.
+    store.store_successions(&chain.successions(sources).await?)?;
     drop(store);
     staging.put_in_place()?;
     let Received { operations, bytes } = received;

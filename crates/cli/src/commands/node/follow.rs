@@ -16,7 +16,11 @@ use crate::{
 /// Runs until it is asked to stop.
 pub(super) async fn run(args: NodeArgs, held: &Held, output: Output) -> Result<ExitCode> {
     let network_key = args.follower.network_key.context("name the network key that you trust with --network-key")?;
-    freehold_client::pin_network_key(held.path(), &network_key)?;
+    let is_later = held.path().join(freehold_node::GENESIS_FILE).exists()
+        && freehold_client::pinned_network_key(held.path())?.is_some_and(|pinned| pinned != network_key);
+    if !is_later {
+        freehold_client::pin_network_key(held.path(), &network_key)?;
+    }
     let mut asked = std::pin::pin!(super::super::asked_to_stop());
     let wants_executor = args.follower.executor.is_some() || args.follower.emulated_executor;
     let mut executor = Executor::start(&args.follower, &network_key, held, output, &mut asked).await?;
@@ -44,6 +48,10 @@ pub(super) async fn run(args: NodeArgs, held: &Held, output: Output) -> Result<E
         started = Follower::start(config, failed) => started?,
         stop = &mut asked => return stop.map(|()| ExitCode::SUCCESS),
     };
+    if is_later {
+        // The follower begins only where records lead from the folder's genesis over this key.
+        freehold_client::repin_network_key(held.path(), &network_key)?;
+    }
     output.object(&json!({
         "event": "ready",
         "role": if executor.is_some() { "executor" } else { "follower" },
