@@ -20,7 +20,9 @@ mod tests;
 pub use ask::{ANCHOR_WAIT, Answer, AskEvent, AskOptions, AskTarget, Asker, Texts};
 pub use chat::{Chat, MESSAGES_MAX, Message, Role};
 pub use collect::CollectError;
-pub use endpoints::{ENDPOINTS_FILE, Endpoints, EndpointsError, NETWORK_KEY_FILE, pin_network_key, pinned_network_key, repin_network_key};
+pub use endpoints::{
+    ENDPOINTS_FILE, Endpoints, EndpointsError, NETWORK_KEY_FILE, pin_network_key, pinned_network_key, repin_network_key,
+};
 pub use error::AskError;
 pub use exchange::{Exchange, ExchangeError, OpenResponse, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, SealedRequest};
 pub use header::{HeaderError, SavedHeader, fetch_header};

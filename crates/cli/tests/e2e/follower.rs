@@ -1,69 +1,8 @@
 //! `node --follow`: a full node from the network key alone, by state sync, through `kill -9`, and past a source that lies.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    thread,
-    time::Duration,
-};
-
 use serde_json::{Value, json};
 
-use crate::support::{Running, run, said, turn};
-
-/// A relay to a node that changes the state root that it offers.
-fn liar(honest: &str) -> String {
-    let honest = honest.trim_start_matches("http://").to_owned();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let honest = honest.clone();
-            thread::spawn(move || relay(stream, &honest));
-        }
-    });
-    format!("http://{address}")
-}
-
-/// One exchange: the request to the honest node, its answer with another root back.
-fn relay(mut client: TcpStream, honest: &str) {
-    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let mut request = Vec::new();
-    let mut chunk = [0; 65_536];
-    let body = loop {
-        let Ok(count @ 1..) = client.read(&mut chunk) else { return };
-        request.extend_from_slice(&chunk[..count]);
-        let text = String::from_utf8_lossy(&request).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-        });
-        if body.len() >= length.unwrap_or_default() {
-            break body.to_owned();
-        }
-    };
-    let mut node = TcpStream::connect(honest).unwrap();
-    let head = format!(
-        "POST / HTTP/1.1\r\nhost: {honest}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        body.len()
-    );
-    node.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
-    let mut answer = Vec::new();
-    node.read_to_end(&mut answer).unwrap();
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (_, said) = answer.split_once("\r\n\r\n").unwrap();
-    let mut said: Value = serde_json::from_str(said).unwrap();
-    if body.contains("freehold_syncState") {
-        said["result"]["state_root"] = json!(format!("0x{}", "ab".repeat(32)));
-    }
-    let said = said.to_string();
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        said.len()
-    );
-    let _gone = client.write_all(&[head.as_bytes(), said.as_bytes()].concat());
-}
+use crate::support::{Running, relay, run, said, turn};
 
 #[test]
 fn follower_needs_only_an_address_and_the_network_key() {
@@ -76,7 +15,8 @@ fn follower_needs_only_an_address_and_the_network_key() {
     let (rpc, key) = (network.text("rpc"), network.text("network_key"));
 
     // A lying source alone is refused, with its lie.
-    let (wrong, mine) = (liar(&rpc), path("mine"));
+    let offer = |said: &mut Value| said["result"]["state_root"] = json!(format!("0x{}", "ab".repeat(32)));
+    let (wrong, mine) = (relay(&rpc, "freehold_syncState", offer), path("mine"));
     let follow = |sources: &str| {
         Running::try_start(&[
             "node",

@@ -19,5 +19,6 @@ mod operations;
 mod processes;
 mod safekeeping;
 mod sapphire;
+mod succession;
 mod support;
 mod validators;

@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -224,9 +224,63 @@ fn exchange(host: &str, head: &str, body: &[u8]) -> (u16, String) {
     (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
 }
 
+/// A relay to a node that changes its answers to one method.
+pub(crate) fn relay(honest: &str, method: &'static str, change: fn(&mut Value)) -> String {
+    let honest = honest.trim_start_matches("http://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let honest = honest.clone();
+            thread::spawn(move || relay_one(stream, &honest, (method, change)));
+        }
+    });
+    format!("http://{address}")
+}
+
+/// One exchange: the request to the honest node, its answer, changed where it is to the method, back.
+fn relay_one(mut client: TcpStream, honest: &str, (method, change): (&str, fn(&mut Value))) {
+    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut request = Vec::new();
+    let mut chunk = [0; 65_536];
+    let body = loop {
+        let Ok(count @ 1..) = client.read(&mut chunk) else { return };
+        request.extend_from_slice(&chunk[..count]);
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+        });
+        if body.len() >= length.unwrap_or_default() {
+            break body.to_owned();
+        }
+    };
+    let mut node = TcpStream::connect(honest).unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: {honest}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    node.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
+    let mut answer = Vec::new();
+    node.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (_, said) = answer.split_once("\r\n\r\n").unwrap();
+    let mut said: Value = serde_json::from_str(said).unwrap();
+    if body.contains(method) {
+        change(&mut said);
+    }
+    let said = said.to_string();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        said.len()
+    );
+    let _gone = client.write_all(&[head.as_bytes(), said.as_bytes()].concat());
+}
+
 /// A free port of the loopback, as `127.0.0.1:port`.
 pub(crate) fn free_address() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
 /// Folder that keeps third-party clients between runs.

@@ -16,7 +16,7 @@ use crate::{
 /// Runs until it is asked to stop.
 pub(super) async fn run(args: NodeArgs, held: &Held, output: Output) -> Result<ExitCode> {
     let network_key = args.follower.network_key.context("name the network key that you trust with --network-key")?;
-    let is_later = held.path().join(freehold_node::GENESIS_FILE).exists()
+    let is_later = freehold_node::read_genesis(held.path())?.is_some()
         && freehold_client::pinned_network_key(held.path())?.is_some_and(|pinned| pinned != network_key);
     if !is_later {
         freehold_client::pin_network_key(held.path(), &network_key)?;
