@@ -8,8 +8,9 @@ use std::sync::Arc;
 use alloy_consensus::{BlockHeader as _, Transaction as _};
 use freehold_crypto::{content_digest, keccak256};
 use freehold_ledger::{LedgerError, Write, to_account};
-use freehold_primitives::Digest;
+use freehold_primitives::{Digest, SuccessionRecord};
 use freehold_rpc::{SYNC_BLOCKS_MAX, SyncPart};
+use freehold_verify::NetworkKeys;
 use tracing::debug;
 
 use crate::{
@@ -27,6 +28,8 @@ pub(super) struct Applier {
     tree: QmdbTree,
     store: BlockStore,
     work: Work,
+    /// The records that were walked last, and the keys that they lead to.
+    walked: Option<(Vec<SuccessionRecord>, NetworkKeys)>,
 }
 
 /// What a follower does with a block.
@@ -56,7 +59,7 @@ impl<E: Into<SyncError>> From<E> for Refusal {
 
 impl Applier {
     pub(super) fn new(shared: Arc<Shared>, machine: Machine, tree: QmdbTree, store: BlockStore, work: Work) -> Self {
-        Self { shared, machine, tree, store, work }
+        Self { shared, machine, tree, store, work, walked: None }
     }
 
     /// Takes the next page; how many blocks it had.
@@ -64,23 +67,31 @@ impl Applier {
         let tip = self.shared.tip();
         let part = if self.work == Work::Apply { SyncPart::Writes } else { SyncPart::Payloads };
         let (tip, trust) = ((tip.height(), tip.hash), chain.trust);
-        let held = chain.keys(&self.store.successions()?);
-        let held = &held;
+        if self.walked.is_none() {
+            let kept = self.store.successions()?;
+            self.walked = chain.keys(&kept).map(|keys| (kept, keys));
+        }
+        let walked = self.walked.as_ref();
         let asked = sources.ask_whom("the next block", |node| async move {
             let page = node.sync_blocks(tip.0 + 1, SYNC_BLOCKS_MAX, part).await?;
             // A later term's key may be another: its record comes first.
-            let records = node.successions().await?;
-            let keys = chain.keys(&records).ok_or(Lie::Succession)?;
-            let more = held.as_ref().is_none_or(|held| keys.extends(held));
-            let keys = held.clone().filter(|_| !more).unwrap_or(keys);
+            let offered = node.successions().await?;
+            let more = if walked.is_some_and(|(records, _)| *records == offered) {
+                None
+            } else {
+                let keys = chain.keys(&offered).ok_or(Lie::Succession)?;
+                walked.is_none_or(|(_, before)| keys.extends(before)).then_some((offered, keys))
+            };
+            let keys = more.as_ref().or(walked).map(|(_, keys)| keys.clone()).ok_or(Lie::Succession)?;
             // Signatures of a full page take seconds.
             let checked = tokio::task::spawn_blocking(move || check_page((&trust, &keys), tip, part, page)).await;
             let checked = checked.unwrap_or_else(|_| Err(Lie::Form("its page cannot be checked".to_owned())))?;
-            Ok::<_, Fault>((checked, if more { records } else { Vec::new() }))
+            Ok::<_, Fault>((checked, more))
         });
-        let (endpoint, (page, records)) = asked.await?;
-        if !records.is_empty() {
+        let (endpoint, (page, more)) = asked.await?;
+        if let Some((records, keys)) = more {
             self.store.store_successions(&records)?;
+            self.walked = Some((records, keys));
         }
         let count = page.blocks.len();
         match self.page(page) {

@@ -3,6 +3,7 @@
 
 mod crash;
 mod follow;
+mod successions;
 
 use std::{
     collections::BTreeMap,
