@@ -13,9 +13,8 @@ use freehold_primitives::Account;
 use freehold_rpc::{Endpoint, NodeClient, NodeError};
 use serde_json::json;
 
-use super::sender::{Contract, Sender, account_secret};
+use super::sender::{Contract, Sender};
 use crate::{
-    accounts,
     args::{
         ActingArgs, HostCommand, HostOfferAddArgs, HostOfferCommand, MarketCommand, MarketListArgs, MarketRentArgs,
     },
