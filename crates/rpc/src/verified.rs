@@ -110,6 +110,11 @@ impl VerifiedClient {
     /// # Errors
     /// [`VerifiedError::Node`], [`VerifiedError::Finality`], [`VerifiedError::OtherHeight`].
     pub async fn headers(&self, height: Height) -> Result<Option<VerifiedHeaders>, VerifiedError> {
+        Ok(self.proven(height).await?.map(|(_, headers)| headers))
+    }
+
+    /// The same, with what proves them.
+    async fn proven(&self, height: Height) -> Result<Option<(FinalityProof, VerifiedHeaders)>, VerifiedError> {
         let Some(finality) = self.node.finality(height).await? else { return Ok(None) };
         let proof = proof_of(finality);
         let headers = match verify_finality_under(&self.trust, &self.network_keys(), &proof) {
@@ -119,7 +124,8 @@ impl VerifiedClient {
             }
             other => other?,
         };
-        if headers.first().height() == height { Ok(Some(headers)) } else { Err(VerifiedError::OtherHeight(height)) }
+        let is_asked = headers.first().height() == height;
+        if is_asked { Ok(Some((proof, headers))) } else { Err(VerifiedError::OtherHeight(height)) }
     }
 
     /// The newest header under a certificate above `seen`, as far as the node tells; `None` where it has no newer one.

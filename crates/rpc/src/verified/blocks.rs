@@ -6,7 +6,7 @@ use freehold_verify::{
     BlockBytes, VerifiedBlock, VerifiedHeader, VerifiedHeaders, open_header, verify_ancestors, verify_block,
 };
 
-use super::{VerifiedClient, VerifiedError, proof_of};
+use super::{VerifiedClient, VerifiedError};
 use crate::node::HEADER_RANGE_MAX;
 
 impl VerifiedClient {
@@ -15,12 +15,7 @@ impl VerifiedClient {
     /// # Errors
     /// As [`Self::headers`], and [`VerifiedError::Block`].
     pub async fn header(&self, height: Height) -> Result<Option<(VerifiedHeaders, Header)>, VerifiedError> {
-        let Some(finality) = self.node.finality(height).await? else { return Ok(None) };
-        let proof = proof_of(finality);
-        let headers = freehold_verify::verify_finality(&self.trust, &proof)?;
-        if headers.first().height() != height {
-            return Err(VerifiedError::OtherHeight(height));
-        }
+        let Some((proof, headers)) = self.proven(height).await? else { return Ok(None) };
         let rlp = proof.headers.first().ok_or(VerifiedError::OtherHeight(height))?;
         let header = open_header(headers.first(), rlp)?;
         Ok(Some((headers, header)))
