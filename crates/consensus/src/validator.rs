@@ -80,7 +80,7 @@ pub enum Stopped {
     #[error("the {0} ended")]
     Part(&'static str),
     /// Its storage did not open.
-    #[error("storage did not open")]
+    #[error("storage did not open; check the free space and the rights of the folder")]
     Storage,
 }
 

@@ -19,7 +19,7 @@ fn start(folder: &Path) -> Result<Running, Output> {
 }
 
 /// Exit status 1, and one sentence that says what to do.
-fn check(output: &Output, what: &str) {
+pub(crate) fn check(output: &Output, what: &str) {
     let text = said(output);
     assert_eq!(output.status.code(), Some(1), "{what}: {text}");
     assert_eq!(text.trim_end().lines().count(), 1, "{what}: {text}");

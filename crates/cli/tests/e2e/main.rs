@@ -10,6 +10,7 @@ mod denial;
 mod executor;
 mod follower;
 mod founding;
+mod full_disk;
 mod instance;
 mod light;
 mod market;

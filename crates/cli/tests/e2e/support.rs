@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -50,6 +50,7 @@ pub(crate) fn app_answer(running: &Running) -> Value {
 /// A `freehold` process that tells when it is ready; killed when dropped.
 pub(crate) struct Running {
     child: Child,
+    errors: Option<JoinHandle<Vec<u8>>>,
     /// What it told before it was ready.
     pub(crate) told: Vec<Value>,
     /// The line that it was ready with.
@@ -92,8 +93,12 @@ impl Running {
                 // Whoever does not read a pipe blocks its writer.
                 thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
                 let mut errors = child.stderr.take().unwrap();
-                thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
-                return Ok(Self { child, told, ready: value });
+                let errors = thread::spawn(move || {
+                    let mut text = Vec::new();
+                    let _broken = errors.read_to_end(&mut text);
+                    text
+                });
+                return Ok(Self { child, errors: Some(errors), told, ready: value });
             }
             told.push(value);
         }
@@ -143,6 +148,13 @@ impl Running {
             assert!(begun.elapsed() < Duration::from_secs(10), "it did not end within 10 s of SIGINT");
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits until it ends by itself; what it said on standard error.
+    pub(crate) fn ended(mut self) -> Output {
+        until("it ends by itself", || self.child.try_wait().unwrap().is_some());
+        let stderr = self.errors.take().unwrap().join().unwrap();
+        Output { status: self.child.wait().unwrap(), stdout: Vec::new(), stderr }
     }
 
     /// `kill -9`.
