@@ -15,6 +15,7 @@ mod engines;
 mod founding;
 mod gossip;
 mod keys;
+mod links;
 mod network;
 mod reports;
 mod resharing;
@@ -46,6 +47,7 @@ pub use founding::{FOUNDING_GENERATIONS, Founded, Founding, FoundingError, Found
 pub use founding::{founding_input, founding_seeds};
 pub use gossip::{GOSSIP_QUEUED_MAX, Gossip, GossipError, GossipReceiver, GossipSender};
 pub use keys::{IdentityKey, KeyError, KeyShare, ShareKind, VALIDATORS_MAX, network_key};
+pub use links::Links;
 pub use runtime::Runtime;
 pub use tap::Tap;
 pub use terms::{Successor, TermKeys};

@@ -53,7 +53,8 @@ use crate::{
 };
 
 pub(crate) const MAILBOX: NonZeroUsize = NZUsize!(1_024);
-const ITEMS_PER_SECTION: NonZeroU64 = NZU64!(1_024);
+/// Final payloads in a section of the archive, which keeps four files open for each: what is forgotten goes by sections.
+const ITEMS_PER_SECTION: NonZeroU64 = NZU64!(256);
 pub(crate) const REPLAY_BUFFER: NonZeroUsize = NZUsize!(65_536);
 pub(crate) const KEY_BUFFER: NonZeroUsize = NZUsize!(65_536);
 const VALUE_BUFFER: NonZeroUsize = NZUsize!(262_144);
@@ -104,18 +105,9 @@ impl ValidatorHandle {
         std::mem::take(&mut self.gossip)
     }
 
-    /// Reads what is final, from storage.
+    /// What is final, in storage.
     pub fn history(&self) -> History {
-        History(self.archive.clone())
-    }
-
-    /// Forgets final payloads below a height, as far as this validator does not need them: it keeps those of the running
-    /// term, the one before them, and what is not delivered. Whoever begins with the genesis payload can no longer take
-    /// the others from here. Storage is freed in sections of 1,024 payloads.
-    pub fn forget_below(&self, height: Height) {
-        let term = self.keys.borrow().term;
-        let needed = self.term_blocks.map(|length| term.saturating_mul(length.get()).saturating_sub(1));
-        self.archive.prune(EngineHeight::new(needed.map_or(height, |needed| needed.min(height))));
+        History { archive: self.archive.clone(), keys: self.keys.clone(), term_blocks: self.term_blocks }
     }
 
     /// Stops it at once. Storage needs no goodbye: a stop is a crash that was asked for.
@@ -136,20 +128,33 @@ impl Drop for ValidatorHandle {
     }
 }
 
-/// What is final, read from the validator's storage.
+/// What is final, in the validator's storage.
 #[derive(Clone)]
-pub struct History(Archive);
+pub struct History {
+    archive: Archive,
+    keys: watch::Receiver<TermKeys>,
+    term_blocks: Option<NonZeroU64>,
+}
 
 impl History {
     /// The final payload at a height.
     pub async fn payload(&self, height: Height) -> Option<Payload> {
-        let block = self.0.get_block(EngineHeight::new(height)).await?;
+        let block = self.archive.get_block(EngineHeight::new(height)).await?;
         Some(Payload::clone(block.inner().payload()))
     }
 
     /// The certificate of the payload at a height, if this validator has one of its own.
     pub async fn certificate(&self, height: Height) -> Option<Certificate> {
-        self.0.get_finalization(EngineHeight::new(height)).await.as_ref().and_then(certificate_of)
+        self.archive.get_finalization(EngineHeight::new(height)).await.as_ref().and_then(certificate_of)
+    }
+
+    /// Forgets final payloads below a height, but never those of the running term and of the one before, from which others
+    /// catch up and with whose last payload they begin, nor what is not delivered. Whoever begins with the genesis payload
+    /// can no longer take the others from here. Storage is freed in sections of 256 payloads.
+    pub fn forget_below(&self, height: Height) {
+        let before = self.keys.borrow().term.saturating_sub(1);
+        let needed = self.term_blocks.map(|length| before.saturating_mul(length.get()).saturating_sub(1));
+        self.archive.prune(EngineHeight::new(needed.map_or(height, |needed| needed.min(height))));
     }
 }
 

@@ -56,7 +56,7 @@ pub use node::{
     HEADER_RANGE_MAX, HEADERS_MAX, KeyShare, KeyShares, LeafProof, LogRecord, NodeStatus, Proof, QuantityU64, RawBlock,
     SignedAnswer, StateKeyReport, StatusMoment, TransactionReceipt,
 };
-pub use node_client::{FeeQuote, NodeClient, NodeError};
+pub use node_client::{Carrier, FeeQuote, NodeClient, NodeError};
 pub use sync::{
     SYNC_AHEAD_MAX, SYNC_BLOCKS_MAX, SYNC_OPERATIONS_MAX, SYNC_PAGE_BYTES, SyncBlock, SyncContent, SyncCover, SyncPage,
     SyncPart, SyncPiece, SyncState,

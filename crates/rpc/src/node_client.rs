@@ -3,6 +3,8 @@
 //! Answers are data, not truth: what matters is checked against the network key by `freehold-verify`.
 
 use std::{
+    fmt,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -102,10 +104,23 @@ struct Refusal {
     data: Option<Value>,
 }
 
+/// Brings requests to a node, and its answers back, by another way than HTTP.
+pub trait Carrier: fmt::Debug + Send + Sync {
+    /// Brings one JSON-RPC request, and gives the answer's text.
+    fn carry(&self, request: String) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, HttpError>> + Send + '_>>;
+}
+
+/// How requests reach a node.
+#[derive(Debug, Clone)]
+enum Way {
+    Http(HttpClient),
+    Carried(Endpoint, Arc<dyn Carrier>),
+}
+
 /// A client of one node. Cloning shares its connections.
 #[derive(Debug, Clone)]
 pub struct NodeClient {
-    http: HttpClient,
+    way: Way,
     id: Arc<AtomicU64>,
 }
 
@@ -117,12 +132,31 @@ impl NodeClient {
 
     /// A client with bounds of the caller's.
     pub fn with_limits(endpoint: Endpoint, limits: HttpLimits) -> Self {
-        Self { http: HttpClient::with_limits(endpoint, limits), id: Arc::new(AtomicU64::new(1)) }
+        Self { way: Way::Http(HttpClient::with_limits(endpoint, limits)), id: Arc::new(AtomicU64::new(1)) }
+    }
+
+    /// A client of a node that is reached by a carrier, under the name that it goes by.
+    pub fn carried(name: Endpoint, carrier: Arc<dyn Carrier>) -> Self {
+        Self { way: Way::Carried(name, carrier), id: Arc::new(AtomicU64::new(1)) }
     }
 
     /// Where it sends to.
     pub const fn endpoint(&self) -> &Endpoint {
-        self.http.endpoint()
+        match &self.way {
+            Way::Http(http) => http.endpoint(),
+            Way::Carried(name, _) => name,
+        }
+    }
+
+    async fn exchange(&self, request: &Value) -> Result<Answer, HttpError> {
+        match &self.way {
+            Way::Http(http) => http.post_json("/", request).await,
+            Way::Carried(name, carrier) => {
+                let answer = carrier.carry(request.to_string()).await?;
+                let malformed = |source| HttpError::Malformed { endpoint: name.clone(), source };
+                serde_json::from_slice(&answer).map_err(malformed)
+            }
+        }
     }
 
     /// Any method. `params` is a tuple or list; a null result reads as `Option::None` or [`Value::Null`].
@@ -134,7 +168,7 @@ impl NodeClient {
         let malformed = |reason: String| NodeError::Malformed { method: method.to_owned(), reason };
         let params = serde_json::to_value(params).map_err(|error| malformed(error.to_string()))?;
         let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
-        let answer: Answer = self.http.post_json("/", &request).await.map_err(|error| match error {
+        let answer = self.exchange(&request).await.map_err(|error| match error {
             HttpError::Malformed { source, .. } => malformed(source.to_string()),
             other => NodeError::Unreachable(other),
         })?;

@@ -165,11 +165,11 @@ fn what_is_forgotten_is_gone_and_the_rest_goes_on() {
         net.reach(&context, &[0], 2_200, LIMIT).await;
         let history = handle.history();
         assert!(history.payload(1).await.is_some());
-        handle.forget_below(2_100);
+        history.forget_below(2_100);
         assert!(history.payload(1).await.is_none() && history.payload(1_000).await.is_none());
         assert!(history.payload(2_100).await.is_some());
         // What is not final yet is not forgotten.
-        handle.forget_below(u64::MAX);
+        history.forget_below(u64::MAX);
         assert!(history.payload(2_199).await.is_some());
     });
     Runner::from(checkpoint).start(async |context: Context| {
