@@ -15,6 +15,7 @@ use alloy_primitives::{Address, B256, Bytes};
 use clap::{Args, Parser, Subcommand};
 use freehold_host::EmulatedTee;
 use freehold_primitives::{Account, Digest, NetworkKey};
+use freehold_rpc::Endpoint;
 
 pub(crate) use app::{AppBuildArgs, AppCommand, AppInitArgs, AppKindArg, AppRunArgs, AppShowArgs};
 pub(crate) use backup::{BackupArgs, BackupKeyArgs, RestoreArgs};
@@ -556,6 +557,14 @@ pub(crate) struct NodeArgs {
     /// Keep transactions and receipts of this many newest blocks (4,096 at least); without it of all: an archive.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(4_096..))]
     pub(crate) keep_blocks: Option<u64>,
+    /// Keep this many newest payloads for validators that catch up (two terms at least); by default as many as --keep-blocks,
+    /// or 16,384. One that is further behind takes the state.
+    #[arg(long, value_name = "N", conflicts_with_all = ["follow", "init"])]
+    pub(crate) keep_payloads: Option<u64>,
+    /// Nodes whose JSON-RPC a validator without blocks asks for the network's state, separated by commas, before its peers
+    /// and those of `peers.toml`. They are not trusted.
+    #[arg(long, value_name = "URL,…", value_delimiter = ',', conflicts_with_all = ["follow", "init"])]
+    pub(crate) sync_from: Vec<Endpoint>,
     /// Make the folders of a new development network with this many validators below DATA_DIR, and end.
     #[arg(long, value_name = "N")]
     pub(crate) init: Option<u32>,

@@ -1,4 +1,5 @@
-//! `peers.toml` in a validator's folder: where it listens, and where others were when it joined (`docs/validators.md`).
+//! `peers.toml` in a validator's folder: where it listens, where others were when it joined, and whom it asks for the state
+//! (`docs/validators.md`).
 //!
 //! Nothing in it is trusted: a wrong address is one that nobody answers at. Later addresses come from the chain.
 
@@ -6,6 +7,7 @@ use std::{fs, net::SocketAddr, path::Path};
 
 use anyhow::{Context as _, Result};
 use freehold_primitives::Ed25519Key;
+use freehold_rpc::Endpoint;
 use serde::{Deserialize, Serialize};
 
 const PEERS_FILE: &str = "peers.toml";
@@ -24,8 +26,26 @@ pub(crate) struct KnownPeer {
 pub(crate) struct PeersFile {
     /// Where this validator listens.
     pub(crate) listen: SocketAddr,
+    /// Nodes whose JSON-RPC it asks for the network's state where it has no blocks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "endpoints")]
+    pub(crate) sync_from: Vec<Endpoint>,
     #[serde(default)]
     pub(crate) peers: Vec<KnownPeer>,
+}
+
+/// Endpoints as texts.
+mod endpoints {
+    use freehold_rpc::Endpoint;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(endpoints: &[Endpoint], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(endpoints.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Endpoint>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+    }
 }
 
 impl PeersFile {

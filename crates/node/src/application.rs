@@ -156,6 +156,7 @@ impl Application for NodeApplication {
 
     async fn finalized(&self, payload: FinalizedPayload) {
         self.note(&payload.payload);
+        self.shared.offer(payload.payload.head.height);
         let (done, wait) = tokio::sync::oneshot::channel();
         if self.commands.send(Command::Finalized(Box::new(payload), done)).is_ok() && wait.await.is_ok() {
             return;

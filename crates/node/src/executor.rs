@@ -32,8 +32,10 @@ const EARLY_CERTIFICATES_MAX: usize = 64;
 /// Blocks between two looks at what version of the protocol comes: an hour of idle ones.
 const LOOK_AHEAD_BLOCKS: u64 = 3_600;
 
-/// How often a worker that waits for keys looks again.
+/// How often a worker that waits for keys, or for content, looks again.
 const KEYS_LOOK: Duration = Duration::from_millis(100);
+/// How often content is waited for that a synced store lacks: a minute.
+const CONTENT_LOOKS: u32 = 600;
 
 /// What the executor is told.
 pub(crate) enum Command {
@@ -198,15 +200,23 @@ impl Worker {
         self.offer_again()
     }
 
-    /// Executes as soon as this validator holds the state keys in use; `None` where it stops first.
+    /// Executes as soon as this validator holds the state keys in use; `None` where it stops first. A synced store may lack
+    /// documents, which are then asked for.
     fn execute_with_keys(&mut self, parent: &Tip, row: &PayloadRow) -> Result<Option<ExecutedBlock>, ExecutorError> {
-        let mut told = false;
+        let (mut told, mut looks) = (false, 0);
         loop {
             match self.machine.execute(&parent.header, &row.payload, row.seed.as_ref(), &mut self.tree) {
                 Err(ChainError::Ledger(LedgerError::GenerationMissing(generation))) if self.awaits_keys => {
                     if !std::mem::replace(&mut told, true) {
                         info!(generation, "waits for the quorum to give this validator the state root key");
                     }
+                    if self.shared.stopping.load(Ordering::Relaxed) {
+                        return Ok(None);
+                    }
+                    thread::sleep(KEYS_LOOK);
+                }
+                Err(ChainError::Ledger(_)) if self.store.seeded() > 0 && looks < CONTENT_LOOKS => {
+                    looks += 1;
                     if self.shared.stopping.load(Ordering::Relaxed) {
                         return Ok(None);
                     }

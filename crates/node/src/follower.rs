@@ -2,8 +2,9 @@
 //! key alone (`spec/sync.md`).
 //!
 //! Without state keys it applies each block's write set, whose root must be the certified one; with them it executes. It
-//! serves the whole JSON-RPC and hands on what it cannot answer. Invariant: what it serves is certified. A store that is
-//! damaged, or too old to go on from, is moved aside and the state synced anew, unless it is an archive's.
+//! serves the whole JSON-RPC and hands on what it cannot answer. Invariant: what it serves is certified. Where a store is
+//! damaged, or too old to go on from, the state is synced anew, unless it is an archive's; the store is moved aside when the
+//! new one is whole.
 
 mod apply;
 mod stores;
@@ -31,11 +32,11 @@ use tracing::{info, warn};
 use crate::{
     clock::Clock,
     metrics::{Gauges, Own},
-    rpc::{Duty, Forward, RpcServer, ServerError},
-    sync::{SourceChain, Sources, SyncError, SyncedState, sync_into},
+    rpc::{Duty, Forward, NodeMethods, RpcServer, ServerError},
+    sync::{Onto, SourceChain, Sources, Staging, Successor, SyncError, SyncedState, sync_into},
 };
 use apply::Applier;
-use stores::{Opened, open, set_aside};
+use stores::{Opened, open};
 
 /// Worker threads of a follower's runtime.
 const WORKERS: usize = 2;
@@ -231,9 +232,13 @@ async fn run(
         _ = &mut signals.stopped => return Ok(()),
     };
     let run = Run { context, config, sources, chain };
-    let mut rpc = config.rpc;
+    let (mut rpc, mut onto) = (config.rpc, None);
+    Staging::new(&config.folder).resume()?;
+    if config.from == SyncFrom::State && !config.folder.join("blocks.redb").exists() {
+        onto = Some(Onto::Empty);
+    }
     loop {
-        let error = match run.once(&mut rpc, signals).await {
+        let error = match run.once(&mut rpc, onto.take(), signals).await {
             Ok(()) => return Ok(()),
             Err(FollowerError::Stores(error)) if is_damage(&error) => error,
             Err(error) => return Err(error),
@@ -241,8 +246,8 @@ async fn run(
         if config.keep_states == KeepStates::All {
             return Err(FollowerError::Archive { folder: config.folder.clone(), source: Box::new(error) });
         }
-        warn!(%error, "the stores here do not serve any more: they are moved to `damaged`, and the state is synced anew");
-        set_aside(&config.folder)?;
+        warn!(%error, "the stores here do not serve any more: the state is synced anew, and then they are moved to `damaged`");
+        onto = Some(Onto::Stores);
         sleep(AWAY_PAUSE).await;
     }
 }
@@ -273,11 +278,17 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Syncs where there is nothing yet, opens, serves and follows.
-    async fn once(&self, rpc: &mut Option<SocketAddr>, signals: &mut Signals) -> Result<(), FollowerError> {
+    async fn once(
+        &self,
+        rpc: &mut Option<SocketAddr>,
+        onto: Option<Onto>,
+        signals: &mut Signals,
+    ) -> Result<(), FollowerError> {
         let mut synced = None;
-        if self.config.from == SyncFrom::State && !self.config.folder.join("blocks.redb").exists() {
+        if let Some(onto) = onto {
+            let begin = (onto, Successor::Follower);
             tokio::select! {
-                done = sync_into(&self.sources, &self.chain, &self.config.folder) => synced = Some(done?),
+                done = sync_into(&self.sources, &self.chain, &self.config.folder, begin) => synced = Some(done?),
                 _ = &mut signals.stopped => return Ok(()),
             }
         }
@@ -288,7 +299,8 @@ impl Run<'_> {
             Some(address) => {
                 let duty = Duty::Follower(Forward(Arc::clone(&self.sources)));
                 let signer = self.config.executor.as_ref().map(|executor| Arc::clone(&executor.signer));
-                Some(RpcServer::start(address, shared, duty, gauges, signer).await?)
+                let methods = NodeMethods::new(shared, duty, gauges, signer)?;
+                Some(RpcServer::start(address, methods).await?)
             }
             None => None,
         };

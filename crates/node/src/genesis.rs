@@ -35,6 +35,8 @@ const DERIVATION_SHARE_FILE: &str = "derivation.share";
 const SHARES_USED_FILE: &str = "shares.used";
 const STATE_KEYS_FILE: &str = "state.keys";
 const IDENTITY_FILE: &str = "identity.key";
+/// Zeros that are written at a time where a file is erased.
+const ERASE_BYTES: usize = 64 * 1024;
 /// Number and key of a generation.
 const STATE_KEY_BYTES: usize = 4 + 32;
 
@@ -269,6 +271,11 @@ fn read_shares(folder: &Path) -> Result<Option<GenesisShares>, GenesisError> {
     Ok(consensus.zip(derivation).map(|(consensus, derivation)| GenesisShares { consensus, derivation }))
 }
 
+/// Whether a folder holds shares of the genesis' keys that have never served.
+pub(crate) fn has_new_shares(folder: &Path) -> bool {
+    folder.join(CONSENSUS_SHARE_FILE).exists() && !folder.join(SHARES_USED_FILE).exists()
+}
+
 /// Notes that the shares of the genesis' keys serve together with the storage beside them, and says whether they may: not
 /// where they served with another, which is lost; a validator could vote twice in a view then.
 pub(crate) fn claim_shares(folder: &Path, storage: &Path) -> Result<bool, GenesisError> {
@@ -285,20 +292,44 @@ pub(crate) fn claim_shares(folder: &Path, storage: &Path) -> Result<bool, Genesi
 /// the keys.
 pub(crate) fn erase_shares(folder: &Path) -> Result<(), GenesisError> {
     for name in [CONSENSUS_SHARE_FILE, DERIVATION_SHARE_FILE] {
-        let path = folder.join(name);
-        let erase = || {
-            let mut file = fs::OpenOptions::new().write(true).open(&path)?;
-            let length = usize::try_from(file.metadata()?.len()).unwrap_or_default();
-            file.write_all(&vec![0; length])?;
-            file.sync_all()?;
-            fs::remove_file(&path)
-        };
-        match erase() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            done => done.map_err(|source| GenesisError::File { path: path.clone(), source })?,
-        }
+        erase(&folder.join(name))?;
     }
     Ok(())
+}
+
+/// Overwrites and removes everything in a folder, and the folder.
+pub(crate) fn erase_folder(folder: &Path) -> Result<(), GenesisError> {
+    let failed = |source| GenesisError::File { path: folder.to_path_buf(), source };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().map_err(failed)?.is_dir() { erase_folder(&entry.path())? } else { erase(&entry.path())? }
+    }
+    fs::remove_dir(folder).map_err(failed)
+}
+
+/// Overwrites and removes a file, where it is there.
+fn erase(path: &Path) -> Result<(), GenesisError> {
+    let erase = || {
+        let mut file = fs::OpenOptions::new().write(true).open(path)?;
+        let mut left = file.metadata()?.len();
+        let zeros = vec![0; ERASE_BYTES];
+        while left > 0 {
+            let step = left.min(zeros.len() as u64);
+            file.write_all(&zeros[..usize::try_from(step).unwrap_or(zeros.len())])?;
+            left -= step;
+        }
+        file.sync_all()?;
+        fs::remove_file(path)
+    };
+    match erase() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(|source| GenesisError::File { path: path.to_path_buf(), source }),
+    }
 }
 
 /// The quorum's state keys, or a dealer's; a folder without either is a follower's.

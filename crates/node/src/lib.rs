@@ -8,6 +8,7 @@ mod backup;
 mod chain;
 mod clock;
 mod counts;
+mod exchange;
 mod executor;
 mod follower;
 mod founder;
@@ -41,10 +42,10 @@ pub use genesis::{
     GenesisError, NewNetwork, ValidatorKeys, create_network, open_or_make_identity, read_genesis, read_identity,
     read_keys, validator_folder, write_genesis,
 };
-pub use member::{Member, MemberConfig, MemberError};
+pub use member::{Member, MemberConfig, MemberError, PAYLOADS_KEPT};
 pub use network::{Network, NetworkConfig, NetworkError};
 #[doc(hidden)]
-pub use probe::{key_share_input, state_key_input, transactions_input};
+pub use probe::{catch_up_input, key_share_input, state_key_input, transactions_input};
 pub use rpc::ServerError;
 pub use store::{
     BODIES_MIN, BlockRow, BlockStore, BlockStoreError, Change, Durable, ExecutedMark, FINALITY_SEARCH_MAX, Finality,

@@ -1,5 +1,13 @@
 //! One validator, whole: stores, executor, consensus, gossip, key service and, where asked for, the JSON-RPC server; on a
 //! runtime and a thread of its own, so that several in one process share nothing but the machine.
+//!
+//! One that has no blocks, or is left behind, takes the network's state first, in `catch_up`; its stores are then opened on a
+//! runtime that is new.
+
+mod catch_up;
+mod pruning;
+
+pub use pruning::PAYLOADS_KEPT;
 
 use std::{
     any::Any,
@@ -11,9 +19,10 @@ use std::{
 };
 
 use commonware_runtime::{Runner as _, tokio as engine_runtime};
-use freehold_consensus::{ConfigError, KeyError, Reach, Start, StartError, TermKeys, Timers, Validator};
+use freehold_consensus::{ConfigError, KeyError, Peers, Reach, Start, StartError, TermKeys, Timers, Validator};
 use freehold_crypto::{AnswerSigner, StateKeys};
 use freehold_primitives::{Ed25519Key, Genesis, KeyCeremony};
+use freehold_rpc::Endpoint;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, warn};
@@ -22,21 +31,24 @@ use crate::{
     application::NodeApplication,
     chain::{Chain, Machine},
     clock::Clock,
+    exchange::{CATCH_UP, PeerExchange},
     executor::{Executor, ExecutorError, Worker, recover},
-    genesis::{GenesisError, claim_shares, erase_shares, read_keys},
+    genesis::{GenesisError, ValidatorKeys, claim_shares, erase_folder, erase_shares, read_keys},
     intake::Intake,
     key_service::KeyService,
     metrics::{Gauges, Own},
     peers::{Told, tell_peers},
-    rpc::{Duty, RpcServer, ServerError},
+    rpc::{Duty, NodeMethods, RpcServer, ServerError},
     shared::Shared,
     state_keys::{STATE_KEYS, StateKeyExchange},
     store::{BlockStore, MEND, QmdbTree, StoreIdentity},
+    sync::{ENGINE_FOLDER, REPLACED, Sources, Staging, SyncError, read_floor},
     wire,
 };
+use catch_up::{Reason, Taken};
 
-/// Folder of the engine's storage.
-const ENGINE_FOLDER: &str = "consensus";
+/// Where the channel of catching up stands among the gossip channels.
+const CATCH_UP_PLACE: usize = 3;
 /// Worker threads of a validator's runtime.
 const WORKERS: usize = 2;
 
@@ -58,6 +70,11 @@ pub struct MemberConfig {
     /// How many newest blocks keep their transactions and receipts, [`BODIES_MIN`](crate::BODIES_MIN) at least; all
     /// where `None`.
     pub keep_blocks: Option<u64>,
+    /// How many newest final payloads it keeps for validators that catch up, two terms at least; [`PAYLOADS_KEPT`] where
+    /// `None`.
+    pub keep_payloads: Option<u64>,
+    /// Nodes that it asks before its peers for the state, where it has no blocks or is left behind.
+    pub sources: Vec<Endpoint>,
     /// Its clock.
     pub clock: Clock,
     /// What it signs answers to calls with, where it is a registered executor too.
@@ -83,6 +100,9 @@ pub enum MemberError {
     /// Settings do not serve.
     #[error("the validator's settings do not serve")]
     Config(#[from] ConfigError),
+    /// The network's state could not be taken, by this machine's fault.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
     /// The JSON-RPC server did not start.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -145,7 +165,7 @@ impl Member {
         }
         let (ready_tx, ready) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
-        let run = move || on_thread(config, Signals { ready: ready_tx, stopped, ended });
+        let run = move || on_thread(config, Signals { ready: Some(ready_tx), stopped, ended });
         let thread = thread::Builder::new().name(name.clone()).spawn(run).map_err(MemberError::Thread)?;
         match ready.await {
             Ok(started) => Ok(Self { rpc: started?, stop: Some(stop), thread: Some(thread) }),
@@ -168,29 +188,73 @@ impl Member {
 
 /// How a validator's thread and whoever started it hear of each other.
 struct Signals {
-    ready: oneshot::Sender<Result<Option<SocketAddr>, MemberError>>,
+    ready: Option<oneshot::Sender<Result<Option<SocketAddr>, MemberError>>>,
     stopped: oneshot::Receiver<()>,
     ended: mpsc::UnboundedSender<MemberError>,
 }
 
+impl Signals {
+    /// Tells why it does not go on, to whoever waits.
+    fn fail(&mut self, error: MemberError) {
+        match self.ready.take() {
+            Some(ready) => drop(ready.send(Err(error))),
+            None => drop(self.ended.send(error)),
+        }
+    }
+}
+
+/// How a run of a validator ended.
+enum End {
+    /// It was asked to stop, or cannot go on and said so.
+    Over,
+    /// It is left behind: it takes the state, and runs again with these peers.
+    LeftBehind(Peers),
+}
+
 /// A validator's thread, from start to end. Not async, so that the engine is compiled once, with this crate, and not in
 /// every program that awaits a start.
-fn on_thread(config: MemberConfig, signals: Signals) -> Option<MemberError> {
-    let (name, folder, failed) = (config.name.clone(), config.folder.clone(), signals.ended.clone());
-    let settings = engine_runtime::Config::new()
-        .with_worker_threads(WORKERS)
-        .with_tcp_nodelay(Some(true))
-        .with_storage_directory(folder.join(ENGINE_FOLDER));
+fn on_thread(config: MemberConfig, mut signals: Signals) -> Option<MemberError> {
+    let (name, folder) = (config.name.clone(), config.folder.clone());
     // The engine panics where its storage fails; the network goes down in order then, with a sentence.
-    let engine = AssertUnwindSafe(|| {
-        engine_runtime::Runner::new(settings).start(|context| run(context, config, signals));
+    let runs = AssertUnwindSafe(|| {
+        if let Err(error) = runs(config, &mut signals) {
+            signals.fail(error);
+        }
     });
-    catch_unwind(engine).err().map(|panic| {
+    catch_unwind(runs).err().map(|panic| {
         let reason = message(&*panic);
-        let _gone =
-            failed.send(MemberError::Failed { name: name.clone(), folder: folder.clone(), reason: reason.clone() });
+        let _gone = signals.ended.send(MemberError::Failed {
+            name: name.clone(),
+            folder: folder.clone(),
+            reason: reason.clone(),
+        });
         MemberError::Failed { name, folder, reason }
     })
+}
+
+/// One run after another: with what is there, or after the state was taken.
+fn runs(mut config: MemberConfig, signals: &mut Signals) -> Result<(), MemberError> {
+    Staging::new(&config.folder).resume()?;
+    let mut reason = catch_up::is_wiped(&config.folder).then_some(Reason::Empty);
+    loop {
+        if let Some(reason) = reason.take()
+            && catch_up::take_state(&config, reason, &mut signals.stopped)? == Taken::Stopped
+        {
+            return Ok(());
+        }
+        let settings = engine_runtime::Config::new()
+            .with_worker_threads(WORKERS)
+            .with_tcp_nodelay(Some(true))
+            .with_storage_directory(config.folder.join(ENGINE_FOLDER));
+        match engine_runtime::Runner::new(settings).start(|context| run(context, &mut config, signals)) {
+            End::Over => return Ok(()),
+            End::LeftBehind(peers) => {
+                reason = Some(Reason::Stuck);
+                let known: Vec<_> = config.peers.iter().map(|(identity, _)| *identity).collect();
+                config.peers.extend(peers.into_iter().filter(|(identity, _)| !known.contains(identity)));
+            }
+        }
+    }
 }
 
 /// Parts that live as long as the validator.
@@ -199,26 +263,46 @@ struct Parts {
     executor: Executor,
     server: Option<RpcServer>,
     failures: mpsc::UnboundedReceiver<ExecutorError>,
+    peers: watch::Receiver<Peers>,
+    shared: Arc<Shared>,
+    /// Whom it asks when it is left behind; `None` where it is alone.
+    sources: Option<Arc<Sources>>,
 }
 
-async fn run(context: engine_runtime::Context, config: MemberConfig, signals: Signals) {
-    let Signals { ready, stopped, ended } = signals;
+async fn run(context: engine_runtime::Context, config: &mut MemberConfig, signals: &mut Signals) -> End {
     let name = config.name.clone();
     let mut parts = match start(context, config).await {
         Ok(parts) => parts,
         Err(error) => {
-            let _gone = ready.send(Err(error));
-            return;
+            signals.fail(error);
+            return End::Over;
         }
     };
-    let _gone = ready.send(Ok(parts.server.as_ref().map(RpcServer::address)));
-    let error = tokio::select! {
-        _ = stopped => None,
-        why = parts.consensus.ended() => Some(MemberError::Ended { name, reason: why.to_string() }),
-        failed = parts.failures.recv() => Some(failed.map_or_else(
-            || MemberError::Ended { name, reason: "its executor stopped".to_owned() },
-            MemberError::Executor,
-        )),
+    let rpc = parts.server.as_ref().map(RpcServer::address);
+    config.rpc = rpc;
+    if let Some(ready) = signals.ready.take() {
+        let _gone = ready.send(Ok(rpc));
+    }
+    let left_behind = {
+        let (shared, sources) = (Arc::clone(&parts.shared), parts.sources.clone());
+        async move {
+            match sources {
+                Some(sources) => catch_up::left_behind(shared, sources).await,
+                None => std::future::pending().await,
+            }
+        }
+    };
+    let (error, end) = tokio::select! {
+        _ = &mut signals.stopped => (None, End::Over),
+        why = parts.consensus.ended() => (Some(MemberError::Ended { name, reason: why.to_string() }), End::Over),
+        failed = parts.failures.recv() => {
+            let error = failed.map_or_else(
+                || MemberError::Ended { name, reason: "its executor stopped".to_owned() },
+                MemberError::Executor,
+            );
+            (Some(error), End::Over)
+        }
+        () = left_behind => (None, End::LeftBehind(parts.peers.borrow().clone())),
     };
     if let Some(server) = parts.server.take() {
         server.stop().await;
@@ -226,29 +310,16 @@ async fn run(context: engine_runtime::Context, config: MemberConfig, signals: Si
     parts.consensus.stop().await;
     parts.executor.stop().await;
     if let Some(error) = error {
-        let _gone = ended.send(error);
+        signals.fail(error);
     }
+    end
 }
 
-async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result<Parts, MemberError> {
-    let keys = read_keys(&config.folder)?;
-    let distributed = config.genesis.key_ceremony == KeyCeremony::Distributed;
-    let state = keys.state.clone().or_else(|| distributed.then(|| Arc::new(StateKeys::from_quorum([]))));
-    let (shared, worker) = open(&config, state.clone()).await?;
-    let worker = if state.is_some() { worker.awaiting_keys() } else { worker };
-    let (failed, failures) = mpsc::unbounded_channel();
-    let executor = Executor::start(worker, failed).map_err(MemberError::Thread)?;
-
-    let application = NodeApplication::new(Arc::clone(&shared), &executor, &config.folder);
-    let told = Told::default();
-    let claimed = claim_shares(&config.folder, &config.folder.join(ENGINE_FOLDER))?;
-    if !claimed && keys.shares.is_some() {
-        warn!("the storage beside the key shares is new: this validator follows until the next resharing");
-    }
-    let peers = tell_peers(Arc::clone(&shared), config.peers.clone(), told.clone());
-    let validator = Validator {
-        identity: keys.identity.clone(),
-        shares: keys.shares.filter(|_| claimed),
+/// What consensus is told of this validator, where it begins with the genesis.
+fn validator(config: &MemberConfig, keys: ValidatorKeys, peers: watch::Receiver<Peers>) -> Validator {
+    Validator {
+        identity: keys.identity,
+        shares: keys.shares,
         genesis: config.genesis.clone(),
         listen: config.listen,
         peers,
@@ -256,15 +327,34 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
         start: Start::Genesis,
         timers: Timers::default(),
         reach: Reach::Local,
-        gossip: vec![wire::TRANSACTIONS, wire::KEY_SHARES, STATE_KEYS],
-    };
-    let own = Own { identity: Some(keys.identity.public()), folder: config.folder.clone() };
-    let gauges = Gauges::new(&context, Arc::clone(&shared), own);
+        gossip: vec![wire::TRANSACTIONS, wire::KEY_SHARES, STATE_KEYS, CATCH_UP],
+    }
+}
+
+async fn start(context: engine_runtime::Context, config: &MemberConfig) -> Result<Parts, MemberError> {
+    let mut keys = read_keys(&config.folder)?;
+    let own = keys.identity.public();
+    let distributed = config.genesis.key_ceremony == KeyCeremony::Distributed;
+    let state = keys.state.clone().or_else(|| distributed.then(|| Arc::new(StateKeys::from_quorum([]))));
+    let (shared, worker) = open(config, state.clone()).await?;
+    let worker = if state.is_some() { worker.awaiting_keys() } else { worker };
+    let (failed, failures) = mpsc::unbounded_channel();
+    let executor = Executor::start(worker, failed).map_err(MemberError::Thread)?;
+
+    let application = NodeApplication::new(Arc::clone(&shared), &executor, &config.folder);
+    let told = Told::default();
+    let claimed = claim_shares(&config.folder, &config.folder.join(ENGINE_FOLDER))?;
+    if !claimed && keys.shares.take().is_some() {
+        warn!("the storage beside the key shares is new: this validator follows until the next resharing");
+    }
+    let peers = tell_peers(Arc::clone(&shared), config.peers.clone(), told.clone());
+    let start = read_floor(&config.folder)?.map_or(Start::Genesis, |floor| Start::At(Box::new(floor)));
+    let validator = Validator { start, ..validator(config, keys, peers.clone()) };
+    let gauges = Gauges::new(&context, Arc::clone(&shared), Own { identity: Some(own), folder: config.folder.clone() });
     let mut consensus = freehold_consensus::start(context, validator, application).await?;
     let mut gossip = consensus.take_gossip().into_iter();
-    let (Some(transactions), Some(shares), Some(state_shares)) = (gossip.next(), gossip.next(), gossip.next()) else {
-        return Err(MemberError::Config(ConfigError::Gossip));
-    };
+    let mut next = || gossip.next().ok_or(MemberError::Config(ConfigError::Gossip));
+    let (transactions, shares, state_shares, catching_up) = (next()?, next()?, next()?, next()?);
     if let Some(keys) = state {
         let (shared, folder, terms) = (Arc::clone(&shared), config.folder.clone(), consensus.term_keys());
         let said = config.peers.iter().map(|(identity, _)| *identity).collect();
@@ -275,22 +365,31 @@ async fn start(context: engine_runtime::Context, config: MemberConfig) -> Result
     let gauges = gauges.of_member(consensus.term_keys());
     let service = KeyService::start(Arc::clone(&shared), consensus.term_keys(), shares);
     tokio::spawn(erase_first_shares(config.folder.clone(), consensus.term_keys()));
+    tokio::spawn(pruning::prune(Arc::clone(&shared), consensus.history(), pruning::window(config)));
+    let duty = Duty::Validator { intake, service };
+    let methods = NodeMethods::new(Arc::clone(&shared), duty, gauges, config.signer.clone())?;
+    let exchange = PeerExchange::start(catching_up);
+    exchange.serve(methods.methods());
+    let known = MemberConfig { peers: peers.borrow().clone(), ..config.clone() };
+    let sources = catch_up::sources(&known, &exchange, own).ok().map(Arc::new);
+    if let Some(sources) = sources.clone() {
+        tokio::spawn(catch_up::bring_missed(Arc::clone(&shared), sources));
+    }
     let server = match config.rpc {
-        Some(address) => {
-            let duty = Duty::Validator { intake, service };
-            Some(RpcServer::start(address, shared, duty, gauges, config.signer.clone()).await?)
-        }
+        Some(address) => Some(RpcServer::start(address, methods).await?),
         None => None,
     };
-    Ok(Parts { consensus, executor, server, failures })
+    Ok(Parts { consensus, executor, server, failures, peers, shared, sources })
 }
 
-/// Erases the shares of the genesis' keys when newer ones are in force.
+/// Erases the shares of the genesis' keys when newer ones are in force, and those in a storage that was replaced.
 async fn erase_first_shares(folder: PathBuf, mut terms: watch::Receiver<TermKeys>) {
-    if terms.wait_for(|keys| keys.since > 0).await.is_ok()
-        && let Err(error) = erase_shares(&folder)
-    {
-        warn!(%error, "the first key shares could not be erased: a quorum of them still makes the keys");
+    if terms.wait_for(|keys| keys.since > 0).await.is_err() {
+        return;
+    }
+    let erased = erase_shares(&folder).and_then(|()| erase_folder(&folder.join(REPLACED).join(ENGINE_FOLDER)));
+    if let Err(error) = erased {
+        warn!(%error, "old key shares could not be erased: a quorum of them still makes the keys");
     }
 }
 

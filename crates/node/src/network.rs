@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     genesis::validator_folder,
     member::{Member, MemberConfig, MemberError},
+    store::BODIES_MIN,
 };
 
 /// Settings of a network in one process.
@@ -77,6 +78,9 @@ impl Network {
                 peers: peers.clone(),
                 rpc: (index == 0).then_some(config.rpc),
                 keep_blocks: None,
+                // All validators of a network share the process' open files.
+                keep_payloads: Some(BODIES_MIN),
+                sources: Vec::new(),
                 clock: config.clock.clone(),
                 signer: config.signer.clone().filter(|_| index == 0),
             };

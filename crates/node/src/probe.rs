@@ -24,6 +24,11 @@ pub fn state_key_input(bytes: &[u8]) -> Option<Vec<u8>> {
     again::<Message>(bytes)
 }
 
+/// A message about catching up, written again.
+pub fn catch_up_input(bytes: &[u8]) -> Option<Vec<u8>> {
+    again::<crate::exchange::Message>(bytes)
+}
+
 fn again<T: Canonical>(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(T::from_canonical(bytes).ok()?.to_canonical())
 }

@@ -24,4 +24,4 @@ mod traces;
 
 pub(crate) use forward::Forward;
 pub use server::ServerError;
-pub(crate) use server::{Duty, RpcServer};
+pub(crate) use server::{Duty, NodeMethods, RpcServer};

@@ -3,7 +3,10 @@
 //! Invariant: the pool is refreshed for a block before the tip moves to it, both under the pool's lock, so that a proposer
 //! never sees a transaction as ready that the tip has executed.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 use alloy_consensus::Header;
 use alloy_primitives::B256;
@@ -44,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) tip: watch::Sender<Tip>,
     /// Counts changes of the pool; proposers wait on it.
     pub(crate) pool_changes: watch::Sender<u64>,
+    /// Height of the newest final payload that consensus brought since the start.
+    offered: AtomicU64,
     /// Set when the validator is about to end.
     pub(crate) stopping: AtomicBool,
     /// Hash of each transaction that enters the pool.
@@ -61,6 +66,7 @@ impl Shared {
             pool: Mutex::default(),
             tip: watch::Sender::new(tip),
             pool_changes: watch::Sender::new(0),
+            offered: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             entered: tokio::sync::broadcast::Sender::new(4_096),
         }
@@ -74,6 +80,16 @@ impl Shared {
     /// The newest executed block.
     pub(crate) fn tip(&self) -> Tip {
         self.tip.borrow().clone()
+    }
+
+    /// Height of the newest final payload that consensus brought since the start; 0 before the first.
+    pub(crate) fn offered(&self) -> Height {
+        self.offered.load(Ordering::Relaxed)
+    }
+
+    /// Notes that consensus brought the final payload at a height.
+    pub(crate) fn offer(&self, height: Height) {
+        self.offered.fetch_max(height, Ordering::Relaxed);
     }
 
     /// Tells proposers that the pool changed.

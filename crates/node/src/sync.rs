@@ -6,8 +6,10 @@
 
 mod chain;
 mod error;
+mod floor;
 mod page;
 mod sources;
+mod staging;
 mod state;
 
 pub use chain::chain_genesis;
@@ -15,6 +17,8 @@ pub use error::{Lie, SyncError};
 pub use state::{SyncedState, sync_state};
 
 pub(crate) use chain::SourceChain;
+pub(crate) use floor::read_floor;
 pub(crate) use page::{CheckedBlock, CheckedPage, check_page};
 pub(crate) use sources::{Fault, Sources};
-pub(crate) use state::{code_hash, sync_into};
+pub(crate) use staging::{ENGINE_FOLDER, REPLACED, Staging};
+pub(crate) use state::{Onto, Successor, code_hash, sync_into};

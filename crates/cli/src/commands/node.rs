@@ -64,6 +64,8 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
         genesis,
         rpc: args.rpc,
         keep_blocks: args.keep_blocks,
+        keep_payloads: args.keep_payloads.or(args.keep_blocks),
+        sources: args.sync_from.into_iter().chain(joined.into_iter().flat_map(|file| file.sync_from)).collect(),
         clock: Clock::system(),
         signer: None,
     };

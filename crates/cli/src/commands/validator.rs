@@ -118,7 +118,7 @@ async fn prepare(actor: &Actor, args: &ValidatorJoinArgs) -> Result<()> {
         let address = validator(&actor.sender.node, identity).await?.and_then(|entry| entry.address.parse().ok());
         peers.extend(address.map(|address| KnownPeer { identity: *identity, address }));
     }
-    PeersFile { listen: args.address, peers }.write(folder)
+    PeersFile { listen: args.address, sync_from: Vec::new(), peers }.write(folder)
 }
 
 /// What a node keeps of a proposer that signed two payloads of one view.

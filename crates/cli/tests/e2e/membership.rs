@@ -1,6 +1,7 @@
 //! The network of the mission, by the words of docs/operations.md and docs/validators.md: four machines found it without a
 //! dealer, keys are reshared every term, a fifth joins and one leaves under load without a failed request, and disks are
-//! wiped in turn and come back. An app keeps its key through it all, and a light client checks with the network key alone.
+//! wiped in turn and come back, also where nobody keeps the first payloads any more. An app keeps its key through it all, and a
+//! light client checks with the network key alone.
 
 use std::{
     fs,
@@ -129,7 +130,15 @@ impl Machines {
     }
 
     fn start(&self, machine: usize) -> Running {
-        Running::start(&["node", "--data-dir", &self.folder(machine), "--rpc", "127.0.0.1:0"])
+        let folder = self.folder(machine);
+        Running::start(&["node", "--data-dir", &folder, "--rpc", "127.0.0.1:0", "--keep-payloads", "1"])
+    }
+
+    /// Whether a machine's consensus engine still has the payloads that the chain began with.
+    fn keeps_the_first_payloads(&self, machine: usize) -> bool {
+        let partition = Path::new(&self.folder(machine)).join("consensus/validator-blocks-values");
+        assert!(partition.is_dir(), "the engine's archive lies elsewhere");
+        partition.join("0".repeat(16)).exists()
     }
 
     /// What is left of a machine whose disk was lost: its identity, and what the operator has in a safe.
@@ -234,12 +243,20 @@ fn members_come_and_go_and_disks_are_lost_while_clients_go_on() {
 
     // Disks are lost in turn, one a term. Each comes back by itself, and signs again: without the next, the others need it.
     for wiped in [1, 2, 4] {
+        if wiped == 4 {
+            let kept =
+                || nodes.iter().enumerate().any(|(at, node)| node.is_some() && machines.keeps_the_first_payloads(at));
+            wait_for("nobody keeps the first payloads", || !kept());
+        }
         nodes[wiped].take().unwrap().kill();
         machines.wipe(wiped);
         nodes[wiped] = Some(machines.start(wiped));
         wait_for_terms(&rpc, 3);
         let height = nodes[0].as_ref().unwrap().height();
         wait_for("the wiped machine has caught up", || nodes[wiped].as_ref().unwrap().height() >= height);
+        // It took the state, not the blocks.
+        let first = nodes[wiped].as_ref().unwrap().call("eth_getBlockByNumber", json!(["0x1", false]));
+        assert!(first.unwrap_err().to_string().contains("pruned here"), "{wiped} has executed block 1");
     }
     let without = nodes[1].take().unwrap();
     without.kill();

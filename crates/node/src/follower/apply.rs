@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use alloy_consensus::{BlockHeader as _, Transaction as _};
-use freehold_crypto::{content_digest, keccak256};
+use freehold_crypto::keccak256;
 use freehold_ledger::{LedgerError, Write, to_account};
 use freehold_primitives::{Digest, SuccessionRecord};
 use freehold_rpc::{SYNC_BLOCKS_MAX, SyncPart};
@@ -189,12 +189,7 @@ impl Applier {
     pub(super) async fn fetch_missed(&self, sources: &Sources) -> usize {
         let mut came = 0;
         for digest in self.store.take_missed() {
-            let asked = sources.ask("content that was missed", |node| async move {
-                let bytes = node.content(&digest).await?.ok_or_else(|| Fault::Missing("not here".to_owned()))?;
-                let right = keccak256(&[&bytes]) == digest || content_digest(&bytes) == digest;
-                if right { Ok(bytes) } else { Err(Lie::Content.into()) }
-            });
-            match asked.await {
+            match sources.content(digest).await {
                 Ok(bytes) => came += usize::from(self.store.store_content(&[(digest, bytes)]).is_ok()),
                 Err(error) => debug!(%digest, %error, "content that was missed is not to be had"),
             }

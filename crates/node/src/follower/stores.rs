@@ -1,6 +1,6 @@
 //! A follower's stores: opened, and what a crash left made good from the write sets that they hold.
 
-use std::{fs, path::Path, sync::Arc};
+use std::sync::Arc;
 
 use freehold_primitives::Digest;
 
@@ -16,9 +16,6 @@ use crate::{
     store::{BlockStore, QmdbTree, StoreIdentity},
     sync::{SourceChain, SyncError},
 };
-
-/// What belongs to the stores in a follower's folder.
-const STORES: [&str; 3] = ["blocks.redb", "state", "incoming"];
 
 /// Open stores.
 pub(super) struct Opened {
@@ -81,20 +78,4 @@ fn recover(machine: &Machine, tree: &mut QmdbTree, store: &BlockStore) -> Result
         tree.persist();
     }
     Ok(newest(store)?)
-}
-
-/// Moves the stores into `damaged`, in place of what was there before.
-pub(super) fn set_aside(folder: &Path) -> Result<(), SyncError> {
-    let damaged = folder.join("damaged");
-    let run = || {
-        if damaged.exists() {
-            fs::remove_dir_all(&damaged)?;
-        }
-        fs::create_dir_all(&damaged)?;
-        for name in STORES.iter().filter(|name| folder.join(name).exists()) {
-            fs::rename(folder.join(name), damaged.join(name))?;
-        }
-        Ok(())
-    };
-    run().map_err(|source| SyncError::File { path: damaged.clone(), source })
 }

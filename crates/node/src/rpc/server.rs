@@ -14,7 +14,7 @@ use std::{
 use freehold_crypto::AnswerSigner;
 use http::{HeaderName, HeaderValue};
 use jsonrpsee::{
-    Extensions, RpcModule,
+    Extensions, Methods, RpcModule,
     core::{RegisterMethodError, traits::IdProvider},
     server::{BatchRequestConfig, HttpResponse, ServerBuilder, ServerConfig, ServerHandle},
     types::{ErrorObjectOwned, Params, SubscriptionId},
@@ -106,6 +106,37 @@ impl Rpc {
     }
 }
 
+/// What a node answers, by whichever way it is asked.
+pub(crate) struct NodeMethods {
+    module: RpcModule<Rpc>,
+    gauges: Arc<Gauges>,
+    has_dev_traces: bool,
+}
+
+impl NodeMethods {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        duty: Duty,
+        gauges: Gauges,
+        signer: Option<Arc<AnswerSigner>>,
+    ) -> Result<Self, ServerError> {
+        let gauges = Arc::new(gauges);
+        let filters = Arc::new(Mutex::new(Filters::default()));
+        tokio::spawn(watch_pool(Arc::clone(&shared), Arc::clone(&filters)));
+        let has_dev_traces = shared.chain.genesis().has_dev_traces();
+        let (heavy, subscriptions) = (Semaphore::new(HEAVY_MAX), Arc::new(Semaphore::new(SUBSCRIPTIONS_MAX)));
+        let transfers = Semaphore::new(TRANSFERS_MAX);
+        let own = Arc::clone(&gauges);
+        let module = module(Rpc { shared, duty, gauges: own, signer, filters, heavy, transfers, subscriptions })?;
+        Ok(Self { module, gauges, has_dev_traces })
+    }
+
+    /// The methods alone.
+    pub(crate) fn methods(&self) -> Methods {
+        self.module.clone()
+    }
+}
+
 /// A running server.
 pub(crate) struct RpcServer {
     address: SocketAddr,
@@ -113,21 +144,9 @@ pub(crate) struct RpcServer {
 }
 
 impl RpcServer {
-    pub(crate) async fn start(
-        address: SocketAddr,
-        shared: Arc<Shared>,
-        duty: Duty,
-        gauges: Gauges,
-        signer: Option<Arc<AnswerSigner>>,
-    ) -> Result<Self, ServerError> {
-        let gauges = Arc::new(gauges);
-        let probes = Probes(Arc::clone(&gauges));
-        let filters = Arc::new(Mutex::new(Filters::default()));
-        tokio::spawn(watch_pool(Arc::clone(&shared), Arc::clone(&filters)));
-        let has_dev_traces = shared.chain.genesis().has_dev_traces();
-        let (heavy, subscriptions) = (Semaphore::new(HEAVY_MAX), Arc::new(Semaphore::new(SUBSCRIPTIONS_MAX)));
-        let transfers = Semaphore::new(TRANSFERS_MAX);
-        let module = module(Rpc { shared, duty, gauges, signer, filters, heavy, transfers, subscriptions })?;
+    pub(crate) async fn start(address: SocketAddr, methods: NodeMethods) -> Result<Self, ServerError> {
+        let NodeMethods { module, gauges, has_dev_traces } = methods;
+        let probes = Probes(gauges);
         let cors = CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any);
         let config = ServerConfig::builder()
             .max_request_body_size(REQUEST_BYTES_MAX)

@@ -60,6 +60,24 @@ impl SourceChain {
         Ok(Self { trust: trust(&genesis, network_key), genesis })
     }
 
+    /// The chain of a genesis that is known.
+    pub(crate) fn known(genesis: Genesis, network_key: &NetworkKey) -> Self {
+        Self { trust: trust(&genesis, network_key), genesis }
+    }
+
+    /// The newest header that a source proves, above `seen`; `None` where they have no newer one.
+    pub(crate) async fn newest(
+        &self,
+        sources: &Sources,
+        seen: Option<Height>,
+    ) -> Result<Option<VerifiedHeader>, SyncError> {
+        let trust = self.trust;
+        let asked = sources.ask("its newest block", |node| async move {
+            VerifiedClient::new(node, trust).newest_above(seen).await.map_err(unverified)
+        });
+        asked.await
+    }
+
     /// The network keys from the genesis' on, along all records there are; `None` where those do not hold, or do not lead over
     /// the key that is trusted.
     pub(crate) fn keys(&self, records: &[SuccessionRecord]) -> Option<NetworkKeys> {

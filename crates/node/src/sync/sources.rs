@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use freehold_crypto::{content_digest, keccak256};
+use freehold_primitives::Digest;
 use freehold_rpc::{Endpoint, HttpError, HttpLimits, NodeClient, NodeError};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
@@ -88,14 +90,28 @@ pub(crate) struct Sources {
 impl Sources {
     /// At least one endpoint.
     pub(crate) fn new(endpoints: &[Endpoint]) -> Result<Self, SyncError> {
-        if endpoints.is_empty() {
+        Self::with(endpoints, Vec::new())
+    }
+
+    /// These endpoints, and behind them these clients; at least one of both.
+    pub(crate) fn with(endpoints: &[Endpoint], clients: Vec<NodeClient>) -> Result<Self, SyncError> {
+        let named = endpoints.iter().map(|endpoint| NodeClient::with_limits(endpoint.clone(), LIMITS));
+        let source = |client| Source { client, standing: Mutex::new(Standing::Good) };
+        let list: Vec<_> = named.chain(clients).map(source).collect();
+        if list.is_empty() {
             return Err(SyncError::NoSources);
         }
-        let source = |endpoint: &Endpoint| Source {
-            client: NodeClient::with_limits(endpoint.clone(), LIMITS),
-            standing: Mutex::new(Standing::Good),
-        };
-        Ok(Self { list: endpoints.iter().map(source).collect(), turn: AtomicUsize::new(0) })
+        Ok(Self { list, turn: AtomicUsize::new(0) })
+    }
+
+    /// A piece of content, by its digest.
+    pub(crate) async fn content(&self, digest: Digest) -> Result<Vec<u8>, SyncError> {
+        self.ask("content that was missed", |node| async move {
+            let bytes = node.content(&digest).await?.ok_or_else(|| Fault::Missing("not here".to_owned()))?;
+            let right = keccak256(&[&bytes]) == digest || content_digest(&bytes) == digest;
+            if right { Ok(bytes) } else { Err(Lie::Content.into()) }
+        })
+        .await
     }
 
     /// Asks one source after another until one gives what `attempt` accepts.

@@ -1,17 +1,11 @@
 //! State sync (`spec/sync.md` §2–§4): a newcomer takes the state behind a certified header instead of all blocks.
 //!
-//! Order: the state's log of operations, content, the newest headers; all into `incoming` beside the stores, which come
-//! into place by two renames at the end. Invariant: a crash anywhere leaves a folder from which the next call goes on;
+//! Order: the state's log of operations, content, the newest headers, and for a validator what consensus begins with; all
+//! into `incoming` beside the stores, from where `staging` brings them into place at the end. Invariant: a crash anywhere leaves a folder from which the next call goes on;
 //! stores in place are whole. What a source says is checked before it is kept; that all code of accounts is there is
 //! checked at the end, and documents that a source withheld are asked for again when they are missed.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc, time::Instant};
 
 use alloy_consensus::Header;
 use freehold_crypto::keccak256;
@@ -24,8 +18,10 @@ use tracing::info;
 use super::{
     chain::SourceChain,
     error::{Lie, SyncError},
+    floor::take_floor,
     page::piece,
     sources::{Fault, Sources},
+    staging::{Staging, failed},
 };
 use crate::store::{
     BlockStore, OPERATIONS_MAX, QmdbTree, Received, StoreIdentity, TransferError, TransferTarget, receive,
@@ -57,6 +53,24 @@ pub struct SyncedState {
     pub took_ms: u64,
 }
 
+/// What stands in the folder before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Onto {
+    /// No stores.
+    Empty,
+    /// Stores that serve no longer: they stay until the new are whole, and are then moved to `damaged`.
+    Stores,
+}
+
+/// Who goes on with the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Successor {
+    /// A follower.
+    Follower,
+    /// A validator: it also takes what consensus begins with.
+    Validator,
+}
+
 /// Brings the newest certified state of the network into an empty folder, from which a node then starts: `genesis.bin`,
 /// `state` and `blocks.redb`. Begun again after a crash, it goes on.
 ///
@@ -69,77 +83,44 @@ pub async fn sync_state(
 ) -> Result<SyncedState, SyncError> {
     let sources = Arc::new(Sources::new(sources)?);
     let chain = SourceChain::open(&sources, network_key, folder).await?;
-    sync_into(&sources, &chain, folder).await
+    sync_into(&sources, &chain, folder, (Onto::Empty, Successor::Follower)).await
 }
 
-/// As [`sync_state`], from sources that are open.
+/// As [`sync_state`], from sources that are open, for whoever goes on with it.
 pub(crate) async fn sync_into(
     sources: &Arc<Sources>,
     chain: &SourceChain,
     folder: &Path,
+    (onto, successor): (Onto, Successor),
 ) -> Result<SyncedState, SyncError> {
     let began = Instant::now();
     let staging = Staging::new(folder);
-    if staging.blocks.exists() {
+    staging.resume()?;
+    if onto == Onto::Empty && folder.join("blocks.redb").exists() {
         return Err(SyncError::Exists(folder.to_path_buf()));
     }
-    fs::create_dir_all(&staging.incoming).map_err(|source| file(&staging.incoming, source))?;
+    fs::create_dir_all(&staging.incoming).map_err(|source| failed(&staging.incoming, source))?;
     let identity =
         StoreIdentity { chain_id: chain.genesis.chain_id, genesis_hash: freehold_crypto::genesis_hash(&chain.genesis) };
-    let store = BlockStore::open(&staging.incoming.join("blocks.redb"), &identity)?;
+    let store = BlockStore::open(&staging.blocks(), &identity)?;
     let run = Run { sources, chain, staging: &staging, store };
     let (height, entries, received) = match run.store.executed() {
-        Some(mark) => {
-            (mark.height, run.look(&staging.tree(), mark.tree_operations, &mark.state_root)?.0, Received::default())
-        }
+        Some(mark) => (mark.height, run.look(mark.tree_operations, &mark.state_root)?.0, Received::default()),
         None => run.fetch().await?,
     };
+    if successor == Successor::Validator && !staging.floor().exists() {
+        run.floor(height).await?;
+    }
     let Run { store, .. } = run;
     let content = store.content_count()?;
     // Blocks before the state do not come: what they said of network keys does.
     store.store_successions(&chain.successions(sources).await?)?;
     drop(store);
-    staging.put_in_place()?;
+    staging.finish()?;
     let Received { operations, bytes } = received;
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     info!(height, entries, operations, bytes, content, took_ms, "the state is synced");
     Ok(SyncedState { height, operations, bytes, entries, content, took_ms })
-}
-
-/// Where things lie until they are whole.
-struct Staging {
-    incoming: PathBuf,
-    state: PathBuf,
-    blocks: PathBuf,
-}
-
-impl Staging {
-    fn new(folder: &Path) -> Self {
-        Self { incoming: folder.join("incoming"), state: folder.join("state"), blocks: folder.join("blocks.redb") }
-    }
-
-    /// Moves the stores to where a node looks for them: the block store last, since it says that they are there.
-    fn put_in_place(&self) -> Result<(), SyncError> {
-        let state = self.incoming.join("state");
-        if state.exists() {
-            if self.state.exists() {
-                fs::remove_dir_all(&self.state).map_err(|source| file(&self.state, source))?;
-            }
-            fs::rename(&state, &self.state).map_err(|source| file(&state, source))?;
-        }
-        let blocks = self.incoming.join("blocks.redb");
-        fs::rename(&blocks, &self.blocks).map_err(|source| file(&blocks, source))?;
-        fs::remove_dir_all(&self.incoming).map_err(|source| file(&self.incoming, source))
-    }
-
-    /// The tree, wherever it is by now.
-    fn tree(&self) -> PathBuf {
-        Some(self.incoming.join("state")).filter(|path| path.exists()).unwrap_or_else(|| self.state.clone())
-    }
-
-    fn target(&self) -> PathBuf {
-        self.incoming.join("target.json")
-    }
 }
 
 struct Run<'a> {
@@ -161,7 +142,7 @@ impl Run<'_> {
             };
             let target = target(&offered);
             info!(height = target.height, operations = target.operations, "taking the state");
-            match receive(&self.staging.incoming.join("state"), target, Arc::clone(self.sources)).await {
+            match receive(&self.staging.tree(), target, Arc::clone(self.sources)).await {
                 Ok(more) => {
                     received.operations += more.operations;
                     received.bytes += more.bytes;
@@ -208,8 +189,8 @@ impl Run<'_> {
         let (offered, header) = asked.await?;
         self.store.clear_content()?;
         let path = self.staging.target();
-        let bytes = serde_json::to_vec(&offered).map_err(|error| file(&path, error.into()))?;
-        fs::write(&path, bytes).map_err(|source| file(&path, source))?;
+        let bytes = serde_json::to_vec(&offered).map_err(|error| failed(&path, error.into()))?;
+        fs::write(&path, bytes).map_err(|source| failed(&path, source))?;
         Ok((offered, header))
     }
 
@@ -234,8 +215,7 @@ impl Run<'_> {
 
     /// Looks whether the code of every account is here, and asks for what a source withheld. Gives the state's entries.
     async fn code(&self, offered: &SyncState) -> Result<u64, SyncError> {
-        let tree = self.staging.incoming.join("state");
-        let (entries, missing) = self.look(&tree, offered.operations, &offered.state_root)?;
+        let (entries, missing) = self.look(offered.operations, &offered.state_root)?;
         for hash in missing {
             let code = self.sources.ask("the code of an account", |node| async move {
                 let code = node.content(&hash).await?.ok_or_else(|| Fault::Missing("no such content".to_owned()))?;
@@ -247,8 +227,8 @@ impl Run<'_> {
     }
 
     /// Walks through the state: how many entries it has, and whose code is not here.
-    fn look(&self, tree: &Path, operations: u64, root: &Digest) -> Result<(u64, Vec<Digest>), SyncError> {
-        let tree = QmdbTree::open(tree, operations)?;
+    fn look(&self, operations: u64, root: &Digest) -> Result<(u64, Vec<Digest>), SyncError> {
+        let tree = QmdbTree::open(&self.staging.tree(), operations)?;
         if tree.root() != *root {
             return Err(SyncError::Disk);
         }
@@ -266,6 +246,13 @@ impl Run<'_> {
             }
         }
         Ok((entries, missing.into_iter().collect()))
+    }
+
+    /// What a validator begins consensus with.
+    async fn floor(&self, height: Height) -> Result<(), SyncError> {
+        let operations = self.store.executed().map_or(0, |mark| mark.tree_operations);
+        let tree = QmdbTree::open(&self.staging.tree(), operations)?;
+        take_floor(self.sources, self.chain, (&self.store, &tree), (height, &self.staging.floor())).await
     }
 
     /// The headers up to a certified one, oldest first, by parent hashes.
@@ -350,10 +337,6 @@ fn target(offered: &SyncState) -> TransferTarget {
         log_root: offered.log_root,
         witness: offered.witness.0.clone(),
     }
-}
-
-fn file(path: &Path, source: std::io::Error) -> SyncError {
-    SyncError::File { path: path.to_path_buf(), source }
 }
 
 const _: () = assert!(OPERATIONS_MAX == freehold_rpc::SYNC_OPERATIONS_MAX, "both sides have one bound");
