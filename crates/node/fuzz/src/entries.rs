@@ -12,7 +12,7 @@ use freehold_consensus::{
     founding_input, genesis_payload, payload_input,
 };
 use freehold_ledger::{ChainContext, admit};
-use freehold_node::{key_share_input, state_key_input, transactions_input};
+use freehold_node::{catch_up_input, key_share_input, state_key_input, transactions_input};
 use freehold_primitives::{
     Blob, Canonical as _, Ed25519Key, Genesis, KeyCeremony, Membership, PAYLOAD_BYTES_MAX, Payload, PayloadBody,
     Purpose,
@@ -27,6 +27,7 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("gossip_transactions", gossip_transactions),
     ("gossip_key_shares", gossip_key_shares),
     ("gossip_state_keys", gossip_state_keys),
+    ("gossip_catch_up", gossip_catch_up),
     ("founding_frames", founding_frames),
     ("ceremony_messages", ceremony_messages),
     ("ceremony_statements", ceremony_statements),
@@ -127,6 +128,12 @@ fn gossip_key_shares(bytes: &[u8]) {
 
 fn gossip_state_keys(bytes: &[u8]) {
     if let Some(again) = state_key_input(bytes) {
+        assert_eq!(again, bytes, "a message that is read is canonical");
+    }
+}
+
+fn gossip_catch_up(bytes: &[u8]) {
+    if let Some(again) = catch_up_input(bytes) {
         assert_eq!(again, bytes, "a message that is read is canonical");
     }
 }

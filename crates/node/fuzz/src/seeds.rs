@@ -20,6 +20,11 @@ pub fn seeds(entry: &str) -> Vec<Vec<u8>> {
             document(1, &[&[0, 0, 0, 1], G1Point::ZERO.as_bytes()]),
             document(2, &[&[0, 0, 0, 1], &[0, 0, 0, 1], &[5; 96], &[0, 0, 0, 2, 8, 9]]),
         ],
+        "gossip_catch_up" => vec![
+            document(1, &[&[0; 8], &[0, 0, 0, 2, 0x7b, 0x7d]]),
+            document(2, &[&[0; 8], &[0, 0, 0, 1], &[1], &[0, 0, 0, 2, 8, 9]]),
+            document(3, &[&[0; 8]]),
+        ],
         "founding_frames" => {
             let from = |place: usize| {
                 let frames = founding_seeds(entries::founding(place), &mut StdRng::seed_from_u64(4));
