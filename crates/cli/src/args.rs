@@ -557,9 +557,10 @@ pub(crate) struct NodeArgs {
     /// Keep transactions and receipts of this many newest blocks (4,096 at least); without it of all: an archive.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(4_096..))]
     pub(crate) keep_blocks: Option<u64>,
-    /// Keep this many newest payloads for validators that catch up (two terms at least); by default as many as --keep-blocks,
-    /// or 16,384. One that is further behind takes the state.
-    #[arg(long, value_name = "N", conflicts_with_all = ["follow", "init"])]
+    /// Keep this many newest payloads for validators that catch up (two terms at least), or `all`, for which the system must
+    /// allow one open file for each 64; by default as many as --keep-blocks, or 16,384. One that is further behind takes the
+    /// state.
+    #[arg(long, value_name = "N|all", value_parser = payloads_kept, conflicts_with_all = ["follow", "init"])]
     pub(crate) keep_payloads: Option<u64>,
     /// Nodes whose JSON-RPC a validator without blocks asks for the network's state, separated by commas, before its peers
     /// and those of `peers.toml`. They are not trusted.
@@ -576,6 +577,11 @@ pub(crate) struct NodeArgs {
     pub(crate) term_blocks: u64,
     #[command(flatten)]
     pub(crate) follower: FollowArgs,
+}
+
+/// How many payloads are kept.
+fn payloads_kept(text: &str) -> Result<u64, String> {
+    if text == "all" { Ok(u64::MAX) } else { text.parse().map_err(|_| "neither a number nor `all`".to_owned()) }
 }
 
 /// A role that the host starts.

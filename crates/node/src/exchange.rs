@@ -48,8 +48,8 @@ const REQUEST_BYTES_MAX: usize = 1_024;
 const ANSWER_BYTES_MAX: usize = 40 * 1024 * 1024;
 /// Longest silence of a peer that was asked.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
-/// Pause between two parts, so that they stay within the channel's quota.
-const PART_PAUSE: Duration = Duration::from_millis(20);
+/// Pause before each part: 32 a second, and as many requests of this node's own at most, stay within the channel's quota.
+const PART_PAUSE: Duration = Duration::from_millis(32);
 /// Parts that wait to be put together.
 const PARTS_WAITING_MAX: usize = 64;
 
@@ -143,7 +143,8 @@ impl PeerExchange {
 
     /// A client of a peer, named by the address at which it is reached.
     pub(crate) fn client(&self, peer: Ed25519Key, name: Endpoint) -> NodeClient {
-        NodeClient::carried(name.clone(), Arc::new(PeerCarrier { exchange: self.clone(), peer, name }))
+        let carrier = PeerCarrier { exchange: self.clone(), peer, name: name.clone(), turn: Default::default() };
+        NodeClient::carried(name, Arc::new(carrier))
     }
 
     async fn listen(self, mut receiver: GossipReceiver) {
@@ -179,24 +180,37 @@ impl PeerExchange {
         let Some(methods) = methods.filter(|_| self.served().insert(peer)) else {
             return self.say(&peer, &Message::Busy { id });
         };
-        let this = self.clone();
-        tokio::spawn(async move {
-            this.answer(&peer, id, &methods, &request.0).await;
-            this.served().remove(&peer);
-        });
+        let turn = Turn(self.clone(), peer);
+        tokio::spawn(async move { turn.answer(id, &methods, &request.0).await });
     }
+}
 
-    async fn answer(&self, peer: &Ed25519Key, id: u64, methods: &Methods, request: &[u8]) {
+/// A peer's turn to be answered; it ends when this is dropped.
+struct Turn(PeerExchange, Ed25519Key);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.served().remove(&self.1);
+    }
+}
+
+impl Turn {
+    async fn answer(self, id: u64, methods: &Methods, request: &[u8]) {
+        let (exchange, peer) = (self.0.clone(), self.1);
+        let mut turn = Some(self);
         let request = std::str::from_utf8(request).unwrap_or_default();
         let Ok((answer, _)) = methods.raw_json_request(request, 1).await else {
-            return self.say(peer, &Message::Busy { id });
+            drop(turn);
+            return exchange.say(&peer, &Message::Busy { id });
         };
         let answer = answer.get().as_bytes();
         let parts = answer.len().div_ceil(PART_BYTES_MAX);
         for (at, bytes) in (0_u32..).zip(answer.chunks(PART_BYTES_MAX)) {
-            let more = (at as usize) + 1 < parts;
-            self.say(peer, &Message::Part { id, at, more, bytes: Blob(bytes.to_vec()) });
             sleep(PART_PAUSE).await;
+            let more = (at as usize) + 1 < parts;
+            // Whoever has the whole answer may ask again at once.
+            turn = turn.filter(|_| more);
+            exchange.say(&peer, &Message::Part { id, at, more, bytes: Blob(bytes.to_vec()) });
         }
     }
 }
@@ -216,6 +230,8 @@ struct PeerCarrier {
     exchange: PeerExchange,
     peer: Ed25519Key,
     name: Endpoint,
+    /// A peer answers one request at a time.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for PeerCarrier {
@@ -235,6 +251,7 @@ impl Drop for Awaited<'_> {
 
 impl PeerCarrier {
     async fn ask(&self, request: String) -> Result<Vec<u8>, HttpError> {
+        let _turn = self.turn.lock().await;
         let id = self.exchange.0.next.fetch_add(1, Ordering::Relaxed);
         let (sender, mut parts) = mpsc::channel(PARTS_WAITING_MAX);
         let _awaited = Awaited(&self.exchange, (self.peer, id));

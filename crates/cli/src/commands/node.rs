@@ -46,11 +46,7 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
     })?;
     peers.retain(|(key, _)| *key != identity);
     peers.push((identity, listen));
-    for peer in joined.iter().flat_map(|file| &file.peers) {
-        if peers.iter().all(|(key, _)| *key != peer.identity) {
-            peers.push((peer.identity, peer.address));
-        }
-    }
+    add_known(&mut peers, joined.as_ref());
     let name =
         index.map_or_else(|| format!("validator {}", &identity.to_string()[..8]), |index| format!("validator {index}"));
     let network_key = freehold_node::network_key(&genesis)?;
@@ -91,6 +87,15 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> Result<ExitCode> {
     }
     member.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Adds the peers that the file of a joiner knows and nobody else named.
+fn add_known(peers: &mut Vec<(Ed25519Key, SocketAddr)>, joined: Option<&PeersFile>) {
+    for peer in joined.into_iter().flat_map(|file| &file.peers) {
+        if peers.iter().all(|(key, _)| *key != peer.identity) {
+            peers.push((peer.identity, peer.address));
+        }
+    }
 }
 
 /// Where the genesis' validators are: as `--peers` says, or the network file that `genesis join` left, or the genesis.

@@ -108,10 +108,13 @@ pub(super) async fn take_floor(
             }
         }
     };
+    // Under its name it is whole: a run that finds it does not look again.
+    let partial = path.with_extension("part");
     let write = || {
-        let mut file = fs::File::create(path)?;
+        let mut file = fs::File::create(&partial)?;
         file.write_all(&stored.to_canonical())?;
-        file.sync_all()
+        file.sync_all()?;
+        fs::rename(&partial, path)
     };
     write().map_err(|source| failed(path, source))
 }

@@ -109,7 +109,15 @@ pub(crate) async fn sync_into(
         None => run.fetch().await?,
     };
     if successor == Successor::Validator && !staging.floor().exists() {
-        run.floor(height).await?;
+        match run.floor(height).await {
+            // A state that waited here until nobody has its payload any more is of no use.
+            Err(error @ SyncError::NotKept { .. }) => {
+                drop(run);
+                fs::remove_dir_all(&staging.incoming).map_err(|source| failed(&staging.incoming, source))?;
+                return Err(error);
+            }
+            done => done?,
+        }
     }
     let Run { store, .. } = run;
     let content = store.content_count()?;
