@@ -45,7 +45,7 @@ pub use genesis::{
 pub use member::{Member, MemberConfig, MemberError, PAYLOADS_KEPT};
 pub use network::{Network, NetworkConfig, NetworkError};
 #[doc(hidden)]
-pub use probe::{catch_up_input, key_share_input, state_key_input, transactions_input};
+pub use probe::{catch_up_input, key_share_input, state_key_input, take_validator_state, transactions_input};
 pub use rpc::ServerError;
 pub use store::{
     BODIES_MIN, BlockRow, BlockStore, BlockStoreError, Change, Durable, ExecutedMark, FINALITY_SEARCH_MAX, Finality,

@@ -42,10 +42,10 @@ use crate::{
     shared::Shared,
     state_keys::{STATE_KEYS, StateKeyExchange},
     store::{BlockStore, MEND, QmdbTree, StoreIdentity},
-    sync::{ENGINE_FOLDER, REPLACED, Sources, Staging, SyncError, read_floor},
+    sync::{ENGINE_FOLDER, REPLACED, Sources, Staging, SyncError, forget_floor, read_floor},
     wire,
 };
-use catch_up::{Reason, Taken};
+pub(crate) use catch_up::{Reason, Taken, try_state};
 
 /// Where the channel of catching up stands among the gossip channels.
 const CATCH_UP_PLACE: usize = 3;
@@ -236,6 +236,9 @@ fn on_thread(config: MemberConfig, mut signals: Signals) -> Option<MemberError> 
 fn runs(mut config: MemberConfig, signals: &mut Signals) -> Result<(), MemberError> {
     Staging::new(&config.folder).resume()?;
     let mut reason = catch_up::is_wiped(&config.folder).then_some(Reason::Empty);
+    if reason.is_some() {
+        forget_floor(&config.folder)?;
+    }
     loop {
         if let Some(reason) = reason.take()
             && catch_up::take_state(&config, reason, &mut signals.stopped)? == Taken::Stopped

@@ -1,8 +1,10 @@
-//! What a peer can send beside consensus, read as a node reads it: for fuzz targets, not for use.
+//! What a peer can send beside consensus, read as a node reads it, and one step of a validator's start alone: for fuzz targets
+//! and tests, not for use.
 
 use freehold_primitives::Canonical;
 
 use crate::{
+    member::{MemberConfig, MemberError, Reason, Taken, try_state},
     state_keys::Message,
     wire::{ShareMessage, Transactions},
 };
@@ -31,4 +33,15 @@ pub fn catch_up_input(bytes: &[u8]) -> Option<Vec<u8>> {
 
 fn again<T: Canonical>(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(T::from_canonical(bytes).ok()?.to_canonical())
+}
+
+/// Takes the state as a validator without blocks does, until it is `stopped`; whether it ended first.
+///
+/// # Errors
+/// What stands in the way, also where the validator would go on with what it has.
+pub fn take_validator_state(
+    config: &MemberConfig,
+    stopped: &mut tokio::sync::oneshot::Receiver<()>,
+) -> Result<bool, MemberError> {
+    try_state(config, Reason::Empty, stopped).map(|taken| taken == Taken::Go)
 }

@@ -17,7 +17,7 @@ pub use error::{Lie, SyncError};
 pub use state::{SyncedState, sync_state};
 
 pub(crate) use chain::SourceChain;
-pub(crate) use floor::read_floor;
+pub(crate) use floor::{forget_floor, read_floor};
 pub(crate) use page::{CheckedBlock, CheckedPage, check_page};
 pub(crate) use sources::{Fault, Sources};
 pub(crate) use staging::{ENGINE_FOLDER, REPLACED, Staging};

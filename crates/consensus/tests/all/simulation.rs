@@ -14,7 +14,7 @@ use std::{
 
 use crate::common::Net;
 use commonware_runtime::{
-    Clock as _, Runner as _,
+    Clock as _, Runner as _, Storage as _,
     deterministic::{Config, Context, Runner},
 };
 use freehold_consensus::ValidatorHandle;
@@ -168,6 +168,12 @@ fn what_is_forgotten_is_gone_and_the_rest_goes_on() {
         history.forget_below(2_100);
         assert!(history.payload(1).await.is_none() && history.payload(1_000).await.is_none());
         assert!(history.payload(2_100).await.is_some());
+        // Their storage is freed with them, but for the rest of the section.
+        for kind in ["blocks-keys", "blocks-values", "finals-keys", "finals-values"] {
+            let sections = context.scan(&format!("validator-0-{kind}")).await.unwrap();
+            assert!(sections.contains(&2_048_u64.to_be_bytes().to_vec()), "{kind}: {sections:?}");
+            assert!(sections.len() <= 2 && *sections.iter().min().unwrap() == 2_048_u64.to_be_bytes(), "{kind}");
+        }
         // What is not final yet is not forgotten.
         history.forget_below(u64::MAX);
         assert!(history.payload(2_199).await.is_some());

@@ -38,7 +38,7 @@ const STUCK: Duration = Duration::from_secs(20);
 
 /// Why a state is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(crate) enum Reason {
     /// There are no blocks here.
     Empty,
     /// Nobody has the next payload any more.
@@ -47,7 +47,7 @@ pub(super) enum Reason {
 
 /// How taking the state ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(crate) enum Taken {
     /// The validator starts, with the state or with what it had.
     Go,
     /// It was asked to stop.
@@ -68,8 +68,23 @@ pub(super) fn is_wiped(folder: &Path) -> bool {
     !folder.join("blocks.redb").exists() && !has_files(&folder.join(ENGINE_FOLDER)) && !has_new_shares(folder)
 }
 
-/// Takes the newest state, on a runtime of its own. Goes on where an earlier run was interrupted.
+/// Takes the newest state; where no source gives one, the validator goes on with what it has.
 pub(super) fn take_state(
+    config: &MemberConfig,
+    reason: Reason,
+    stopped: &mut oneshot::Receiver<()>,
+) -> Result<Taken, MemberError> {
+    match try_state(config, reason, stopped) {
+        Err(MemberError::Sync(error)) if is_theirs(&error) => {
+            warn!(code = error.code(), %error, "no state is to be had; this validator goes on with what it has");
+            Ok(Taken::Go)
+        }
+        done => done,
+    }
+}
+
+/// Takes the newest state, on a runtime of its own. Goes on where an earlier run was interrupted.
+pub(crate) fn try_state(
     config: &MemberConfig,
     reason: Reason,
     stopped: &mut oneshot::Receiver<()>,
@@ -87,12 +102,7 @@ pub(super) fn take_state(
     });
     match result {
         None => Ok(Taken::Stopped),
-        Some(Ok(())) => Ok(Taken::Go),
-        Some(Err(MemberError::Sync(error))) if is_theirs(&error) => {
-            warn!(code = error.code(), %error, "no state is to be had; this validator goes on with what it has");
-            Ok(Taken::Go)
-        }
-        Some(Err(error)) => Err(error),
+        Some(done) => done.map(|()| Taken::Go),
     }
 }
 

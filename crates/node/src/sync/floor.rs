@@ -74,6 +74,15 @@ pub(crate) fn read_floor(folder: &Path) -> Result<Option<Floor>, SyncError> {
     Ok(Some(Floor { head: stored.head, certificate: stored.certificate, consensus, derivation }))
 }
 
+/// Removes what consensus began with in a folder whose stores are gone: without them it would miss the payloads before.
+pub(crate) fn forget_floor(folder: &Path) -> Result<(), SyncError> {
+    let path = folder.join(FLOOR_FILE);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(&path, error)),
+        _ => Ok(()),
+    }
+}
+
 /// Takes what a validator begins with whose state is that behind `height`, and writes it to `path`. Nothing where the state
 /// is of the first term: it begins with the genesis then.
 pub(super) async fn take_floor(

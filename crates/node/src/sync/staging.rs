@@ -51,6 +51,11 @@ impl Staging {
         self.incoming.join("target.json")
     }
 
+    /// Throws away what is on its way.
+    pub(super) fn clear(&self) -> Result<(), SyncError> {
+        fs::remove_dir_all(&self.incoming).map_err(|source| failed(&self.incoming, source))
+    }
+
     /// Everything is there: marks it so and moves it into place.
     pub(super) fn finish(&self) -> Result<(), SyncError> {
         let mark = self.incoming.join(WHOLE);

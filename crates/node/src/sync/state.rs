@@ -13,7 +13,7 @@ use freehold_ledger::{ACCOUNT_VALUE_BYTES, StateTree as _, read_account_value};
 use freehold_primitives::{Digest, Height, NetworkKey};
 use freehold_rpc::{Endpoint, HEADER_RANGE_MAX, SyncContent, SyncState, VerifiedClient};
 use freehold_verify::{VerifiedHeader, verify_ancestors};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     chain::SourceChain,
@@ -93,17 +93,44 @@ pub(crate) async fn sync_into(
     folder: &Path,
     (onto, successor): (Onto, Successor),
 ) -> Result<SyncedState, SyncError> {
-    let began = Instant::now();
     let staging = Staging::new(folder);
     staging.resume()?;
     if onto == Onto::Empty && folder.join("blocks.redb").exists() {
         return Err(SyncError::Exists(folder.to_path_buf()));
     }
+    let goes_on = staging.incoming.exists();
+    match bring(sources, chain, &staging, successor).await {
+        Err(error) if goes_on && is_spoilt(&error) => {
+            warn!(%error, "what an earlier run left does not serve; the state is taken from the beginning");
+            staging.clear()?;
+            bring(sources, chain, &staging, successor).await
+        }
+        done => done,
+    }
+}
+
+/// Whether what an earlier run left is damaged, and not just held or refused by the system.
+const fn is_spoilt(error: &SyncError) -> bool {
+    match error {
+        SyncError::Blocks(error) => error.is_damage(),
+        SyncError::Disk | SyncError::Tree(_) => true,
+        _ => false,
+    }
+}
+
+/// Brings what is not in `incoming` yet, and all of it into place.
+async fn bring(
+    sources: &Arc<Sources>,
+    chain: &SourceChain,
+    staging: &Staging,
+    successor: Successor,
+) -> Result<SyncedState, SyncError> {
+    let began = Instant::now();
     fs::create_dir_all(&staging.incoming).map_err(|source| failed(&staging.incoming, source))?;
     let identity =
         StoreIdentity { chain_id: chain.genesis.chain_id, genesis_hash: freehold_crypto::genesis_hash(&chain.genesis) };
     let store = BlockStore::open(&staging.blocks(), &identity)?;
-    let run = Run { sources, chain, staging: &staging, store };
+    let run = Run { sources, chain, staging, store };
     let (height, entries, received) = match run.store.executed() {
         Some(mark) => (mark.height, run.look(mark.tree_operations, &mark.state_root)?.0, Received::default()),
         None => run.fetch().await?,
@@ -113,7 +140,7 @@ pub(crate) async fn sync_into(
             // A state that waited here until nobody has its payload any more is of no use.
             Err(error @ SyncError::NotKept { .. }) => {
                 drop(run);
-                fs::remove_dir_all(&staging.incoming).map_err(|source| failed(&staging.incoming, source))?;
+                staging.clear()?;
                 return Err(error);
             }
             done => done?,

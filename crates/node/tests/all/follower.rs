@@ -1,9 +1,9 @@
 //! Followers of a real network: they sync, serve with proofs, survive, and catch sources that lie.
 #![allow(clippy::unwrap_used)]
 
-mod liar;
+pub(crate) mod liar;
 mod lies;
-mod net;
+pub(crate) mod net;
 
 use std::time::Duration;
 
@@ -169,4 +169,52 @@ async fn a_source_that_is_away_is_waited_for_and_another_is_taken() {
     assert!(followed.ended.try_recv().is_err());
     assert_eq!(user.at(&followed.client).read(public).await, 3);
     followed.follower.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_nobody_can_bring_on_takes_the_state_anew() {
+    let net = Net::start().await;
+    let user = net.user();
+    let public = user.deploy(Choice::Public).await;
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut config = net.follower(folder.path(), vec![net.endpoint()]);
+    let behind = follow(config.clone()).await.unwrap();
+    reach(&behind.client, user.keep(public, 1).await).await;
+    let left = behind.client.block_number().await.unwrap();
+    behind.follower.stop().await;
+
+    // The only node that is left to follow has no block between the state that it took and the one here.
+    let mut begun = user.keep(public, 2).await;
+    while begun < left + 5 {
+        begun = user.keep(public, 3).await;
+    }
+    let source = follow(net.follower(other.path(), vec![net.endpoint()])).await.unwrap();
+    assert!(source.follower.synced.unwrap().height > left + 1);
+    config.sources = vec![source.client.endpoint().clone()];
+    let mut archive = config.clone();
+    archive.keep_states = KeepStates::All;
+    let mut behind = follow(config.clone()).await.unwrap();
+    assert!(behind.follower.synced.is_none(), "it begins with what it has");
+    let block = user.keep(public, 4).await;
+    let end = tokio::time::Instant::now() + net::WAIT;
+    while behind.client.block_number().await.unwrap_or(0) < block {
+        assert!(behind.ended.try_recv().is_err() && tokio::time::Instant::now() < end, "it is still behind");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(user.at(&behind.client).read(public).await, 4);
+    assert!(folder.path().join("damaged/blocks.redb").exists(), "its old stores are kept");
+    behind.follower.stop().await;
+
+    // An archive's old states are not thrown away for it.
+    std::fs::remove_dir_all(folder.path().join("state")).unwrap();
+    for part in ["blocks.redb", "state"] {
+        let _gone = std::fs::remove_file(folder.path().join(part));
+        std::fs::rename(folder.path().join("damaged").join(part), folder.path().join(part)).unwrap();
+    }
+    let mut behind = follow(archive).await.unwrap();
+    let ended = tokio::time::timeout(net::WAIT, behind.ended.recv()).await.unwrap().unwrap();
+    assert!(matches!(ended, freehold_node::FollowerError::Archive { .. }), "{ended}");
+    behind.follower.stop().await;
+    source.follower.stop().await;
+    net.network.stop().await;
 }

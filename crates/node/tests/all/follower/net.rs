@@ -42,6 +42,10 @@ pub(crate) struct Net {
 
 impl Net {
     pub(crate) async fn start() -> Self {
+        Self::start_with(Membership::default()).await
+    }
+
+    pub(crate) async fn start_with(membership: Membership) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let balance = U256::from(10).pow(U256::from(24)).to_be_bytes();
         let network = NewNetwork {
@@ -51,7 +55,7 @@ impl Net {
             timestamp_ms: Clock::system().now_ms(),
             trust_roots: Vec::new(),
             allocations: vec![Allocation { account: key().account(), balance }],
-            membership: Membership::default(),
+            membership,
         };
         let genesis = create_network(folder.path(), &network, &mut StdRng::seed_from_u64(7)).unwrap();
         let rpc = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -90,7 +94,7 @@ impl Net {
     }
 }
 
-fn key() -> AccountKey {
+pub(crate) fn key() -> AccountKey {
     AccountKey::from_bytes(&[1; 32]).unwrap()
 }
 
@@ -120,7 +124,7 @@ pub(crate) async fn reach(node: &NodeClient, height: u64) {
 
 /// Someone with coins.
 pub(crate) struct User {
-    chain_id: u64,
+    pub(crate) chain_id: u64,
     pub(crate) client: NodeClient,
 }
 

@@ -1,0 +1,194 @@
+//! Four validators that keep as few payloads as they may: the engine's archive stays small, one that was away for longer takes
+//! the state in place of what it had, one whose disk was lost takes it from its peers alone, and both sign again.
+
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
+
+use freehold_node::{
+    Clock, Member, MemberConfig, MemberError, NewNetwork, create_network, read_identity, validator_folder,
+};
+use freehold_primitives::{Account, Allocation, Genesis, Membership, Purpose};
+use freehold_rpc::NodeClient;
+use rand::{SeedableRng as _, rngs::StdRng};
+use serde_json::{Value, json};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{free_address, wiped};
+use crate::follower::net::{Choice, User, WAIT, key};
+
+/// Payloads of a term: the fewest that four validators may have.
+const TERM: u64 = 32;
+/// Payloads of a section of the engine's archive, by which it forgets.
+const SECTION: u64 = 256;
+
+/// Parts of the engine's storage: ten of its own, a journal, and what three terms have.
+const PARTS_MAX: usize = 48;
+
+struct Four {
+    folder: tempfile::TempDir,
+    genesis: Genesis,
+    addresses: Vec<SocketAddr>,
+    running: Vec<Option<(Member, mpsc::UnboundedReceiver<MemberError>)>>,
+}
+
+impl Four {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let new = NewNetwork {
+            chain_id: 4_244,
+            validators: 4,
+            purpose: Purpose::Development,
+            timestamp_ms: Clock::system().now_ms(),
+            trust_roots: Vec::new(),
+            allocations: vec![Allocation { account: key().account(), balance: [1; 32] }],
+            membership: Membership { term_blocks: TERM, ..Membership::default() },
+        };
+        let genesis = create_network(folder.path(), &new, &mut StdRng::seed_from_u64(9)).unwrap();
+        let addresses = (0..4).map(|_| free_address()).collect();
+        let mut four = Self { folder, genesis, addresses, running: (0..4).map(|_| None).collect() };
+        let starts = futures::future::join_all((0..4).map(|index| four.member(index))).await;
+        four.running = starts.into_iter().map(Some).collect();
+        four
+    }
+
+    fn path(&self, index: u32) -> std::path::PathBuf {
+        validator_folder(self.folder.path(), index)
+    }
+
+    async fn member(&self, index: u32) -> (Member, mpsc::UnboundedReceiver<MemberError>) {
+        let config = MemberConfig {
+            folder: self.path(index),
+            genesis: self.genesis.clone(),
+            name: format!("validator {index}"),
+            listen: self.addresses[index as usize],
+            peers: self.genesis.validators.iter().copied().zip(self.addresses.iter().copied()).collect(),
+            rpc: Some(free_address()),
+            keep_blocks: None,
+            keep_payloads: Some(1),
+            sources: Vec::new(),
+            clock: Clock::system(),
+            signer: None,
+        };
+        let (failed, ended) = mpsc::unbounded_channel();
+        (Member::start(config, failed).await.unwrap(), ended)
+    }
+
+    async fn stop(&mut self, index: u32) {
+        self.running[index as usize].take().unwrap().0.stop().await;
+    }
+
+    async fn restart(&mut self, index: u32) {
+        self.running[index as usize] = Some(self.member(index).await);
+    }
+
+    fn client(&self, index: u32) -> NodeClient {
+        let rpc = self.running[index as usize].as_ref().unwrap().0.rpc.unwrap();
+        NodeClient::new(format!("http://{rpc}").parse().unwrap())
+    }
+
+    fn user(&self) -> User {
+        User { chain_id: self.genesis.chain_id, client: self.client(0) }
+    }
+}
+
+/// Sections of the archive's payloads on disk, and bytes of the whole archive.
+fn archive(folder: &Path) -> (Vec<u64>, u64) {
+    let engine = folder.join("consensus");
+    let section = |name: String| u64::from_str_radix(&name, 16).unwrap();
+    let names = fs::read_dir(engine.join("validator-blocks-values")).unwrap();
+    let sections = names.map(|entry| section(entry.unwrap().file_name().into_string().unwrap())).collect();
+    let mut bytes = 0;
+    for kind in ["blocks-keys", "blocks-values", "finals-keys", "finals-values"] {
+        for entry in fs::read_dir(engine.join(format!("validator-{kind}"))).unwrap() {
+            bytes += entry.unwrap().metadata().unwrap().len();
+        }
+    }
+    (sections, bytes)
+}
+
+/// Makes blocks until one is at a height.
+async fn grow(user: &User, contract: Account, to: u64) -> u64 {
+    let mut height = user.client.block_number().await.unwrap();
+    while height < to {
+        height = user.keep(contract, height).await;
+    }
+    height
+}
+
+/// Waits until a node that may start anew meanwhile has the blocks of another.
+async fn caught_up(four: &mut Four, index: u32, with: &NodeClient) {
+    let end = Instant::now() + 2 * WAIT;
+    let client = four.client(index);
+    loop {
+        if let Some((_, ended)) = &mut four.running[index as usize] {
+            assert!(ended.try_recv().is_err(), "it ended");
+        }
+        let there = with.block_number().await.unwrap();
+        if client.block_number().await.is_ok_and(|here| here + 1 >= there) {
+            return;
+        }
+        assert!(Instant::now() < end, "it is still behind {there}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn has_not_executed_block_1(client: &NodeClient) {
+    let first = client.call::<Value>("eth_getBlockByNumber", json!(["0x1", false])).await;
+    assert!(first.unwrap_err().to_string().contains("pruned here"), "it executed all blocks");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_away_and_one_that_lost_all_take_the_state_where_payloads_are_forgotten() {
+    let mut four = Four::start().await;
+    let user = four.user();
+    let contract = user.deploy(Choice::Public).await;
+    let left = grow(&user, contract, SECTION - 20).await;
+    four.stop(3).await;
+    let (first, full) = archive(&four.path(0));
+    assert_eq!(first, [0], "sections are of {SECTION} payloads");
+
+    // Everybody keeps two terms: the first section goes.
+    let mut height = grow(&user, contract, left.max(SECTION + 3 * TERM)).await;
+    while archive(&four.path(0)).0.contains(&0) {
+        assert!(height < 2 * SECTION, "the first section is still there at {height}");
+        height = grow(&user, contract, height + 8).await;
+    }
+    let (sections, bytes) = archive(&four.path(0));
+    assert_eq!(sections, [SECTION], "at {height}");
+    assert!(bytes < full, "{bytes} bytes of archive, {full} before");
+    // Terms that are over leave nothing behind either.
+    let parts = fs::read_dir(four.path(0).join("consensus")).unwrap().count();
+    assert!(height > 8 * TERM && parts <= PARTS_MAX, "{parts} parts of the engine's storage");
+
+    // Nobody has the payload that follows on its own: it takes the state, and keeps what it had.
+    let identity = read_identity(&four.path(3)).unwrap().public();
+    four.restart(3).await;
+    caught_up(&mut four, 3, &user.client).await;
+    assert!(four.path(3).join("floor.bin").exists() && four.path(3).join("damaged/blocks.redb").exists());
+    has_not_executed_block_1(&four.client(3)).await;
+    assert_eq!(user.at(&four.client(3)).read(contract).await, user.read(contract).await);
+
+    // It signs after a resharing: without another one the rest need it.
+    let height = user.client.block_number().await.unwrap();
+    grow(&user, contract, height + 3 * TERM).await;
+    assert!(!four.path(3).join("damaged/consensus").exists(), "shares in the storage that was replaced are erased");
+    four.stop(2).await;
+    let height = user.client.block_number().await.unwrap();
+    grow(&user, contract, height + 4).await;
+
+    // A disk is lost; its peers' links are enough.
+    wiped(&four.path(2), &four.folder.path().join("safe"));
+    fs::remove_dir_all(four.path(2)).unwrap();
+    fs::rename(four.folder.path().join("safe"), four.path(2)).unwrap();
+    four.restart(2).await;
+    caught_up(&mut four, 2, &user.client).await;
+    has_not_executed_block_1(&four.client(2)).await;
+    let height = user.client.block_number().await.unwrap();
+    grow(&user, contract, height + 3 * TERM).await;
+    four.stop(3).await;
+    let height = user.client.block_number().await.unwrap();
+    grow(&user, contract, height + 4).await;
+    assert_eq!(read_identity(&four.path(3)).unwrap().public(), identity);
+    for index in [0, 1, 2] {
+        four.stop(index).await;
+    }
+}
