@@ -36,6 +36,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_secs(2);
 const STUCK: Duration = Duration::from_secs(20);
 
+/// How far the state that a node serves may be below its newest block.
+const STATE_LAG_MAX: u64 = 64;
+
 /// Why a state is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
@@ -135,7 +138,8 @@ async fn take(context: engine_runtime::Context, config: &MemberConfig, reason: R
     }
     let onto = if reason == Reason::Empty { Onto::Empty } else { Onto::Stores };
     info!(newest, "taking the state of the network instead of its blocks");
-    let synced = sync_into(&sources, &chain, &config.folder, (onto, Successor::Validator)).await?;
+    let least = newest.saturating_sub(kept_min(&config.genesis).max(STATE_LAG_MAX));
+    let synced = sync_into(&sources, &chain, &config.folder, (onto, Successor::Validator(least))).await?;
     info!(height = synced.height, "this validator follows from here, and signs after the next resharing");
     Ok(())
 }

@@ -65,17 +65,32 @@ impl SourceChain {
         Self { trust: trust(&genesis, network_key), genesis }
     }
 
-    /// The newest header that a source proves, above `seen`; `None` where they have no newer one.
+    /// The newest header that any source proves, above `seen`; `None` where none of those that answer has a newer one. All are
+    /// asked, since one may be behind, or hold back what is new.
     pub(crate) async fn newest(
         &self,
         sources: &Sources,
         seen: Option<Height>,
     ) -> Result<Option<VerifiedHeader>, SyncError> {
         let trust = self.trust;
-        let asked = sources.ask("its newest block", |node| async move {
-            VerifiedClient::new(node, trust).newest_above(seen).await.map_err(unverified)
-        });
-        asked.await
+        let (mut newest, mut answered, mut failed): (Option<VerifiedHeader>, _, _) = (None, false, None);
+        for _ in 0..sources.count() {
+            let asked = sources.ask("its newest block", |node| async move {
+                VerifiedClient::new(node, trust).newest_above(seen).await.map_err(unverified)
+            });
+            match asked.await {
+                Ok(header) => {
+                    answered = true;
+                    newest = newest.into_iter().chain(header).max_by_key(VerifiedHeader::height);
+                }
+                Err(error) => failed = Some(error),
+            }
+            sources.rotate();
+        }
+        match failed {
+            Some(error) if !answered => Err(error),
+            _ => Ok(newest),
+        }
     }
 
     /// The network keys from the genesis' on, along all records there are; `None` where those do not hold, or do not lead over

@@ -184,6 +184,11 @@ impl Sources {
         }
     }
 
+    /// How many there are.
+    pub(crate) const fn count(&self) -> usize {
+        self.list.len()
+    }
+
     fn all_lied(&self) -> bool {
         self.list.iter().all(|source| matches!(source.standing(), Stands::Dropped(_)))
     }

@@ -67,8 +67,19 @@ pub(crate) enum Onto {
 pub(crate) enum Successor {
     /// A follower.
     Follower,
-    /// A validator: it also takes what consensus begins with.
-    Validator,
+    /// A validator: it also takes what consensus begins with, and no state below this height, since its peers no longer have
+    /// the payloads that follow on an older one.
+    Validator(Height),
+}
+
+impl Successor {
+    /// The least height of a state.
+    const fn least(self) -> Height {
+        match self {
+            Self::Follower => 0,
+            Self::Validator(least) => least,
+        }
+    }
 }
 
 /// Brings the newest certified state of the network into an empty folder, from which a node then starts: `genesis.bin`,
@@ -109,7 +120,7 @@ pub(crate) async fn sync_into(
     }
 }
 
-/// Whether what an earlier run left is damaged, and not just held or refused by the system.
+/// Whether what an earlier run left is damaged or too old, and not just held or refused by the system.
 const fn is_spoilt(error: &SyncError) -> bool {
     match error {
         SyncError::Blocks(error) => error.is_damage(),
@@ -130,21 +141,14 @@ async fn bring(
     let identity =
         StoreIdentity { chain_id: chain.genesis.chain_id, genesis_hash: freehold_crypto::genesis_hash(&chain.genesis) };
     let store = BlockStore::open(&staging.blocks(), &identity)?;
-    let run = Run { sources, chain, staging, store };
+    let run = Run { sources, chain, staging, store, least: successor.least() };
     let (height, entries, received) = match run.store.executed() {
+        Some(mark) if mark.height < run.least => return Err(SyncError::Disk),
         Some(mark) => (mark.height, run.look(mark.tree_operations, &mark.state_root)?.0, Received::default()),
         None => run.fetch().await?,
     };
-    if successor == Successor::Validator && !staging.floor().exists() {
-        match run.floor(height).await {
-            // A state that waited here until nobody has its payload any more is of no use.
-            Err(error @ SyncError::NotKept { .. }) => {
-                drop(run);
-                staging.clear()?;
-                return Err(error);
-            }
-            done => done?,
-        }
+    if matches!(successor, Successor::Validator(_)) && !staging.floor().exists() {
+        run.floor(height).await?;
     }
     let Run { store, .. } = run;
     let content = store.content_count()?;
@@ -163,6 +167,7 @@ struct Run<'a> {
     chain: &'a SourceChain,
     staging: &'a Staging,
     store: BlockStore,
+    least: Height,
 }
 
 impl Run<'_> {
@@ -201,17 +206,23 @@ impl Run<'_> {
     async fn saved(&self) -> Option<(SyncState, VerifiedHeader)> {
         let bytes = fs::read(self.staging.target()).ok()?;
         let offered: SyncState = serde_json::from_slice(&bytes).ok().filter(|offered| target(offered).is_sound())?;
+        if offered.height < self.least {
+            return None;
+        }
         let header = self.chain.header(self.sources, offered.height).await.ok()?;
         (header.state_root() == offered.state_root).then_some((offered, header))
     }
 
     /// A source's newest state, under a certified header, noted down. Content of another state does not count.
     async fn offered(&self) -> Result<(SyncState, VerifiedHeader), SyncError> {
-        let trust = self.chain.trust;
+        let (trust, least) = (self.chain.trust, self.least);
         let asked = self.sources.ask("its newest state", |node| async move {
             let offered = node.sync_state().await?;
             if !target(&offered).is_sound() {
                 return Err(Lie::State(offered.height).into());
+            }
+            if offered.height < least {
+                return Err(Fault::Missing(format!("its state is of height {}", offered.height)));
             }
             let headers = VerifiedClient::new(node, trust).wait_for_headers(offered.height).await;
             let header = *headers.map_err(super::chain::unverified)?.first();

@@ -190,6 +190,18 @@ async fn what_a_source_withholds_from_a_validator_comes_from_another() {
             }
         }),
     ];
+    // One that is behind, or says so, does not make the chain short.
+    let (endpoint, handle) = liar(&net.endpoint(), |method, answer| {
+        if method == "eth_getBlockByNumber" && !answer.is_null() {
+            answer["number"] = json!("0x1");
+        }
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    wiped(&lost, folder.path());
+    assert!(take_all(newcomer(&net.genesis, folder.path(), vec![endpoint, net.endpoint()])).await.unwrap());
+    is_whole(&net.genesis, &user, folder.path()).await;
+    drop(handle);
     for (what, twist) in withheld {
         let (endpoint, handle) = liar(&net.endpoint(), twist).await;
         let folder = tempfile::tempdir().unwrap();
