@@ -238,9 +238,15 @@ async fn run(
         onto = Some(Onto::Empty);
     }
     loop {
+        let again = onto == Some(Onto::Stores);
         let error = match run.once(&mut rpc, onto.take(), signals).await {
             Ok(()) => return Ok(()),
             Err(FollowerError::Stores(error)) if is_damage(&error) => error,
+            Err(FollowerError::Sync(error)) if again && may_pass(&error) => {
+                warn!(%error, "no state is to be had; going on with what is here, and asking again");
+                sleep(AWAY_PAUSE).await;
+                continue;
+            }
             Err(error) => return Err(error),
         };
         if config.keep_states == KeepStates::All {
@@ -267,6 +273,11 @@ const fn is_stuck(error: &SyncError) -> bool {
         SyncError::Diverged(_) | SyncError::NotKept { .. } => true,
         _ => false,
     }
+}
+
+/// Whether sources may give what they did not.
+const fn may_pass(error: &SyncError) -> bool {
+    matches!(error, SyncError::Away { .. } | SyncError::NotKept { .. } | SyncError::NotFinal(_) | SyncError::Outrun(_))
 }
 
 struct Run<'a> {
