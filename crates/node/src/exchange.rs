@@ -32,11 +32,12 @@ const PART_BYTES_MAX: usize = 256 * 1024;
 /// Channel of requests and answers.
 pub(crate) const CATCH_UP: GossipChannel = GossipChannel { message_bytes_max: PART_BYTES_MAX + 64, quota_per_s: 64 };
 /// What peers may ask for.
-const METHODS: [&str; 8] = [
+const METHODS: [&str; 9] = [
     "eth_getBlockByNumber",
     "freehold_getContent",
     "freehold_getFinality",
     "freehold_getHeaders",
+    "freehold_successions",
     "freehold_syncBlocks",
     "freehold_syncContent",
     "freehold_syncOperations",

@@ -36,7 +36,7 @@ impl SourceChain {
             let chain = Self { trust: trust(&genesis, network_key), genesis };
             // Where the records here do not lead to the key, the sources may have those that do.
             if chain.keys(&chain.kept(folder)).is_none() {
-                match chain.successions(sources).await {
+                match chain.successions(sources, network_key).await {
                     Ok(_) => {}
                     Err(SyncError::Lied { lie: Lie::Succession, .. }) => {
                         return Err(SyncError::OtherNetwork(folder.to_path_buf()));
@@ -102,11 +102,17 @@ impl SourceChain {
         leads.then_some(keys)
     }
 
-    /// Every record of the chain, as a source tells and as they lead over the trusted key.
-    pub(crate) async fn successions(&self, sources: &Sources) -> Result<Vec<SuccessionRecord>, SyncError> {
+    /// Every record of the chain, as a source tells and as they lead over the trusted key and over `key`.
+    pub(crate) async fn successions(
+        &self,
+        sources: &Sources,
+        key: &NetworkKey,
+    ) -> Result<Vec<SuccessionRecord>, SyncError> {
         let asked = sources.ask("the succession records", |node| async move {
             let records = node.successions().await?;
-            if self.keys(&records).is_some() { Ok(records) } else { Err(Lie::Succession.into()) }
+            let keys = self.keys(&records).ok_or(Lie::Succession)?;
+            let leads = keys.all().any(|(_, other)| other == key);
+            if leads { Ok(records) } else { Err(Fault::Missing(format!("no records that lead to {key}"))) }
         });
         asked.await
     }

@@ -1,15 +1,17 @@
 //! What a validator begins consensus with when it took the state instead of the blocks (`spec/sync.md` §4): the last payload of
 //! the term before the state's, with its certificate, and who holds the keys in the state's term.
 //!
-//! Invariant: `floor.bin` holds a payload that the network key certified, and committees out of the proven state. It stays
-//! beside the stores, since consensus is given the same at every start.
+//! Invariant: `floor.bin` holds a payload that the network key of its term certified, committees out of the proven state, and
+//! the records that lead to the key of the state's term. It stays beside the stores, since consensus is given the same at every
+//! start.
 
 use std::{fs, io::Write as _, path::Path};
 
-use freehold_consensus::{Committee, Floor};
+use freehold_consensus::{Committee, Floor, KeyError};
 use freehold_crypto::{CertificateVerifier, chain_namespace, payload_digest};
 use freehold_primitives::{
-    Blob, Canonical, Certificate, CodecError, Ed25519Key, Height, NetworkKey, Payload, PayloadHead, Reader, Term,
+    Blob, Canonical, Certificate, CodecError, Ed25519Key, Height, NetworkKey, Payload, PayloadHead, Reader,
+    SuccessionRecord, Term, entries::CommitteeEntry,
 };
 use freehold_rpc::{NodeClient, SyncPart};
 
@@ -37,6 +39,9 @@ struct StoredFloor {
     members: Vec<Ed25519Key>,
     consensus_polynomial: Blob,
     derivation_polynomial: Vec<NetworkKey>,
+    /// Public polynomial of the network key that waits in the term.
+    waiting_polynomial: Option<Blob>,
+    successions: Vec<SuccessionRecord>,
 }
 
 impl Canonical for StoredFloor {
@@ -46,6 +51,8 @@ impl Canonical for StoredFloor {
         self.members.write(out);
         self.consensus_polynomial.write(out);
         self.derivation_polynomial.write(out);
+        self.waiting_polynomial.write(out);
+        self.successions.write(out);
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
@@ -55,6 +62,22 @@ impl Canonical for StoredFloor {
             members: Canonical::read(reader)?,
             consensus_polynomial: Canonical::read(reader)?,
             derivation_polynomial: Canonical::read(reader)?,
+            waiting_polynomial: Canonical::read(reader)?,
+            successions: Canonical::read(reader)?,
+        })
+    }
+}
+
+impl StoredFloor {
+    fn open(self) -> Result<Floor, KeyError> {
+        let waiting = self.waiting_polynomial.map(|polynomial| Committee::new(&self.members, &polynomial.0));
+        Ok(Floor {
+            consensus: Committee::new(&self.members, &self.consensus_polynomial.0)?,
+            derivation: Committee::from_coefficients(&self.members, &self.derivation_polynomial)?,
+            waiting: waiting.transpose()?,
+            head: self.head,
+            certificate: self.certificate,
+            successions: self.successions,
         })
     }
 }
@@ -68,10 +91,7 @@ pub(crate) fn read_floor(folder: &Path) -> Result<Option<Floor>, SyncError> {
         Err(source) => return Err(failed(&path, source)),
     };
     let stored = StoredFloor::from_canonical(&bytes).map_err(|_| SyncError::Disk)?;
-    let consensus = Committee::new(&stored.members, &stored.consensus_polynomial.0).map_err(|_| SyncError::Disk)?;
-    let derivation = Committee::from_coefficients(&stored.members, &stored.derivation_polynomial);
-    let derivation = derivation.map_err(|_| SyncError::Disk)?;
-    Ok(Some(Floor { head: stored.head, certificate: stored.certificate, consensus, derivation }))
+    stored.open().map(Some).map_err(|_| SyncError::Disk)
 }
 
 /// Removes what consensus began with in a folder whose stores are gone: without them it would miss the payloads before.
@@ -88,34 +108,25 @@ pub(crate) fn forget_floor(folder: &Path) -> Result<(), SyncError> {
 pub(super) async fn take_floor(
     sources: &Sources,
     chain: &SourceChain,
-    (store, tree): (&BlockStore, &QmdbTree),
+    keys: TermEntries,
     (height, path): (Height, &Path),
 ) -> Result<(), SyncError> {
-    let genesis = &chain.genesis;
-    let term = height.checked_div(genesis.membership.term_blocks);
-    let stored = match term {
+    let (head, certificate) = match height.checked_div(chain.genesis.membership.term_blocks) {
         Some(0) => return Ok(()),
-        Some(term) => {
-            let (head, certificate) = certified(sources, chain, term * genesis.membership.term_blocks - 1).await?;
-            let entry = committee(sources, (store, tree), (height, term)).await?;
-            StoredFloor {
-                head,
-                certificate,
-                members: entry.members,
-                consensus_polynomial: entry.consensus_polynomial,
-                derivation_polynomial: entry.derivation_polynomial,
-            }
-        }
-        None => {
-            let (head, certificate) = newest_certified(sources, chain, height).await?;
-            StoredFloor {
-                head,
-                certificate,
-                members: genesis.validators.clone(),
-                consensus_polynomial: genesis.consensus_polynomial.clone(),
-                derivation_polynomial: genesis.derivation_polynomial.clone(),
-            }
-        }
+        Some(term) => certified(sources, chain, &keys, term * chain.genesis.membership.term_blocks - 1).await?,
+        None => newest_certified(sources, chain, &keys, height).await?,
+    };
+    let TermEntries { committee, waiting_polynomial, successions } = keys;
+    // Later records may have come as well.
+    let successions = successions.into_iter().filter(|record| record.payload_head.term < committee.term).collect();
+    let stored = StoredFloor {
+        head,
+        certificate,
+        members: committee.members,
+        consensus_polynomial: committee.consensus_polynomial,
+        derivation_polynomial: committee.derivation_polynomial,
+        waiting_polynomial,
+        successions,
     };
     // Under its name it is whole: a run that finds it does not look again.
     let partial = path.with_extension("part");
@@ -132,11 +143,12 @@ pub(super) async fn take_floor(
 async fn newest_certified(
     sources: &Sources,
     chain: &SourceChain,
+    keys: &TermEntries,
     height: Height,
 ) -> Result<(PayloadHead, Certificate), SyncError> {
     let mut missing = SyncError::NotFinal(height);
     for at in (height.saturating_sub(TRIES).max(1)..=height).rev() {
-        match certified(sources, chain, at).await {
+        match certified(sources, chain, keys, at).await {
             Err(error @ SyncError::NotKept { .. }) => missing = error,
             other => return other,
         }
@@ -148,11 +160,14 @@ async fn newest_certified(
 async fn certified(
     sources: &Sources,
     chain: &SourceChain,
+    keys: &TermEntries,
     height: Height,
 ) -> Result<(PayloadHead, Certificate), SyncError> {
     let trust = chain.trust;
     let namespace = chain_namespace(trust.chain_id, &trust.genesis_hash);
-    let verifier = &CertificateVerifier::new(&trust.network_key, &namespace).map_err(|_| SyncError::Disk)?;
+    let term = height.checked_div(chain.genesis.membership.term_blocks).unwrap_or(0);
+    let known = chain.keys(&keys.successions).ok_or(SyncError::Disk)?;
+    let verifier = &CertificateVerifier::new(known.at(term), &namespace).map_err(|_| SyncError::Disk)?;
     let asked = sources.ask("the payload to begin with", |node| async move { told(node, verifier, height).await });
     asked.await
 }
@@ -175,24 +190,49 @@ async fn told(
     Ok((payload.head, certificate))
 }
 
-/// Who holds the keys in a term, out of the state; a document that a source withheld is asked for.
-async fn committee(
+/// The keys of the term that a state is of.
+pub(super) struct TermEntries {
+    committee: CommitteeEntry,
+    waiting_polynomial: Option<Blob>,
+    /// They lead from the genesis' network key to that of the term.
+    pub(super) successions: Vec<SuccessionRecord>,
+}
+
+/// Who holds the keys in the term of the state behind `height`, out of that state; a document that a source withheld is asked
+/// for, and so are the records that lead to its network key.
+pub(super) async fn term_entries(
     sources: &Sources,
+    chain: &SourceChain,
     (store, tree): (&BlockStore, &QmdbTree),
-    (height, term): (Height, Term),
-) -> Result<freehold_primitives::entries::CommitteeEntry, SyncError> {
+    height: Height,
+) -> Result<TermEntries, SyncError> {
+    let term = height.checked_div(chain.genesis.membership.term_blocks).unwrap_or(0);
     let mut tries = 0;
-    loop {
-        let state = OldState::new(tree.reader(), store.clone(), height).map_err(ChainError::from)?;
-        match freehold_ledger::read_committee(term, &state, store) {
-            Ok(Some(entry)) => return Ok(entry),
+    let (committee, waiting_polynomial) = loop {
+        match read_term((store, tree), (height, term)) {
+            Ok(Some(entries)) => break entries,
             Ok(None) => return Err(SyncError::Disk),
-            Err(error) if tries == READS => return Err(ChainError::from(error).into()),
+            Err(error) if tries == READS => return Err(error.into()),
             Err(_) => {}
         }
         for digest in store.take_missed() {
             store.store_content(&[(digest, sources.content(digest).await?)])?;
         }
         tries += 1;
-    }
+    };
+    let signs = Committee::new(&committee.members, &committee.consensus_polynomial.0).map_err(|_| SyncError::Disk)?;
+    let successions = chain.successions(sources, &signs.public_key()).await?;
+    Ok(TermEntries { committee, waiting_polynomial, successions })
+}
+
+/// The committee of a term, and the polynomial of the network key that waits in it.
+fn read_term(
+    (store, tree): (&BlockStore, &QmdbTree),
+    (height, term): (Height, Term),
+) -> Result<Option<(CommitteeEntry, Option<Blob>)>, ChainError> {
+    let state = OldState::new(tree.reader(), store.clone(), height)?;
+    let Some(committee) = freehold_ledger::read_committee(term, &state, store)? else { return Ok(None) };
+    let succession = freehold_ledger::read_succession(term, &state, store)?;
+    let waiting = succession.and_then(|entry| entry.waiting).map(|waiting| waiting.polynomial);
+    Ok(Some((committee, waiting)))
 }

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use super::{
     chain::SourceChain,
     error::{Lie, SyncError},
-    floor::take_floor,
+    floor::{TermEntries, take_floor, term_entries},
     page::piece,
     sources::{Fault, Sources},
     staging::{Staging, failed},
@@ -147,14 +147,14 @@ async fn bring(
         Some(mark) => (mark.height, run.look(mark.tree_operations, &mark.state_root)?.0, Received::default()),
         None => run.fetch().await?,
     };
-    if matches!(successor, Successor::Validator(_)) && !staging.floor().exists() {
-        run.floor(height).await?;
-    }
-    let Run { store, .. } = run;
-    let content = store.content_count()?;
+    let keys = run.keys(height).await?;
     // Blocks before the state do not come: what they said of network keys does.
-    store.store_successions(&chain.successions(sources).await?)?;
-    drop(store);
+    run.store.store_successions(&keys.successions)?;
+    if matches!(successor, Successor::Validator(_)) && !staging.floor().exists() {
+        take_floor(sources, chain, keys, (height, &staging.floor())).await?;
+    }
+    let content = run.store.content_count()?;
+    drop(run);
     staging.finish()?;
     let Received { operations, bytes } = received;
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -294,11 +294,11 @@ impl Run<'_> {
         Ok((entries, missing.into_iter().collect()))
     }
 
-    /// What a validator begins consensus with.
-    async fn floor(&self, height: Height) -> Result<(), SyncError> {
+    /// Who holds the keys in the term of the state.
+    async fn keys(&self, height: Height) -> Result<TermEntries, SyncError> {
         let operations = self.store.executed().map_or(0, |mark| mark.tree_operations);
         let tree = QmdbTree::open(&self.staging.tree(), operations)?;
-        take_floor(self.sources, self.chain, (&self.store, &tree), (height, &self.staging.floor())).await
+        term_entries(self.sources, self.chain, (&self.store, &tree), height).await
     }
 
     /// The headers up to a certified one, oldest first, by parent hashes.

@@ -11,12 +11,13 @@ use jsonrpsee::{
 use serde_json::Value;
 
 /// What a follower asks for.
-const METHODS: [&str; 9] = [
+const METHODS: [&str; 10] = [
     "eth_getBlockByNumber",
     "freehold_genesis",
     "freehold_getContent",
     "freehold_getFinality",
     "freehold_getHeaders",
+    "freehold_successions",
     "freehold_syncBlocks",
     "freehold_syncContent",
     "freehold_syncOperations",
