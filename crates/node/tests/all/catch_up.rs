@@ -9,13 +9,16 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use freehold_node::{BlockStore, Clock, MemberConfig, MemberError, StoreIdentity, SyncError, take_validator_state};
-use freehold_primitives::{Genesis, Membership};
-use freehold_rpc::Endpoint;
+use freehold_primitives::{
+    Canonical as _, Certificate, Digest, Executed, G1Point, Genesis, Membership, NetworkKey, PayloadHead,
+    SuccessionRecord,
+};
+use freehold_rpc::{Endpoint, NodeClient};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -26,6 +29,8 @@ use crate::follower::{
 
 /// Payloads of a term of a network of one.
 const TERM: u64 = 8;
+/// How far a state may be below the newest block (`spec/sync.md` §6).
+const LAG_MAX: u64 = 64;
 
 /// A network that is past the terms of which a newcomer would take all blocks.
 async fn grown() -> (Net, User) {
@@ -103,8 +108,33 @@ fn is_empty(folder: &Path) -> bool {
     ["blocks.redb", "state", "floor.bin"].iter().all(|part| !folder.join(part).exists())
 }
 
+/// A record of the right form.
+fn forged() -> SuccessionRecord {
+    let zero = Digest::ZERO;
+    let payload_head = PayloadHead {
+        chain_id: 4_243,
+        height: TERM - 1,
+        term: 0,
+        view: TERM - 1,
+        parent: zero,
+        timestamp_ms: 0,
+        proposer: 0,
+        executed: Executed { height: 0, block_hash: zero },
+        parent_seed: None,
+        body: zero,
+    };
+    let (signature, seed) = (G1Point::ZERO, G1Point::ZERO);
+    let certificate = Certificate { term: 0, view: TERM - 1, parent_view: 0, payload: zero, signature, seed };
+    SuccessionRecord { payload_head, network_key: NetworkKey([7; 96]), certificate }
+}
+
 /// Lies that stop a validator's sync, with the code of each.
-const LIES: [(&str, u16, Twist); 9] = [
+const LIES: [(&str, u16, Twist); 10] = [
+    ("a succession that nobody signed", 13, |method, answer| {
+        if method == "freehold_successions" {
+            *answer = json!([format!("0x{}", alloy_primitives::hex::encode(forged().to_canonical()))]);
+        }
+    }),
     ("a header that nobody signed", 3, |method, answer| {
         if method == "freehold_getFinality" && !answer.is_null() {
             flip(&mut answer["headers"][0], -40);
@@ -214,6 +244,54 @@ async fn what_a_source_withholds_from_a_validator_comes_from_another() {
         is_whole(&net.genesis, &user, folder.path()).await;
         drop(handle);
     }
+    net.network.stop().await;
+}
+
+/// The first state that a stale source told.
+static FIRST_STATE: OnceLock<Value> = OnceLock::new();
+
+fn stale(method: &str, answer: &mut Value) {
+    if method == "freehold_syncState" {
+        *answer = FIRST_STATE.get_or_init(|| answer.clone()).clone();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_state_is_not_taken_by_a_validator() {
+    let (net, user) = grown().await;
+    let lost = net.folder.path().join("validator-0");
+    let (endpoint, _handle) = liar(&net.endpoint(), stale).await;
+    let told = NodeClient::new(endpoint.clone()).sync_state().await.unwrap().height;
+    // It is true, and still certified, but the payloads that follow on it need not be there any more.
+    let contract = user.deploy(Choice::Public).await;
+    while user.keep(contract, 1).await <= told + LAG_MAX + TERM {}
+    let folder = tempfile::tempdir().unwrap();
+    wiped(&lost, folder.path());
+    let refused = take_all(newcomer(&net.genesis, folder.path(), vec![endpoint.clone()])).await;
+    let error = refused.expect_err("an old state is taken");
+    assert!(matches!(error, MemberError::Sync(SyncError::NotKept { .. })), "{error}");
+    assert!(is_empty(folder.path()), "an old state is kept");
+    assert!(take_all(newcomer(&net.genesis, folder.path(), vec![endpoint, net.endpoint()])).await.unwrap());
+    is_whole(&net.genesis, &user, folder.path()).await;
+    net.network.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_stops_a_validators_sync_which_then_goes_on() {
+    let (net, user) = grown().await;
+    let folder = tempfile::tempdir().unwrap();
+    wiped(&net.folder.path().join("validator-0"), folder.path());
+    let config = newcomer(&net.genesis, folder.path(), vec![net.endpoint()]);
+    let last = folder.path().join("incoming/floor.part");
+    fs::create_dir_all(last.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &last).unwrap();
+    let error = take_all(config.clone()).await.expect_err("nothing was written");
+    let full = |source: &std::io::Error| source.kind() == std::io::ErrorKind::StorageFull;
+    assert!(matches!(&error, MemberError::Sync(SyncError::File { source, .. }) if full(source)), "{error}");
+    assert!(is_empty(folder.path()), "{error}");
+    fs::remove_file(&last).unwrap();
+    assert!(take_all(config).await.unwrap());
+    is_whole(&net.genesis, &user, folder.path()).await;
     net.network.stop().await;
 }
 

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, time::Duration};
 use commonware_runtime::{Runner as _, tokio as engine_runtime};
 use freehold_consensus::{Gossip, GossipChannel, IdentityKey, Links, Reach, Start, Timers, Validator};
 use freehold_node::{MemberError, SyncError};
-use freehold_primitives::{Blob, Canonical as _, Ed25519Key, Genesis, Reader};
+use freehold_primitives::{Blob, Canonical as _, Ed25519Key, Genesis, Reader, VERSION};
 use freehold_rpc::NodeClient;
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ enum Peer {
 }
 
 fn part(id: u64, at: u32, more: bool, bytes: &[u8]) -> Vec<u8> {
-    let mut out = vec![2];
+    let mut out = vec![VERSION, 2];
     id.write(&mut out);
     at.write(&mut out);
     out.push(u8::from(more));
@@ -42,7 +42,7 @@ fn part(id: u64, at: u32, more: bool, bytes: &[u8]) -> Vec<u8> {
 }
 
 fn busy(id: u64) -> Vec<u8> {
-    let mut out = vec![3];
+    let mut out = vec![VERSION, 3];
     id.write(&mut out);
     out
 }
@@ -115,8 +115,8 @@ impl Peer {
                 let mut gossip = links.take_gossip().pop().unwrap();
                 let serve = async {
                     while let Some((peer, bytes)) = gossip.receiver.recv().await {
-                        assert_eq!(bytes[0], 1, "only requests come");
-                        let mut reader = Reader::new(&bytes[1..]);
+                        assert_eq!(bytes[..2], [VERSION, 1], "only requests come");
+                        let mut reader = Reader::new(&bytes[2..]);
                         let id = u64::read(&mut reader).unwrap();
                         let request: Value = serde_json::from_slice(&Blob::read(&mut reader).unwrap().0).unwrap();
                         self.answer(&node, &gossip, (peer, id), &request).await;

@@ -3,6 +3,8 @@
 
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
+use alloy_primitives::keccak256;
+use freehold_crypto::slots;
 use freehold_node::{
     Clock, Member, MemberConfig, MemberError, NewNetwork, create_network, read_identity, validator_folder,
 };
@@ -85,6 +87,14 @@ impl Four {
         NodeClient::new(format!("http://{rpc}").parse().unwrap())
     }
 
+    /// Loses the disk of a validator that is stopped, but for what its operator keeps.
+    fn lose(&self, index: u32) {
+        let safe = self.folder.path().join("safe");
+        wiped(&self.path(index), &safe);
+        fs::remove_dir_all(self.path(index)).unwrap();
+        fs::rename(safe, self.path(index)).unwrap();
+    }
+
     fn user(&self) -> User {
         User { chain_id: self.genesis.chain_id, client: self.client(0) }
     }
@@ -112,6 +122,15 @@ async fn grow(user: &User, contract: Account, to: u64) -> u64 {
         height = user.keep(contract, height).await;
     }
     height
+}
+
+async fn grow_by(user: &User, contract: Account, blocks: u64) -> u64 {
+    let height = user.client.block_number().await.unwrap();
+    grow(user, contract, height + blocks).await
+}
+
+async fn network_key(client: &NodeClient) -> Value {
+    client.call("freehold_networkKey", json!([])).await.unwrap()
 }
 
 /// Waits until a node that may start anew meanwhile has the blocks of another.
@@ -168,26 +187,65 @@ async fn one_that_was_away_and_one_that_lost_all_take_the_state_where_payloads_a
     assert_eq!(user.at(&four.client(3)).read(contract).await, user.read(contract).await);
 
     // It signs after a resharing: without another one the rest need it.
-    let height = user.client.block_number().await.unwrap();
-    grow(&user, contract, height + 3 * TERM).await;
+    grow_by(&user, contract, 3 * TERM).await;
     assert!(!four.path(3).join("damaged/consensus").exists(), "shares in the storage that was replaced are erased");
     four.stop(2).await;
-    let height = user.client.block_number().await.unwrap();
-    grow(&user, contract, height + 4).await;
+    grow_by(&user, contract, 4).await;
 
     // A disk is lost; its peers' links are enough.
-    wiped(&four.path(2), &four.folder.path().join("safe"));
-    fs::remove_dir_all(four.path(2)).unwrap();
-    fs::rename(four.folder.path().join("safe"), four.path(2)).unwrap();
+    four.lose(2);
     four.restart(2).await;
     caught_up(&mut four, 2, &user.client).await;
     has_not_executed_block_1(&four.client(2)).await;
-    let height = user.client.block_number().await.unwrap();
-    grow(&user, contract, height + 3 * TERM).await;
+    grow_by(&user, contract, 3 * TERM).await;
     four.stop(3).await;
-    let height = user.client.block_number().await.unwrap();
-    grow(&user, contract, height + 4).await;
+    grow_by(&user, contract, 4).await;
     assert_eq!(read_identity(&four.path(3)).unwrap().public(), identity);
+    for index in [0, 1, 2] {
+        four.stop(index).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disks_lost_while_a_network_key_waits_and_after_it_is_in_force_come_back_under_it() {
+    let mut four = Four::start().await;
+    let user = four.user();
+    let contract = user.deploy(Choice::Public).await;
+    user.send(Some(slots::VALIDATORS), keccak256("succeedNetworkKey()")[..4].to_vec()).await;
+    assert!(user.client.block_number().await.unwrap() < TERM);
+    let old = network_key(&user.client).await;
+
+    // Asked for in term 0, made in term 1, it waits in term 2.
+    grow(&user, contract, 2 * TERM + 2).await;
+    four.stop(3).await;
+    four.lose(3);
+    four.restart(3).await;
+    caught_up(&mut four, 3, &user.client).await;
+    has_not_executed_block_1(&four.client(3)).await;
+    assert_eq!(network_key(&user.client).await, old);
+    assert!(user.client.block_number().await.unwrap() < 3 * TERM, "it came back in the term in which the key waits");
+    grow(&user, contract, 3 * TERM + 2).await;
+    let new = network_key(&user.client).await;
+    assert_ne!(new, old, "the key waited in term 2");
+    caught_up(&mut four, 3, &user.client).await;
+    assert_eq!(network_key(&four.client(3)).await, new);
+
+    // It gets a share of the new key: without another one the rest need it.
+    grow_by(&user, contract, 3 * TERM).await;
+    four.stop(2).await;
+    grow_by(&user, contract, 4).await;
+
+    // Another disk is lost, and the records lead it to the key that is in force.
+    four.lose(2);
+    four.restart(2).await;
+    caught_up(&mut four, 2, &user.client).await;
+    has_not_executed_block_1(&four.client(2)).await;
+    assert_eq!(network_key(&four.client(2)).await, new);
+    let records = |client: NodeClient| async move { client.successions().await.unwrap() };
+    assert_eq!(records(four.client(2)).await, records(user.client.clone()).await);
+    grow_by(&user, contract, 3 * TERM).await;
+    four.stop(3).await;
+    grow_by(&user, contract, 4).await;
     for index in [0, 1, 2] {
         four.stop(index).await;
     }
