@@ -14,7 +14,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{free_address, wiped};
+use super::{free_address, take_all, wiped};
 use crate::follower::net::{Choice, User, WAIT, key};
 
 /// Payloads of a term: the fewest that four validators may have.
@@ -22,8 +22,14 @@ const TERM: u64 = 32;
 /// Payloads of a section of the engine's archive, by which it forgets.
 const SECTION: u64 = 256;
 
-/// Parts of the engine's storage: ten of its own, a journal, and what three terms have.
-const PARTS_MAX: usize = 48;
+/// Parts of the engine's storage that last: key shares, signed rounds, how far payloads were delivered, which terms have a
+/// cache, and three each of the archives of payloads and certificates. The running term has a journal beside.
+const PARTS_MAX: usize = 10 + 1;
+/// Terms with a cache: the engine keeps 64 views behind the newest final one, and counts a term before the running one as one
+/// view. So terms of 64 payloads and more leave no cache behind their next one, and shorter ones a bounded number.
+const CACHES_MAX: usize = 64 - TERM as usize + 2;
+/// Parts of a cache: five archives of three.
+const CACHE_PARTS_MAX: usize = 5 * 3;
 
 struct Four {
     folder: tempfile::TempDir,
@@ -56,8 +62,8 @@ impl Four {
         validator_folder(self.folder.path(), index)
     }
 
-    async fn member(&self, index: u32) -> (Member, mpsc::UnboundedReceiver<MemberError>) {
-        let config = MemberConfig {
+    fn config(&self, index: u32) -> MemberConfig {
+        MemberConfig {
             folder: self.path(index),
             genesis: self.genesis.clone(),
             name: format!("validator {index}"),
@@ -69,9 +75,12 @@ impl Four {
             sources: Vec::new(),
             clock: Clock::system(),
             signer: None,
-        };
+        }
+    }
+
+    async fn member(&self, index: u32) -> (Member, mpsc::UnboundedReceiver<MemberError>) {
         let (failed, ended) = mpsc::unbounded_channel();
-        (Member::start(config, failed).await.unwrap(), ended)
+        (Member::start(self.config(index), failed).await.unwrap(), ended)
     }
 
     async fn stop(&mut self, index: u32) {
@@ -174,9 +183,12 @@ async fn one_that_was_away_and_one_that_lost_all_take_the_state_where_payloads_a
     let (sections, bytes) = archive(&four.path(0));
     assert_eq!(sections, [SECTION], "at {height}");
     assert!(bytes < full, "{bytes} bytes of archive, {full} before");
-    // Terms that are over leave nothing behind either.
-    let parts = fs::read_dir(four.path(0).join("consensus")).unwrap().count();
-    assert!(height > 8 * TERM && parts <= PARTS_MAX, "{parts} parts of the engine's storage");
+    let parts = fs::read_dir(four.path(0).join("consensus")).unwrap();
+    let names = parts.map(|part| part.unwrap().file_name().into_string().unwrap());
+    let (caches, parts): (Vec<_>, Vec<_>) = names.partition(|name| name.contains("-cache-cache-"));
+    assert!(height > 8 * TERM && parts.len() <= PARTS_MAX, "terms that are over leave something behind: {parts:?}");
+    assert!(caches.len() <= CACHES_MAX * CACHE_PARTS_MAX, "{} parts of caches", caches.len());
+    println!("{} parts, {} of caches, {bytes} bytes of archive", parts.len(), caches.len());
 
     // Nobody has the payload that follows on its own: it takes the state, and keeps what it had.
     let identity = read_identity(&four.path(3)).unwrap().public();
@@ -215,10 +227,11 @@ async fn disks_lost_while_a_network_key_waits_and_after_it_is_in_force_come_back
     assert!(user.client.block_number().await.unwrap() < TERM);
     let old = network_key(&user.client).await;
 
-    // Asked for in term 0, made in term 1, it waits in term 2.
-    grow(&user, contract, 2 * TERM + 2).await;
+    // Asked for in term 0, made in term 1, it waits in term 2. Above two terms the state is taken; certificates come later.
+    grow(&user, contract, 2 * TERM + 8).await;
     four.stop(3).await;
     four.lose(3);
+    assert!(take_all(four.config(3)).await.unwrap());
     four.restart(3).await;
     caught_up(&mut four, 3, &user.client).await;
     has_not_executed_block_1(&four.client(3)).await;
@@ -237,6 +250,7 @@ async fn disks_lost_while_a_network_key_waits_and_after_it_is_in_force_come_back
 
     // Another disk is lost, and the records lead it to the key that is in force.
     four.lose(2);
+    assert!(take_all(four.config(2)).await.unwrap());
     four.restart(2).await;
     caught_up(&mut four, 2, &user.client).await;
     has_not_executed_block_1(&four.client(2)).await;
