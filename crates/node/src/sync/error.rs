@@ -137,8 +137,8 @@ pub enum SyncError {
     /// The parts of a state were proven and the whole is another: the disk is at fault.
     #[error("the state put together on this disk is not the one that was proven: check the disk and start again")]
     Disk,
-    /// A file could not be moved or read.
-    #[error("{path} cannot be read or moved: {source}; check the free space and the rights of the folder")]
+    /// A file could not be read, written or moved.
+    #[error("{path} cannot be read, written or moved: {source}; check the free space and the rights of the folder")]
     File {
         /// The file.
         path: PathBuf,
