@@ -1,7 +1,8 @@
 //! State sync (`spec/sync.md` §2–§4): a newcomer takes the state behind a certified header instead of all blocks.
 //!
-//! Order: the state's log of operations, content, the newest headers, and for a validator what consensus begins with; all
-//! into `incoming` beside the stores, from where `staging` brings them into place at the end. Invariant: a crash anywhere leaves a folder from which the next call goes on;
+//! Order: the state's log of operations, content, the newest headers, who holds the keys in the state's term and how the
+//! network key came to be, and for a validator what consensus begins with; all into `incoming` beside the stores, from where
+//! `staging` brings them into place at the end. Invariant: a crash anywhere leaves a folder from which the next call goes on;
 //! stores in place are whole. What a source says is checked before it is kept; that all code of accounts is there is
 //! checked at the end, and documents that a source withheld are asked for again when they are missed.
 
