@@ -10,8 +10,8 @@ use std::{fs, io::Write as _, path::Path};
 use freehold_consensus::{Committee, Floor, KeyError};
 use freehold_crypto::{CertificateVerifier, chain_namespace, payload_digest};
 use freehold_primitives::{
-    Blob, Canonical, Certificate, CodecError, Ed25519Key, Height, NetworkKey, Payload, PayloadHead, Reader,
-    SuccessionRecord, Term, entries::CommitteeEntry,
+    Blob, Canonical, Certificate, CodecError, Height, Payload, PayloadHead, Reader, SuccessionRecord, Term,
+    entries::CommitteeEntry,
 };
 use freehold_rpc::{NodeClient, SyncPart};
 
@@ -36,9 +36,8 @@ const READS: u32 = 8;
 struct StoredFloor {
     head: PayloadHead,
     certificate: Certificate,
-    members: Vec<Ed25519Key>,
-    consensus_polynomial: Blob,
-    derivation_polynomial: Vec<NetworkKey>,
+    /// Of the term after.
+    committee: CommitteeEntry,
     /// Public polynomial of the network key that waits in the term.
     waiting_polynomial: Option<Blob>,
     successions: Vec<SuccessionRecord>,
@@ -48,9 +47,7 @@ impl Canonical for StoredFloor {
     fn write(&self, out: &mut Vec<u8>) {
         self.head.write(out);
         self.certificate.write(out);
-        self.members.write(out);
-        self.consensus_polynomial.write(out);
-        self.derivation_polynomial.write(out);
+        self.committee.write(out);
         self.waiting_polynomial.write(out);
         self.successions.write(out);
     }
@@ -59,9 +56,7 @@ impl Canonical for StoredFloor {
         Ok(Self {
             head: Canonical::read(reader)?,
             certificate: Canonical::read(reader)?,
-            members: Canonical::read(reader)?,
-            consensus_polynomial: Canonical::read(reader)?,
-            derivation_polynomial: Canonical::read(reader)?,
+            committee: Canonical::read(reader)?,
             waiting_polynomial: Canonical::read(reader)?,
             successions: Canonical::read(reader)?,
         })
@@ -70,10 +65,11 @@ impl Canonical for StoredFloor {
 
 impl StoredFloor {
     fn open(self) -> Result<Floor, KeyError> {
-        let waiting = self.waiting_polynomial.map(|polynomial| Committee::new(&self.members, &polynomial.0));
+        let CommitteeEntry { members, consensus_polynomial, derivation_polynomial, .. } = self.committee;
+        let waiting = self.waiting_polynomial.map(|polynomial| Committee::new(&members, &polynomial.0));
         Ok(Floor {
-            consensus: Committee::new(&self.members, &self.consensus_polynomial.0)?,
-            derivation: Committee::from_coefficients(&self.members, &self.derivation_polynomial)?,
+            consensus: Committee::new(&members, &consensus_polynomial.0)?,
+            derivation: Committee::from_coefficients(&members, &derivation_polynomial)?,
             waiting: waiting.transpose()?,
             head: self.head,
             certificate: self.certificate,
@@ -119,15 +115,7 @@ pub(super) async fn take_floor(
     let TermEntries { committee, waiting_polynomial, successions } = keys;
     // Later records may have come as well.
     let successions = successions.into_iter().filter(|record| record.payload_head.term < committee.term).collect();
-    let stored = StoredFloor {
-        head,
-        certificate,
-        members: committee.members,
-        consensus_polynomial: committee.consensus_polynomial,
-        derivation_polynomial: committee.derivation_polynomial,
-        waiting_polynomial,
-        successions,
-    };
+    let stored = StoredFloor { head, certificate, committee, waiting_polynomial, successions };
     // Under its name it is whole: a run that finds it does not look again.
     let partial = path.with_extension("part");
     let write = || {
