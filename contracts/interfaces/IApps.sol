@@ -116,6 +116,9 @@ interface IApps {
     /// An instance let a lease go.
     event LeaseReleased(bytes21 indexed app, bytes32 indexed instance, string name, uint64 fence);
 
+    /// An app has new settings for its instances.
+    event SettingsChanged(bytes21 indexed app, uint64 generation, bytes32 entry);
+
     /// Codes: spec/apps.md and spec/registration.md; detail is the refusal code of spec/evidence.md, or 0.
     error Refused(uint16 code, uint16 detail);
 
@@ -149,6 +152,10 @@ interface IApps {
     /// Lets go of a lease that the caller holds under this fence.
     function releaseLease(string calldata name, uint64 fence) external;
 
+    /// Sets what instances of the app get: secrets, public values, limits on spending (spec/settings.md). The document names
+    /// its generation, which is one above the newest. Owner only.
+    function setSettings(bytes21 app, bytes calldata settings) external;
+
     /// Announces the next version of the protocol, with notice (spec/protocol.md). Governor only.
     function scheduleProtocol(uint32 version, uint64 fromHeight, string calldata release) external;
 
@@ -181,6 +188,8 @@ interface IApps {
     function protocol() external view returns (uint32 current, uint32 next, uint64 fromHeight, string memory release);
     /// Canonical bytes of a lease's entry.
     function lease(bytes21 id, string calldata name) external view returns (bytes memory entry);
+    /// Canonical bytes of the entry with the app's settings.
+    function settings(bytes21 id) external view returns (bytes memory entry);
     /// Who holds a lease now.
     function leaseHolder(bytes21 id, string calldata name) external view returns (LeaseHolder memory holder);
 }

@@ -7,6 +7,7 @@ mod collateral;
 mod follow;
 mod image;
 mod market;
+mod settings;
 mod validator;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -26,6 +27,7 @@ pub(crate) use image::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, SnpCpuArg
 pub(crate) use market::{
     ActingArgs, HostCommand, HostOfferAddArgs, HostOfferCommand, MarketCommand, MarketListArgs, MarketRentArgs,
 };
+pub(crate) use settings::{EnvCommand, LimitsCommand, LimitsSetArgs, SecretCommand, SettingsArgs};
 pub(crate) use validator::{
     SuccessionArgs, ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorReportArgs, ValidatorStatusArgs,
 };
@@ -123,6 +125,13 @@ pub(crate) enum Command {
     /// Agent inside an instance (started by the host).
     #[command(hide = true)]
     Guest(RoleArgs),
+    /// Starts a program inside an instance, with what the app's owner set (started by the host).
+    #[command(hide = true)]
+    Launch {
+        /// The program, and its arguments.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<std::ffi::OsString>,
+    },
     /// Private inference app (started by the host).
     #[command(hide = true)]
     Inference,

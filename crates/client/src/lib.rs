@@ -13,6 +13,7 @@ mod policy_file;
 mod prove;
 mod register_call;
 mod report;
+mod settings;
 
 #[cfg(test)]
 mod tests;
@@ -34,3 +35,4 @@ pub use light::{
 pub use policy_file::{POLICY_FILE_BYTES_MAX, PolicyFile, PolicyFileError};
 pub use prove::{Answered, collect_proof};
 pub use report::{Report, ReportError};
+pub use settings::{SettingsDraft, SettingsError, parse_variables};

@@ -10,8 +10,8 @@
 #![allow(unsafe_code)]
 
 use blst::{
-    BLST_ERROR, blst_bendian_from_scalar, blst_expand_message_xmd, blst_fr, blst_fr_add, blst_fr_eucl_inverse,
-    blst_fr_from_scalar, blst_fr_from_uint64, blst_fr_mul, blst_fr_sub, blst_hash_to_g1, blst_p1,
+    BLST_ERROR, blst_bendian_from_scalar, blst_expand_message_xmd, blst_fp12, blst_fr, blst_fr_add,
+    blst_fr_eucl_inverse, blst_fr_from_scalar, blst_fr_from_uint64, blst_fr_mul, blst_fr_sub, blst_hash_to_g1, blst_p1,
     blst_p1_add_or_double, blst_p1_affine, blst_p1_affine_in_g1, blst_p1_affine_is_inf, blst_p1_cneg, blst_p1_compress,
     blst_p1_from_affine, blst_p1_generator, blst_p1_is_inf, blst_p1_mult, blst_p1_to_affine, blst_p1_uncompress,
     blst_p2, blst_p2_add_or_double, blst_p2_affine, blst_p2_affine_in_g2, blst_p2_affine_is_inf, blst_p2_compress,
@@ -337,6 +337,15 @@ pub(crate) fn pairing_product_is_one(pairs: &[(G1, G2)]) -> bool {
     }
     product.commit();
     product.finalverify(None)
+}
+
+/// Bytes of a value of the pairing.
+pub(crate) const PAIRING_BYTES: usize = 576;
+
+/// e(a, b) as twelve coordinates of 48 bytes, big-endian; `None` where one of them is the identity.
+pub(crate) fn pairing(a: &G1, b: &G2) -> Option<Zeroizing<[u8; PAIRING_BYTES]>> {
+    let (a, b) = (a.affine()?, b.affine()?);
+    Some(Zeroizing::new(blst_fp12::miller_loop(&b, &a).final_exp().to_bendian()))
 }
 
 /// The first 16 bytes of a digest as a weight for batching two equations; odd, so that it is never zero.

@@ -15,6 +15,7 @@ mod merkle;
 mod mrae;
 mod passphrase;
 mod receipt;
+mod settings;
 mod signatures;
 mod state_cipher;
 mod state_keys;
@@ -56,6 +57,7 @@ pub use passphrase::{PASSPHRASE_BYTES_MAX, PASSPHRASE_SALT_BYTES, passphrase_key
 pub use receipt::{
     ReceiptError, parse_receipt, receipt_leaf, receipt_text, sign_receipt, signing_input, verify_receipt,
 };
+pub use settings::SettingPlace;
 pub use signatures::{
     KeyPairBytes, SignatureAlgorithm, SignatureError, SignedMessage, key_pair_from_seed, sign_message, verify_message,
 };
@@ -68,7 +70,7 @@ pub use state_proof::{
 pub use succession::{Succession, SuccessionError, verify_succession};
 pub use threshold::{
     CONTEXT_BYTES_MAX, Derivation, DerivedKey, ENCRYPTED_KEY_BYTES, ENCRYPTED_SHARE_BYTES, EncryptedKey,
-    EncryptedShare, KEY_INPUT, PointName, Polynomial, Share, THRESHOLD_MAX, ThresholdError, TransportSecret,
-    check_transport_key, combine, derived_public_key, encrypt_share, verify_share, wire_context,
+    EncryptedShare, KEY_INPUT, PointName, Polynomial, SEAL_BYTES, Share, THRESHOLD_MAX, ThresholdError,
+    TransportSecret, check_transport_key, combine, derived_public_key, encrypt_share, verify_share, wire_context,
 };
 pub use tls_key::p256_pkcs8;

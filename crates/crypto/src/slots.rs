@@ -61,7 +61,8 @@ pub const fn entry_module(kind: EntryKind) -> Account {
         | EntryKind::Governor
         | EntryKind::Protocol
         | EntryKind::Tier
-        | EntryKind::Lease => APPS,
+        | EntryKind::Lease
+        | EntryKind::Settings => APPS,
         EntryKind::Grant
         | EntryKind::StateKeyStatus
         | EntryKind::StateKey

@@ -5,6 +5,7 @@
 //! and checks the result against the derived public key. Invariant: no function here takes or gives a master secret, and
 //! nothing combines master shares. Who may have a key is the ledger's decision; transport is the node's.
 
+mod seal;
 mod share;
 mod transport;
 
@@ -13,6 +14,7 @@ use thiserror::Error;
 
 use crate::bls::{G1, G2, Scalar};
 
+pub use seal::SEAL_BYTES;
 pub use share::{ENCRYPTED_SHARE_BYTES, EncryptedShare, Share, check_transport_key, encrypt_share, verify_share};
 pub use transport::{DerivedKey, ENCRYPTED_KEY_BYTES, EncryptedKey, TransportSecret, combine};
 
@@ -77,6 +79,9 @@ pub enum ThresholdError {
     /// The opened key is not the derived key.
     #[error("opened key does not verify under the derived public key")]
     Key,
+    /// Sealed bytes do not open: they were changed, or belong to another key or place.
+    #[error("the sealed value does not open: it was changed, or is for another app, key or place")]
+    Sealed,
 }
 
 /// Which point a [`ThresholdError::Point`] is about.

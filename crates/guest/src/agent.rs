@@ -6,6 +6,7 @@
 
 mod boot;
 mod executor;
+mod owner;
 mod rotation;
 mod tasks;
 
@@ -35,6 +36,7 @@ use crate::{
     evidence::{EvidenceError, QuoteService},
     keys::{BootKeys, Identity},
     leases::Leases,
+    owner::OwnerSettings,
     receipts::{ReceiptStore, ReceiptWriter},
     release::{Committees, Granted, Release},
     roots::HeldRoots,
@@ -110,6 +112,7 @@ pub(crate) struct Guest {
     identity: OnceLock<Identity>,
     serving: OnceLock<Serving>,
     metadata: Mutex<Metadata>,
+    owner: OwnerSettings,
     emitted: Mutex<EmittedEvents>,
     trouble: Mutex<Option<String>>,
     granted: Mutex<Option<Granted>>,
@@ -124,6 +127,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Guest {
     pub(crate) const fn settings(&self) -> &Settings {
         &self.settings
+    }
+    pub(crate) const fn chain(&self) -> &VerifiedClient {
+        &self.chain
+    }
+    /// What the app's owner set.
+    pub(crate) const fn owner(&self) -> &OwnerSettings {
+        &self.owner
     }
     pub(crate) const fn keys(&self) -> &BootKeys {
         &self.keys
@@ -161,7 +171,7 @@ impl Guest {
         lock(&self.granted).take()
     }
     /// What a key release works with, once the identity is known.
-    fn release(&self) -> Option<Release<'_>> {
+    pub(crate) fn release(&self) -> Option<Release<'_>> {
         let identity = self.identity.get()?;
         let (chain, settings, keys) = (&self.chain, &self.settings, &self.keys);
         Some(Release { chain, settings, identity, keys, committees: &self.committees, sender: &self.sender })
@@ -293,6 +303,7 @@ fn act((guest, role): (&Arc<Guest>, &Role), effect: Effect, inputs: &mpsc::Sende
                 tasks.spawn(anchorer.run());
             }
             tasks.spawn(rotation::follow(Arc::clone(&guest)));
+            tasks.spawn(owner::follow(Arc::clone(&guest)));
             if let Some(serving) = guest.serving() {
                 tasks.spawn(Arc::clone(&serving.leases).run());
             }

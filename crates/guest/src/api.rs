@@ -9,6 +9,7 @@ mod keys;
 mod leases;
 mod metadata;
 mod rofl;
+mod settings;
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,10 @@ pub(crate) fn router(guest: Arc<Guest>) -> Router {
         .route("/freehold/v1/receipts/{id}", get(freehold::receipt))
         .route("/freehold/v1/receipts/{id}/inclusion", get(freehold::inclusion))
         .route("/freehold/v1/health", get(freehold::health))
+        .route("/freehold/v1/settings", get(settings::settings))
+        .route("/freehold/v1/settings/reload", post(settings::reload))
+        .route("/freehold/v1/settings/{name}", get(settings::value))
+        .route("/freehold/v1/environment", get(settings::environment))
         .route("/freehold/v1/leases/{name}", get(leases::lease))
         .route("/freehold/v1/leases/{name}/acquire", post(leases::acquire))
         .route("/freehold/v1/leases/{name}/release", post(leases::release))

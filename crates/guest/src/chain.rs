@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     keys::Identity,
-    release::{self, Granted, ROOT_CONTEXT},
+    release::{self, Granted},
     sender::SendError,
     state::{LeaseTerms, StopReason},
 };
@@ -45,9 +45,9 @@ pub(crate) enum ChainError {
     /// The registration is closed, or has other keys.
     #[error("{}", .0.as_str())]
     Lost(StopReason),
-    /// There is no live grant of the root key.
-    #[error("the chain grants this instance no root key; the app's policy must list the context `{ROOT_CONTEXT}`")]
-    NoGrant,
+    /// There is no live grant of a context's key.
+    #[error("the chain grants this instance no key of the context `{0}`: the app's policy must list it")]
+    NoGrant(String),
     /// The chain has no committee of the term whose shares came.
     #[error("the chain has no committee of term {0}, whose key shares came")]
     NoCommittee(Term),

@@ -12,7 +12,9 @@ mod config;
 mod dstack;
 mod evidence;
 mod keys;
+mod launch;
 mod leases;
+mod owner;
 mod receipts;
 mod release;
 mod roots;
@@ -29,6 +31,7 @@ pub use evidence::{
 };
 #[cfg(feature = "nvml")]
 pub use evidence::{GpuEvidence, GpuEvidenceError, NvmlSource};
+pub use launch::{LaunchError, launch};
 pub use seen::SeenError;
 pub use state::{
     CLOCK_SLIP_S, Effect, Input, LEASE_MARGIN_S, LeaseTerms, Lifecycle, RECHECK_MS, RETRY_MS_MAX, RETRY_MS_MIN, Stage,

@@ -18,7 +18,7 @@ use freehold_crypto::{
 };
 use freehold_primitives::{
     AppId, Generation, Genesis, Term, UnixSeconds,
-    entries::{CommitteeEntry, GrantEntry, KeyContextEntry},
+    entries::{CommitteeEntry, GrantEntry, KeyContextEntry, SETTINGS_CONTEXT},
 };
 use freehold_rpc::{Checked, KeyShares, VerifiedClient, VerifiedError};
 use freehold_verify::EntryKey;
@@ -83,35 +83,39 @@ pub(crate) async fn granted(
 ) -> Result<Granted, ChainError> {
     // Both proofs wait for the same certificate.
     let (generations, guessed) =
-        tokio::join!(generations(chain, &identity.subject.app_id), live_grant(chain, identity, guess));
+        tokio::join!(generations(chain, &identity.subject.app_id), live_grant(chain, identity, (ROOT_CONTEXT, guess)));
     let generations = generations?;
-    let newest =
-        if generations.newest == guess { guessed? } else { live_grant(chain, identity, generations.newest).await? };
+    let newest = if generations.newest == guess {
+        guessed?
+    } else {
+        live_grant(chain, identity, (ROOT_CONTEXT, generations.newest)).await?
+    };
     let previous = match generations.previous {
-        Some(generation) => live_grant(chain, identity, generation).await.ok(),
+        Some(generation) => live_grant(chain, identity, (ROOT_CONTEXT, generation)).await.ok(),
         None => None,
     };
     Ok(Granted { generations, newest, previous })
 }
 
+/// The live grant of a generation of a context.
 async fn live_grant(
     chain: &VerifiedClient,
     identity: &Identity,
-    generation: Generation,
+    (context, generation): (&str, Generation),
 ) -> Result<GrantEntry, ChainError> {
-    let id = grant_id(&identity.instance_id, ROOT_CONTEXT, generation);
+    let id = grant_id(&identity.instance_id, context, generation);
     let Checked { header, entry } = chain.entry::<GrantEntry>(&EntryKey::Grant(id)).await?;
     let own = |grant: &GrantEntry| {
         grant.grant_id == id
             && grant.app_id == identity.subject.app_id
             && grant.instance_id == identity.instance_id
-            && grant.context == ROOT_CONTEXT
+            && grant.context == context
             && grant.generation == generation
             && grant.transport_key == identity.subject.transport_key
             && grant.closed_at.is_none()
             && grant.until > header.time_unix_s()
     };
-    entry.filter(own).ok_or(ChainError::NoGrant)
+    entry.filter(own).ok_or_else(|| ChainError::NoGrant(context.to_owned()))
 }
 
 /// Polynomials of the committees whose shares came.
@@ -187,11 +191,11 @@ impl Release<'_> {
             if Instant::now() >= end {
                 return Err(error);
             }
-            if matches!(error, ChainError::NoGrant) && Instant::now() >= ask_at && !has_asked {
+            if matches!(error, ChainError::NoGrant(_)) && Instant::now() >= ask_at && !has_asked {
                 // The context may have been rotated since the registration granted it.
                 guess = generations(self.chain, &self.settings.app_id).await.map_or(guess, |found| found.newest);
                 has_asked = true;
-                if let Err(error) = self.request().await {
+                if let Err(error) = self.request(ROOT_CONTEXT).await {
                     tracing::debug!(%error, "the grant could not be asked for");
                 }
             }
@@ -210,13 +214,25 @@ impl Release<'_> {
         }
     }
 
-    /// One try: the shares for a grant, combined and opened.
+    /// One try: a generation of the app's root key.
     async fn key(&self, grant: &GrantEntry) -> Result<Root, ChainError> {
+        let (_, key) = self.derived(grant).await?;
+        Ok(Root { generation: grant.generation, secret: key.secret(ROOT_PURPOSE) })
+    }
+
+    /// One try: the key that settings of the app are sealed to, of a generation.
+    pub(crate) async fn settings_key(&self, generation: Generation) -> Result<(Derivation, DerivedKey), ChainError> {
+        let grant = live_grant(self.chain, self.identity, (SETTINGS_CONTEXT, generation)).await?;
+        self.derived(&grant).await
+    }
+
+    /// One try: the shares for a grant, combined and opened.
+    async fn derived(&self, grant: &GrantEntry) -> Result<(Derivation, DerivedKey), ChainError> {
         let master = self.settings.genesis.derivation_polynomial.first().ok_or(ThresholdError::Polynomial)?;
         let derivation = Derivation::new(master, &grant.app_id, &grant.context, grant.generation)?;
         let shares = self.chain.node().key_shares(&grant.grant_id).await.map_err(VerifiedError::from)?;
         let key = self.open(&derivation, shares).await?;
-        Ok(Root { generation: grant.generation, secret: key.secret(ROOT_PURPOSE) })
+        Ok((derivation, key))
     }
 
     /// One try: a state root key, which the chain gives to executors (`spec/confidential-state.md` §7).
@@ -245,9 +261,9 @@ impl Release<'_> {
         Ok(self.keys.transport.recover(&polynomial, derivation, &shares)?)
     }
 
-    /// Asks for the grants of the root context, in a transaction of the instance's own account.
-    pub(crate) async fn request(&self) -> Result<(), ChainError> {
-        let call = IKeys::requestCall { context: ROOT_CONTEXT.to_owned() };
+    /// Asks for the grants of a context, in a transaction of the instance's own account.
+    pub(crate) async fn request(&self, context: &str) -> Result<(), ChainError> {
+        let call = IKeys::requestCall { context: context.to_owned() };
         Ok(self.sender.send(KEYS, call.abi_encode()).await?)
     }
 }

@@ -14,7 +14,7 @@ use freehold_crypto::{
 };
 use freehold_primitives::{
     AppId, AppPolicy, Canonical as _, Digest, EvidencePolicy, Genesis, Measurement, ReleaseModel, TrustDomain,
-    entries::{AppEntry, CollateralEntry, CollateralKind, collateral_key},
+    entries::{AppEntry, CollateralEntry, CollateralKind, SETTINGS_CONTEXT, collateral_key},
 };
 use freehold_rpc::{EntryKey, VerifiedClient};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ use crate::{
 /// Collateral that ends sooner than this is brought anew.
 const COLLATERAL_MARGIN_S: u64 = 7 * 86_400;
 
+/// File that names the app, in the data directory.
+const APP_FILE: &str = "app.json";
 /// App ids from the creating account and its nonce.
 const SCHEME_NONCE: u8 = 1;
 
@@ -64,7 +66,7 @@ impl Registrar {
         AppPolicy {
             evidence: self.machine.policy(launch),
             lease_s_max: self.lease_s,
-            boot_contexts: vec!["root".to_owned()],
+            boot_contexts: vec!["root".to_owned(), SETTINGS_CONTEXT.to_owned()],
             models: launch.app.model.map(|model| self.release_model(launch, model)).into_iter().collect(),
             ..AppPolicy::default()
         }
@@ -77,7 +79,7 @@ impl Registrar {
 
     /// Creates the app, or updates its policy if other programs run now.
     pub(crate) async fn ensure_app(&self, launch: &Launch) -> Result<AppId, HostError> {
-        let path = self.data_dir.join("app.json");
+        let path = self.data_dir.join(APP_FILE);
         if let Some(app_id) = read(&path)? {
             let entry = self.chain.entry::<AppEntry>(&EntryKey::App(app_id)).await?.entry;
             if let Some(entry) = entry {
@@ -94,7 +96,7 @@ impl Registrar {
     /// kept where it is this owner's, and used as it is where it is somebody else's.
     pub(crate) async fn ensure_named(&self, genesis: &Genesis, launch: &Launch) -> Result<AppId, HostError> {
         let app_id = genesis.membership.app.ok_or(HostError::NoExecutors)?;
-        let path = self.data_dir.join("app.json");
+        let path = self.data_dir.join(APP_FILE);
         let entry = self.chain.entry::<AppEntry>(&EntryKey::App(app_id)).await?.entry;
         if let Some(entry) = entry {
             if entry.owner != self.owner.account() {
@@ -117,7 +119,7 @@ impl Registrar {
         let app_id = app_id_from_creator_nonce(&self.owner.account(), nonce);
         let entry = self.chain.entry::<AppEntry>(&EntryKey::App(app_id)).await?.entry;
         if entry.is_none_or(|entry| entry.owner != self.owner.account()) {
-            return Err(HostError::ForeignApp(app_id, self.data_dir.join("app.json")));
+            return Err(HostError::ForeignApp(app_id, self.data_dir.join(APP_FILE)));
         }
         self.tell(HostEvent::AppCreated { app_id, tx_hash: receipt.transaction_hash });
         Ok(app_id)
@@ -169,6 +171,14 @@ impl Registrar {
         self.tell(HostEvent::CollateralSubmitted { tx_hash: receipt.transaction_hash });
         Ok(())
     }
+}
+
+/// The app that a host has made for what it runs from this data directory; `None` where it has made none.
+///
+/// # Errors
+/// [`HostError::System`].
+pub fn known_app(data_dir: &Path) -> Result<Option<AppId>, HostError> {
+    read(&data_dir.join(APP_FILE))
 }
 
 /// Every measurement that a policy names.

@@ -41,6 +41,7 @@ pub fn bundled_program(bundle: &Bundle, folder: &Path, isolation: IsolationChoic
             limits: process.limits,
             restart: process.restart,
             reach,
+            launcher: None,
         }),
     })
 }

@@ -16,7 +16,8 @@ pub enum IsolationChoice {
     None,
 }
 
-/// The guest agent's program. `--config FILE` is added behind the arguments.
+/// The guest agent's program. `--config FILE` is added behind the arguments. Its file has a role `launch` too, which starts the
+/// program of a bundle inside (`spec/settings.md` §6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestProgram {
     /// The executable; it is measured.
@@ -58,6 +59,9 @@ pub struct BundledProgram {
     pub restart: freehold_bundle::Restart,
     /// Whom it may reach.
     pub reach: Reach,
+    /// Program that starts it inside, with what the app's owner set in its environment; the guest's own file, which is measured.
+    /// The host sets it.
+    pub launcher: Option<PathBuf>,
 }
 
 /// Whom a program may reach.

@@ -77,10 +77,13 @@ impl Host {
         Box::pin(Self::launch(config, events))
     }
 
-    async fn launch(config: HostConfig, events: mpsc::UnboundedSender<HostEvent>) -> Result<Self, HostError> {
+    async fn launch(mut config: HostConfig, events: mpsc::UnboundedSender<HostEvent>) -> Result<Self, HostError> {
         let listener =
             TcpListener::bind(config.api).await.map_err(|source| HostError::Bind { address: config.api, source })?;
         let api = listener.local_addr().map_err(|source| HostError::Bind { address: config.api, source })?;
+        if let Some(bundle) = &mut config.app.bundle {
+            bundle.launcher = Some(config.guest.executable.clone());
+        }
         let isolation = sandbox::detect(config.app.isolation).await;
         if config.app.isolation == IsolationChoice::Required && isolation == Isolation::None {
             return Err(HostError::NoIsolation);

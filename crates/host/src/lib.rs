@@ -23,6 +23,7 @@ mod supervise;
 #[cfg(test)]
 mod tests;
 
+pub use app::known_app;
 pub use backoff::Backoff;
 pub use bundle::bundled_program;
 pub use collateral::{

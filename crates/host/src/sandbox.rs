@@ -38,6 +38,10 @@ const NETWORK_FILES: [&str; 5] =
     ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/ca-certificates"];
 /// Where a bundle's files are seen.
 const BUNDLE_DIR: &str = "/app";
+/// Where what starts a bundle's program is seen.
+const LAUNCHER: &str = "/run/freehold-launch";
+/// Role of the guest's program that starts another one with the owner's settings.
+const LAUNCH_ROLE: &str = "launch";
 /// Where a bundle's program looks for the system's.
 const PROGRAM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -101,7 +105,9 @@ pub(crate) fn spawn(program: &AppProgram, isolation: Isolation, app_dir: &Path) 
 }
 
 fn plain(program: &AppProgram, app_dir: &Path) -> Command {
-    let words = words(program, program.bundle.as_ref().map(|bundle| bundle.files.as_path()), &program.executable);
+    let bundle = program.bundle.as_ref();
+    let launcher = bundle.and_then(|bundle| bundle.launcher.as_deref());
+    let words = launched(launcher, words(program, bundle.map(|bundle| bundle.files.as_path()), &program.executable));
     let (first, rest) = words.split_first().expect("a program has a name");
     let mut command = Command::new(first);
     command.args(rest);
@@ -134,6 +140,13 @@ fn words(program: &AppProgram, files: Option<&Path>, alone: &Path) -> Vec<OsStri
     }
     words.extend(program.arguments.iter().map(OsString::from));
     words
+}
+
+/// The same words, behind those of what brings the owner's settings: the values never pass through the host.
+fn launched(launcher: Option<&Path>, words: Vec<OsString>) -> Vec<OsString> {
+    let Some(launcher) = launcher else { return words };
+    let head = [launcher.as_os_str().to_owned(), LAUNCH_ROLE.into(), "--".into()];
+    head.into_iter().chain(words).collect()
 }
 
 /// `prlimit` with what a manifest allows; nothing where it sets no bound.
@@ -184,6 +197,10 @@ pub(crate) fn bubblewrap_arguments(program: &AppProgram, app_dir: &Path) -> Vec<
         }
     }
     add(&["--bind".as_ref(), app_dir.as_os_str(), inside.as_os_str()]);
+    let launcher = program.bundle.as_ref().and_then(|bundle| bundle.launcher.as_deref());
+    if let Some(launcher) = launcher {
+        add(&["--ro-bind".as_ref(), launcher.as_os_str(), LAUNCHER.as_ref()]);
+    }
     if let Some(model) = &program.model {
         add(&["--ro-bind".as_ref(), model.as_os_str(), "/app/model".as_ref()]);
         add(&["--setenv", MODEL_VARIABLE, "/app/model"].map(OsStr::new));
@@ -201,6 +218,9 @@ pub(crate) fn bubblewrap_arguments(program: &AppProgram, app_dir: &Path) -> Vec<
     add(&["--symlink", "/run", "/var/run"].map(OsStr::new));
     add(&["--setenv", APP_SOCKET_VARIABLE, "/run/freehold/app.sock"].map(OsStr::new));
     add(&["--".as_ref()]);
-    arguments.extend(words(program, Some(Path::new(BUNDLE_DIR)), &executable));
+    arguments.extend(launched(
+        launcher.map(|_| Path::new(LAUNCHER)),
+        words(program, Some(Path::new(BUNDLE_DIR)), &executable),
+    ));
     arguments
 }

@@ -7,6 +7,7 @@ mod context;
 mod denial;
 mod lease;
 mod protocol;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod tier;
@@ -20,6 +21,11 @@ pub use self::{
         NAMED_LEASE_S_RANGE, NOT_LIVE_CODE, is_lease_name,
     },
     protocol::{ProtocolSchedule, RELEASE_BYTES_MAX},
+    settings::{
+        AppSettings, SETTING_BYTES_MAX, SETTING_NAME_BYTES_MAX, SETTINGS_BYTES_MAX, SETTINGS_CONTEXT, SETTINGS_MAX,
+        SPENDING_CONTRACTS_MAX, Setting, SettingForm, SettingsEntry, SpendingLimits, is_reserved_setting,
+        is_setting_name, is_variable_name,
+    },
     tier::{GovernorEntry, TIER_NAME_BYTES_MAX, TIERS_MAX, TierEntry},
     validator::{
         CommitteeEntry, Peer, PlayersEntry, RosterEntry, SuccessionEntry, TurnAct, TurnEntry, TurnEvent,
@@ -92,6 +98,8 @@ canonical_enum! {
         Lease = 30,
         /// [`CountersEntry`] in `Log`, by (app id, name of the lease).
         Counters = 31,
+        /// [`SettingsEntry`] in `Apps`, by app id.
+        Settings = 33,
     }
 }
 

@@ -11,6 +11,7 @@ mod http_client;
 mod local;
 mod local_client;
 mod local_leases;
+mod local_settings;
 mod node;
 mod node_client;
 mod sync;
@@ -51,6 +52,7 @@ pub use local_leases::{
     AcquireLease, AdoptCounters, CountersReport, DiskReport, DiskState, IncrementCounter, IncrementedCounter,
     LeaseReport,
 };
+pub use local_settings::{Environment, SettingOutline, SettingState, SettingValue, SettingsReport, SpendingReport};
 pub use node::{
     BlockSummary, CALL_KEYS_MAX, CallDataKeyReport, CallProof, CallPurpose, CollateralDocument, Finality,
     HEADER_RANGE_MAX, HEADERS_MAX, KeyShare, KeyShares, LeafProof, LogRecord, NodeStatus, Proof, QuantityU64, RawBlock,

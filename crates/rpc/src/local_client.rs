@@ -14,6 +14,7 @@ use crate::{
         HpkeOpen, HpkeOpened, Inclusion, InstanceInfo, KeyGenerations, KeyKind, QuoteAnswer, QuoteAsk, StoredReceipt,
     },
     local_leases::{AcquireLease, AdoptCounters, CountersReport, IncrementCounter, IncrementedCounter, LeaseReport},
+    local_settings::{Environment, SettingValue, SettingsReport},
 };
 
 /// A client of one guest. A refusal is [`HttpError::Refused`], whose body is a [`crate::LocalErrorBody`] on `/freehold`
@@ -194,6 +195,39 @@ impl LocalClient {
     /// Any [`HttpError`].
     pub async fn counters(&self, lease: &str) -> Result<CountersReport, HttpError> {
         self.http.get_json(&format!("/freehold/v1/counters/{lease}")).await
+    }
+
+    /// `GET /freehold/v1/settings`: what the owner set; at once, or once there is a set after `after`, or after a while.
+    ///
+    /// # Errors
+    /// Any [`HttpError`].
+    pub async fn settings(&self, after: Option<u64>) -> Result<SettingsReport, HttpError> {
+        let query = after.map(|after| format!("?after={after}")).unwrap_or_default();
+        self.http.get_json(&format!("/freehold/v1/settings{query}")).await
+    }
+
+    /// `POST /freehold/v1/settings/reload`: looks at the chain now.
+    ///
+    /// # Errors
+    /// Any [`HttpError`].
+    pub async fn reload_settings(&self) -> Result<SettingsReport, HttpError> {
+        self.http.post_json("/freehold/v1/settings/reload", &json!({})).await
+    }
+
+    /// `GET /freehold/v1/settings/{name}`: one value.
+    ///
+    /// # Errors
+    /// Any [`HttpError`]; [`HttpError::Refused`] with 404 where there is none, with 422 where it does not open.
+    pub async fn setting(&self, name: &str) -> Result<SettingValue, HttpError> {
+        self.http.get_json(&format!("/freehold/v1/settings/{name}")).await
+    }
+
+    /// `GET /freehold/v1/environment`: what the owner set, as environment variables.
+    ///
+    /// # Errors
+    /// Any [`HttpError`].
+    pub async fn environment(&self) -> Result<Environment, HttpError> {
+        self.http.get_json("/freehold/v1/environment").await
     }
 
     /// `POST /rofl/v1/metadata`: replaces all pairs.

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use freehold_primitives::NetworkKey;
 use freehold_rpc::Endpoint;
 
-use super::TeeArg;
+use super::{EnvCommand, LimitsCommand, SecretCommand, TeeArg};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppCommand {
@@ -16,6 +16,15 @@ pub(crate) enum AppCommand {
     Build(AppBuildArgs),
     /// Run an app on this machine against a network that is up, under the emulator, and again at each change.
     Run(AppRunArgs),
+    /// Secrets of an app: sealed here, opened by its attested instances alone.
+    #[command(subcommand)]
+    Secret(SecretCommand),
+    /// Values that an app's instances get and everybody may read.
+    #[command(subcommand)]
+    Env(EnvCommand),
+    /// What instances may spend when their app asks for transactions.
+    #[command(subcommand)]
+    Limits(LimitsCommand),
     /// Check a bundle that somebody else made, and show what it is and what its instances will show.
     Show(AppShowArgs),
 }

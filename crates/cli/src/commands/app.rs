@@ -2,7 +2,9 @@
 
 mod build;
 mod init;
+mod network;
 mod run;
+mod settings;
 mod watch;
 
 pub(crate) use build::registers;
@@ -20,5 +22,8 @@ pub(crate) fn run(command: AppCommand, output: Output) -> Result<ExitCode> {
         AppCommand::Build(args) => build::run(&args, output),
         AppCommand::Show(args) => build::show(&args, output),
         AppCommand::Run(args) => super::block_on(run::run(args, output)),
+        AppCommand::Secret(command) => super::block_on(settings::secret(command, output)),
+        AppCommand::Env(command) => super::block_on(settings::env(command, output)),
+        AppCommand::Limits(command) => super::block_on(settings::limits(command, output)),
     }
 }

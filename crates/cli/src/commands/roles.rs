@@ -1,6 +1,6 @@
 //! Roles that the host starts as processes of their own: the guest agent and the private inference app.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use freehold_guest::{GuestConfig, StopReason, asked_by_host};
@@ -13,6 +13,13 @@ pub(crate) async fn guest(args: RoleArgs) -> Result<ExitCode> {
     let reason = freehold_guest::run(GuestConfig::read(&args.config)?, asked_by_host()).await?;
     // The host starts a successor whatever the reason; the status is for whoever reads its log.
     Ok(if reason == StopReason::Asked { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Becomes another program, with what the app's owner set in its environment.
+pub(crate) async fn launch(words: Vec<OsString>) -> Result<ExitCode> {
+    let socket = std::env::var_os(LOCAL_API_VARIABLE);
+    let socket = socket.with_context(|| format!("{LOCAL_API_VARIABLE} is not set: the host starts this role"))?;
+    match freehold_guest::launch(PathBuf::from(socket), words).await? {}
 }
 
 /// Runs the private inference app; the host tells it its sockets and its model by the environment.

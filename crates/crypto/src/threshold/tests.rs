@@ -64,3 +64,59 @@ proptest! {
         let _ = EncryptedKey::from_bytes(&bytes);
     }
 }
+
+/// The key of a derivation under the master scalar `secret`, as one validator gives it.
+fn derived(secret: u8, app: &AppId, context: &str, generation: u32) -> (Derivation, DerivedKey) {
+    let share = Share::from_bytes(0, &[secret; 32]).unwrap();
+    let polynomial = Polynomial::new(&[share.public()]).unwrap();
+    let derivation = Derivation::new(polynomial.master(), app, context, generation).unwrap();
+    let mut rng = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(4);
+    let transport = TransportSecret::generate(&mut rng);
+    let encrypted = encrypt_share(&share, &derivation, &transport.public(), &mut rng).unwrap();
+    let key = transport.recover(&polynomial, &derivation, &[encrypted]).unwrap();
+    (derivation, key)
+}
+
+#[test]
+fn what_is_sealed_opens_for_its_key_and_place_alone() {
+    let (derivation, key) = derived(9, &app(), "settings", 3);
+    let mut rng = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(5);
+    for plaintext in [&b""[..], b"a value\nof two lines", &[0; 3000]] {
+        let sealed = derivation.seal(b"here", plaintext, &mut rng);
+        assert_eq!(sealed.len(), plaintext.len() + SEAL_BYTES);
+        assert_eq!(key.open(&derivation, b"here", &sealed).unwrap().as_slice(), plaintext);
+        assert_eq!(key.open(&derivation, b"there", &sealed).err(), Some(ThresholdError::Sealed));
+        // Other apps, contexts, generations and networks.
+        let others = [
+            (9, AppId::new([2; 20]), "settings", 3),
+            (9, app(), "root", 3),
+            (9, app(), "settings", 2),
+            (8, app(), "settings", 3),
+        ];
+        for (secret, app, context, generation) in others {
+            let (derivation, key) = derived(secret, &app, context, generation);
+            assert_eq!(key.open(&derivation, b"here", &sealed).err(), Some(ThresholdError::Sealed));
+        }
+    }
+    assert_ne!(derivation.seal(b"", b"x", &mut rng), derivation.seal(b"", b"x", &mut rng));
+}
+
+#[test]
+fn sealed_bytes_that_were_changed_or_cut_off_do_not_open() {
+    let (derivation, key) = derived(9, &app(), "settings", 0);
+    let mut rng = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(6);
+    let sealed = derivation.seal(b"", b"abc", &mut rng);
+    for length in 0..sealed.len() {
+        assert_eq!(key.open(&derivation, b"", &sealed[..length]).err(), Some(ThresholdError::Sealed), "{length}");
+    }
+    for place in [0, 47, 95, 96, 127, 128, 131, sealed.len() - 1] {
+        let mut changed = sealed.clone();
+        changed[place] ^= 1;
+        assert_eq!(key.open(&derivation, b"", &changed).err(), Some(ThresholdError::Sealed), "{place}");
+    }
+    // A point of the identity, and one outside the subgroup.
+    let mut identity = sealed.clone();
+    identity[..96].copy_from_slice(&[0; 96]);
+    identity[0] = 0xc0;
+    assert_eq!(key.open(&derivation, b"", &identity).err(), Some(ThresholdError::Sealed));
+}

@@ -16,7 +16,7 @@ use freehold_verify::EntryKey;
 use tokio::{sync::oneshot, time::sleep};
 
 use super::Guest;
-use crate::{chain::ChainError, state::Input};
+use crate::{chain::ChainError, release::ROOT_CONTEXT, state::Input};
 
 /// Pause between two looks for generations that are missing.
 const LOOK: Duration = Duration::from_secs(5);
@@ -53,7 +53,7 @@ impl ExecutorSide {
     }
 
     async fn fetch(&self, guest: &Guest) -> Result<(), ChainError> {
-        let release = guest.release().ok_or(ChainError::NoGrant)?;
+        let release = guest.release().ok_or_else(|| ChainError::NoGrant(ROOT_CONTEXT.to_owned()))?;
         let Checked { entry, .. } = guest.chain.entry::<StateKeyStatus>(&EntryKey::StateKeyStatus).await?;
         for generation in entry.unwrap_or_default().held() {
             if self.keys.get(generation).is_none() {

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::Guest;
 use crate::{
     chain::ChainError,
-    release::{self, Release},
+    release::{self, ROOT_CONTEXT, Release},
     roots::HeldRoots,
 };
 
@@ -42,8 +42,8 @@ async fn look(guest: &Guest, held: &HeldRoots) -> Result<(), ChainError> {
 
 async fn take(release: &Release<'_>, held: &HeldRoots, newest: u32) -> Result<(), ChainError> {
     let granted = match release::granted(release.chain, release.identity, newest).await {
-        Err(ChainError::NoGrant) => {
-            release.request().await?;
+        Err(ChainError::NoGrant(_)) => {
+            release.request(ROOT_CONTEXT).await?;
             release::granted(release.chain, release.identity, newest).await?
         }
         found => found?,

@@ -17,6 +17,7 @@ use crate::{
     keys::Identity,
     leases::{LeaseParts, Leases},
     receipts::{AdoptedReceipt, LogError, LogFile, ReceiptStore, ReceiptWriter, Signer, WriterParts},
+    release::ROOT_CONTEXT,
     roots::{HeldRoots, Roots},
     seen::{FloorError, admit},
     state::{Input, Stage, StopReason},
@@ -185,7 +186,7 @@ pub(super) async fn fetch_keys(guest: &Arc<Guest>) -> Input {
 }
 
 async fn try_fetch_keys(guest: &Arc<Guest>, identity: &Identity) -> Result<(), KeysError> {
-    let release = guest.release().ok_or(ChainError::NoGrant)?;
+    let release = guest.release().ok_or_else(|| ChainError::NoGrant(ROOT_CONTEXT.to_owned()))?;
     let roots = release.roots(guest.take_granted()).await?;
     let dir = &guest.settings.paths.state_dir;
     let file = LogFile::create(dir, identity.instance_id, &roots.newest.secret)?;

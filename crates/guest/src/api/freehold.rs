@@ -9,6 +9,7 @@ use axum::{
     response::Response,
 };
 use freehold_crypto::{RequestOpener, key_config, report_data};
+use freehold_primitives::BlockMoment;
 use freehold_rpc::{
     AppendReceipt, BareHex, Base64Text, Capabilities, HeaderReference, Health, HpkeConfig, HpkeOpen, HpkeOpened,
     InstanceInfo, LocalErrorCode, QuoteAnswer, QuoteAsk,
@@ -73,13 +74,14 @@ pub(super) async fn instance(State(guest): State<Arc<Guest>>) -> Response {
         },
         registered: life.lease().is_some(),
         expires_at: life.lease().map_or(0, |lease| lease.expires_at),
-        header: HeaderReference {
-            height: newest.height,
-            block_hash: newest.block_hash,
-            time_unix_s: newest.time_unix_s,
-        },
+        header: reference(&newest),
     };
     json(StatusCode::OK, &info)
+}
+
+/// A header as the API shows it.
+pub(super) const fn reference(moment: &BlockMoment) -> HeaderReference {
+    HeaderReference { height: moment.height, block_hash: moment.block_hash, time_unix_s: moment.time_unix_s }
 }
 
 pub(super) async fn health(State(guest): State<Arc<Guest>>) -> Response {

@@ -22,15 +22,18 @@ use alloy_eips::eip2718::Decodable2718 as _;
 use alloy_sol_types::SolCall as _;
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use freehold_crypto::{
-    Derivation, Polynomial, Share, content_digest, encrypt_share, genesis_hash, keyset_digest, recover_registration,
-    report_data, slots::grant_id,
+    Derivation, Polynomial, SettingPlace, Share, content_digest, encrypt_share, genesis_hash, keyset_digest,
+    recover_registration, report_data, slots::grant_id,
 };
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, EvidenceMachine, EvidenceServer, FMSPC, Platform, TdReport};
 use freehold_guest::{EvidencePath, GuestConfig, GuestError, PathConfig, StopReason, TrustConfig, run};
 use freehold_primitives::{
     Account, AppId, Blob, Canonical, Digest, Genesis, KeyCeremony, Measurement, Membership, NetworkKey, Registration,
     TcbStatus, TrustDomain, TrustRoot,
-    entries::{AnchorEntry, ClosedCode, Denial, DenyEntry, GrantEntry, InstanceEntry, KeyContextEntry, LogEntry},
+    entries::{
+        AnchorEntry, AppSettings, ClosedCode, Denial, DenyEntry, GrantEntry, InstanceEntry, KeyContextEntry, LogEntry,
+        SETTINGS_CONTEXT, SettingsEntry,
+    },
 };
 use freehold_rpc::{BareHex, Endpoint, Health, LocalClient, RegistrationSubmit};
 use freehold_verify::EntryKey;
@@ -49,6 +52,8 @@ alloy_sol_types::sol!("../../contracts/interfaces/IApps.sol");
 alloy_sol_types::sol!("../../contracts/interfaces/ILog.sol");
 alloy_sol_types::sol!("../../contracts/interfaces/IKeys.sol");
 
+/// Contexts that the app's policy lists.
+const CONTEXTS: [&str; 2] = ["root", SETTINGS_CONTEXT];
 /// Provider of every test.
 pub(crate) const PROVIDER: Account = Account([6; 20]);
 /// App of every test.
@@ -71,6 +76,8 @@ pub(crate) struct Misbehaviour {
     pub(crate) silent: bool,
     /// Its certified blocks go no further than this one, while its executed ones do.
     pub(crate) lease_s: Option<u64>,
+    /// The relay proves the state before the newest settings.
+    pub(crate) stale_proofs: bool,
     /// The relay answers as if this block were the newest.
     pub(crate) replay: Option<u64>,
 }
@@ -80,6 +87,8 @@ struct Inner {
     genesis: Genesis,
     tree: TestTree,
     headers: Vec<Header>,
+    /// State and newest height before the newest settings.
+    before: Option<(TestTree, usize)>,
     pending: Vec<(EntryKey, Vec<u8>)>,
     logs: BTreeMap<Digest, LogEntry>,
     instances: BTreeMap<Digest, InstanceEntry>,
@@ -142,6 +151,7 @@ impl FakeChain {
             genesis,
             tree,
             headers: Vec::new(),
+            before: None,
             pending: Vec::new(),
             logs: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -210,6 +220,19 @@ impl FakeChain {
         self.lock().pending.push((EntryKey::KeyContext(app_id(), "root".to_owned()), entry.to_canonical()));
     }
 
+    /// Puts the app's settings on the chain.
+    pub(crate) fn set_settings(&self, settings: AppSettings) {
+        let mut inner = self.lock();
+        let changed_at = inner.headers.len() as u64;
+        let entry = SettingsEntry { app_id: app_id(), changed_at, settings };
+        inner.pending.push((EntryKey::Settings(app_id()), entry.to_canonical()));
+    }
+
+    /// The derivation of the key that settings are sealed to.
+    pub(crate) fn settings_key(&self, generation: u32) -> Derivation {
+        SettingPlace::derivation(&master().public(), &app_id(), generation).unwrap()
+    }
+
     /// How often an instance asked for grants itself.
     pub(crate) fn requests(&self) -> u32 {
         self.lock().requests
@@ -234,6 +257,10 @@ impl FakeChain {
         let mut inner = self.lock();
         if inner.misbehaviour.silent {
             return;
+        }
+        let has_settings = inner.pending.iter().any(|(key, _)| matches!(key, EntryKey::Settings(_)));
+        if let Some(newest) = inner.headers.len().checked_sub(1).filter(|_| has_settings) {
+            inner.before = Some((inner.tree.clone(), newest));
         }
         for (key, content) in std::mem::take(&mut inner.pending) {
             inner.tree.entry(&key, &Raw(&content));
@@ -355,7 +382,10 @@ impl Inner {
 
     fn proof(&self, params: &Value) -> Value {
         let module: Account = params[0].as_str().unwrap().parse().unwrap();
-        let newest = self.headers.last().unwrap();
+        let (tree, newest) = match &self.before {
+            Some((tree, newest)) if self.misbehaviour.stale_proofs => (tree, &self.headers[*newest]),
+            _ => (&self.tree, self.headers.last().unwrap()),
+        };
         let proofs: Vec<Value> = params[1]
             .as_array()
             .unwrap()
@@ -363,8 +393,8 @@ impl Inner {
             .map(|slot| {
                 let slot: Digest = slot.as_str().unwrap().parse().unwrap();
                 let key = freehold_crypto::slots::storage_key(&module, &slot.0);
-                let value = self.tree.value(&key).map_or(Value::Null, hexed);
-                json!({"key": format!("0x{key}"), "value": value, "proof": hexed(&self.tree.prove_key(key))})
+                let value = tree.value(&key).map_or(Value::Null, hexed);
+                json!({"key": format!("0x{key}"), "value": value, "proof": hexed(&tree.prove_key(key))})
             })
             .collect();
         let account = json!({"key": format!("0x{}", Digest::ZERO), "value": null, "proof": "0x"});
@@ -374,13 +404,15 @@ impl Inner {
 
     fn shares(&self, grant: &Digest) -> Result<Value, String> {
         let found = self.instances.values().find_map(|entry| {
-            let generation = (0..2).find(|generation| grant_id(&entry.instance_id, "root", *generation) == *grant)?;
-            Some((entry, generation))
+            let mut named = CONTEXTS.iter().flat_map(|context| [(*context, 0), (*context, 1)]);
+            let named =
+                named.find(|(context, generation)| grant_id(&entry.instance_id, context, *generation) == *grant)?;
+            Some((entry, named))
         });
-        let Some((content, generation)) = found else { return Err("no such grant".to_owned()) };
+        let Some((content, (context, generation))) = found else { return Err("no such grant".to_owned()) };
         let share = if self.misbehaviour.wrong_shares { Share::from_bytes(0, &[8; 32]).unwrap() } else { master() };
         let polynomial = Polynomial::new(&self.genesis.derivation_polynomial).unwrap();
-        let derivation = Derivation::new(polynomial.master(), &app_id(), "root", generation).unwrap();
+        let derivation = Derivation::new(polynomial.master(), &app_id(), context, generation).unwrap();
         let mut rng = StdRng::seed_from_u64(7);
         let encrypted = encrypt_share(&share, &derivation, &content.transport_key, &mut rng).unwrap();
         Ok(json!({"term": 0, "shares": [{"index": 0, "share": hexed(&encrypted.to_bytes())}]}))
@@ -394,8 +426,8 @@ impl Inner {
         let transaction = TxEnvelope::decode_2718(&mut bytes.as_slice()).unwrap();
         let sender = Account(transaction.recover_signer().unwrap().0.0);
         let hash = Digest(transaction.tx_hash().0);
-        if IKeys::requestCall::abi_decode(transaction.input()).is_ok() {
-            return self.request(&sender, hash);
+        if let Ok(call) = IKeys::requestCall::abi_decode(transaction.input()) {
+            return self.request(&sender, &call.context, hash);
         }
         let Ok(call) = ILog::anchorCall::abi_decode(transaction.input()) else {
             let height = self.headers.len() as u64;
@@ -427,16 +459,16 @@ impl Inner {
 }
 
 impl Inner {
-    /// Grants the newest generation of the root context to the instance with this account.
-    fn request(&mut self, sender: &Account, hash: Digest) -> Result<Value, String> {
+    /// Grants generation 1 of a context to the instance with this account.
+    fn request(&mut self, sender: &Account, context: &str, hash: Digest) -> Result<Value, String> {
         let height = self.headers.len() as u64;
         let entry = self.instances.values().find(|entry| entry.account == *sender).ok_or("no instance asks")?;
-        let grant_id = grant_id(&entry.instance_id, "root", 1);
+        let grant_id = grant_id(&entry.instance_id, context, 1);
         let grant = GrantEntry {
             grant_id,
             app_id: entry.app_id,
             instance_id: entry.instance_id,
-            context: "root".to_owned(),
+            context: context.to_owned(),
             generation: 1,
             transport_key: entry.transport_key,
             granted_at: height,
@@ -494,11 +526,11 @@ async fn register(State(chain): State<FakeChain>, Json(submit): Json<Registratio
         closed_at: None,
         closed_code: None,
     };
-    let grant = GrantEntry {
-        grant_id: grant_id(&id, "root", 0),
+    let grant = |context: &str| GrantEntry {
+        grant_id: grant_id(&id, context, 0),
         app_id: entry.app_id,
         instance_id: id,
-        context: "root".to_owned(),
+        context: context.to_owned(),
         generation: 0,
         transport_key: entry.transport_key,
         granted_at: height,
@@ -506,7 +538,9 @@ async fn register(State(chain): State<FakeChain>, Json(submit): Json<Registratio
         closed_at: None,
     };
     inner.pending.push((EntryKey::Instance(id), entry.to_canonical()));
-    inner.pending.push((EntryKey::Grant(grant.grant_id), grant.to_canonical()));
+    for grant in CONTEXTS.map(grant) {
+        inner.pending.push((EntryKey::Grant(grant.grant_id), grant.to_canonical()));
+    }
     inner.instances.insert(id, entry);
     inner.registrations += 1;
     let tx_hash = content_digest(&submit.evidence.0);

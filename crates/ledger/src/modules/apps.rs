@@ -9,6 +9,7 @@ mod owner;
 mod protocol;
 mod register;
 mod rofl;
+mod settings;
 mod shadow;
 mod views;
 
@@ -91,6 +92,10 @@ impl Apps {
             IAppsCalls::acquireLease(args) => {
                 let taken = leases::acquire(ctx, caller, &args.name, args.lengthS)?;
                 return Ok(returned::<IApps::acquireLeaseCall>(&taken));
+            }
+            IAppsCalls::setSettings(args) => {
+                let owned = owner::Owned { app: app_id(args.app)?, caller };
+                settings::set(ctx, &owned, &args.settings)?;
             }
             IAppsCalls::releaseLease(args) => leases::release(ctx, caller, &args.name, args.fence)?,
             _ => return Err(ModuleRefusal::Call.into()),

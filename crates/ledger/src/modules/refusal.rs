@@ -82,6 +82,10 @@ refusals! {
     LeaseHeld = 43, "another instance holds the lease";
     /// The caller does not hold the lease under this fence.
     LeaseFence = 44, "the caller does not hold the lease under this fence";
+    /// The settings are no canonical document, or break a bound.
+    Settings = 45, "the settings are malformed, name what is reserved, or break a bound";
+    /// The settings do not follow the newest ones.
+    SettingsGeneration = 46, "the settings do not follow the newest ones: read those, and set again";
 
     /// Check 1: a part of the call is too long.
     RegistrationTooLong = 101, "registration, evidence or signature is too long";

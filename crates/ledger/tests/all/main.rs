@@ -20,6 +20,7 @@ mod log;
 mod market;
 mod protocol;
 mod registration;
+mod settings;
 mod simulate;
 mod subcalls;
 mod validators;

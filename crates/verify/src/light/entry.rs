@@ -79,6 +79,8 @@ pub enum EntryKey {
     Lease(AppId, String),
     /// All counters under a lease of an app.
     Counters(AppId, String),
+    /// What an app's owner set for its instances.
+    Settings(AppId),
 }
 
 impl EntryKey {
@@ -108,13 +110,14 @@ impl EntryKey {
             Self::Committee(_) => EntryKind::Committee,
             Self::Lease(..) => EntryKind::Lease,
             Self::Counters(..) => EntryKind::Counters,
+            Self::Settings(_) => EntryKind::Settings,
         }
     }
 
     /// Id of the entry within its kind (`spec/entries.md`).
     pub fn id(&self) -> Vec<u8> {
         match self {
-            Self::App(app) => app.as_bytes().to_vec(),
+            Self::App(app) | Self::Settings(app) => app.as_bytes().to_vec(),
             Self::AppVersion(app, version) => app_version_id(app, *version).to_vec(),
             Self::Instance(id) | Self::UsedEvidence(id) | Self::Grant(id) | Self::Log(id) => id.0.to_vec(),
             Self::Account(account) => account.0.to_vec(),

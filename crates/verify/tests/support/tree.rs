@@ -8,7 +8,7 @@ use freehold_primitives::{Canonical, Digest};
 use freehold_verify::EntryKey;
 
 /// The tree.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct TestTree {
     leaves: BTreeMap<Digest, Vec<u8>>,
     contents: BTreeMap<Digest, Vec<u8>>,

@@ -10,27 +10,28 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, build_bundle};
-use freehold_client::Endpoints;
 use freehold_host::{
     EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, LogStream, PolicyChoice, bundled_program,
 };
-use freehold_node::{chain_genesis, read_genesis};
 use freehold_primitives::{Genesis, NetworkKey, Purpose};
 use freehold_rpc::Endpoint;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
-use super::watch::changed;
+use super::{
+    network::{Network, NetworkAsked},
+    watch::changed,
+};
 use crate::{
     accounts,
     args::{AppRunArgs, TeeArg},
-    data_dir::{self, Held},
+    data_dir::Held,
     output::Output,
     stack,
 };
 
 /// Development account that owns apps which are run here.
-const OWNER: u32 = 18;
+pub(super) const OWNER: u32 = 18;
 /// Development account that pays for their instances.
 const PROVIDER: u32 = 19;
 /// Longest way to a serving instance.
@@ -59,20 +60,13 @@ struct Session {
 
 /// Runs the command.
 pub(super) async fn run(args: AppRunArgs, output: Output) -> Result<ExitCode> {
-    let folder = data_dir::of(args.data_dir.as_deref(), args.chain_id)?;
-    let (node, network_key, genesis) = match (args.rpc.clone(), args.network_key) {
-        (Some(node), Some(key)) => {
-            data_dir::make(&folder)?;
-            let genesis = chain_genesis(std::slice::from_ref(&node), &key, &folder).await;
-            (node, key, genesis.context("no network to run the app on")?)
-        }
-        _ => {
-            let told = Endpoints::load(&folder).context("no network is up: start one with `freehold up`")?;
-            let genesis = read_genesis(&folder)?;
-            let genesis = genesis.context("the data directory holds no network: start one with `freehold up`")?;
-            (told.rpc_endpoint()?, told.network_key, genesis)
-        }
+    let asked = NetworkAsked {
+        data_dir: args.data_dir.as_deref(),
+        chain_id: args.chain_id,
+        rpc: args.rpc.clone(),
+        network_key: args.network_key,
     };
+    let Network { folder, node, network_key, genesis } = Network::find(asked).await?;
     if genesis.purpose == Purpose::Production {
         bail!("`app run` acts for accounts whose secrets everybody knows: it is for development networks alone");
     }
@@ -108,7 +102,7 @@ impl Session {
                     }
                 }
             };
-            let place = self.folder.join("apps").join(&bundle.manifest().name);
+            let place = app_folder(&self.folder, &bundle.manifest().name);
             if held.as_ref().is_none_or(|held| !held.path().ends_with(&bundle.manifest().name)) {
                 held = Some(Held::take(&place)?);
             }
@@ -178,6 +172,11 @@ impl Session {
             allowance_wei: ALLOWANCE_WEI,
         })
     }
+}
+
+/// Where the host of an app keeps its files, by the app's name.
+pub(super) fn app_folder(network: &Path, name: &str) -> PathBuf {
+    network.join("apps").join(name)
 }
 
 /// What is signed, by whom, and what it costs: before anything happens.

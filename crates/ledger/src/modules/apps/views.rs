@@ -14,7 +14,7 @@ use super::{
     },
     INSTANCES_PAGE, app_id,
     denials::named,
-    governor, leases, protocol, shadow,
+    governor, leases, protocol, settings, shadow,
 };
 use crate::state::to_address;
 
@@ -45,6 +45,7 @@ pub(super) fn answer(ctx: &mut ModuleContext<'_>, calls: &IAppsCalls) -> Result<
         IAppsCalls::lease(args) => {
             returned::<IApps::leaseCall>(&leases::entry_bytes(ctx, &app_id(args.id)?, &args.name)?)
         }
+        IAppsCalls::settings(args) => returned::<IApps::settingsCall>(&settings::entry_bytes(ctx, &app_id(args.id)?)?),
         IAppsCalls::leaseHolder(args) => {
             returned::<IApps::leaseHolderCall>(&leases::holder(ctx, &app_id(args.id)?, &args.name)?)
         }

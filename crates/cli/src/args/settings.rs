@@ -1,0 +1,125 @@
+//! Arguments of `app secret`, `app env` and `app limits`.
+
+use std::path::PathBuf;
+
+use alloy_primitives::Address;
+use clap::{Args, Subcommand};
+use freehold_primitives::{AppId, NetworkKey};
+use freehold_rpc::Endpoint;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Set a secret: its value comes from standard input, byte for byte, or from a file.
+    Set {
+        /// Name of the secret, as instances see it in their environment.
+        name: String,
+        /// File with the value, any bytes.
+        #[arg(long, value_name = "FILE")]
+        from_file: Option<PathBuf>,
+        #[command(flatten)]
+        app: SettingsArgs,
+    },
+    /// Set every variable of a file (`NAME=VALUE` a line, quotes over lines) as a secret, in one transaction.
+    Import {
+        /// The file.
+        file: PathBuf,
+        #[command(flatten)]
+        app: SettingsArgs,
+    },
+    /// Names of the secrets; nobody but the instances can show their values.
+    List(SettingsArgs),
+    /// Remove secrets.
+    Rm {
+        /// Their names.
+        #[arg(required = true)]
+        names: Vec<String>,
+        #[command(flatten)]
+        app: SettingsArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EnvCommand {
+    /// Set a value that everybody may read.
+    Set {
+        /// Its name.
+        name: String,
+        /// The value.
+        value: String,
+        #[command(flatten)]
+        app: SettingsArgs,
+    },
+    /// Names and values.
+    List(SettingsArgs),
+    /// Remove values.
+    Rm {
+        /// Their names.
+        #[arg(required = true)]
+        names: Vec<String>,
+        #[command(flatten)]
+        app: SettingsArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LimitsCommand {
+    /// Set the limits, in place of those before.
+    Set(LimitsSetArgs),
+    /// Show them.
+    Show(SettingsArgs),
+    /// Take them away: nothing but the balance of an instance's account bounds it then.
+    Clear(SettingsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LimitsSetArgs {
+    /// Most that one transaction may cost, value and fees together, in wei.
+    #[arg(long, value_name = "WEI")]
+    pub(crate) per_transaction: u128,
+    /// Most that an instance may spend within 24 hours, in wei.
+    #[arg(long, value_name = "WEI")]
+    pub(crate) per_day: u128,
+    /// Most transactions of an instance within 24 hours.
+    #[arg(long, value_name = "N")]
+    pub(crate) per_day_count: u32,
+    /// Contract or account that may be called; none other may.
+    #[arg(long = "contract", value_name = "ADDRESS")]
+    pub(crate) contracts: Vec<Address>,
+    /// Contracts may be created.
+    #[arg(long)]
+    pub(crate) may_create: bool,
+    #[command(flatten)]
+    pub(crate) app: SettingsArgs,
+}
+
+/// Which app, on which network, and who acts.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SettingsArgs {
+    /// The app's id; by default that of the app whose folder is named and which was run here.
+    #[arg(long, value_name = "rofl1…")]
+    pub(crate) app: Option<AppId>,
+    /// Folder of the app, with its rofl.yaml.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// Data directory of the `up` that the app is on; by default that of the chain id.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Chain id, which names the default data directory.
+    #[arg(long, value_name = "N", default_value_t = 23_293)]
+    pub(crate) chain_id: u64,
+    /// JSON-RPC of a node of another network than an `up` of this machine.
+    #[arg(long, value_name = "URL", requires = "network_key")]
+    pub(crate) rpc: Option<Endpoint>,
+    /// Network key of that network, 96 bytes in hex: values are sealed to the keys of the network that it vouches for.
+    #[arg(long, value_name = "HEX", requires = "rpc")]
+    pub(crate) network_key: Option<NetworkKey>,
+    /// File with the secret of the account that owns the app, in hex, readable by you only.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// User's account of a development network, whose secret everybody knows; by default the one that owns apps of `app run`.
+    #[arg(long, value_name = "N", conflicts_with = "key")]
+    pub(crate) dev_user: Option<u32>,
+    /// Show what would be signed and what it costs, and send nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}

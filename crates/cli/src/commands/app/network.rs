@@ -1,0 +1,45 @@
+//! The network that an app is on, and its genesis, which is believed under the network key alone.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use freehold_client::Endpoints;
+use freehold_node::{chain_genesis, read_genesis};
+use freehold_primitives::{Genesis, NetworkKey};
+use freehold_rpc::Endpoint;
+
+use crate::data_dir;
+
+/// What the user named.
+pub(super) struct NetworkAsked<'a> {
+    pub(super) data_dir: Option<&'a Path>,
+    pub(super) chain_id: u64,
+    pub(super) rpc: Option<Endpoint>,
+    pub(super) network_key: Option<NetworkKey>,
+}
+
+/// A network.
+pub(super) struct Network {
+    /// Its data directory.
+    pub(super) folder: PathBuf,
+    pub(super) node: Endpoint,
+    pub(super) network_key: NetworkKey,
+    pub(super) genesis: Genesis,
+}
+
+impl Network {
+    /// The one of the data directory, or that of the node and key that are named.
+    pub(super) async fn find(asked: NetworkAsked<'_>) -> Result<Self> {
+        let folder = data_dir::of(asked.data_dir, asked.chain_id)?;
+        if let (Some(node), Some(network_key)) = (asked.rpc, asked.network_key) {
+            data_dir::make(&folder)?;
+            let genesis = chain_genesis(std::slice::from_ref(&node), &network_key, &folder).await;
+            let genesis = genesis.context("no network that the key vouches for")?;
+            return Ok(Self { folder, node, network_key, genesis });
+        }
+        let told = Endpoints::load(&folder).context("no network is up: start one with `freehold up`")?;
+        let genesis = read_genesis(&folder)?;
+        let genesis = genesis.context("the data directory holds no network: start one with `freehold up`")?;
+        Ok(Self { folder, node: told.rpc_endpoint()?, network_key: told.network_key, genesis })
+    }
+}

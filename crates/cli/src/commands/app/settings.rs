@@ -1,0 +1,275 @@
+//! `app secret`, `app env` and `app limits`: what an app's owner sets for its instances (`docs/secrets.md`).
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    process::ExitCode,
+};
+
+use alloy_sol_types::SolError as _;
+use anyhow::{Context as _, Result, bail};
+use freehold_bundle::{MANIFEST_FILE, Manifest};
+use freehold_client::{SettingsDraft, parse_variables};
+use freehold_crypto::{AccountKey, genesis_hash, slots::APPS};
+use freehold_host::known_app;
+use freehold_ledger::ModuleRefusal;
+use freehold_primitives::{
+    Account, AppId, Purpose,
+    entries::{SETTING_BYTES_MAX, SETTINGS_BYTES_MAX, Setting, SettingForm, SpendingLimits},
+};
+use freehold_rpc::{ChainTrust, NodeClient, NodeError, VerifiedClient};
+use rand::{
+    SeedableRng as _,
+    rngs::{StdRng, SysRng},
+};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{
+    network::{Network, NetworkAsked},
+    run::{OWNER, app_folder},
+};
+use crate::{
+    accounts,
+    args::{EnvCommand, LimitsCommand, LimitsSetArgs, SecretCommand, SettingsArgs},
+    commands::sender::{Contract, Sender, account_secret, units},
+    output::Output,
+};
+
+#[allow(missing_docs, clippy::all, unreachable_pub, dead_code, reason = "generated from Solidity by alloy")]
+mod abi {
+    alloy_sol_types::sol!("../../contracts/interfaces/IApps.sol");
+}
+use abi::IApps;
+
+/// The module as JSON-RPC names it.
+const CONTRACT: Contract = Contract { name: "Apps", address: APPS, told };
+/// Longest manifest, in bytes.
+const MANIFEST_BYTES_MAX: u64 = 64 * 1024;
+
+/// Runs `app secret`.
+pub(super) async fn secret(command: SecretCommand, output: Output) -> Result<ExitCode> {
+    match command {
+        SecretCommand::Set { name, from_file, app } => {
+            let value = value(from_file.as_deref())?;
+            if from_file.is_none() && value.ends_with(b"\n") {
+                output.note("note: the value ends with a newline, which is part of it (`printf %s` writes none)");
+            }
+            let mut opened = Opened::read(app).await?;
+            opened.draft.set_secret(&name, &value, &mut rng()?)?;
+            opened.send(&[&name], output).await?;
+        }
+        SecretCommand::Import { file, app } => {
+            let text = Zeroizing::new(read_bounded(&file, SETTINGS_BYTES_MAX as u64)?);
+            let text = std::str::from_utf8(&text).with_context(|| format!("{} is no text", file.display()))?;
+            let pairs = parse_variables(text).with_context(|| format!("{} cannot be read", file.display()))?;
+            if pairs.is_empty() {
+                bail!("{} sets no variable", file.display());
+            }
+            let mut opened = Opened::read(app).await?;
+            let mut rng = rng()?;
+            for (name, value) in &pairs {
+                opened.draft.set_secret(name, value.as_bytes(), &mut rng)?;
+            }
+            let names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
+            opened.send(&names, output).await?;
+        }
+        SecretCommand::List(app) => list(&Opened::read(app).await?, SettingForm::Sealed, output),
+        SecretCommand::Rm { names, app } => remove(app, &names, SettingForm::Sealed, output).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `app env`.
+pub(super) async fn env(command: EnvCommand, output: Output) -> Result<ExitCode> {
+    match command {
+        EnvCommand::Set { name, value, app } => {
+            let mut opened = Opened::read(app).await?;
+            opened.draft.set_public(&name, value.as_bytes())?;
+            opened.send(&[&name], output).await?;
+        }
+        EnvCommand::List(app) => list(&Opened::read(app).await?, SettingForm::Public, output),
+        EnvCommand::Rm { names, app } => remove(app, &names, SettingForm::Public, output).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `app limits`.
+pub(super) async fn limits(command: LimitsCommand, output: Output) -> Result<ExitCode> {
+    match command {
+        LimitsCommand::Set(args) => {
+            let LimitsSetArgs { per_transaction, per_day, per_day_count, contracts, may_create, app } = args;
+            let mut opened = Opened::read(app).await?;
+            opened.draft.limit(Some(SpendingLimits {
+                per_transaction_wei: per_transaction,
+                per_day_wei: per_day,
+                per_day_count,
+                contracts: contracts.iter().map(|contract| Account(contract.0.0)).collect(),
+                may_create,
+            }));
+            tell_limits(&opened.draft, output);
+            opened.send(&[], output).await?;
+        }
+        LimitsCommand::Show(app) => tell_limits(&Opened::read(app).await?.draft, output),
+        LimitsCommand::Clear(app) => {
+            let mut opened = Opened::read(app).await?;
+            opened.draft.limit(None);
+            opened.send(&[], output).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An app's settings as the chain proves them, and who would change them.
+struct Opened {
+    args: SettingsArgs,
+    app: AppId,
+    network: Network,
+    draft: SettingsDraft,
+}
+
+impl Opened {
+    async fn read(args: SettingsArgs) -> Result<Self> {
+        let asked = NetworkAsked {
+            data_dir: args.data_dir.as_deref(),
+            chain_id: args.chain_id,
+            rpc: args.rpc.clone(),
+            network_key: args.network_key,
+        };
+        let network = Network::find(asked).await?;
+        let app = match args.app {
+            Some(app) => app,
+            None => run_here(&network.folder, &args.folder)?,
+        };
+        let Network { network_key, genesis, .. } = &network;
+        let trust =
+            ChainTrust { network_key: *network_key, chain_id: genesis.chain_id, genesis_hash: genesis_hash(genesis) };
+        let chain = VerifiedClient::new(NodeClient::new(network.node.clone()), trust);
+        let draft = SettingsDraft::read(&chain, genesis, app).await?;
+        Ok(Self { args, app, network, draft })
+    }
+
+    fn account(&self) -> Result<AccountKey> {
+        if let Some(index) = self.args.dev_user {
+            return accounts::user(index);
+        }
+        let development = accounts::user(OWNER)?;
+        let is_its = self.network.genesis.purpose != Purpose::Production && development.account() == self.draft.owner();
+        if self.args.key.is_none() && is_its { Ok(development) } else { account_secret(self.args.key.as_deref()) }
+    }
+
+    /// Sends the draft; instances have it a few seconds later.
+    async fn send(self, names: &[&str], output: Output) -> Result<()> {
+        let account = self.account()?;
+        if account.account() != self.draft.owner() {
+            bail!("0x{} does not own the app: 0x{} does", account.account(), self.draft.owner());
+        }
+        let call =
+            IApps::setSettingsCall { app: (*self.app.as_bytes()).into(), settings: self.draft.document()?.into() };
+        output.object(&json!({
+            "event": "settings", "app_id": self.app, "generation": self.draft.generation(), "names": names,
+        }));
+        output.text(&format!("app        {}\nsettings   generation {}", self.app, self.draft.generation()));
+        let Network { node, genesis, .. } = self.network;
+        let sender =
+            Sender { node: NodeClient::new(node), genesis, account, dry_run: self.args.dry_run, validator: None };
+        sender.send(&CONTRACT, &call, 0, output).await
+    }
+}
+
+async fn remove(app: SettingsArgs, names: &[String], form: SettingForm, output: Output) -> Result<()> {
+    let mut opened = Opened::read(app).await?;
+    for name in names {
+        opened.draft.remove(name, form)?;
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    opened.send(&names, output).await
+}
+
+fn list(opened: &Opened, form: SettingForm, output: Output) {
+    for setting in opened.draft.settings().iter().filter(|setting| setting.form == form) {
+        let Setting { name, set_at, value, .. } = setting;
+        let is_old = opened.draft.is_under_old_key(setting);
+        let shown = (form == SettingForm::Public).then(|| String::from_utf8_lossy(&value.0).into_owned());
+        output.object(&json!({
+            "event": "setting", "name": name, "secret": form == SettingForm::Sealed, "set_at": set_at, "value": shown,
+            "old_key": is_old,
+        }));
+        let shown = shown.map_or_else(|| "sealed".to_owned(), |value| format!("{value:?}"));
+        let note = if is_old { ", under an older key: set it again" } else { "" };
+        output.text(&format!("{name:<24} {shown}, set in generation {set_at}{note}"));
+    }
+}
+
+fn tell_limits(draft: &SettingsDraft, output: Output) {
+    let Some(limits) = draft.spending() else {
+        output.object(&json!({ "event": "limits", "set": false }));
+        output.text("no limits are set: the balance of an instance's account bounds what it spends");
+        return;
+    };
+    output.object(&json!({
+        "event": "limits", "set": true, "per_transaction_wei": limits.per_transaction_wei.to_string(),
+        "per_day_wei": limits.per_day_wei.to_string(), "per_day_count": limits.per_day_count,
+        "contracts": limits.contracts, "may_create": limits.may_create,
+    }));
+    output.text(&format!(
+        "each transaction  at most {}\neach 24 hours     at most {} in {} transactions, for each instance",
+        units(limits.per_transaction_wei),
+        units(limits.per_day_wei),
+        limits.per_day_count
+    ));
+    for contract in &limits.contracts {
+        output.text(&format!("may call          0x{contract}"));
+    }
+    output.text(if limits.may_create { "may create contracts" } else { "may create no contract" });
+}
+
+/// The app of a folder that was run against this network.
+fn run_here(network: &Path, folder: &Path) -> Result<AppId> {
+    let path = folder.join(MANIFEST_FILE);
+    let text =
+        read_bounded(&path, MANIFEST_BYTES_MAX).context("name the app with --app, or its folder with --folder")?;
+    let name = Manifest::parse(&text)?.name;
+    let known = known_app(&app_folder(network, &name))?;
+    known
+        .with_context(|| format!("{name} was not run against this network: `freehold app run` it first, or name --app"))
+}
+
+fn value(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
+    match file {
+        Some(path) => Ok(Zeroizing::new(read_bounded(path, SETTING_BYTES_MAX as u64)?)),
+        None => {
+            let value = bounded(io::stdin().lock(), SETTING_BYTES_MAX as u64).context("standard input")?;
+            Ok(Zeroizing::new(value))
+        }
+    }
+}
+
+fn read_bounded(path: &Path, bound: u64) -> Result<Vec<u8>> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    bounded(file, bound).with_context(|| path.display().to_string())
+}
+
+fn bounded(from: impl Read, bound: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(bound + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bound {
+        bail!("it has more than {bound} bytes");
+    }
+    Ok(bytes)
+}
+
+fn rng() -> Result<StdRng> {
+    StdRng::try_from_rng(&mut SysRng).map_err(|error| anyhow::anyhow!("the system gives no randomness: {error}"))
+}
+
+fn told(error: NodeError) -> anyhow::Error {
+    let NodeError::Refused { data: Some(data), .. } = &error else { return error.into() };
+    let bytes = data.as_str().and_then(|text| hex::decode(text.trim_start_matches("0x")).ok());
+    let refused = bytes.and_then(|bytes| IApps::Refused::abi_decode(&bytes).ok());
+    match refused.and_then(|refused| ModuleRefusal::from_code(refused.code)) {
+        Some(refusal) => refusal.into(),
+        None => error.into(),
+    }
+}

@@ -1,0 +1,73 @@
+//! Starting a program inside, with what the app's owner set as its environment (`spec/settings.md` §6).
+//!
+//! The host starts this, and this becomes the program: values come from the guest to this very process, so that no word of
+//! the host's, no file and no argument ever holds one.
+
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
+    path::PathBuf,
+    process::Command,
+    time::Duration,
+};
+
+use freehold_rpc::{Endpoint, Environment, LocalClient};
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
+
+/// Longest wait for an instance that serves and knows its owner's settings.
+const SETTINGS_WAIT: Duration = Duration::from_secs(120);
+/// Pause between two asks.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Why a program was not started.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LaunchError {
+    /// There is no program.
+    #[error("no program is named")]
+    Program,
+    /// The socket's path is too long.
+    #[error(transparent)]
+    Socket(#[from] freehold_rpc::EndpointError),
+    /// The guest gave no settings in time.
+    #[error("the guest gave no settings within {SETTINGS_WAIT:?}: {0}")]
+    Settings(freehold_rpc::HttpError),
+    /// The program cannot be started.
+    #[error("{program} cannot be started: {source}")]
+    Start {
+        /// Which program.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Waits for the owner's settings on the local API's socket, and becomes the program that `words` name, with them in its
+/// environment. It returns only where that failed.
+///
+/// # Errors
+/// Every [`LaunchError`].
+pub async fn launch(socket: PathBuf, words: Vec<OsString>) -> Result<std::convert::Infallible, LaunchError> {
+    let (program, arguments) = words.split_first().ok_or(LaunchError::Program)?;
+    let settings = wait(&LocalClient::new(Endpoint::unix(socket)?)).await?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    for (name, value) in &settings.environment {
+        command.env(name, OsStr::from_bytes(&value.0));
+    }
+    let source = command.exec();
+    Err(LaunchError::Start { program: program.to_string_lossy().into_owned(), source })
+}
+
+async fn wait(local: &LocalClient) -> Result<Environment, LaunchError> {
+    let end = Instant::now() + SETTINGS_WAIT;
+    loop {
+        match local.environment().await {
+            Ok(environment) => return Ok(environment),
+            Err(error) if Instant::now() >= end => return Err(LaunchError::Settings(error)),
+            Err(_) => sleep(POLL).await,
+        }
+    }
+}
