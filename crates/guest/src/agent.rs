@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use freehold_ledger::{ChainContext, LedgerError};
 use freehold_primitives::{BlockMoment, Digest};
 use freehold_rpc::{HttpClient, VerifiedClient};
 use thiserror::Error;
@@ -42,6 +43,7 @@ use crate::{
     roots::HeldRoots,
     seen::{SeenError, SeenFile},
     sender::AccountSender,
+    spending::Spending,
     state::{Effect, Input, Lifecycle, Stage, StopReason},
 };
 
@@ -92,6 +94,7 @@ pub(crate) struct Serving {
     pub(crate) store: Arc<ReceiptStore>,
     pub(crate) writer: ReceiptWriter,
     pub(crate) leases: Arc<Leases>,
+    pub(crate) spending: Spending,
 }
 
 /// Everything that tasks and handlers share.
@@ -117,6 +120,7 @@ pub(crate) struct Guest {
     trouble: Mutex<Option<String>>,
     granted: Mutex<Option<Granted>>,
     committees: Committees,
+    ledger: OnceLock<Arc<ChainContext>>,
     appended: Arc<Notify>,
 }
 
@@ -130,6 +134,17 @@ impl Guest {
     }
     pub(crate) const fn chain(&self) -> &VerifiedClient {
         &self.chain
+    }
+    pub(crate) fn sender(&self) -> &AccountSender {
+        &self.sender
+    }
+    /// The chain's own rules, for calls that are run again; made at the first use.
+    pub(crate) fn ledger(&self) -> Result<Arc<ChainContext>, LedgerError> {
+        if let Some(context) = self.ledger.get() {
+            return Ok(Arc::clone(context));
+        }
+        let context = Arc::new(ChainContext::new(self.settings.genesis.clone())?);
+        Ok(Arc::clone(self.ledger.get_or_init(|| context)))
     }
     /// What the app's owner set.
     pub(crate) const fn owner(&self) -> &OwnerSettings {

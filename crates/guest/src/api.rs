@@ -8,8 +8,10 @@ mod freehold;
 mod keys;
 mod leases;
 mod metadata;
+mod openapi;
 mod rofl;
 mod settings;
+mod table;
 
 #[cfg(test)]
 mod tests;
@@ -19,52 +21,32 @@ pub(crate) use metadata::Metadata;
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use freehold_rpc::{LOCAL_BODY_BYTES_MAX, LocalError, LocalErrorBody, LocalErrorCode};
 use serde::Serialize;
 
 use crate::agent::Guest;
 
-/// The routes.
-pub(crate) fn router(guest: Arc<Guest>) -> Router {
-    Router::new()
-        .route("/rofl/v1/app/id", get(rofl::app_id))
-        .route("/rofl/v1/keys/generate", post(rofl::generate_key))
-        .route(
-            "/rofl/v1/metadata",
-            get(rofl::get_metadata)
-                .post(rofl::replace_metadata)
-                .put(rofl::upsert_metadata)
-                .delete(rofl::delete_metadata),
-        )
-        .route("/freehold/v1/instance", get(freehold::instance))
-        .route("/freehold/v1/keys/generations", get(keys::generations))
-        .route("/freehold/v1/keys/generate", post(keys::generate))
-        .route("/freehold/v1/quote", post(freehold::quote))
-        .route("/freehold/v1/hpke/config", get(freehold::hpke_config))
-        .route("/freehold/v1/hpke/open", post(freehold::hpke_open))
-        .route("/freehold/v1/receipts/append", post(freehold::append_receipt))
-        .route("/freehold/v1/receipts/{id}", get(freehold::receipt))
-        .route("/freehold/v1/receipts/{id}/inclusion", get(freehold::inclusion))
-        .route("/freehold/v1/health", get(freehold::health))
-        .route("/freehold/v1/settings", get(settings::settings))
-        .route("/freehold/v1/settings/reload", post(settings::reload))
-        .route("/freehold/v1/settings/{name}", get(settings::value))
-        .route("/freehold/v1/environment", get(settings::environment))
-        .route("/freehold/v1/leases/{name}", get(leases::lease))
-        .route("/freehold/v1/leases/{name}/acquire", post(leases::acquire))
-        .route("/freehold/v1/leases/{name}/release", post(leases::release))
-        .route("/freehold/v1/leases/{name}/adopt", post(leases::adopt))
-        .route("/freehold/v1/counters/increment", post(leases::increment))
-        .route("/freehold/v1/counters/{lease}", get(leases::counters))
-        .merge(dstack::routes())
+/// Who holds a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// The app as a whole.
+    App,
+    /// One of its services, by name.
+    Service(Arc<str>),
+}
+
+/// The routes of one socket.
+pub(crate) fn router(guest: Arc<Guest>, caller: Caller) -> Router {
+    table::routes()
+        .merge(dstack::unknown_methods())
         .fallback(async || refuse(StatusCode::NOT_FOUND, LocalErrorCode::NotFound, "there is no such path"))
         .layer(DefaultBodyLimit::max(LOCAL_BODY_BYTES_MAX))
+        .layer(Extension(caller))
         .with_state(guest)
 }
 

@@ -3,12 +3,12 @@
 //! [`TrustConfig`] is bound: its digest stands in the subject of the keyset and so under every quote. Everything else
 //! (paths, the event log) comes from the host and is trusted for nothing.
 
-use std::{io, path::PathBuf};
+use std::{collections::BTreeSet, io, path::PathBuf};
 
 use freehold_crypto::{genesis_hash, hash};
 use freehold_primitives::{
     Account, AppId, Blob, Canonical, CodecError, Digest, Genesis, NetworkKey, PlatformFamily, TrustDomain,
-    canonical_struct,
+    canonical_struct, entries::is_lease_name,
 };
 use freehold_rpc::{BareHex, EventLogEntry, SOCKET_PATH_BYTES_MAX};
 use freehold_verify::ChainTrust;
@@ -20,6 +20,8 @@ mod tests;
 
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+/// Most services of an app that have a socket of their own.
+const SERVICES_MAX: usize = 64;
 /// Most entries of the event log.
 const EVENT_LOG_MAX: usize = 64;
 /// Shortest and longest lease that a guest asks for, in seconds.
@@ -114,6 +116,19 @@ pub struct PathConfig {
     pub chain: PathBuf,
     /// Socket of the host's control channel.
     pub control: PathBuf,
+    /// Sockets of the app's services, where it has several: each is the local API for one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceSocket>,
+}
+
+/// The local API of one service of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSocket {
+    /// Name of the service: 1 to 64 characters of `A-Z a-z 0-9 . _ -`, once each.
+    pub name: String,
+    /// Its socket.
+    pub socket: PathBuf,
 }
 
 /// Configuration of a guest, a JSON file; unknown members are refused.
@@ -197,7 +212,13 @@ impl GuestConfig {
             EvidencePath::Socket(path) => Some(path),
             EvidencePath::Configfs(_) => None,
         };
-        for socket in [&paths.local_api, &paths.chain, &paths.control].into_iter().chain(evidence) {
+        let services: BTreeSet<&str> = paths.services.iter().map(|service| service.name.as_str()).collect();
+        let is_sound = services.iter().all(|name| is_lease_name(name));
+        if !is_sound || services.len() != paths.services.len() || services.len() > SERVICES_MAX {
+            return Err(ConfigError::Value("paths.services"));
+        }
+        let sockets = paths.services.iter().map(|service| &service.socket);
+        for socket in [&paths.local_api, &paths.chain, &paths.control].into_iter().chain(evidence).chain(sockets) {
             if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
                 return Err(ConfigError::Value("paths"));
             }

@@ -17,14 +17,19 @@ mod leases;
 mod owner;
 mod receipts;
 mod release;
+mod rofl;
 mod roots;
+mod sealed_file;
 mod seen;
 mod sender;
+mod spending;
 mod state;
 
 pub use agent::{ExecutorGiven, GuestError, run, run_executor};
 pub use asked::asked_by_host;
-pub use config::{BoundConfig, CONFIG_BYTES_MAX, ConfigError, EvidencePath, GuestConfig, PathConfig, TrustConfig};
+pub use config::{
+    BoundConfig, CONFIG_BYTES_MAX, ConfigError, EvidencePath, GuestConfig, PathConfig, ServiceSocket, TrustConfig,
+};
 pub use evidence::{
     CONFIGFS_ROOT, ConfigfsError, ConfigfsSource, EvidenceError, EvidenceSource, MEASUREMENTS_ROOT, OUTBLOB_BYTES_MAX,
     Rtmr3, RtmrError, SocketSource, TDX_GUEST_DEVICE, TakenEvidence, Wanted, take_evidence,

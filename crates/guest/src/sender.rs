@@ -8,7 +8,8 @@ use std::time::Duration;
 use alloy_sol_types::SolError as _;
 use freehold_crypto::AccountKey;
 use freehold_primitives::{Account, Digest};
-use freehold_rpc::{CallTransaction, FeeQuote, NodeError, VerifiedClient, VerifiedError};
+use freehold_rpc::{CallTransaction, FeeQuote, NodeError, QuantityU64, VerifiedClient, VerifiedError};
+use serde_json::json;
 use thiserror::Error;
 use tokio::sync::Mutex;
 
@@ -38,6 +39,16 @@ pub(crate) enum SendError {
     Fee(u128),
 }
 
+/// A transaction of the app's, not signed yet.
+pub(crate) struct Outgoing {
+    /// Callee; `None` to create a contract.
+    pub(crate) to: Option<Account>,
+    pub(crate) value_wei: u128,
+    pub(crate) data: Vec<u8>,
+    pub(crate) gas_limit: u64,
+    pub(crate) fees: FeeQuote,
+}
+
 /// The account and the way to the chain.
 pub(crate) struct AccountSender {
     chain: VerifiedClient,
@@ -54,16 +65,52 @@ impl AccountSender {
         &self.chain
     }
 
+    /// Fees for a transaction now, within bounds.
+    pub(crate) async fn fees(&self) -> Result<FeeQuote, SendError> {
+        let fees = self.chain.node().fees().await?;
+        if fees.max_fee_per_gas > FEE_MAX {
+            return Err(SendError::Fee(fees.max_fee_per_gas));
+        }
+        Ok(FeeQuote { max_priority_fee_per_gas: fees.max_priority_fee_per_gas.min(fees.max_fee_per_gas), ..fees })
+    }
+
+    /// Gas of a transaction, as the relay tells.
+    pub(crate) async fn estimate(&self, outgoing: &Outgoing) -> Result<u64, SendError> {
+        let mut call = json!({
+            "from": format!("0x{}", self.key.account()), "value": format!("{:#x}", outgoing.value_wei),
+            "data": format!("0x{}", hex::encode(&outgoing.data)),
+        });
+        if let Some(to) = outgoing.to {
+            call["to"] = json!(format!("0x{to}"));
+        }
+        let gas: QuantityU64 = self.chain.node().call("eth_estimateGas", (call,)).await.map_err(refusal)?;
+        Ok(gas.0)
+    }
+
+    /// Signs and sends a transaction; gives its hash.
+    pub(crate) async fn submit(&self, outgoing: Outgoing) -> Result<Digest, SendError> {
+        let _turn = self.turn.lock().await;
+        let Outgoing { to, value_wei, data, gas_limit, fees } = outgoing;
+        let transaction = CallTransaction {
+            chain_id: self.chain.trust().chain_id,
+            nonce: self.chain.node().nonce(&self.key.account()).await?,
+            to: to.unwrap_or(Account([0; 20])),
+            value_wei,
+            gas_limit,
+            fees,
+            data,
+        };
+        let (bytes, hash) =
+            if to.is_some() { transaction.sign(&self.key) } else { transaction.sign_creation(&self.key) };
+        self.chain.node().send_raw_transaction(bytes).await?;
+        Ok(hash)
+    }
+
     /// Sends a call and waits until the relay says that it was executed.
     pub(crate) async fn send(&self, to: Account, data: Vec<u8>) -> Result<(), SendError> {
         let node = self.chain.node();
         let turn = self.turn.lock().await;
-        let fees = node.fees().await?;
-        if fees.max_fee_per_gas > FEE_MAX {
-            return Err(SendError::Fee(fees.max_fee_per_gas));
-        }
-        let fees =
-            FeeQuote { max_priority_fee_per_gas: fees.max_priority_fee_per_gas.min(fees.max_fee_per_gas), ..fees };
+        let fees = self.fees().await?;
         let from = self.key.account();
         let gas = node.estimate_gas(&from, &to, data.clone()).await.map_err(refusal)?;
         let transaction = CallTransaction {

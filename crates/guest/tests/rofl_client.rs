@@ -21,8 +21,13 @@ async fn the_python_client_works_unmodified() {
         return;
     }
     let host = FakeHost::new(Misbehaviour::default());
+    host.chain.set_call_data_key(1, &[7; 32]);
     let guest = host.guest();
     host.serving().await;
+    // Nothing is signed before the owner's limits are known.
+    while host.local().settings(None).await.is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     let socket = host.dir.path().join("local.sock");
     let run = move || {
         std::process::Command::new(python).args(["-c", SCRIPT]).arg(socket).arg(app_id().to_string()).output().unwrap()

@@ -11,6 +11,7 @@ mod http_client;
 mod local;
 mod local_client;
 mod local_leases;
+mod local_rofl;
 mod local_settings;
 mod node;
 mod node_client;
@@ -44,14 +45,15 @@ pub use http_client::{HttpBody, HttpClient, HttpError, HttpLimits, HttpResponse,
 pub use local::{
     AnchorReference, AppendReceipt, AppendedReceipt, Capabilities, EventLogEntry, GenerateKey, GenerateKeyOf,
     GeneratedKey, GeneratedKeyOf, HeaderReference, Health, HpkeConfig, HpkeOpen, HpkeOpened, Inclusion, InstanceInfo,
-    KeyGenerations, KeyKind, LOCAL_BODY_BYTES_MAX, LocalError, LocalErrorBody, LocalErrorCode, QuoteAnswer, QuoteAsk,
-    StoredReceipt, SubjectJson,
+    KeyGenerations, KeyKind, KeyScope, LOCAL_BODY_BYTES_MAX, LocalError, LocalErrorBody, LocalErrorCode, QuoteAnswer,
+    QuoteAsk, StoredReceipt, SubjectJson,
 };
 pub use local_client::LocalClient;
 pub use local_leases::{
     AcquireLease, AdoptCounters, CountersReport, DiskReport, DiskState, IncrementCounter, IncrementedCounter,
     LeaseReport,
 };
+pub use local_rofl::{HexText, RoflData, RoflEthTransaction, RoflQuery, RoflTransaction, SignSubmit, WordText};
 pub use local_settings::{Environment, SettingOutline, SettingState, SettingValue, SettingsReport, SpendingReport};
 pub use node::{
     BlockSummary, CALL_KEYS_MAX, CallDataKeyReport, CallProof, CallPurpose, CollateralDocument, Finality,

@@ -58,6 +58,24 @@ pub struct GenerateKeyOf {
     /// Generation of the root key that it hangs on; the newest where none is named.
     #[serde(default)]
     pub generation: Option<Generation>,
+    /// Who gets the same key.
+    #[serde(default)]
+    pub scope: KeyScope,
+}
+
+/// Who gets the same key of a name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyScope {
+    /// Every instance of the app, and all that holds a socket of one.
+    #[default]
+    App,
+    /// Every instance of the app that the same provider runs.
+    Provider,
+    /// This instance alone, until it ends.
+    Instance,
+    /// The service of the app whose socket is asked, in every instance.
+    Service,
 }
 
 /// Answer to [`GenerateKeyOf`]. No `Debug`: the key is secret.

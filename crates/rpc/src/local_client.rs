@@ -11,7 +11,8 @@ use crate::{
     http_client::{HttpClient, HttpError, HttpLimits, full_body},
     local::{
         AppendReceipt, AppendedReceipt, GenerateKey, GenerateKeyOf, GeneratedKey, GeneratedKeyOf, Health, HpkeConfig,
-        HpkeOpen, HpkeOpened, Inclusion, InstanceInfo, KeyGenerations, KeyKind, QuoteAnswer, QuoteAsk, StoredReceipt,
+        HpkeOpen, HpkeOpened, Inclusion, InstanceInfo, KeyGenerations, KeyKind, KeyScope, QuoteAnswer, QuoteAsk,
+        StoredReceipt,
     },
     local_leases::{AcquireLease, AdoptCounters, CountersReport, IncrementCounter, IncrementedCounter, LeaseReport},
     local_settings::{Environment, SettingValue, SettingsReport},
@@ -63,7 +64,21 @@ impl LocalClient {
         kind: KeyKind,
         generation: Option<Generation>,
     ) -> Result<GeneratedKeyOf, HttpError> {
-        let ask = GenerateKeyOf { key_id: key_id.to_owned(), kind, generation };
+        let ask = GenerateKeyOf { key_id: key_id.to_owned(), kind, generation, scope: KeyScope::App };
+        self.http.post_json("/freehold/v1/keys/generate", &ask).await
+    }
+
+    /// `POST /freehold/v1/keys/generate`: a key of a scope, under the newest generation of the root key.
+    ///
+    /// # Errors
+    /// Any [`HttpError`]; 400 for the scope of a service on a socket that is no service's.
+    pub async fn generate_key_in(
+        &self,
+        scope: KeyScope,
+        key_id: &str,
+        kind: KeyKind,
+    ) -> Result<GeneratedKeyOf, HttpError> {
+        let ask = GenerateKeyOf { key_id: key_id.to_owned(), kind, generation: None, scope };
         self.http.post_json("/freehold/v1/keys/generate", &ask).await
     }
 

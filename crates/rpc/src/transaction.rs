@@ -30,13 +30,23 @@ pub struct CallTransaction {
 impl CallTransaction {
     /// Signs the transaction: EIP-2718 bytes, and their hash.
     pub fn sign(self, key: &AccountKey) -> (Vec<u8>, Digest) {
+        let kind = TxKind::Call(Address::from(self.to.0));
+        self.signed(kind, key)
+    }
+
+    /// Signs the same as the creation of a contract: the data is its code, and there is no callee.
+    pub fn sign_creation(self, key: &AccountKey) -> (Vec<u8>, Digest) {
+        self.signed(TxKind::Create, key)
+    }
+
+    fn signed(self, to: TxKind, key: &AccountKey) -> (Vec<u8>, Digest) {
         let transaction = TxEip1559 {
             chain_id: self.chain_id,
             nonce: self.nonce,
             gas_limit: self.gas_limit,
             max_fee_per_gas: self.fees.max_fee_per_gas,
             max_priority_fee_per_gas: self.fees.max_priority_fee_per_gas,
-            to: TxKind::Call(Address::from(self.to.0)),
+            to,
             value: U256::from(self.value_wei),
             access_list: alloy_eips::eip2930::AccessList::default(),
             input: Bytes::from(self.data),

@@ -61,13 +61,20 @@ impl ResultSealer {
     /// Seals an answer: `{"ok": {"data", "nonce"}}` around a sealed `{"ok": bytes}` or `{"fail": {…}}`. A nonce serves one
     /// answer only.
     pub fn seal(&self, nonce: &[u8; DEOXYS_NONCE_BYTES], result: &CallResult) -> Vec<u8> {
-        let inner = Zeroizing::new(match result {
-            CallResult::Returned(bytes) => CborValue::map([("ok", CborValue::Bytes(bytes))]).to_vec(),
-            CallResult::Failed(failure) => failure.to_cbor(),
-        });
+        let inner = Zeroizing::new(result.to_cbor());
         let data = self.key.seal(nonce, &inner, &[]);
         let sealed = CborValue::map([("data", CborValue::Bytes(&data)), ("nonce", CborValue::Bytes(nonce))]);
         CborValue::map([("ok", sealed)]).to_vec()
+    }
+}
+
+impl CallResult {
+    /// `{"ok": bytes}` or `{"fail": {…}}`.
+    pub fn to_cbor(&self) -> Vec<u8> {
+        match self {
+            Self::Returned(bytes) => CborValue::map([("ok", CborValue::Bytes(bytes))]).to_vec(),
+            Self::Failed(failure) => failure.to_cbor(),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{Guest, GuestError};
 use crate::{
-    api::{Metadata, router},
+    api::{Caller, Metadata, router},
     config::{EvidencePath, Settings},
     evidence::{
         ConfigfsSource, EvidenceError, EvidenceSource, MEASUREMENTS_ROOT, QuoteService, Rtmr3, SocketSource,
@@ -68,6 +68,7 @@ pub(super) fn prepare(settings: Settings, inputs: mpsc::Sender<Input>) -> Result
         trouble: Mutex::new(None),
         granted: Mutex::new(None),
         committees: crate::release::Committees::default(),
+        ledger: OnceLock::new(),
         appended: Arc::new(Notify::new()),
     };
     Ok((Arc::new(guest), lock))
@@ -104,9 +105,16 @@ fn lock_dir(dir: &Path) -> Result<File, GuestError> {
     }
 }
 
-/// Binds the local API's socket and serves it.
+/// Binds the local API's sockets and serves them: the app's, and one for each service.
 pub(super) fn serve_api(guest: &Arc<Guest>, tasks: &mut JoinSet<()>) -> Result<(), GuestError> {
-    let path = &guest.settings.paths.local_api;
+    serve_on(guest, &guest.settings.paths.local_api, Caller::App, tasks)?;
+    for service in &guest.settings.paths.services {
+        serve_on(guest, &service.socket, Caller::Service(service.name.as_str().into()), tasks)?;
+    }
+    Ok(())
+}
+
+fn serve_on(guest: &Arc<Guest>, path: &Path, caller: Caller, tasks: &mut JoinSet<()>) -> Result<(), GuestError> {
     let bound = (|| {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -118,7 +126,7 @@ pub(super) fn serve_api(guest: &Arc<Guest>, tasks: &mut JoinSet<()>) -> Result<(
     })();
     let listener =
         bound.map_err(|source| GuestError::System { what: "the local API's socket cannot be bound", source })?;
-    let app = router(Arc::clone(guest));
+    let app = router(Arc::clone(guest), caller);
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
             tracing::error!(%error, "the local API ended");

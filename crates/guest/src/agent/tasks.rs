@@ -20,6 +20,7 @@ use crate::{
     release::ROOT_CONTEXT,
     roots::{HeldRoots, Roots},
     seen::{FloorError, admit},
+    spending::Spending,
     state::{Input, Stage, StopReason},
 };
 
@@ -225,7 +226,8 @@ async fn try_fetch_keys(guest: &Arc<Guest>, identity: &Identity) -> Result<(), K
         inputs: guest.inputs.clone(),
     }));
     // Keys are fetched by one task at a time, and only until this stands.
-    let _ = guest.serving.set(Serving { roots, store, writer, leases });
+    let spending = Spending::new(dir, Arc::clone(&roots));
+    let _ = guest.serving.set(Serving { roots, store, writer, leases, spending });
     Ok(())
 }
 

@@ -3,19 +3,12 @@
 //!
 //! A refusal is `{"error": sentence}`. What cannot hold without one key server stands in `docs/dstack.md`.
 
-mod evidence;
-mod keys;
+pub(super) mod evidence;
+pub(super) mod keys;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::State,
-    http::StatusCode,
-    response::Response,
-    routing::{get, post},
-};
+use axum::{Router, body::Bytes, extract::State, http::StatusCode, response::Response, routing::post};
 use freehold_rpc::{DstackGpuInfo, DstackRefusal, DstackVersion};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -29,25 +22,9 @@ use crate::{
     state::Stage,
 };
 
-/// The routes.
-pub(super) fn routes() -> Router<Arc<Guest>> {
-    Router::new()
-        .route("/GetKey", post(keys::get_key))
-        .route("/GetTlsKey", post(keys::get_tls_key))
-        .route("/Sign", post(keys::sign))
-        .route("/Verify", post(keys::verify))
-        .route("/GetQuote", post(evidence::get_quote))
-        .route("/Attest", post(evidence::attest))
-        .route("/EmitEvent", post(evidence::emit_event))
-        .route("/Info", get(evidence::info).post(evidence::info))
-        .route("/GpuInfo", get(gpu_info).post(gpu_info))
-        .route("/Version", get(version).post(version))
-        .route("/prpc/Tappd.DeriveKey", post(keys::derive_key))
-        .route("/prpc/Tappd.DeriveK256Key", post(keys::derive_k256_key))
-        .route("/prpc/Tappd.TdxQuote", post(evidence::tdx_quote))
-        .route("/prpc/Tappd.RawQuote", post(evidence::get_quote))
-        .route("/prpc/Tappd.Info", get(evidence::info).post(evidence::info))
-        .route("/prpc/{method}", post(unknown))
+/// What answers methods of the older API that are not known.
+pub(super) fn unknown_methods() -> Router<Arc<Guest>> {
+    Router::new().route("/prpc/{method}", post(unknown))
 }
 
 // Bodies are read where nothing stands in them too: a client that writes on while the connection closes sees it reset.
@@ -56,11 +33,11 @@ async fn unknown(_body: Body) -> Response {
     answer::<()>(Err(DstackError::NotFound))
 }
 
-async fn version(_body: Body) -> Response {
+pub(super) async fn version(_body: Body) -> Response {
     answer(Ok(DstackVersion { version: env!("CARGO_PKG_VERSION").to_owned(), rev: "freehold".to_owned() }))
 }
 
-async fn gpu_info(_body: Body) -> Response {
+pub(super) async fn gpu_info(_body: Body) -> Response {
     answer(Ok(DstackGpuInfo { attestation: String::new() }))
 }
 

@@ -39,7 +39,7 @@ fn not_serving(guest: &Guest) -> Response {
 }
 
 /// The instance's public face, unless it is not known yet or counts no more.
-fn identity(guest: &Guest) -> Result<&Identity, Response> {
+pub(super) fn identity(guest: &Guest) -> Result<&Identity, Response> {
     guest.identity().filter(|_| guest.stage() != Stage::Stopped).ok_or_else(|| not_serving(guest))
 }
 

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     body::Bytes,
     extract::{Query, State},
     http::StatusCode,
@@ -10,13 +11,14 @@ use axum::{
 };
 use freehold_crypto::app_key;
 use freehold_primitives::Generation;
-use freehold_rpc::{GenerateKeyOf, GeneratedKeyOf, KeyGenerations, KeyKind, LocalErrorCode};
+use freehold_rpc::{GenerateKeyOf, GeneratedKeyOf, KeyGenerations, KeyKind, KeyScope, LocalErrorCode};
 use serde::Deserialize;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::{
-    freehold::{read, serving},
+    Caller,
+    freehold::{identity, read, serving},
     json, refuse,
 };
 use crate::{agent::Guest, roots::Root};
@@ -50,7 +52,26 @@ pub(super) fn derive(root: &Root, kind: KeyKind, key_id: &str) -> Zeroizing<Stri
     Zeroizing::new(hex::encode(&*app_key(&root.secret[..], kind, key_id.as_bytes())))
 }
 
-pub(super) async fn generate(State(guest): State<Arc<Guest>>, body: Bytes) -> Response {
+/// The name under which the key of a scope hangs; for all but the app's own, one that no app can ask for itself.
+fn scoped(guest: &Guest, caller: &Caller, ask: &GenerateKeyOf) -> Result<String, Response> {
+    let place = match (ask.scope, caller) {
+        (KeyScope::App, _) => return Ok(ask.key_id.clone()),
+        (KeyScope::Provider, _) => format!("provider/{}", guest.settings().provider),
+        (KeyScope::Instance, _) => format!("instance/{}", identity(guest)?.instance_id),
+        (KeyScope::Service, Caller::Service(name)) => format!("service/{name}"),
+        (KeyScope::Service, Caller::App) => {
+            let message = "this socket is no service's: the scope `service` has none here";
+            return Err(refuse(StatusCode::BAD_REQUEST, LocalErrorCode::InvalidRequest, message));
+        }
+    };
+    Ok(format!("freehold/scope/{place}/{}", ask.key_id))
+}
+
+pub(super) async fn generate(
+    State(guest): State<Arc<Guest>>,
+    Extension(caller): Extension<Caller>,
+    body: Bytes,
+) -> Response {
     let ask: GenerateKeyOf = match read(&body) {
         Ok(ask) => ask,
         Err(refusal) => return refusal,
@@ -66,7 +87,11 @@ pub(super) async fn generate(State(guest): State<Arc<Guest>>, body: Bytes) -> Re
         let message = "this generation of the root key is not served, or not here yet";
         return refuse(StatusCode::NOT_FOUND, LocalErrorCode::NotFound, message);
     };
-    let key = derive(&root, ask.kind, &ask.key_id).to_string();
+    let name = match scoped(&guest, &caller, &ask) {
+        Ok(name) => name,
+        Err(refusal) => return refusal,
+    };
+    let key = derive(&root, ask.kind, &name).to_string();
     json(StatusCode::OK, &GeneratedKeyOf { key, generation: root.generation })
 }
 

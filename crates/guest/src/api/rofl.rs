@@ -11,11 +11,15 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use freehold_rpc::{GenerateKey, GeneratedKey};
+use freehold_rpc::{GenerateKey, GeneratedKey, RoflData, RoflQuery, SignSubmit};
 use serde::de::DeserializeOwned;
 
 use super::{json, keys, metadata::MetadataError, text};
-use crate::{agent::Guest, state::Stage};
+use crate::{
+    agent::Guest,
+    rofl::{Asked, query, submit},
+    state::Stage,
+};
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
     serde_json::from_slice(body).map_err(|error| {
@@ -47,6 +51,41 @@ pub(super) async fn generate_key(State(guest): State<Arc<Guest>>, body: Bytes) -
             json(StatusCode::OK, &GeneratedKey { key: keys::derive(&root, ask.kind, &ask.key_id).to_string() })
         }
         None => text(StatusCode::BAD_REQUEST, "not initialized yet"),
+    }
+}
+
+pub(super) async fn sign_submit(State(guest): State<Arc<Guest>>, body: Bytes) -> Response {
+    let ask: SignSubmit = match read(&body) {
+        Ok(ask) => ask,
+        Err(refusal) => return refusal,
+    };
+    if guest.stage() == Stage::Stopped {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "the instance has stopped");
+    }
+    let Some(serving) = guest.serving() else {
+        return text(StatusCode::BAD_REQUEST, "not initialized yet");
+    };
+    let asked = match Asked::read(ask) {
+        Ok(asked) => asked,
+        Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    match submit(&guest, serving, asked).await {
+        Ok(result) => json(StatusCode::OK, &RoflData { data: hex::encode(result.to_cbor()) }),
+        Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),
+    }
+}
+
+pub(super) async fn run_query(State(guest): State<Arc<Guest>>, body: Bytes) -> Response {
+    let ask: RoflQuery = match read(&body) {
+        Ok(ask) => ask,
+        Err(refusal) => return refusal,
+    };
+    if guest.stage() == Stage::Stopped {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "the instance has stopped");
+    }
+    match query(&guest, &ask.method, &ask.args.0).await {
+        Ok(data) => json(StatusCode::OK, &RoflData { data: hex::encode(data) }),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("Query failed: {error}")),
     }
 }
 

@@ -9,8 +9,7 @@ use freehold_primitives::{
 use freehold_rpc::{DiskReport, VerifiedError};
 use thiserror::Error;
 
-use super::record::RecordError;
-use crate::sender::SendError;
+use crate::{sealed_file::SealedError, sender::SendError};
 
 /// Why a lease is not taken or a counter not raised. Many increments share one error of their batch.
 #[derive(Debug, Clone, Error)]
@@ -53,7 +52,7 @@ pub(crate) enum LeaseError {
     #[error(transparent)]
     Unverified(Arc<VerifiedError>),
     #[error(transparent)]
-    Record(Arc<RecordError>),
+    Record(Arc<SealedError>),
 }
 
 impl LeaseError {
@@ -79,8 +78,8 @@ impl From<VerifiedError> for LeaseError {
     }
 }
 
-impl From<RecordError> for LeaseError {
-    fn from(error: RecordError) -> Self {
+impl From<SealedError> for LeaseError {
+    fn from(error: SealedError) -> Self {
         Self::Record(Arc::new(error))
     }
 }

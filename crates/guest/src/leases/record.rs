@@ -1,27 +1,16 @@
 //! What this disk remembers of a lease's counters, sealed under the app's root key (`spec/leases.md` §4).
 //!
 //! The record is written before a batch is sent and names it as pending, so that a death in between is told from a disk
-//! that was rolled back. Sealed: Deoxys-II with a key from root key and file name, a random nonce before the ciphertext.
+//! that was rolled back.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
-use freehold_crypto::{DEOXYS_NONCE_BYTES, Deoxys, hkdf_sha256};
 use freehold_primitives::{Canonical as _, Digest, canonical_struct, entries::CountersEntry};
 use freehold_rpc::{DiskReport, DiskState};
-use rand::{
-    SeedableRng as _, TryRng as _,
-    rngs::{StdRng, SysRng},
-};
-use thiserror::Error;
-use zeroize::Zeroizing;
 
 use crate::{
-    roots::{HeldRoots, Root},
-    seen::replace,
+    roots::HeldRoots,
+    sealed_file::{SealedError, SealedFile},
 };
 
 #[cfg(test)]
@@ -33,20 +22,6 @@ const BYTES_MAX: usize = 16 * 1024;
 pub(super) const PENDING_MAX: usize = 32;
 /// Bound to the ciphertext.
 const DOMAIN: &[u8] = b"freehold counters record v1";
-
-/// Why a record cannot be used.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub(crate) enum RecordError {
-    /// Disk or randomness.
-    #[error("the counters' record {path}: {source}")]
-    Io { path: PathBuf, source: io::Error },
-    /// It does not open under the app's root key.
-    #[error(
-        "the counters' record {0} does not open: it was changed, or is another app's; its root key was retired; remove it to start as a new disk"
-    )]
-    Sealed(PathBuf),
-}
 
 canonical_struct! {
     /// What the disk remembers.
@@ -80,45 +55,23 @@ impl Record {
 
 /// One lease's record on disk.
 #[derive(Clone)]
-pub(super) struct RecordFile {
-    path: PathBuf,
-    lease: String,
-    roots: Arc<HeldRoots>,
-}
+pub(super) struct RecordFile(SealedFile);
 
 impl RecordFile {
     /// The name is one of a lease, whose characters are safe in a path.
     pub(super) fn new(dir: &Path, lease: &str, roots: Arc<HeldRoots>) -> Self {
-        Self { path: dir.join(format!("lease-{lease}.counters")), lease: lease.to_owned(), roots }
-    }
-
-    fn key(&self, root: &Root) -> Deoxys {
-        let mut key = Zeroizing::new([0; 32]);
-        hkdf_sha256(self.lease.as_bytes(), &root.secret[..], &[DOMAIN], &mut *key);
-        Deoxys::new(&key)
+        let path = dir.join(format!("lease-{lease}.counters"));
+        Self(SealedFile { path, salt: lease.to_owned(), domain: DOMAIN, bytes_max: BYTES_MAX, roots })
     }
 
     /// The record, under any root key that is held; an empty one where the disk has none.
-    pub(super) fn load(&self) -> Result<Record, RecordError> {
-        let bytes = match fs::read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Record::default()),
-            Err(source) => return Err(RecordError::Io { path: self.path.clone(), source }),
-        };
-        let opened = bytes.split_first_chunk::<DEOXYS_NONCE_BYTES>().filter(|_| bytes.len() <= BYTES_MAX);
-        let roots = self.roots.held();
-        let opened = opened
-            .and_then(|(nonce, sealed)| roots.all().find_map(|root| self.key(root).open(nonce, sealed, DOMAIN).ok()));
-        opened.and_then(|text| Record::from_canonical(&text).ok()).ok_or_else(|| RecordError::Sealed(self.path.clone()))
+    pub(super) fn load(&self) -> Result<Record, SealedError> {
+        let Some(text) = self.0.load()? else { return Ok(Record::default()) };
+        Record::from_canonical(&text).map_err(|_| SealedError::Sealed(self.0.path.clone()))
     }
 
     /// Writes a record, durably, under the newest root key.
-    pub(super) fn store(&self, record: &Record) -> Result<(), RecordError> {
-        let failed = |source| RecordError::Io { path: self.path.clone(), source };
-        let mut nonce = [0; DEOXYS_NONCE_BYTES];
-        let mut rng = StdRng::try_from_rng(&mut SysRng).map_err(|error| failed(io::Error::other(error)))?;
-        let _ = rng.try_fill_bytes(&mut nonce);
-        let sealed = self.key(&self.roots.held().newest).seal(&nonce, &record.to_canonical(), DOMAIN);
-        replace(&self.path, &[&nonce[..], &sealed].concat()).map_err(failed)
+    pub(super) fn store(&self, record: &Record) -> Result<(), SealedError> {
+        self.0.store(&record.to_canonical())
     }
 }

@@ -5,6 +5,7 @@
 mod leases;
 #[path = "../../../verify/tests/support/network.rs"]
 mod network;
+pub(crate) mod transactions;
 #[path = "../../../verify/tests/support/tree.rs"]
 mod tree;
 
@@ -31,8 +32,8 @@ use freehold_primitives::{
     Account, AppId, Blob, Canonical, Digest, Genesis, KeyCeremony, Measurement, Membership, NetworkKey, Registration,
     TcbStatus, TrustDomain, TrustRoot,
     entries::{
-        AnchorEntry, AppSettings, ClosedCode, Denial, DenyEntry, GrantEntry, InstanceEntry, KeyContextEntry, LogEntry,
-        SETTINGS_CONTEXT, SettingsEntry,
+        AnchorEntry, AppSettings, CallDataKeyEntry, ClosedCode, Denial, DenyEntry, GrantEntry, InstanceEntry,
+        KeyContextEntry, LogEntry, SETTINGS_CONTEXT, SettingsEntry,
     },
 };
 use freehold_rpc::{BareHex, Endpoint, Health, LocalClient, RegistrationSubmit};
@@ -76,6 +77,8 @@ pub(crate) struct Misbehaviour {
     pub(crate) silent: bool,
     /// Its certified blocks go no further than this one, while its executed ones do.
     pub(crate) lease_s: Option<u64>,
+    /// Blocks come without their transactions.
+    pub(crate) empty_blocks: bool,
     /// The relay proves the state before the newest settings.
     pub(crate) stale_proofs: bool,
     /// The relay answers as if this block were the newest.
@@ -95,6 +98,8 @@ struct Inner {
     receipts: BTreeMap<Digest, u64>,
     reverted: BTreeSet<Digest>,
     leases: leases::Modules,
+    bodies: transactions::Bodies,
+    call_data_key: Option<(u64, [u8; 32])>,
     misbehaviour: Misbehaviour,
     registrations: u32,
     requests: u32,
@@ -158,6 +163,8 @@ impl FakeChain {
             receipts: BTreeMap::new(),
             reverted: BTreeSet::new(),
             leases: leases::Modules::default(),
+            bodies: transactions::Bodies::default(),
+            call_data_key: None,
             misbehaviour,
             registrations: 0,
             requests: 0,
@@ -266,7 +273,7 @@ impl FakeChain {
             inner.tree.entry(&key, &Raw(&content));
         }
         let parent_hash = inner.headers.last().map_or_else(Default::default, Header::hash_slow);
-        let header = Header {
+        let mut header = Header {
             parent_hash,
             number: inner.headers.len() as u64,
             timestamp: now_s(),
@@ -280,6 +287,7 @@ impl FakeChain {
             requests_hash: Some(Digest([3; 32]).0.into()),
             ..Header::default()
         };
+        inner.fill(&mut header);
         inner.headers.push(header);
     }
 
@@ -337,7 +345,7 @@ impl Inner {
                 "number": format!("{:#x}", newest.number), "hash": format!("{}", newest.hash_slow()),
                 "timestamp": format!("{:#x}", newest.timestamp), "baseFeePerGas": "0x3b9aca00",
             })),
-            "eth_getTransactionCount" => Ok(json!("0x0")),
+            "eth_getTransactionCount" => Ok(json!(format!("{:#x}", self.bodies.count()))),
             "eth_estimateGas" => {
                 self.estimate(&params[0])?;
                 Ok(json!("0x20000"))
@@ -347,6 +355,11 @@ impl Inner {
             "freehold_getContent" => {
                 let digest = params[0].as_str().unwrap().parse().unwrap();
                 Ok(self.tree.content(&digest).map_or(Value::Null, hexed))
+            }
+            "freehold_getBlock" => Ok(self.raw_block(params[0].as_u64().unwrap())),
+            "oasis_callDataPublicKey" => {
+                let (epoch, key) = self.call_data_key.ok_or("no key")?;
+                Ok(json!({"key": hexed(&key), "checksum": "0x", "signature": "0x", "epoch": epoch}))
             }
             "freehold_keyShares" => self.shares(&params[0].as_str().unwrap().parse().unwrap()),
             "eth_sendRawTransaction" => self.transaction(params[0].as_str().unwrap()),
@@ -426,6 +439,10 @@ impl Inner {
         let transaction = TxEnvelope::decode_2718(&mut bytes.as_slice()).unwrap();
         let sender = Account(transaction.recover_signer().unwrap().0.0);
         let hash = Digest(transaction.tx_hash().0);
+        let module = transaction.to().is_some_and(|to| to.0.0.starts_with(&[0; 17]));
+        if !module {
+            return Ok(json!(format!("0x{}", self.take(transaction))));
+        }
         if let Ok(call) = IKeys::requestCall::abi_decode(transaction.input()) {
             return self.request(&sender, &call.context, hash);
         }
@@ -603,6 +620,7 @@ impl FakeHost {
                 evidence: EvidencePath::Socket(path("evidence.sock")),
                 chain: path("chain.sock"),
                 control: path("control.sock"),
+                services: Vec::new(),
             },
             family: FMSPC,
             isolation: "none".to_owned(),

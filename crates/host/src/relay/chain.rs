@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Methods that a guest may call.
-const METHODS: [&str; 16] = [
+const METHODS: [&str; 20] = [
     "eth_blockNumber",
     "eth_call",
     "eth_chainId",
@@ -28,13 +28,17 @@ const METHODS: [&str; 16] = [
     "eth_getTransactionCount",
     "eth_getTransactionReceipt",
     "eth_sendRawTransaction",
+    "freehold_call",
+    "freehold_getBlock",
     "freehold_getContent",
     "freehold_getFinality",
     "freehold_getProof",
     "freehold_keyShares",
     "freehold_networkKey",
+    "freehold_proveCall",
     "freehold_stateKeyShares",
     "freehold_status",
+    "oasis_callDataPublicKey",
 ];
 /// Longest request, in bytes.
 const REQUEST_BYTES_MAX: usize = 512 * 1024;

@@ -22,7 +22,7 @@ const APP_EVENT: &str = "freehold-app";
 
 impl Ready<'_> {
     /// A quote of the TD over report data that was checked.
-    pub(super) async fn tdx_quote(&self, report_data: [u8; 64]) -> Result<Vec<u8>, DstackError> {
+    pub(in super::super) async fn tdx_quote(&self, report_data: [u8; 64]) -> Result<Vec<u8>, DstackError> {
         tdx_of(&*self.guest.quotes().for_app(report_data).await?)
     }
 
@@ -63,7 +63,7 @@ fn tdx_of(evidence: &TakenEvidence) -> Result<Vec<u8>, DstackError> {
     }
 }
 
-pub(super) async fn get_quote(State(guest): GuestState, body: Body) -> Response {
+pub(in super::super) async fn get_quote(State(guest): GuestState, body: Body) -> Response {
     answer(quote_of(&guest, &body).await)
 }
 
@@ -80,7 +80,7 @@ async fn quote_of(guest: &Guest, body: &[u8]) -> Result<DstackQuote, DstackError
     })
 }
 
-pub(super) async fn tdx_quote(State(guest): GuestState, body: Body) -> Response {
+pub(in super::super) async fn tdx_quote(State(guest): GuestState, body: Body) -> Response {
     answer(hashed_quote_of(&guest, &body).await)
 }
 
@@ -98,7 +98,7 @@ async fn hashed_quote_of(guest: &Guest, body: &[u8]) -> Result<DstackHashedQuote
     })
 }
 
-pub(super) async fn attest(State(guest): GuestState, body: Body) -> Response {
+pub(in super::super) async fn attest(State(guest): GuestState, body: Body) -> Response {
     answer(attested(&guest, &body).await)
 }
 
@@ -111,7 +111,7 @@ async fn attested(guest: &Guest, body: &[u8]) -> Result<DstackAttested, DstackEr
     Ok(DstackAttested { attestation: BareHex(container(&quote, &guest.settings().event_log, &report_data, &machine)) })
 }
 
-pub(super) async fn emit_event(State(guest): GuestState, body: Body) -> Response {
+pub(in super::super) async fn emit_event(State(guest): GuestState, body: Body) -> Response {
     let make = || {
         let ask: DstackEmitEvent = read(&body)?;
         Ready::of(&guest)?.guest.emitted().emit(ask.event, ask.payload.0)?;
@@ -120,7 +120,7 @@ pub(super) async fn emit_event(State(guest): GuestState, body: Body) -> Response
     answer(make())
 }
 
-pub(super) async fn info(State(guest): GuestState, _body: Body) -> Response {
+pub(in super::super) async fn info(State(guest): GuestState, _body: Body) -> Response {
     answer(info_of(&guest).await)
 }
 

@@ -41,7 +41,7 @@ fn derived(guest: &Guest, path: &str, purpose: &str, curve: Curve) -> Result<Der
     Ready::of(guest)?.app_keys()?.derive(path, purpose, curve)
 }
 
-pub(super) async fn get_key(State(guest): GuestState, body: Body) -> Response {
+pub(in super::super) async fn get_key(State(guest): GuestState, body: Body) -> Response {
     let make = || {
         let ask: DstackGetKey = read(&body)?;
         let key = derived(&guest, &ask.path, &ask.purpose, Curve::parse(&ask.algorithm)?)?;
@@ -50,7 +50,7 @@ pub(super) async fn get_key(State(guest): GuestState, body: Body) -> Response {
     answer(make())
 }
 
-pub(super) async fn derive_k256_key(State(guest): GuestState, body: Body) -> Response {
+pub(in super::super) async fn derive_k256_key(State(guest): GuestState, body: Body) -> Response {
     let make = || {
         let ask: DstackDeriveK256Key = read(&body)?;
         let key = derived(&guest, &ask.path, &ask.purpose, Curve::Secp256k1)?;
@@ -59,7 +59,7 @@ pub(super) async fn derive_k256_key(State(guest): GuestState, body: Body) -> Res
     answer(make())
 }
 
-pub(super) async fn sign(State(guest): GuestState, body: Body) -> Response {
+pub(in super::super) async fn sign(State(guest): GuestState, body: Body) -> Response {
     let make = || {
         let ask: DstackSign = read(&body)?;
         let scheme = Scheme::parse(&ask.algorithm)?;
@@ -71,7 +71,7 @@ pub(super) async fn sign(State(guest): GuestState, body: Body) -> Response {
     answer(make())
 }
 
-pub(super) async fn verify(body: Body) -> Response {
+pub(in super::super) async fn verify(body: Body) -> Response {
     let make = || {
         let ask: DstackVerify = read(&body)?;
         let scheme = Scheme::parse(&ask.algorithm)?;
@@ -81,7 +81,7 @@ pub(super) async fn verify(body: Body) -> Response {
     answer(make())
 }
 
-pub(super) async fn get_tls_key(State(guest): GuestState, body: Body) -> Response {
+pub(in super::super) async fn get_tls_key(State(guest): GuestState, body: Body) -> Response {
     answer(tls_key(&guest, &body).await)
 }
 
@@ -111,7 +111,7 @@ async fn tls_key(guest: &Guest, body: &[u8]) -> Result<DstackTlsKey, DstackError
     Ok(DstackTlsKey { key: key.pem(), certificate_chain })
 }
 
-pub(super) async fn derive_key(State(guest): GuestState, body: Body) -> Response {
+pub(in super::super) async fn derive_key(State(guest): GuestState, body: Body) -> Response {
     let make = || {
         let ask: DstackDeriveKey = read(&body)?;
         let ready = Ready::of(&guest)?;

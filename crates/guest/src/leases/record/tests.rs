@@ -3,7 +3,12 @@
 
 use freehold_primitives::AppId;
 
+use std::fs;
+
+use zeroize::Zeroizing;
+
 use super::*;
+use crate::roots::Root;
 
 /// Held roots of these bytes, the newest first.
 fn roots(bytes: &[u8]) -> Arc<HeldRoots> {
@@ -51,18 +56,18 @@ fn a_record_opens_under_its_own_key_and_name_alone() {
     let record = Record { sequence: 4, batch: Digest([4; 32]), pending: vec![Digest([5; 32])] };
     file.store(&record).unwrap();
     assert_eq!(file.load().unwrap(), record);
-    let bytes = fs::read(&file.path).unwrap();
+    let bytes = fs::read(&file.0.path).unwrap();
     for at in [0, 20, bytes.len() - 1] {
         let mut changed = bytes.clone();
         changed[at] ^= 1;
-        fs::write(&file.path, changed).unwrap();
-        assert!(matches!(file.load(), Err(RecordError::Sealed(_))));
+        fs::write(&file.0.path, changed).unwrap();
+        assert!(matches!(file.load(), Err(SealedError::Sealed(_))));
     }
     let other = RecordFile::new(dir.path(), "other", roots(&[1]));
-    fs::write(&other.path, &bytes).unwrap();
-    assert!(matches!(other.load(), Err(RecordError::Sealed(_))));
-    fs::write(&file.path, &bytes).unwrap();
-    assert!(matches!(RecordFile::new(dir.path(), "db", roots(&[2])).load(), Err(RecordError::Sealed(_))));
+    fs::write(&other.0.path, &bytes).unwrap();
+    assert!(matches!(other.load(), Err(SealedError::Sealed(_))));
+    fs::write(&file.0.path, &bytes).unwrap();
+    assert!(matches!(RecordFile::new(dir.path(), "db", roots(&[2])).load(), Err(SealedError::Sealed(_))));
     // After a rotation it opens under the root key before, and is sealed under the newest from then on.
     let rotated = RecordFile::new(dir.path(), "db", roots(&[3, 1]));
     assert_eq!(rotated.load().unwrap(), record);

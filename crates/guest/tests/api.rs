@@ -1,0 +1,104 @@
+//! The local API as a whole: its document is its routes, and sockets of services have keys of their own.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use freehold_guest::{GuestConfig, ServiceSocket, run};
+use freehold_rpc::{Endpoint, HttpError, KeyKind, KeyScope, LocalClient};
+use serde_json::Value;
+use support::{FakeHost, Misbehaviour, raw};
+
+const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_names_every_route_and_no_other() {
+    let host = FakeHost::new(Misbehaviour::default());
+    let guest = host.guest();
+    host.serving().await;
+    let socket = host.dir.path().join("local.sock");
+    let check = move || {
+        let (head, text) = raw(&socket, "GET", "/freehold/v1/openapi.json", "");
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        let document: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(document["openapi"], "3.1.0");
+        let paths: BTreeMap<String, BTreeMap<String, Value>> =
+            serde_json::from_value(document["paths"].clone()).unwrap();
+        assert!(paths.len() > 40, "{}", paths.len());
+        for (path, operations) in &paths {
+            let asked = path.replace("{id}", "none").replace("{name}", "none").replace("{lease}", "none");
+            for method in METHODS {
+                let (head, body) = raw(&socket, &method.to_uppercase(), &asked, "{}");
+                let status = &head["http/1.1 ".len()..][..3];
+                // A path that is not routed says so, and one that lacks a method is 405.
+                assert!(!body.contains("there is no such path"), "{method} {path}: {body}");
+                assert_eq!(status != "405", operations.contains_key(method), "{method} {path}: {head}");
+            }
+        }
+        // What the normative page lists is there.
+        let page = include_str!("../../../spec/local-api.md");
+        let words =
+            page.split(['`', ' ']).filter(|word| word.starts_with("/rofl/v1/") || word.starts_with("/freehold/v1/"));
+        for word in words.filter(|word| !word.contains('…')) {
+            let path = word.split('?').next().unwrap();
+            assert!(paths.contains_key(path), "{path} stands on the page and not in the document");
+        }
+    };
+    tokio::task::spawn_blocking(check).await.unwrap();
+    guest.abort();
+}
+
+fn with_services(host: &FakeHost, names: &[&str]) -> GuestConfig {
+    let mut config = host.config();
+    let socket =
+        |name: &&str| ServiceSocket { name: (*name).to_owned(), socket: host.dir.path().join(format!("{name}.sock")) };
+    config.paths.services = names.iter().map(socket).collect();
+    config
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_a_service_an_instance_and_a_provider_are_nobody_elses() {
+    let host = FakeHost::new(Misbehaviour::default());
+    let guest = tokio::spawn(run(with_services(&host, &["db", "web"]), std::future::pending()));
+    host.serving().await;
+    let client = |name: &str| LocalClient::new(Endpoint::unix(host.dir.path().join(format!("{name}.sock"))).unwrap());
+    let key = async |socket: &str, scope: KeyScope| {
+        client(socket).generate_key_in(scope, "disk", KeyKind::Raw256).await.map(|key| key.key)
+    };
+    // The app's own are everybody's; a service's are its own.
+    let app = key("local", KeyScope::App).await.unwrap();
+    assert_eq!(app, key("db", KeyScope::App).await.unwrap());
+    assert_eq!(app, client("web").generate_key("disk", KeyKind::Raw256).await.unwrap().key);
+    let db = key("db", KeyScope::Service).await.unwrap();
+    let web = key("web", KeyScope::Service).await.unwrap();
+    let provider = key("web", KeyScope::Provider).await.unwrap();
+    let instance = key("web", KeyScope::Instance).await.unwrap();
+    let mut all = vec![&app, &db, &web, &provider, &instance];
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 5);
+    let refused = key("local", KeyScope::Service).await.err().unwrap();
+    assert!(matches!(refused, HttpError::Refused { status, .. } if status.as_u16() == 400));
+    // No name leads into another's place.
+    for name in ["freehold/scope/service/db/disk", "freehold/scope/instance/x", "freehold/x"] {
+        let refused = client("web").generate_key_in(KeyScope::App, name, KeyKind::Raw256).await.err().unwrap();
+        assert!(matches!(refused, HttpError::Refused { status, .. } if status.as_u16() == 400), "{name}");
+    }
+    guest.abort();
+    let _ = guest.await;
+
+    // The next instance on the same disk: the service's key again, the instance's not.
+    let guest = tokio::spawn(run(with_services(&host, &["db"]), std::future::pending()));
+    host.serving().await;
+    assert_eq!(key("db", KeyScope::Service).await.unwrap(), db);
+    assert_eq!(key("db", KeyScope::Provider).await.unwrap(), provider);
+    assert_ne!(key("db", KeyScope::Instance).await.unwrap(), instance);
+    guest.abort();
+    let _ = guest.await;
+
+    for names in [&["a/b"][..], &[""], &["db", "db"], &["ä"]] {
+        let refused = run(with_services(&host, names), std::future::pending()).await;
+        assert!(refused.is_err(), "{names:?}");
+    }
+}

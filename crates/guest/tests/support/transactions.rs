@@ -1,0 +1,94 @@
+//! Transactions of apps on the chain in this process: blocks that hold them under real roots, and calls without a machine.
+
+use alloy_consensus::{
+    Receipt, ReceiptEnvelope, ReceiptWithBloom,
+    proofs::{calculate_receipt_root, calculate_transaction_root},
+};
+use alloy_eips::eip2718::Encodable2718 as _;
+
+use super::*;
+
+/// Callee whose calls fail.
+pub(crate) const FAILING: Account = Account([0xee; 20]);
+/// Gas that every transaction uses.
+const GAS: u64 = 21_000;
+
+/// EIP-2718 bytes of a block's transactions and of its receipts.
+type Body = (Vec<Vec<u8>>, Vec<Vec<u8>>);
+
+/// What the chain has of them.
+#[derive(Default)]
+pub(super) struct Bodies {
+    waiting: Vec<TxEnvelope>,
+    by_height: BTreeMap<u64, Body>,
+    /// All of them, in order.
+    all: Vec<TxEnvelope>,
+}
+
+impl Bodies {
+    /// How many there are, so that no two are the same.
+    pub(super) const fn count(&self) -> usize {
+        self.all.len() + self.waiting.len()
+    }
+}
+
+impl FakeChain {
+    /// Transactions that were sent, in order.
+    pub(crate) fn sent(&self) -> Vec<TxEnvelope> {
+        self.lock().bodies.all.clone()
+    }
+
+    /// Opens call data of an epoch to this secret.
+    pub(crate) fn set_call_data_key(&self, epoch: u64, secret: &[u8; 32]) {
+        let public_key = freehold_primitives::X25519Key(freehold_crypto::x25519_public(secret));
+        let entry = CallDataKeyEntry { epoch, generation: 0, public_key, opened_at: 0 };
+        let mut inner = self.lock();
+        inner.call_data_key = Some((epoch, public_key.0));
+        inner.pending.push((EntryKey::CallDataKey(epoch), entry.to_canonical()));
+    }
+}
+
+impl Inner {
+    /// Takes a transaction that is no module's.
+    pub(super) fn take(&mut self, envelope: TxEnvelope) -> Digest {
+        let hash = Digest(envelope.tx_hash().0);
+        self.receipts.insert(hash, self.headers.len() as u64);
+        if fails(&envelope) {
+            self.reverted.insert(hash);
+        }
+        self.bodies.waiting.push(envelope);
+        hash
+    }
+
+    /// Puts what waits into a block.
+    pub(super) fn fill(&mut self, header: &mut Header) {
+        let transactions = std::mem::take(&mut self.bodies.waiting);
+        let receipt = |(index, envelope): (usize, &TxEnvelope)| {
+            let cumulative_gas_used = GAS * (index as u64 + 1);
+            let receipt = Receipt { status: (!fails(envelope)).into(), cumulative_gas_used, logs: Vec::new() };
+            ReceiptEnvelope::Eip1559(ReceiptWithBloom { receipt, logs_bloom: Default::default() })
+        };
+        let receipts: Vec<ReceiptEnvelope> = transactions.iter().enumerate().map(receipt).collect();
+        header.transactions_root = calculate_transaction_root(&transactions);
+        header.receipts_root = calculate_receipt_root(&receipts);
+        let bytes = (
+            transactions.iter().map(|transaction| transaction.encoded_2718()).collect(),
+            receipts.iter().map(|receipt| receipt.encoded_2718()).collect(),
+        );
+        self.bodies.by_height.insert(header.number, bytes);
+        self.bodies.all.extend(transactions);
+    }
+
+    pub(super) fn raw_block(&self, height: u64) -> Value {
+        let header = &self.headers[height as usize];
+        let (transactions, receipts) = &self.bodies.by_height[&height];
+        let list = |bytes: &[Vec<u8>]| bytes.iter().map(|bytes| hexed(bytes)).collect::<Vec<_>>();
+        // A node that leaves a transaction out is found out by the roots.
+        let transactions = if self.misbehaviour.empty_blocks { &[][..] } else { transactions };
+        json!({"header": hexed(&alloy_rlp::encode(header)), "transactions": list(transactions), "receipts": list(receipts)})
+    }
+}
+
+fn fails(envelope: &TxEnvelope) -> bool {
+    envelope.to().is_some_and(|to| to.0.0 == FAILING.0)
+}
