@@ -56,6 +56,123 @@ fn clients_pass(running: &Running) {
     }
 }
 
+/// An app that answers with its environment, but for what the host gives it, and with what it is told of its settings.
+const ENVIRONMENT: &str = r#"
+import base64, http.client, http.server, json, os, socket, socketserver, sys, threading
+class Guest(http.client.HTTPConnection):
+    def __init__(self):
+        super().__init__("guest", timeout=20)
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(os.environ["FREEHOLD_LOCAL_API"])
+def ask(method, path):
+    guest = Guest()
+    guest.request(method, path, "{}" if method == "POST" else None)
+    return json.loads(guest.getresponse().read())
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        ask("POST", "/freehold/v1/settings/reload")
+        binary = ask("GET", "/freehold/v1/settings/BINARY").get("value", "")
+        body = json.dumps({"environment": dict(os.environ), "settings": ask("GET", "/freehold/v1/settings"),
+                           "binary": base64.b64decode(binary).hex()}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def address_string(self):
+        return "client"
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+Server(os.environ["FREEHOLD_APP_SOCKET"], Handler).serve_forever()
+"#;
+
+/// Every file below a folder that holds these bytes.
+fn holding(folder: &Path, bytes: &[u8]) -> Vec<std::path::PathBuf> {
+    let (mut waiting, mut found) = (vec![folder.to_owned()], Vec::new());
+    while let Some(path) = waiting.pop() {
+        let Ok(about) = fs::symlink_metadata(&path) else { continue };
+        if about.is_dir() {
+            waiting.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+        } else if about.is_file()
+            && fs::read(&path).is_ok_and(|text| text.windows(bytes.len()).any(|part| part == bytes))
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn what_an_owner_sets_reaches_the_app_and_lies_nowhere_in_the_open() {
+    if !sandbox_works() {
+        return;
+    }
+    let _turn = turn();
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("net");
+    let data = data.to_str().unwrap();
+    let up = Running::start(&["up", "--no-app", "--validators", "1", "--rpc", "127.0.0.1:0", "--data-dir", data]);
+    told(dir.path(), &["app", "init", "three"]).unwrap();
+    fs::write(dir.path().join("three/app/main.py"), ENVIRONMENT).unwrap();
+    let arguments = ["app", "run", "three", "--data-dir", data, "--api", "127.0.0.1:0", "--once"];
+    let folder = dir.path().join("three");
+    let folder = folder.to_str().unwrap();
+    let mut run = arguments.to_vec();
+    run[2] = folder;
+    let set = |words: &[&str]| {
+        let place = ["--folder", folder, "--data-dir", data];
+        told(dir.path(), &[&["app"], words, &place].concat())
+    };
+    // Before there is an app, nothing can be set.
+    assert!(set(&["env", "set", "GREETING", "hello"]).unwrap_err().contains("was not run"));
+    let running = Running::start(&run);
+    assert_eq!(app_answer(&running)["settings"]["generation"], 0);
+
+    let canary = "canary-5ba1e7\nof two lines";
+    let (file, binary) = (dir.path().join("canary"), dir.path().join("binary"));
+    fs::write(&file, canary).unwrap();
+    fs::write(&binary, [0, 1, 0xff, 0]).unwrap();
+    set(&["secret", "set", "TOKEN", "--from-file", file.to_str().unwrap()]).unwrap();
+    set(&["secret", "set", "BINARY", "--from-file", binary.to_str().unwrap()]).unwrap();
+    let variables = dir.path().join("variables");
+    fs::write(&variables, "ONE=1\nexport TWO='2\n2'\n").unwrap();
+    set(&["secret", "import", variables.to_str().unwrap()]).unwrap();
+    set(&["env", "set", "GREETING", "hello"]).unwrap();
+    for (words, reason) in [
+        (&["secret", "set", "LD_PRELOAD", "--from-file", folder][..], "directory"),
+        (&["env", "set", "LD_PRELOAD", "x"], "reserved"),
+        (&["env", "set", "9", "x"], "no name"),
+        (&["secret", "rm", "GREETING"], "nothing of the name"),
+        (&["env", "set", "A", "x", "--dev-user", "3"], "does not own the app"),
+    ] {
+        let refused = set(words).unwrap_err();
+        assert!(refused.contains(reason), "{words:?}: {refused}");
+    }
+    set(&["limits", "set", "--per-transaction", "5", "--per-day", "9", "--per-day-count", "2"]).unwrap();
+
+    // The running program keeps its environment, and hears of the new set.
+    let answer = app_answer(&running);
+    assert_eq!(answer["settings"]["generation"], 5);
+    assert_eq!(answer["settings"]["spending"]["per_day_wei"], "9");
+    assert_eq!(answer["binary"], "0001ff00");
+    assert!(answer["environment"].get("TOKEN").is_none());
+    running.interrupt();
+    // The next one has it, every byte.
+    let again = Running::start(&run);
+    let answer = app_answer(&again);
+    let environment = &answer["environment"];
+    assert_eq!((&environment["TOKEN"], &environment["TWO"]), (&canary.into(), &"2\n2".into()));
+    assert_eq!((&environment["ONE"], &environment["GREETING"]), (&"1".into(), &"hello".into()));
+    assert!(environment.get("BINARY").is_none());
+    again.interrupt();
+    up.interrupt();
+    // Neither the chain nor the host has a secret on disk; a public value stands on the chain.
+    fs::remove_file(&file).unwrap();
+    assert_eq!(holding(dir.path(), b"canary-5ba1e7"), Vec::<std::path::PathBuf>::new());
+    assert!(!holding(Path::new(data), b"GREETING").is_empty());
+}
+
 #[test]
 fn from_an_empty_folder_to_an_answer_and_a_changed_program_is_refused() {
     if !sandbox_works() {

@@ -20,9 +20,9 @@ async def main():
 asyncio.run(main())
 result = c.sign_submit({"to": "0x" + "77" * 20, "gas": 50000, "value": 1, "data": "0x0102"})
 assert result == {"ok": b""}, result
-result = c.sign_submit({"gas": 50000, "value": 0, "data": "0x6000"}, encrypt=False)
+result = c.sign_submit({"gas": 100000, "value": 0, "data": "0x6000"}, encrypt=False)
 assert len(result["ok"]) == 20, result
-result = c.sign_submit({"to": "0x" + "ee" * 20, "gas": 50000, "value": 0, "data": "01"}, encrypt=False)
+result = c.sign_submit({"gas": 100000, "value": 0, "data": "0xfe"}, encrypt=False)
 assert result["fail"]["module"] == "evm" and result["fail"]["code"] == 8, result
 balance = c.query("evm.Balance", bytes.fromhex("a1676164647265737354") + bytes([9] * 20))
 assert balance == bytes.fromhex("40"), balance
