@@ -5,10 +5,16 @@ mod support;
 
 use std::collections::BTreeMap;
 
+use freehold_crypto::SettingPlace;
 use freehold_guest::{GuestConfig, ServiceSocket, run};
+use freehold_primitives::{
+    Blob,
+    entries::{AppSettings, Setting, SettingForm},
+};
 use freehold_rpc::{Endpoint, HttpError, KeyKind, KeyScope, LocalClient};
+use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
-use support::{FakeHost, Misbehaviour, raw};
+use support::{FakeHost, Misbehaviour, app_id, raw};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
 
@@ -46,6 +52,49 @@ async fn the_document_names_every_route_and_no_other() {
         }
     };
     tokio::task::spawn_blocking(check).await.unwrap();
+    guest.abort();
+}
+
+/// What the host starts in place of the app's program; it does nothing where no test asks for it.
+#[tokio::test]
+async fn child_launch() {
+    let Some(socket) = std::env::var_os("FREEHOLD_TEST_LAUNCH") else { return };
+    let failed = freehold_guest::launch(socket.into(), vec!["env".into(), "-0".into()]).await;
+    panic!("{}", failed.err().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_launched_program_has_every_setting_in_its_environment() {
+    let host = FakeHost::new(Misbehaviour::default());
+    let lines = b"line one\nline 'two' $HOME\n\xff";
+    let place = SettingPlace { app: &app_id(), name: "TOKEN", set_at: 1 };
+    let value = Blob(place.seal(&host.chain.settings_key(0), lines, &mut StdRng::seed_from_u64(1)));
+    let name = |name: &str| name.to_owned();
+    let public = |text: &str, value: &[u8]| Setting {
+        name: name(text),
+        set_at: 1,
+        form: SettingForm::Public,
+        key_generation: 0,
+        value: Blob(value.to_vec()),
+    };
+    let settings = vec![
+        public("OVER", b"the owner's"),
+        public("TICK", b"a\0b"),
+        Setting { name: name("TOKEN"), set_at: 1, form: SettingForm::Sealed, key_generation: 0, value },
+    ];
+    host.chain.set_settings(AppSettings { generation: 1, settings, spending: None });
+    // It is started before the guest, and waits.
+    let mut program = std::process::Command::new(std::env::current_exe().unwrap());
+    program.args(["child_launch", "--exact", "--nocapture"]).env("OVER", "the manifest's");
+    program.env("FREEHOLD_TEST_LAUNCH", host.dir.path().join("local.sock"));
+    let program = tokio::task::spawn_blocking(move || program.output());
+    let guest = host.guest();
+    let output = program.await.unwrap().unwrap();
+    let said = output.stdout.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let has = |wanted: &[u8]| said.iter().any(|line| line.ends_with(wanted));
+    assert!(has(&[b"TOKEN=", &lines[..]].concat()), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(has(b"OVER=the owner's") && !has(b"OVER=the manifest's"));
+    assert!(!said.iter().any(|line| line.starts_with(b"TICK=")));
     guest.abort();
 }
 

@@ -194,6 +194,30 @@ fn bundled(dir: &Path, script: &str, additions: &str) -> Result<AppProgram, crat
 }
 
 #[tokio::test]
+async fn a_bundled_program_begins_with_what_brings_its_settings() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if sandbox::detect(IsolationChoice::Auto).await == Isolation::None {
+        eprintln!("SKIPPED: bubblewrap is not present or does not work here; install `bwrap` to run this test");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut app = bundled(dir.path(), "echo $WORD $TOKEN; ulimit -n", "").unwrap();
+    // It stands for the guest's file, which asks the guest; the limits are the program's, not its own.
+    let launcher = dir.path().join("launcher");
+    let script = "#!/bin/sh\n[ \"$1 $2\" = \"launch --\" ] && shift 2 && TOKEN=brought exec \"$@\"\n";
+    std::fs::write(&launcher, script).unwrap();
+    std::fs::set_permissions(&launcher, std::fs::Permissions::from_mode(0o755)).unwrap();
+    app.bundle.as_mut().unwrap().launcher = Some(launcher);
+    let sockets = dir.path().join("sockets");
+    std::fs::create_dir(&sockets).unwrap();
+    for isolation in [Isolation::Bubblewrap, Isolation::None] {
+        let output = sandbox::spawn(&app, isolation, &sockets).unwrap().wait_with_output().await.unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(said, "said brought\n17\n", "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[tokio::test]
 async fn a_bundled_program_sees_its_files_its_words_and_its_limits_alone() {
     if sandbox::detect(IsolationChoice::Auto).await == Isolation::None {
         eprintln!("SKIPPED: bubblewrap is not present or does not work here; install `bwrap` to run this test");

@@ -221,12 +221,12 @@ impl LocalClient {
         self.http.get_json(&format!("/freehold/v1/settings{query}")).await
     }
 
-    /// `POST /freehold/v1/settings/reload`: looks at the chain now.
+    /// `POST /freehold/v1/reload`: looks at the chain now.
     ///
     /// # Errors
     /// Any [`HttpError`].
     pub async fn reload_settings(&self) -> Result<SettingsReport, HttpError> {
-        self.http.post_json("/freehold/v1/settings/reload", &json!({})).await
+        self.http.post_json("/freehold/v1/reload", &json!({})).await
     }
 
     /// `GET /freehold/v1/settings/{name}`: one value.

