@@ -410,7 +410,9 @@ impl Inner {
                 json!({"key": format!("0x{key}"), "value": value, "proof": hexed(&tree.prove_key(key))})
             })
             .collect();
-        let account = json!({"key": format!("0x{}", Digest::ZERO), "value": null, "proof": "0x"});
+        let key = freehold_crypto::slots::account_key(&module);
+        let value = tree.value(&key).map_or(Value::Null, hexed);
+        let account = json!({"key": format!("0x{key}"), "value": value, "proof": hexed(&tree.prove_key(key))});
         json!({"height": newest.number, "state_root": format!("{}", newest.state_root), "proofs": proofs,
             "account": account})
     }
