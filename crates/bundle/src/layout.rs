@@ -4,12 +4,15 @@
 //! digest and size. The same inputs give the same bytes: no time, no user, no order of a directory enters. Reading trusts
 //! nothing: every size is bounded before, every digest checked after. Not here: registries.
 
+mod archive;
 mod document;
 mod error;
 mod image;
 mod read;
 mod sbom;
 mod signature;
+mod stage;
+mod unpack;
 mod write;
 
 #[cfg(test)]
@@ -21,10 +24,11 @@ use freehold_primitives::Digest;
 
 use crate::{compose::Compose, manifest::Manifest};
 
-pub use error::BundleError;
-pub use image::{IMAGE_LAYERS_MAX, IMAGES_FOLDER, Image, ImageLayer, ImageProgram, LayerPacking};
+pub use error::{ArchiveFault, BundleError};
+pub use image::{IMAGE_LAYERS_MAX, IMAGES_FOLDER, Image, ImageHealth, ImageLayer, ImageProgram, LayerPacking};
 pub use read::open_bundle;
 pub use signature::{BundleSignature, bundle_signing_digest};
+pub use unpack::{Ownership, read_in_root};
 pub use write::{add_signature, build_bundle};
 
 /// Most files of a bundle.

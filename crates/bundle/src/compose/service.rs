@@ -10,8 +10,9 @@ use crate::{
     section::{Item, Section},
 };
 
-/// The local API's socket, as Oasis's tools name it.
-const LOCAL_API_SOCKET: &str = "/run/rofl-appd.sock";
+/// The local API's socket, as Oasis's tools and dstack's, newer and older, name it.
+const LOCAL_API_SOCKETS: [&str; 5] =
+    ["/run/rofl-appd.sock", "/run/dstack.sock", "/var/run/dstack.sock", "/run/tappd.sock", "/var/run/tappd.sock"];
 
 /// An image, by digest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,6 +159,8 @@ pub struct Service {
     pub working_dir: Option<String>,
     /// User, in place of the image's.
     pub user: Option<String>,
+    /// How long it has to end when it is asked to, ms.
+    pub grace_ms: Option<u64>,
     /// Whether its root cannot be written.
     pub is_read_only: bool,
     /// Pairs for the proxy and others.
@@ -212,6 +215,7 @@ pub(super) fn read(
     })?;
     let working_dir = section.get("working_dir").map(|item| absolute(&item)).transpose()?;
     let user = section.get("user").map(|item| item.text()).transpose()?;
+    let grace_ms = section.get("stop_grace_period").map(|item| values::duration_ms(&item)).transpose()?;
     let is_read_only = section.get("read_only").map(|item| item.is_true()).transpose()?.unwrap_or(false);
     let mut annotations = BTreeMap::new();
     for key in ["annotations", "labels"] {
@@ -235,6 +239,7 @@ pub(super) fn read(
         networks: joined,
         working_dir,
         user,
+        grace_ms,
         is_read_only,
         annotations,
     })
@@ -338,7 +343,7 @@ fn mount(item: &Item<'_>, volumes: &[String]) -> Result<Mount, ManifestError> {
         return Err(item.form("mounted at an absolute path: SOURCE:TARGET"));
     }
     let source = match source {
-        LOCAL_API_SOCKET => MountSource::LocalApi,
+        path if LOCAL_API_SOCKETS.contains(&path) => MountSource::LocalApi,
         "/run/podman.sock" => {
             return Err(item.refuse(Fault::Unsupported("a container cannot rule over containers: use the local API")));
         }

@@ -76,6 +76,16 @@ pub enum BundleError {
     /// An image is of a form that is not run.
     #[error("an image cannot be used: {0}")]
     Image(&'static str),
+    /// An archive is not what may be unpacked.
+    #[error("the archive {archive} is refused: {member:?}: {fault}")]
+    Archive {
+        /// Which: the digest of a layer, or the path of a file.
+        archive: String,
+        /// The member at fault; empty for the archive as a whole.
+        member: String,
+        /// What is wrong.
+        fault: ArchiveFault,
+    },
     /// A signature does not hold.
     #[error("a signature of the bundle does not hold: {0}")]
     Signature(&'static str),
@@ -106,11 +116,57 @@ impl BundleError {
             Self::Occupied(_) => 112,
             Self::ImageMissing(_) => 113,
             Self::Image(_) => 114,
+            Self::Archive { fault, .. } => fault.code(),
         }
     }
 
     pub(crate) fn system(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::System { path, source }
+    }
+}
+
+/// What is wrong with a member of an archive. Codes: `spec/bundle.md` §6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ArchiveFault {
+    /// Not the format that it should have, or cut short.
+    #[error("it is no archive of the form that its image names, or ends too early")]
+    Form,
+    /// A path that is no plain one.
+    #[error("its path has `..`, is too long or too deep, or is not UTF-8")]
+    Path,
+    /// A path through what is no folder.
+    #[error("its path leads through a file or a broken link")]
+    Through,
+    /// A link to what is not in the image.
+    #[error("it is a link to what is not in the image")]
+    Link,
+    /// A device, pipe or socket.
+    #[error("devices, pipes and sockets are not unpacked")]
+    Special,
+    /// More members than the bound.
+    #[error("the image has more files than the bound")]
+    Members,
+    /// More bytes than the bound.
+    #[error("the image unpacks to more bytes than the bound")]
+    Bytes,
+    /// Content of another digest than the image's config names.
+    #[error("its content is not the one that the image's config names")]
+    Content,
+}
+
+impl ArchiveFault {
+    const fn code(self) -> u16 {
+        match self {
+            Self::Form => 115,
+            Self::Path => 116,
+            Self::Through => 117,
+            Self::Link => 118,
+            Self::Special => 119,
+            Self::Members => 120,
+            Self::Bytes => 121,
+            Self::Content => 122,
+        }
     }
 }

@@ -2,7 +2,8 @@
 //! checked, and copied blob by blob.
 //!
 //! The compose file names them by digest, so the bundle's identity covers them. Others wrote these documents: members
-//! that are not read here are allowed, as the digest is over the bytes. Not here: registries, unpacking of layers.
+//! that are not read here are allowed, as the digest is over the bytes. Not here: registries, unpacking of layers
+//! (`unpack`), archives of images (`stage`).
 
 #[cfg(test)]
 mod tests;
@@ -20,19 +21,22 @@ use serde::Deserialize;
 
 use super::{
     BUNDLE_BYTES_MAX,
-    document::{Descriptor, INDEX_TYPE, OCI_MANIFEST_BYTES_MAX, OCI_MANIFEST_TYPE, parse},
+    document::{Descriptor, INDEX_TYPE, MARK_FILE, OCI_MANIFEST_BYTES_MAX, OCI_MANIFEST_TYPE, parse},
     error::BundleError,
     read::{blob, blob_path, checked, read_bounded},
+    stage::stage,
 };
 use crate::{compose::Compose, digests};
 
-/// The folder beside the manifest with the images, an OCI image layout.
+/// The folder beside the manifest with the images: an OCI image layout, or archives and folders of such or of `docker save`.
 pub const IMAGES_FOLDER: &str = "images";
 /// Most layers of an image.
 pub const IMAGE_LAYERS_MAX: usize = 128;
 
 /// Largest config of an image, in bytes.
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+/// A layer that is a tar archive.
+const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
 /// Docker's names of an index and a manifest of the same shape.
 const DOCKER_INDEX_TYPE: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 const DOCKER_MANIFEST_TYPE: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -44,6 +48,8 @@ pub enum LayerPacking {
     Tar,
     /// A tar archive under gzip.
     Gzip,
+    /// A tar archive under zstd.
+    Zstd,
 }
 
 /// A layer of an image.
@@ -73,12 +79,30 @@ pub struct ImageProgram {
     pub user: Option<String>,
     /// Where it starts.
     pub working_dir: Option<String>,
+    /// How its health is checked; Docker's addition.
+    pub healthcheck: Option<ImageHealth>,
+}
+
+/// An image's own health check.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ImageHealth {
+    /// `NONE`, or `CMD` with a program, or `CMD-SHELL` with a line.
+    pub test: Option<Vec<String>>,
+    /// Pause between two runs, ns.
+    pub interval: Option<u64>,
+    /// Longest run, ns.
+    pub timeout: Option<u64>,
+    /// How long failures do not count after the start, ns.
+    pub start_period: Option<u64>,
+    /// Failures in a row that make it unhealthy.
+    pub retries: Option<u64>,
 }
 
 /// An image whose every digest was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// The digest by which the compose file names it: of its index or its manifest.
+    /// The digest by which the compose file names it: of its index, its manifest or its config.
     pub digest: Digest,
     /// What it says of its program.
     pub program: ImageProgram,
@@ -110,6 +134,12 @@ struct ManifestOrIndex {
     config: Option<Named>,
     layers: Option<Vec<Named>>,
     manifests: Option<Vec<Named>>,
+}
+
+/// What only a config has.
+#[derive(Deserialize)]
+struct OfConfig {
+    rootfs: Option<Rootfs>,
 }
 
 #[derive(Deserialize)]
@@ -145,10 +175,14 @@ pub(super) fn images(layout: &Path, compose: &Compose) -> Result<Vec<Image>, Bun
 
 /// Copies the images that a compose file names out of the app's layout of images, if it has one, into a bundle's layout.
 pub(super) fn copy_images(folder: &Path, compose: &Compose, into: &Path) -> Result<(), BundleError> {
-    let from = folder.join(IMAGES_FOLDER);
-    if fs::symlink_metadata(&from).is_err() {
+    let given = folder.join(IMAGES_FOLDER);
+    if fs::symlink_metadata(&given).is_err() {
         return Ok(());
     }
+    // An OCI layout is read where it stands; whatever else is there is sorted by digest first.
+    let staged = tempfile::tempdir_in(into).map_err(BundleError::system(into))?;
+    let is_layout = given.join(MARK_FILE).is_file() || given.join("blobs/sha256").is_dir();
+    let from = if is_layout { given } else { stage(&given, staged.path())? };
     let found = images(&from, compose)?;
     if let (true, Some(service)) = (found.is_empty(), compose.services.values().next()) {
         return Err(BundleError::ImageMissing(service.image.digest));
@@ -172,6 +206,9 @@ fn image(layout: &Path, digest: Digest, left: &mut u64) -> Result<Image, BundleE
     if found != digest {
         return Err(BundleError::Digest { expected: digest, found });
     }
+    if let Some(rootfs) = parse::<OfConfig>("an image", &bytes)?.rootfs {
+        return by_config(layout, digest, &bytes, &rootfs.diff_ids, left);
+    }
     let mut documents = vec![(digest, u64::try_from(bytes.len()).unwrap_or(u64::MAX))];
     let mut manifest: ManifestOrIndex = parse("an image", &bytes)?;
     if let Some(entries) = manifest.manifests.take() {
@@ -188,12 +225,40 @@ fn image(layout: &Path, digest: Digest, left: &mut u64) -> Result<Image, BundleE
     };
     let descriptor = descriptor(&config)?;
     documents.push((descriptor.sha256("an image")?, descriptor.size));
-    let config: Config = parse("an image's config", &blob(layout, &descriptor, CONFIG_BYTES_MAX)?)?;
-    if !is_ours(&Platform { architecture: config.architecture, os: config.os }) {
-        return Err(BundleError::Image("it is not for linux on amd64"));
-    }
+    let config = config_of(&blob(layout, &descriptor, CONFIG_BYTES_MAX)?)?;
     let layers = layers(layout, &named, &config.rootfs.diff_ids, left)?;
     Ok(Image { digest, program: config.config.unwrap_or_default(), layers, documents })
+}
+
+/// An image that is named by its config, as `docker save` keeps it: its layers are the archives that the config names.
+fn by_config(
+    layout: &Path,
+    digest: Digest,
+    bytes: &[u8],
+    unpacked: &[String],
+    left: &mut u64,
+) -> Result<Image, BundleError> {
+    let named = |digest: &String| {
+        let descriptor = Descriptor { digest: digest.clone(), ..Descriptor::new("", &Digest::default(), 0) };
+        let path = blob_path(layout, &descriptor.sha256("an image's config")?);
+        let about = fs::symlink_metadata(&path)
+            .map_err(|_| BundleError::Image("a layer that its config names is not beside it"))?;
+        Ok(Named { media_type: Some(LAYER_TYPE.to_owned()), digest: digest.clone(), size: about.len(), platform: None })
+    };
+    if unpacked.len() > IMAGE_LAYERS_MAX {
+        return Err(BundleError::Image("it has more than 128 layers, or its config names another number"));
+    }
+    let named = unpacked.iter().map(named).collect::<Result<Vec<_>, BundleError>>()?;
+    let config = config_of(bytes)?;
+    let layers = layers(layout, &named, unpacked, left)?;
+    let documents = vec![(digest, u64::try_from(bytes.len()).unwrap_or(u64::MAX))];
+    Ok(Image { digest, program: config.config.unwrap_or_default(), layers, documents })
+}
+
+fn config_of(bytes: &[u8]) -> Result<Config, BundleError> {
+    let config: Config = parse("an image's config", bytes)?;
+    let platform = Platform { architecture: config.architecture.clone(), os: config.os.clone() };
+    if is_ours(&platform) { Ok(config) } else { Err(BundleError::Image("it is not for linux on amd64")) }
 }
 
 fn layers(layout: &Path, named: &[Named], unpacked: &[String], left: &mut u64) -> Result<Vec<ImageLayer>, BundleError> {
@@ -219,11 +284,12 @@ fn layers(layout: &Path, named: &[Named], unpacked: &[String], left: &mut u64) -
 
 fn packing(media_type: Option<&str>) -> Result<LayerPacking, BundleError> {
     match media_type {
-        Some("application/vnd.oci.image.layer.v1.tar") => Ok(LayerPacking::Tar),
+        Some(LAYER_TYPE) => Ok(LayerPacking::Tar),
         Some("application/vnd.oci.image.layer.v1.tar+gzip" | "application/vnd.docker.image.rootfs.diff.tar.gzip") => {
             Ok(LayerPacking::Gzip)
         }
-        _ => Err(BundleError::Image("a layer is neither tar nor tar under gzip")),
+        Some("application/vnd.oci.image.layer.v1.tar+zstd") => Ok(LayerPacking::Zstd),
+        _ => Err(BundleError::Image("a layer is neither tar nor tar under gzip or zstd")),
     }
 }
 

@@ -101,3 +101,100 @@ fn images_of_another_form_are_refused() {
     let many = |top: &mut Value| top["layers"] = vec![top["layers"][0].clone(); IMAGE_LAYERS_MAX + 1].into();
     assert_eq!(refused(app(|_| {}, many)), 114);
 }
+
+/// An archive of `docker save` with the one image of [`app`], as older releases of Docker write it.
+fn docker_archive(layer: &[u8], config: &[u8], entry: impl Fn(&mut tar::Builder<Vec<u8>>)) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut add = |path: &str, bytes: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(u64::try_from(bytes.len()).expect("a length"));
+        header.set_mode(0o644);
+        builder.append_data(&mut header, path, bytes).expect("a member");
+    };
+    add("0123/layer.tar", layer);
+    add("4567.json", config);
+    add("manifest.json", br#"[{"Config":"4567.json","RepoTags":["web:1"],"Layers":["0123/layer.tar"]}]"#);
+    entry(&mut builder);
+    builder.into_inner().expect("an archive")
+}
+
+/// An app whose folder `images` holds what `fill` puts there; its image is named by its config.
+fn docker_app(fill: impl Fn(&Path, &[u8], &[u8])) -> TempDir {
+    let dir = TempDir::new().expect("a folder");
+    let config = json!({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/httpd"]},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", digests::of(LAYER))]}})
+    .to_string();
+    let compose = format!("services:\n  web:\n    image: web@sha256:{}\n", digests::of(config.as_bytes()));
+    fs::write(dir.path().join("rofl.yaml"), MANIFEST).expect("a file");
+    fs::write(dir.path().join("compose.yaml"), compose).expect("a file");
+    fs::create_dir(dir.path().join("images")).expect("a folder");
+    fill(&dir.path().join("images"), LAYER, config.as_bytes());
+    dir
+}
+
+#[test]
+fn archives_of_docker_save_and_of_layouts_give_the_same_bundle() {
+    let saved = docker_app(|images, layer, config| {
+        fs::write(images.join("web.tar"), docker_archive(layer, config, |_| {})).expect("an archive");
+    });
+    let unpacked = docker_app(|images, layer, config| {
+        let mut archive = tar::Archive::new(std::io::Cursor::new(docker_archive(layer, config, |_| {})));
+        archive.unpack(images).expect("unpacked");
+    });
+    let layout = docker_app(|images, layer, config| {
+        put(images, layer);
+        put(images, config);
+    });
+    let bundle = build(&saved).expect("a bundle");
+    let [image] = bundle.images() else { panic!("one image") };
+    assert_eq!((image.layers[0].digest, image.layers[0].packing), (digests::of(LAYER), LayerPacking::Tar));
+    for other in [unpacked, layout] {
+        assert_eq!(build(&other).expect("a bundle").digest(), bundle.digest());
+    }
+    // An OCI layout in an archive.
+    let dir = app(|_| {}, |_| {});
+    let mut builder = tar::Builder::new(Vec::new());
+    builder.append_dir_all(".", dir.path().join("images")).expect("members");
+    let whole = build(&dir).expect("a bundle");
+    fs::remove_dir_all(dir.path().join("images")).expect("gone");
+    fs::create_dir(dir.path().join("images")).expect("a folder");
+    fs::write(dir.path().join("images/any.tar"), builder.into_inner().expect("an archive")).expect("a file");
+    assert_eq!(build(&dir).expect("a bundle").digest(), whole.digest());
+}
+
+#[test]
+fn hostile_archives_of_images_are_refused() {
+    // Paths in it are no paths here: content goes by its digest.
+    let outside = docker_app(|images, layer, config| {
+        let mut bytes = docker_archive(layer, config, |_| {});
+        bytes.truncate(bytes.len() - 1024);
+        let mut header = tar::Header::new_gnu();
+        header.as_old_mut().name[..10].copy_from_slice(b"../../evil");
+        header.set_size(0);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_cksum();
+        bytes.extend_from_slice(header.as_bytes());
+        fs::write(images.join("web.tar"), bytes).expect("an archive");
+    });
+    assert_eq!(build(&outside).expect_err("a path upwards").code(), 116);
+    let noise = docker_app(|images, _, _| fs::write(images.join("web.tar"), [b'x'; 4096]).expect("a file"));
+    assert_eq!(build(&noise).expect_err("no archive").code(), 115);
+    let without = docker_app(|images, _, config| {
+        fs::write(images.join("web.tar"), docker_archive(b"another layer", config, |_| {})).expect("an archive");
+    });
+    assert_eq!(build(&without).expect_err("no layer").code(), 114);
+    let many = docker_app(|images, layer, config| {
+        let add = |builder: &mut tar::Builder<Vec<u8>>| {
+            for number in 0..=super::super::FILES_MAX {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(0);
+                header.set_mode(0o644);
+                builder.append_data(&mut header, number.to_string(), &[][..]).expect("a member");
+            }
+        };
+        fs::write(images.join("web.tar"), docker_archive(layer, config, add)).expect("an archive");
+    });
+    assert_eq!(build(&many).expect_err("too many").code(), 105);
+}
