@@ -163,7 +163,8 @@ impl Stack {
                 model: Some(model.path),
                 isolation: IsolationChoice::Auto,
                 bundle: None,
-            },
+            }
+            .into(),
             policy: PolicyChoice::Follow,
             api: choice.api,
             allowance_wei: ALLOWANCE_WEI,

@@ -7,16 +7,30 @@ use std::path::{Path, PathBuf};
 use freehold_bundle::{Bundle, Egress, Kind, ProcessSpec};
 
 use crate::{
-    config::{AppProgram, BundledProgram, IsolationChoice, Reach},
+    config::{App, AppProgram, BundledProgram, IsolationChoice, Reach},
+    container::ContainerApp,
     error::HostError,
     measure::bundle_model,
 };
 
-/// Unpacks a bundle below `folder`, under its digest, and says how its program is started.
+/// What a host runs of a bundle: its program, unpacked below `folder` under its digest, or its containers, which keep images and
+/// storage there.
 ///
 /// # Errors
 /// [`HostError::Bundle`], [`HostError::CannotRun`], [`HostError::System`].
-pub fn bundled_program(bundle: &Bundle, folder: &Path, isolation: IsolationChoice) -> Result<AppProgram, HostError> {
+pub fn bundled_app(bundle: &Bundle, folder: &Path, isolation: IsolationChoice) -> Result<App, HostError> {
+    match bundle.manifest().kind {
+        Kind::Process => Ok(bundled_program(bundle, &folder.join("unpacked"), isolation)?.into()),
+        Kind::Container => Ok(App::Containers(ContainerApp::new(bundle, folder, isolation)?)),
+    }
+}
+
+/// Unpacks a bundle below `folder`, under its digest, and says how its program is started.
+pub(crate) fn bundled_program(
+    bundle: &Bundle,
+    folder: &Path,
+    isolation: IsolationChoice,
+) -> Result<AppProgram, HostError> {
     let process = process(bundle)?;
     let reach = reach(bundle)?;
     let additions = &bundle.manifest().additions;
@@ -49,9 +63,7 @@ pub fn bundled_program(bundle: &Bundle, folder: &Path, isolation: IsolationChoic
 fn process(bundle: &Bundle) -> Result<&ProcessSpec, HostError> {
     match (bundle.manifest().kind, &bundle.manifest().additions.process) {
         (Kind::Process, Some(process)) => Ok(process),
-        _ => {
-            Err(cannot("it is made of containers", "this release builds and measures them; it runs `kind: raw` alone"))
-        }
+        _ => Err(cannot("it is made of containers", "run them as such")),
     }
 }
 

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use freehold_primitives::{Digest, Genesis, NetworkKey};
 use freehold_rpc::Endpoint;
 
+use crate::container::ContainerApp;
+
 /// Whether the app's process is kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IsolationChoice {
@@ -42,6 +44,21 @@ pub struct AppProgram {
     pub isolation: IsolationChoice,
     /// The bundle that it comes from, if it does.
     pub bundle: Option<BundledProgram>,
+}
+
+/// What a host runs.
+#[derive(Debug, Clone)]
+pub enum App {
+    /// One program.
+    Process(Box<AppProgram>),
+    /// Containers.
+    Containers(ContainerApp),
+}
+
+impl From<AppProgram> for App {
+    fn from(program: AppProgram) -> Self {
+        Self::Process(Box::new(program))
+    }
 }
 
 /// What a bundle says of its program.
@@ -114,7 +131,7 @@ pub struct HostConfig {
     /// The guest agent.
     pub guest: GuestProgram,
     /// The app.
-    pub app: AppProgram,
+    pub app: App,
     /// Whether the app's policy follows the programs.
     pub policy: PolicyChoice,
     /// Where the app's API is offered; port 0 takes any.

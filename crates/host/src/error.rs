@@ -89,6 +89,11 @@ pub enum HostError {
          `bubblewrap` and allow user namespaces, or run it unprotected with --no-sandbox"
     )]
     NoIsolation,
+    /// The app is made of containers, and their runtime is not there or too old.
+    #[error(
+        "the app is made of containers and needs `runc` 1.1 or newer, and {0}: install it (Debian: `apt-get install runc`)"
+    )]
+    NoRuntime(String),
     /// A file, directory or process failed.
     #[error("{what} ({path}): {source}; check the free space and the rights", path = .path.display())]
     System {

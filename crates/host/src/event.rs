@@ -105,6 +105,29 @@ pub enum HostEvent {
         /// The pause.
         restart_in: Duration,
     },
+    /// A container of a service was started.
+    ServiceStarted {
+        /// The service.
+        service: String,
+        /// Process of the runtime that runs it.
+        pid: u32,
+    },
+    /// A service's health changed.
+    ServiceHealth {
+        /// The service.
+        service: String,
+        /// Whether its check succeeds.
+        is_healthy: bool,
+    },
+    /// A container of a service ended.
+    ServiceExited {
+        /// The service.
+        service: String,
+        /// Exit code; `None` after a signal.
+        code: Option<i32>,
+        /// The pause before it is started again; `None` if it is not.
+        restart_in: Option<Duration>,
+    },
     /// The app's process ended, and by its manifest it is not started again.
     AppEnded {
         /// Exit code; `None` after a signal.
@@ -112,6 +135,8 @@ pub enum HostEvent {
     },
     /// The app said something.
     AppLog {
+        /// Which service of it, if it is made of containers.
+        service: Option<String>,
         /// Where.
         stream: LogStream,
         /// A line, or a piece of a long one.

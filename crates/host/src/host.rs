@@ -27,7 +27,8 @@ use tokio::{
 
 use crate::{
     app::Registrar,
-    config::{HostConfig, IsolationChoice},
+    config::{App, HostConfig, IsolationChoice},
+    container,
     control::{self, Control},
     error::HostError,
     event::HostEvent,
@@ -84,10 +85,7 @@ impl Host {
         if let Some(bundle) = &mut config.app.bundle {
             bundle.launcher = Some(config.guest.executable.clone());
         }
-        let isolation = sandbox::detect(config.app.isolation).await;
-        if config.app.isolation == IsolationChoice::Required && isolation == Isolation::None {
-            return Err(HostError::NoIsolation);
-        }
+        let isolation = isolation(&config.app).await?;
         let outside = Outside::start(&config, isolation, AppChoice::Own, &events).await?;
         let Outside { app_id, guest_config, control, app_dir, mut tasks, evidence, sockets } = outside;
         tasks.spawn(relay_api(listener, app_dir.join("app.sock")));
@@ -152,6 +150,18 @@ impl Host {
     pub async fn stop(self) {
         self.stopping.send_replace(true);
         let _ = self.supervisor.await;
+    }
+}
+
+/// What keeps the app apart here.
+async fn isolation(app: &App) -> Result<Isolation, HostError> {
+    match app {
+        App::Process(program) => {
+            let isolation = sandbox::detect(program.isolation).await;
+            let is_missing = program.isolation == IsolationChoice::Required && isolation == Isolation::None;
+            if is_missing { Err(HostError::NoIsolation) } else { Ok(isolation) }
+        }
+        App::Containers(_) => container::check_runtime().await.map(|()| Isolation::Runc),
     }
 }
 

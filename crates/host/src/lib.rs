@@ -7,6 +7,7 @@ mod backoff;
 mod bundle;
 mod collateral;
 mod config;
+mod container;
 mod control;
 mod error;
 mod event;
@@ -25,14 +26,15 @@ mod tests;
 
 pub use app::known_app;
 pub use backoff::Backoff;
-pub use bundle::bundled_program;
+pub use bundle::bundled_app;
 pub use collateral::{
     AMD_KDS, Basis, CollateralBot, CollateralConfig, CollateralEvent, CollateralWarning, EarlyLook, FetchError,
     INTEL_PCS, PckCa, Place, Promotion, RoundSummary, SourceError, Subject, VendorSources, VendorUrl, VendorUse,
 };
 pub use config::{
-    AppProgram, BundledProgram, EmulatedTee, GuestProgram, HostConfig, IsolationChoice, PolicyChoice, Reach,
+    App, AppProgram, BundledProgram, EmulatedTee, GuestProgram, HostConfig, IsolationChoice, PolicyChoice, Reach,
 };
+pub use container::ContainerApp;
 pub use error::HostError;
 pub use event::HostEvent;
 pub use executor::ExecutorHost;

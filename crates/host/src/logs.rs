@@ -27,16 +27,22 @@ pub enum LogStream {
 }
 
 /// Passes on what a process says, until it says no more. Streams that are not piped are left alone.
-pub(crate) fn forward(child: &mut Child, events: &mpsc::UnboundedSender<HostEvent>) {
+/// `service` is which of an app's it is, where it has several.
+pub(crate) fn forward(child: &mut Child, service: Option<&str>, events: &mpsc::UnboundedSender<HostEvent>) {
+    let service = || service.map(str::to_owned);
     if let Some(output) = child.stdout.take() {
-        tokio::spawn(lines(output, LogStream::Output, events.clone()));
+        tokio::spawn(lines(output, (service(), LogStream::Output), events.clone()));
     }
     if let Some(error) = child.stderr.take() {
-        tokio::spawn(lines(error, LogStream::Error, events.clone()));
+        tokio::spawn(lines(error, (service(), LogStream::Error), events.clone()));
     }
 }
 
-async fn lines(from: impl AsyncRead + Unpin, stream: LogStream, events: mpsc::UnboundedSender<HostEvent>) {
+async fn lines(
+    from: impl AsyncRead + Unpin,
+    (service, stream): (Option<String>, LogStream),
+    events: mpsc::UnboundedSender<HostEvent>,
+) {
     let mut reader = BufReader::new(from);
     let (mut second, mut passed, mut dropped) = (Instant::now(), 0u64, 0u64);
     let mut line = Vec::new();
@@ -56,7 +62,7 @@ async fn lines(from: impl AsyncRead + Unpin, stream: LogStream, events: mpsc::Un
             continue;
         }
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-        let _ = events.send(HostEvent::AppLog { stream, line });
+        let _ = events.send(HostEvent::AppLog { service: service.clone(), stream, line });
     }
     tell_dropped(&mut dropped, &events);
 }

@@ -16,7 +16,7 @@ use freehold_rpc::EventLogEntry;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use crate::config::{AppProgram, GuestProgram};
+use crate::config::{App, AppProgram, GuestProgram};
 
 /// Event type of an application's event in a runtime log.
 const EVENT_TYPE: u32 = 0x0800_0001;
@@ -56,9 +56,17 @@ pub struct Launch {
 ///
 /// # Errors
 /// [`MeasureError::Read`].
-pub fn measure(guest: &GuestProgram, app: &AppProgram) -> Result<Launch, MeasureError> {
+pub fn measure(guest: &GuestProgram, app: &App) -> Result<Launch, MeasureError> {
     let guest_digest = file_digest(&guest.executable)?;
-    let image = match &app.bundle {
+    let image = match app {
+        App::Containers(app) => bundle_image(app.bundle.digest(), bundle_model(&app.bundle)),
+        App::Process(app) => program_image(guest, guest_digest, app)?,
+    };
+    Ok(launch(guest_digest, image))
+}
+
+fn program_image(guest: &GuestProgram, guest_digest: Digest, app: &AppProgram) -> Result<AppImage, MeasureError> {
+    Ok(match &app.bundle {
         Some(bundle) => bundle_image(bundle.digest, bundle.model),
         None => {
             let same = app.executable == guest.executable;
@@ -66,8 +74,7 @@ pub fn measure(guest: &GuestProgram, app: &AppProgram) -> Result<Launch, Measure
             let model = app.model.as_deref().map(file_digest).transpose()?;
             AppImage { executable, arguments: app.arguments.clone(), model }
         }
-    };
-    Ok(launch(guest_digest, image))
+    })
 }
 
 /// What a launch of a bundle shows, from the guest's file and the bundle alone.

@@ -21,9 +21,9 @@ pub const LOCAL_API_VARIABLE: &str = "FREEHOLD_LOCAL_API";
 /// Environment variable with the path of the socket that the app must listen on.
 pub const APP_SOCKET_VARIABLE: &str = "FREEHOLD_APP_SOCKET";
 /// Where released clients of dstack, newer and older, look for the same socket.
-const DSTACK_VARIABLES: [&str; 2] = ["DSTACK_SIMULATOR_ENDPOINT", "TAPPD_SIMULATOR_ENDPOINT"];
+pub(crate) const DSTACK_VARIABLES: [&str; 2] = ["DSTACK_SIMULATOR_ENDPOINT", "TAPPD_SIMULATOR_ENDPOINT"];
 /// Where released clients of dstack and of ROFL look for it without a word; `/var/run` leads to `/run`.
-const CLIENT_SOCKETS: [&str; 3] = ["/run/dstack.sock", "/run/tappd.sock", "/run/rofl-appd.sock"];
+pub(crate) const CLIENT_SOCKETS: [&str; 3] = ["/run/dstack.sock", "/run/tappd.sock", "/run/rofl-appd.sock"];
 /// Environment variable with the path of the model file.
 pub const MODEL_VARIABLE: &str = "FREEHOLD_MODEL";
 
@@ -43,13 +43,15 @@ const LAUNCHER: &str = "/run/freehold-launch";
 /// Role of the guest's program that starts another one with the owner's settings.
 const LAUNCH_ROLE: &str = "launch";
 /// Where a bundle's program looks for the system's.
-const PROGRAM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+pub(crate) const PROGRAM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// What keeps the app's process apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
     /// Bubblewrap: no network, its own processes, only the files it needs.
     Bubblewrap,
+    /// Containers: roots, users, processes and a network of their own, a filter of system calls, bounded memory and disk.
+    Runc,
     /// Nothing but the operating system's users.
     None,
 }
@@ -59,6 +61,7 @@ impl Isolation {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bubblewrap => "bubblewrap",
+            Self::Runc => "runc",
             Self::None => "none",
         }
     }
@@ -93,7 +96,7 @@ pub(crate) async fn detect(choice: IsolationChoice) -> Isolation {
 pub(crate) fn spawn(program: &AppProgram, isolation: Isolation, app_dir: &Path) -> std::io::Result<Child> {
     let mut command = match isolation {
         Isolation::Bubblewrap => bubblewrapped(program, app_dir),
-        Isolation::None => plain(program, app_dir),
+        Isolation::Runc | Isolation::None => plain(program, app_dir),
     };
     // A group of its own: Ctrl-C in the terminal reaches the host alone, which then stops its processes in order. The
     // pipe on standard input ends with the host, however that ends.

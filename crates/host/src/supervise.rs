@@ -23,10 +23,12 @@ use tokio::{
 
 use crate::{
     backoff::Backoff,
-    config::{AppProgram, GuestProgram},
+    config::{App, AppProgram, GuestProgram},
+    container::{self, ContainerApp},
     control::Control,
     event::HostEvent,
     logs,
+    relay::connect_plain,
     sandbox::{self, Isolation},
 };
 
@@ -39,7 +41,7 @@ const POLL: Duration = Duration::from_millis(50);
 pub(crate) struct Supervisor {
     pub(crate) guest: GuestProgram,
     pub(crate) guest_config: PathBuf,
-    pub(crate) app: AppProgram,
+    pub(crate) app: App,
     pub(crate) isolation: Isolation,
     /// Directory with the sockets that the app sees.
     pub(crate) app_dir: PathBuf,
@@ -120,6 +122,10 @@ impl Supervisor {
             () = self.keep_app() => Ended::Stopping,
         };
         self.ready.send_replace(false);
+        if let App::Containers(app) = &self.app {
+            // Containers do not end with the task that kept them.
+            container::clear(app).await;
+        }
         ended
     }
 
@@ -137,20 +143,54 @@ impl Supervisor {
         }
         let guest = LocalClient::new(Endpoint::Unix(local.clone()));
         tokio::select! {
-            () = self.restart_app() => {}
+            () = self.run_app() => {}
             () = self.announce_serving(&guest) => {}
         }
     }
 
-    async fn restart_app(&self) {
+    async fn run_app(&self) {
+        match &self.app {
+            App::Process(program) => self.restart_app(program).await,
+            App::Containers(app) => self.run_containers(app).await,
+        }
+    }
+
+    /// Runs the app's containers, which start again by their own policies; what they stand on is tried again.
+    async fn run_containers(&self, app: &ContainerApp) {
         let mut backoff = Backoff::default();
         while !*self.stopping.borrow() {
             let begun = Instant::now();
             let _ = std::fs::remove_file(self.app_dir.join("app.sock"));
-            let code = match sandbox::spawn(&self.app, self.isolation, &self.app_dir) {
+            let ended = tokio::select! {
+                ended = container::run(app, &self.app_dir, &self.events, &self.stopping) => ended,
+                () = self.announce_ready() => Ok(None),
+            };
+            self.ready.send_replace(false);
+            match ended {
+                Ok(_) if *self.stopping.borrow() => return,
+                Ok(code) => {
+                    self.tell(HostEvent::AppEnded { code });
+                    return self.stopped().await;
+                }
+                Err(error) => {
+                    let restart_in = backoff.after(begun.elapsed());
+                    self.tell(HostEvent::Trouble { message: format!("the containers cannot be started: {error}") });
+                    self.tell(HostEvent::AppExited { code: None, restart_in });
+                    self.pause(restart_in).await;
+                }
+            }
+        }
+    }
+
+    async fn restart_app(&self, program: &AppProgram) {
+        let mut backoff = Backoff::default();
+        while !*self.stopping.borrow() {
+            let begun = Instant::now();
+            let _ = std::fs::remove_file(self.app_dir.join("app.sock"));
+            let code = match sandbox::spawn(program, self.isolation, &self.app_dir) {
                 Ok(mut app) => {
                     let _input = app.stdin.take();
-                    logs::forward(&mut app, &self.events);
+                    logs::forward(&mut app, None, &self.events);
                     self.tell(HostEvent::AppStarted { pid: app.id().unwrap_or(0), isolation: self.isolation });
                     tokio::select! {
                         status = app.wait() => status.ok().and_then(exit_code),
@@ -164,7 +204,7 @@ impl Supervisor {
                 }
             };
             self.ready.send_replace(false);
-            let restart = self.app.bundle.as_ref().map_or(Restart::Always, |bundle| bundle.restart);
+            let restart = program.bundle.as_ref().map_or(Restart::Always, |bundle| bundle.restart);
             if restart == Restart::Never || (restart == Restart::OnFailure && code == Some(0)) {
                 self.tell(HostEvent::AppEnded { code });
                 return self.stopped().await;
@@ -191,7 +231,7 @@ impl Supervisor {
     /// Tells once when the app's socket answers, then waits for ever.
     async fn announce_ready(&self) {
         let socket = self.app_dir.join("app.sock");
-        while UnixStream::connect(&socket).await.is_err() {
+        while connect_plain(&socket).await.is_err() {
             sleep(POLL).await;
         }
         self.ready.send_replace(true);

@@ -36,31 +36,34 @@ fn programs(dir: &Path) -> (GuestProgram, AppProgram) {
 pub(crate) fn launched() -> crate::Launch {
     let dir = tempfile::tempdir().unwrap();
     let (guest, app) = programs(dir.path());
-    measure(&guest, &app).unwrap()
+    measure(&guest, &app.clone().into()).unwrap()
 }
 
 #[test]
 fn every_measured_file_shows_in_its_register() {
     let dir = tempfile::tempdir().unwrap();
     let (guest, app) = programs(dir.path());
-    let first = measure(&guest, &app).unwrap().report.measurement();
-    assert_eq!(first, measure(&guest, &app).unwrap().report.measurement());
+    let first = measure(&guest, &app.clone().into()).unwrap().report.measurement();
+    assert_eq!(first, measure(&guest, &app.clone().into()).unwrap().report.measurement());
     std::fs::write(dir.path().join("guest"), "other").unwrap();
-    let second = measure(&guest, &app).unwrap().report.measurement();
+    let second = measure(&guest, &app.clone().into()).unwrap().report.measurement();
     assert!(second.mrtd != first.mrtd && second.rtmr3 == first.rtmr3);
     for name in ["app", "model"] {
-        let before = measure(&guest, &app).unwrap().report.measurement();
+        let before = measure(&guest, &app.clone().into()).unwrap().report.measurement();
         std::fs::write(dir.path().join(name), "other").unwrap();
-        let after = measure(&guest, &app).unwrap().report.measurement();
+        let after = measure(&guest, &app.clone().into()).unwrap().report.measurement();
         assert!(before.mrtd == after.mrtd && before.rtmr3 != after.rtmr3, "{name}");
     }
-    let before = measure(&guest, &app).unwrap();
+    let before = measure(&guest, &app.clone().into()).unwrap();
     let other = AppProgram { arguments: vec!["serve".to_owned(), "--fast".to_owned()], ..app };
-    assert_ne!(before.report.measurement().rtmr3, measure(&guest, &other).unwrap().report.measurement().rtmr3);
+    assert_ne!(
+        before.report.measurement().rtmr3,
+        measure(&guest, &other.clone().into()).unwrap().report.measurement().rtmr3
+    );
     // The event in the log is what extended the register.
     assert_eq!(before.event_log[0].digest, before.app.digest().to_string());
     let gone = GuestProgram { executable: dir.path().join("gone"), ..guest };
-    assert!(measure(&gone, &other).unwrap_err().to_string().contains("gone"));
+    assert!(measure(&gone, &other.into()).unwrap_err().to_string().contains("gone"));
 }
 
 #[test]
@@ -190,7 +193,7 @@ fn bundled(dir: &Path, script: &str, additions: &str) -> Result<AppProgram, crat
     );
     std::fs::write(dir.join("rofl.yaml"), manifest).unwrap();
     let bundle = freehold_bundle::build_bundle(dir, &dir.join("bundle"))?;
-    crate::bundled_program(&bundle, &dir.join("unpacked"), IsolationChoice::Required)
+    crate::bundle::bundled_program(&bundle, &dir.join("unpacked"), IsolationChoice::Required)
 }
 
 #[tokio::test]
@@ -254,10 +257,13 @@ fn a_bundles_measurement_is_known_before_it_runs() {
     let app = bundled(dir.path(), "true", "").unwrap();
     let bundle = freehold_bundle::open_bundle(&dir.path().join("bundle")).unwrap();
     let foreseen = crate::measure_bundle(&guest.executable, &bundle).unwrap();
-    let measured = measure(&guest, &app).unwrap();
+    let measured = measure(&guest, &app.clone().into()).unwrap();
     assert_eq!(foreseen.report.measurement(), measured.report.measurement());
     assert_eq!(measured.app.executable, bundle.digest());
     // One changed byte is another measurement.
     let changed = bundled(dir.path(), "true\n", "").unwrap();
-    assert_ne!(measure(&guest, &changed).unwrap().report.measurement().rtmr3, measured.report.measurement().rtmr3);
+    assert_ne!(
+        measure(&guest, &changed.clone().into()).unwrap().report.measurement().rtmr3,
+        measured.report.measurement().rtmr3
+    );
 }

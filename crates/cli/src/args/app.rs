@@ -40,8 +40,8 @@ pub(crate) struct AppInitArgs {
     /// One program, or the containers of a compose file.
     #[arg(long, value_name = "process|container", default_value = "process")]
     pub(crate) kind: AppKindArg,
-    /// Compose file to start from; it is checked and copied.
-    #[arg(long, value_name = "FILE", required_if_eq("kind", "container"))]
+    /// Compose file to start from; it is checked and copied. Without one, an example is written.
+    #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
 }
 
@@ -115,7 +115,8 @@ pub(crate) struct AppRunArgs {
     /// Run once; changes of the files are not looked at.
     #[arg(long)]
     pub(crate) once: bool,
-    /// Run the program without bubblewrap, with the rights of this user: for programs of your own alone.
+    /// Run the program without bubblewrap, with the rights of this user, and containers of a user that is not root without
+    /// bounds: for programs of your own alone.
     #[arg(long)]
     pub(crate) no_sandbox: bool,
     /// Show what would be signed and paid, and end.

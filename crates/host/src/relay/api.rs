@@ -3,8 +3,14 @@
 //! Under EHBP these bytes are ciphertext; the relay reads none of them. Half-closed connections stay open in the other
 //! direction, so that a client may end its request before the answer streams.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    io,
+    os::fd::AsRawFd as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
     net::{TcpListener, TcpStream, UnixStream},
@@ -45,9 +51,21 @@ pub(crate) async fn relay_api(listener: TcpListener, app_socket: PathBuf) {
     }
 }
 
-async fn relay_one(mut client: TcpStream, app_socket: &PathBuf) {
+/// Connects to a socket that an app may have made. A link in its place could lead to any socket of the machine: it is not
+/// followed.
+pub(crate) async fn connect_plain(path: &Path) -> io::Result<UnixStream> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let socket = open(path, flags, Mode::empty())?;
+    if FileType::from_raw_mode(fstat(&socket)?.st_mode) != FileType::Socket {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // The very file that was looked at, whatever has its name now.
+    UnixStream::connect(format!("/proc/self/fd/{}", socket.as_raw_fd())).await
+}
+
+async fn relay_one(mut client: TcpStream, app_socket: &Path) {
     let _ = client.set_nodelay(true);
-    match UnixStream::connect(app_socket).await {
+    match connect_plain(app_socket).await {
         Ok(mut app) => {
             if let Err(error) = copy_bidirectional(&mut client, &mut app).await {
                 tracing::debug!(%error, "a relayed connection broke");

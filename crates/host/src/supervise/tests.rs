@@ -47,7 +47,8 @@ fn supervise(dir: &Path, guest: &str, app: &str) -> Running {
             model: None,
             isolation: IsolationChoice::None,
             bundle: None,
-        },
+        }
+        .into(),
         isolation: Isolation::None,
         app_dir: dir.to_owned(),
         control: Arc::new(control),

@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
-use freehold_bundle::{Bundle, Kind, add_signature, build_bundle, open_bundle};
+use freehold_bundle::{Bundle, Image, Kind, add_signature, build_bundle, open_bundle};
 use freehold_crypto::AccountKey;
 use freehold_host::{EmulatedTee, measure_bundle};
 use freehold_primitives::Measurement;
@@ -90,6 +90,7 @@ fn tell(event: &str, place: &Path, bundle: &Bundle, output: Output) -> Result<()
         "version": manifest.version,
         "files": bundle.files().len(),
         "bytes": bundle.bytes(),
+        "images": bundle.images().iter().map(image).collect::<Vec<_>>(),
         "signed_by": bundle.signatures().iter().map(|signature| signature.account).collect::<Vec<_>>(),
         "guest": launch.guest,
         "backends": backends,
@@ -108,6 +109,13 @@ fn tell(event: &str, place: &Path, bundle: &Bundle, output: Output) -> Result<()
         bundle.bytes(),
         launch.guest,
     ));
+    for image in bundle.images() {
+        let bytes: u64 = image.layers.iter().map(|layer| layer.bytes).sum();
+        output.text(&format!("  image   sha256:{}, {} layers, {bytes} bytes", image.digest, image.layers.len()));
+    }
+    if manifest.kind == Kind::Container && bundle.images().is_empty() {
+        output.note("note: the bundle holds no images, so it cannot be run: put them into the folder `images` (docs/containers.md)");
+    }
     for signature in bundle.signatures() {
         output.text(&format!("  signed  by {}", signature.account));
     }
@@ -120,6 +128,11 @@ fn tell(event: &str, place: &Path, bundle: &Bundle, output: Output) -> Result<()
         }
     }
     Ok(())
+}
+
+fn image(image: &Image) -> Value {
+    let bytes: u64 = image.layers.iter().map(|layer| layer.bytes).sum();
+    json!({ "digest": image.digest, "layers": image.layers.len(), "bytes": bytes })
 }
 
 /// A measurement's registers, by name.

@@ -15,10 +15,15 @@ use crate::{
 const PROCESS: &str = include_str!("template/process.yaml");
 /// Manifest of a container app.
 const CONTAINER: &str = include_str!("template/container.yaml");
+/// The example of a compose file.
+const COMPOSE: &str = include_str!("template/compose.yaml");
 /// The example program.
 const PROGRAM: &str = include_str!("template/main.py");
 /// What a person reads first.
 const README: &str = include_str!("template/README.md");
+
+/// The same for containers.
+const CONTAINER_README: &str = include_str!("template/CONTAINER.md");
 
 /// Runs the command.
 pub(super) fn run(args: &AppInitArgs, output: Output) -> Result<ExitCode> {
@@ -26,12 +31,13 @@ pub(super) fn run(args: &AppInitArgs, output: Output) -> Result<ExitCode> {
     let manifest = template.replace("NAME", &args.name);
     // A name that no manifest may have is refused before anything is written.
     Manifest::parse(manifest.as_bytes())?;
-    let mut files = vec![(MANIFEST_FILE, manifest), ("README.md", README.replace("NAME", &args.name))];
+    let readme = if args.kind == AppKindArg::Process { README } else { CONTAINER_README };
+    let mut files = vec![(MANIFEST_FILE, manifest), ("README.md", readme.replace("NAME", &args.name))];
     match (&args.from, args.kind) {
         (None, AppKindArg::Process) => files.push(("app/main.py", PROGRAM.to_owned())),
         (Some(from), AppKindArg::Container) => files.push(("compose.yaml", compose(from, output)?)),
         (Some(_), AppKindArg::Process) => bail!("--from names a compose file: add --kind container"),
-        (None, AppKindArg::Container) => bail!("--kind container needs a compose file: name it with --from"),
+        (None, AppKindArg::Container) => files.push(("compose.yaml", COMPOSE.to_owned())),
     }
     let folder = Path::new(&args.name);
     fs::create_dir(folder)
@@ -47,7 +53,8 @@ pub(super) fn run(args: &AppInitArgs, output: Output) -> Result<ExitCode> {
     let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
     output.object(&json!({ "event": "made", "folder": folder, "files": names }));
     output.text(&format!("made {}: {}", folder.display(), names.join(", ")));
-    output.text(&format!("\nnext, beside a `freehold up`:  freehold app run {}", folder.display()));
+    let first = if args.kind == AppKindArg::Container { " put the images into its folder `images`, then" } else { "" };
+    output.text(&format!("\nnext, beside a `freehold up`:{first}  freehold app run {}", folder.display()));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, build_bundle};
 use freehold_host::{
-    EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, LogStream, PolicyChoice, bundled_program,
+    EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, LogStream, PolicyChoice, bundled_app,
 };
 use freehold_primitives::{Genesis, NetworkKey, Purpose};
 use freehold_rpc::Endpoint;
@@ -166,7 +166,7 @@ impl Session {
                 TeeArg::Snp => EmulatedTee::Snp,
             },
             guest: GuestProgram { executable, arguments: vec!["guest".to_owned()] },
-            app: bundled_program(bundle, &place.join("unpacked"), isolation)?,
+            app: bundled_app(bundle, place, isolation)?,
             policy: if args.keep_policy { PolicyChoice::Keep } else { PolicyChoice::Follow },
             api: args.api,
             allowance_wei: ALLOWANCE_WEI,
@@ -203,11 +203,22 @@ fn tell_signing(args: &AppRunArgs, output: Output) -> Result<()> {
 async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Sender<Progress>, output: Output) {
     while let Some(event) = heard.recv().await {
         match event {
-            HostEvent::AppLog { stream, line } => {
+            HostEvent::AppLog { service, stream, line } => {
                 let name = if stream == LogStream::Output { "out" } else { "err" };
-                output.object(&json!({ "event": "log", "stream": name, "line": line }));
-                output.text(&format!("{name} | {}", plain(&line)));
+                output.object(&json!({ "event": "log", "service": service, "stream": name, "line": line }));
+                let who = service.map_or_else(String::new, |service| format!("{service} "));
+                output.text(&format!("{who}{name} | {}", plain(&line)));
             }
+            HostEvent::ServiceStarted { service, .. } => {
+                output.object(&json!({ "event": "service", "service": service, "state": "started" }));
+                output.step(&service, "container started");
+            }
+            HostEvent::ServiceHealth { service, is_healthy } => {
+                let state = if is_healthy { "healthy" } else { "unhealthy" };
+                output.object(&json!({ "event": "service", "service": service, "state": state }));
+                output.step(&service, state);
+            }
+            HostEvent::ServiceExited { service, code, restart_in } => tell_exited(&service, code, restart_in, output),
             HostEvent::AppLogDropped { lines } => output.warn(&format!("the app says too much: {lines} lines dropped")),
             HostEvent::AppReady => output.step("app", "answers on its socket"),
             HostEvent::AppEnded { code } => {
@@ -231,6 +242,14 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Se
             }
             event => stack::tell_event(event, output),
         }
+    }
+}
+
+fn tell_exited(service: &str, code: Option<i32>, restart_in: Option<Duration>, output: Output) {
+    output.object(&json!({ "event": "service", "service": service, "state": "exited", "code": code }));
+    match restart_in {
+        Some(pause) => output.warn(&format!("{service} ended ({code:?}); it starts again in {pause:?}")),
+        None => output.step(service, &format!("ended ({code:?})")),
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use freehold_bundle::{Bundle, FILES_MAX, MANIFEST_FILE};
+use freehold_bundle::{Bundle, FILES_MAX, IMAGES_FOLDER, MANIFEST_FILE};
 
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(500);
@@ -20,6 +20,7 @@ pub(super) async fn changed(folder: &Path, bundle: &Bundle) {
     let manifest = bundle.manifest();
     let mut roots = vec![folder.join(MANIFEST_FILE)];
     roots.extend(manifest.compose.iter().map(|path| folder.join(path)));
+    roots.extend(manifest.compose.iter().map(|_| folder.join(IMAGES_FOLDER)));
     roots.extend(manifest.additions.process.iter().map(|process| folder.join(&process.files)));
     let first = look(&roots);
     loop {

@@ -75,7 +75,8 @@ async fn host_config(stack: &Stack, held: &Held, api: SocketAddr) -> Result<Host
             model: None,
             isolation: IsolationChoice::None,
             bundle: None,
-        },
+        }
+        .into(),
         policy: PolicyChoice::Follow,
         api,
         allowance_wei: ALLOWANCE_WEI,

@@ -121,7 +121,8 @@ async fn emulated(
             model: None,
             isolation: IsolationChoice::None,
             bundle: None,
-        },
+        }
+        .into(),
         policy: PolicyChoice::Follow,
         api: ([127, 0, 0, 1], 0).into(),
         lease_s: LEASE_S,

@@ -1,0 +1,118 @@
+//! Containers of an app: its compose file run by an OCI runtime, `runc` (OCI runtime specification 1.0.2).
+//!
+//! Every container has its own root, processes and limits, no rights over the machine, and users that are nobody on it. The
+//! app's containers share one network of their own, in which services are found by name and which leads nowhere unless the
+//! manifest opens it. What cannot be given as the compose file says is refused before anything starts (`plan`).
+//!
+//! ```text
+//! bundle → plan (pure, refuses) → ground (roots, storage, the network's holder) → one task per service → runc
+//! ```
+//!
+//! Not here: unpacking (`freehold-bundle`), images from registries, what containers say (`logs`).
+
+mod config;
+mod ground;
+mod health;
+mod plan;
+mod publish;
+mod runtime;
+mod seccomp;
+mod service;
+mod system;
+mod users;
+mod variables;
+
+#[cfg(test)]
+mod tests;
+
+use std::{path::Path, sync::Arc, time::Instant};
+
+use freehold_bundle::Bundle;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+use crate::{config::IsolationChoice, error::HostError, event::HostEvent};
+
+use ground::Ground;
+use plan::Plan;
+use service::{Board, Task};
+
+/// Folder below the host's data directory for what containers leave behind.
+const FOLDER: &str = "containers";
+
+/// The containers of a bundle, as a host runs them.
+#[derive(Debug, Clone)]
+pub struct ContainerApp {
+    pub(crate) bundle: Arc<Bundle>,
+    pub(crate) plan: Arc<Plan>,
+    ground: Ground,
+}
+
+impl ContainerApp {
+    /// Plans the containers of a bundle. `folder` keeps their images and storage between runs, and belongs to this app alone.
+    ///
+    /// # Errors
+    /// [`HostError::CannotRun`] for what a compose file or image asks for and this host cannot give.
+    pub(crate) fn new(bundle: &Bundle, folder: &Path, isolation: IsolationChoice) -> Result<Self, HostError> {
+        let plan = Plan::of(bundle)?;
+        let ground = Ground::new(folder.join(FOLDER));
+        ground.allows(&plan, isolation)?;
+        Ok(Self { bundle: Arc::new(bundle.clone()), plan: Arc::new(plan), ground })
+    }
+}
+
+/// Whether the runtime is there and new enough.
+///
+/// # Errors
+/// [`HostError::NoRuntime`].
+pub(crate) async fn check_runtime() -> Result<(), HostError> {
+    runtime::check().await
+}
+
+/// Ends all containers that an earlier run of this app left, and what they stood on.
+pub(crate) async fn clear(app: &ContainerApp) {
+    let ground = app.ground.clone();
+    let _ = tokio::task::spawn_blocking(move || ground.clear()).await;
+}
+
+/// Runs the containers until every service has ended for good, and gives the first exit code that is not 0; until
+/// `stopping` becomes true, and then none is left.
+pub(crate) async fn run(
+    app: &ContainerApp,
+    app_dir: &Path,
+    events: &mpsc::UnboundedSender<HostEvent>,
+    stopping: &watch::Receiver<bool>,
+) -> Result<Option<i32>, HostError> {
+    let begun = Instant::now();
+    let prepared = {
+        let (app, app_dir) = (app.clone(), app_dir.to_owned());
+        tokio::task::spawn_blocking(move || app.ground.prepare(&app.bundle, &app.plan, &app_dir))
+    };
+    let network = prepared.await.expect("preparing does not panic")?;
+    tracing::debug!(elapsed = ?begun.elapsed(), "the containers' ground is prepared");
+    let mut tasks = JoinSet::new();
+    let _ports = publish::publish(&app.plan, network, &app.ground, app_dir, events)?;
+    let board = Arc::new(Board::new(&app.plan));
+    for name in app.plan.services.keys() {
+        let task = Task {
+            name: name.clone(),
+            plan: Arc::clone(&app.plan),
+            runtime: app.ground.runtime(),
+            bundle: app.ground.bundle(name),
+            board: Arc::clone(&board),
+            events: events.clone(),
+            stopping: stopping.clone(),
+        };
+        tasks.spawn(task.keep());
+    }
+    let mut code = Some(0);
+    while let Some(ended) = tasks.join_next().await {
+        if let (Ok(ended), Some(0)) = (ended, code) {
+            code = ended;
+        }
+    }
+    clear(app).await;
+    Ok(code)
+}

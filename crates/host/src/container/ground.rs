@@ -1,0 +1,391 @@
+//! What containers stand on: their images unpacked once, a writable root and storage of bounded sizes, their namespaces' holder;
+//! and its removal, by names that a successor finds again after a crash.
+//!
+//! As root, the users of an app's containers are 65,536 numbers that only this app has, and every mount lies in one folder named after
+//! the first of them. As another user, all of a container's users are that user, nothing is mounted, and nothing is bounded:
+//! only who waives isolation runs so.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    os::{fd::AsFd as _, unix::fs::PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use freehold_bundle::{Bundle, Ownership, StorageKind};
+use freehold_primitives::Digest;
+use rustix::{
+    fs::{Gid, Mode, OFlags, Uid, fchown, mkdirat, open, openat},
+    io::Errno,
+    process::{getegid, geteuid},
+};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    config::{self, Footing},
+    plan::{Plan, Planned, cannot},
+    runtime::Runtime,
+    system,
+    users::{self, User},
+};
+use crate::{
+    config::{IsolationChoice, Reach},
+    error::HostError,
+};
+
+/// First number of users that is given to containers, and how many apps there are numbers for.
+const USERS_FIRST: u32 = 0x4000_0000;
+const RANGES: u32 = 0x3fff;
+/// Users of an app's containers.
+const USERS: u32 = 0x1_0000;
+/// Files of a container's own root, at most.
+const ROOT_FILES: u64 = 65_536;
+/// Processes of all of an app's containers.
+const APP_PROCESSES: u64 = 4_096;
+/// Id of the container that holds the namespaces.
+const HOLDER: &str = "_holder";
+
+/// Which of the machine's users a container's are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mapping {
+    /// 0 and on are these and on.
+    Range(u32),
+    /// 0 is this one, and there is no other.
+    One { uid: u32, gid: u32 },
+}
+
+impl Mapping {
+    pub(super) fn users(self) -> Value {
+        self.pair(|uid, _| uid)
+    }
+
+    pub(super) fn groups(self) -> Value {
+        self.pair(|_, gid| gid)
+    }
+
+    fn pair(self, which: impl Fn(u32, u32) -> u32) -> Value {
+        match self {
+            Self::Range(first) => json!({ "containerID": 0, "hostID": first, "size": USERS }),
+            Self::One { uid, gid } => json!({ "containerID": 0, "hostID": which(uid, gid), "size": 1 }),
+        }
+    }
+}
+
+/// Where everything of an app's containers is.
+#[derive(Debug, Clone)]
+pub(crate) struct Ground {
+    /// Images, storage and the runtime's books.
+    folder: PathBuf,
+    /// Mount points.
+    run: PathBuf,
+    mapping: Mapping,
+}
+
+/// What the ports' relay has to know of the app's network.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Network {
+    /// A process in it, if it is not the machine's.
+    pub(super) holder: Option<u32>,
+}
+
+impl Ground {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        if !geteuid().is_root() {
+            let mapping = Mapping::One { uid: geteuid().as_raw(), gid: getegid().as_raw() };
+            return Self { run: folder.join("run"), folder, mapping };
+        }
+        let hash = Sha256::digest(folder.as_os_str().as_encoded_bytes());
+        let number = u32::from_be_bytes(hash[..4].try_into().expect("four bytes of thirty-two"));
+        let first = USERS_FIRST + (number % RANGES) * USERS;
+        Self { run: PathBuf::from(format!("/run/freehold-{first:08x}")), folder, mapping: Mapping::Range(first) }
+    }
+
+    /// Whether this user can give what the plan needs.
+    pub(super) fn allows(&self, plan: &Plan, isolation: IsolationChoice) -> Result<(), HostError> {
+        if self.is_root() {
+            return Ok(());
+        }
+        if isolation != IsolationChoice::None {
+            let hint = "run it as root, or without any bounds with --no-sandbox";
+            return Err(cannot("only root can bound the memory, processes and disk of containers", hint));
+        }
+        if plan.ports.is_empty() {
+            return Ok(());
+        }
+        Err(cannot("only root can publish ports of containers", "run it as root, or serve on FREEHOLD_APP_SOCKET"))
+    }
+
+    const fn is_root(&self) -> bool {
+        matches!(self.mapping, Mapping::Range(_))
+    }
+
+    pub(super) fn runtime(&self) -> Runtime {
+        Runtime::new(self.folder.join("state"))
+    }
+
+    /// The folder with the runtime's configuration of a service.
+    pub(super) fn bundle(&self, service: &str) -> PathBuf {
+        self.folder.join("services").join(service)
+    }
+
+    /// Where a container makes the socket of the app's API.
+    pub(super) fn app_dir(&self) -> PathBuf {
+        self.run.join("app")
+    }
+
+    fn group(&self) -> Option<String> {
+        let name = self.run.file_name()?.to_str()?;
+        self.is_root().then(|| format!("/{name}"))
+    }
+
+    /// Ends every container of this app and unmounts what they stood on. Storage and images stay.
+    pub(super) fn clear(&self) {
+        let runtime = self.runtime();
+        // The holder last: the others are in its namespaces.
+        let (holders, others): (Vec<_>, Vec<_>) = runtime.containers().into_iter().partition(|id| id == HOLDER);
+        others.iter().chain(&holders).for_each(|id| runtime.delete(id));
+        if self.is_root() {
+            if let Err(error) = system::unmount_below(&self.run) {
+                tracing::warn!(%error, "a mount of containers stays");
+                return;
+            }
+            self.group().iter().for_each(|group| system::remove_group(group));
+        }
+        let _ = fs::remove_dir_all(&self.run);
+        let _ = fs::remove_dir_all(self.folder.join("services"));
+    }
+
+    /// Prepares everything but the containers themselves.
+    pub(super) fn prepare(&self, bundle: &Bundle, plan: &Plan, app_dir: &Path) -> Result<Network, HostError> {
+        self.claim()?;
+        self.clear();
+        let made = self.lay(bundle, plan, app_dir);
+        if made.is_err() {
+            self.clear();
+        }
+        made
+    }
+
+    /// Two folders could be given the same numbers: the second is refused.
+    fn claim(&self) -> Result<(), HostError> {
+        let owner = self.run.join("owner");
+        match fs::read(&owner) {
+            Ok(found) if found != self.folder.as_os_str().as_encoded_bytes() => {
+                Err(cannot("another app has the same range of users", "run it from another folder"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn lay(&self, bundle: &Bundle, plan: &Plan, app_dir: &Path) -> Result<Network, HostError> {
+        let failed = |what: &'static str| HostError::system(what, &self.folder);
+        self.make_folders().map_err(failed("the folders of containers cannot be made"))?;
+        self.unpack(bundle, plan)?;
+        self.roots(bundle, plan)?;
+        let found = self.users(plan)?;
+        self.storage(plan, &found).map_err(failed("the storage of containers cannot be opened"))?;
+        if self.is_root() {
+            system::mount_memory(&self.app_dir(), 64 * 1024, 64, "1777").map_err(failed("no place for a socket"))?;
+            // Nobody else enters the folder that it is in.
+            let socket = app_dir.join("local.sock");
+            fs::set_permissions(&socket, fs::Permissions::from_mode(0o666))
+                .map_err(HostError::system("the local API cannot be opened to containers", &socket))?;
+        } else {
+            fs::create_dir_all(self.app_dir()).map_err(failed("no place for a socket"))?;
+        }
+        let holder = self.hold(plan).map_err(failed("the namespaces of containers cannot be made"))?;
+        self.configure(plan, &found, holder, app_dir).map_err(failed("the containers cannot be configured"))?;
+        Ok(Network { holder: (plan.reach == Reach::Nobody).then_some(holder) })
+    }
+
+    fn make_folders(&self) -> io::Result<()> {
+        for folder in [self.folder.join("state"), self.folder.join("images"), self.run.clone()] {
+            fs::create_dir_all(folder)?;
+        }
+        // A container's users must be able to pass, and no more.
+        fs::set_permissions(&self.run, fs::Permissions::from_mode(0o711))?;
+        fs::write(self.run.join("owner"), self.folder.as_os_str().as_encoded_bytes())
+    }
+
+    fn image(&self, digest: &Digest) -> PathBuf {
+        self.folder.join("images").join(digest.to_string())
+    }
+
+    fn root(&self, service: &str) -> PathBuf {
+        self.run.join("services").join(service).join("root")
+    }
+
+    /// Unpacks the images that are not there yet, and removes those of earlier builds. One that is there is whole.
+    fn unpack(&self, bundle: &Bundle, plan: &Plan) -> Result<(), HostError> {
+        let folder = self.folder.join("images");
+        let failed = || HostError::system("an image cannot be unpacked", &folder);
+        let Mapping::Range(first) = self.mapping else { return Ok(()) };
+        let wanted: Vec<String> = plan.services.values().map(|planned| planned.image.to_string()).collect();
+        for entry in fs::read_dir(&folder).map_err(failed())?.flatten() {
+            if !wanted.iter().any(|wanted| entry.file_name() == wanted.as_str()) {
+                fs::remove_dir_all(entry.path()).map_err(failed())?;
+            }
+        }
+        for image in bundle.images().iter().filter(|image| wanted.contains(&image.digest.to_string())) {
+            let place = self.image(&image.digest);
+            if place.exists() {
+                continue;
+            }
+            let fresh = tempfile::Builder::new().prefix(".unpack-").tempdir_in(&folder).map_err(failed())?;
+            bundle.unpack_image(image, fresh.path(), Ownership::Mapped(first))?;
+            fs::rename(fresh.keep(), &place).map_err(failed())?;
+        }
+        Ok(())
+    }
+
+    /// A root for each container: the image below, what it writes in memory above. Without root, the image unpacked anew.
+    fn roots(&self, bundle: &Bundle, plan: &Plan) -> Result<(), HostError> {
+        let failed = || HostError::system("the root of a container cannot be made", &self.run);
+        for (name, planned) in &plan.services {
+            let root = self.root(name);
+            fs::create_dir_all(&root).map_err(failed())?;
+            if self.is_root() {
+                self.overlay(name, planned, &root).map_err(failed())?;
+            } else if let Some(image) = bundle.images().iter().find(|image| image.digest == planned.image) {
+                bundle.unpack_image(image, &root, Ownership::Own)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn overlay(&self, name: &str, planned: &Planned, root: &Path) -> io::Result<()> {
+        let memory = self.run.join("services").join(name).join("written");
+        system::mount_memory(&memory, planned.limits.scratch_bytes(), ROOT_FILES, "755")?;
+        let (upper, work) = (memory.join("upper"), memory.join("work"));
+        fs::create_dir(&upper)?;
+        fs::create_dir(&work)?;
+        let top = fs::symlink_metadata(self.image(&planned.image))?;
+        fs::set_permissions(&upper, top.permissions())?;
+        self.own(&upper, 0)?;
+        let images = self.folder.join("images");
+        system::mount_overlay(&images, &planned.image.to_string(), &upper, &work, root)
+    }
+
+    fn own(&self, path: &Path, uid: u32) -> io::Result<()> {
+        match self.mapping {
+            Mapping::Range(first) => std::os::unix::fs::chown(path, Some(first + uid), Some(first)),
+            Mapping::One { .. } => Ok(()),
+        }
+    }
+
+    fn users(&self, plan: &Plan) -> Result<Vec<User>, HostError> {
+        let find = |(name, planned): (&String, &Planned)| {
+            let root = self.root(name);
+            let found = users::find(&root, &planned.user)
+                .map_err(HostError::system("the users of an image cannot be read", &root))?;
+            let what = || format!("service `{name}` runs as the user {:?}, whom its image does not know", planned.user);
+            found.ok_or_else(|| cannot(&what(), "name another, or a number below 65,536"))
+        };
+        plan.services.iter().map(find).collect()
+    }
+
+    /// Opens the app's storage and makes the folders that are mounted, each its first user's.
+    fn storage(&self, plan: &Plan, found: &[User]) -> io::Result<()> {
+        let (at, (kind, bytes)) = (self.storage_dir(), plan.storage);
+        let disk = |name: &str| self.folder.join(name);
+        match kind {
+            StorageKind::None => return Ok(()),
+            StorageKind::DiskPersistent if self.is_root() => system::mount_disk(&disk("storage.ext4"), bytes, &at)?,
+            StorageKind::DiskEphemeral if self.is_root() => {
+                let _ = fs::remove_file(disk("ephemeral.ext4"));
+                system::mount_disk(&disk("ephemeral.ext4"), bytes, &at)?;
+            }
+            StorageKind::Ram if self.is_root() => system::mount_memory(&at, bytes, ROOT_FILES, "755")?,
+            StorageKind::DiskPersistent => fs::create_dir_all(&at)?,
+            _ => {
+                let _ = fs::remove_dir_all(&at);
+                fs::create_dir_all(&at)?;
+            }
+        }
+        for (planned, user) in plan.services.values().zip(found) {
+            for source in planned.mounts.iter().filter_map(|mount| mount.source.as_deref()) {
+                self.make_below(&at, source, user)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn storage_dir(&self) -> PathBuf {
+        if self.is_root() { self.run.join("storage") } else { self.folder.join("storage") }
+    }
+
+    /// Makes a folder of the storage; what an app of before left there as a link is not followed.
+    fn make_below(&self, top: &Path, path: &str, user: &User) -> io::Result<()> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut folder = open(top, flags, Mode::empty())?;
+        for part in path.split('/') {
+            let is_new = match mkdirat(&folder, part, Mode::from_raw_mode(0o755)) {
+                Ok(()) => true,
+                Err(Errno::EXIST) => false,
+                Err(error) => return Err(error.into()),
+            };
+            folder = openat(&folder, part, flags, Mode::empty())?;
+            if let (true, Mapping::Range(first)) = (is_new, self.mapping) {
+                let (uid, gid) = (Uid::from_raw(first + user.uid), Gid::from_raw(first + user.gid));
+                fchown(folder.as_fd(), Some(uid), Some(gid))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the namespaces that the containers share: a container whose program, an empty file, is never started.
+    fn hold(&self, plan: &Plan) -> io::Result<u32> {
+        let (root, bundle) = (self.run.join(HOLDER), self.bundle(".holder"));
+        fs::create_dir_all(&root)?;
+        fs::create_dir_all(root.join("proc"))?;
+        fs::create_dir_all(&bundle)?;
+        let program = root.join("holder");
+        fs::write(&program, b"")?;
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o555))?;
+        let group = self.group().map(|group| format!("{group}/{HOLDER}"));
+        let has_network = plan.reach == Reach::Nobody;
+        let config = config::of_holder(&root, self.mapping, has_network, group.as_deref());
+        put(&bundle.join("config.json"), &config)?;
+        let holder = self.runtime().create(HOLDER, &bundle)?;
+        if let Some(group) = self.group() {
+            system::bound_group(&group, plan.memory_bytes, APP_PROCESSES)?;
+        }
+        Ok(holder)
+    }
+
+    fn configure(&self, plan: &Plan, found: &[User], holder: u32, app_dir: &Path) -> io::Result<()> {
+        let shared = self.folder.join("services");
+        let hosts = shared.join(".hosts");
+        let names: Vec<&str> = plan.services.keys().map(String::as_str).collect();
+        fs::write(&hosts, format!("127.0.0.1 localhost {}\n::1 localhost\n", names.join(" ")))?;
+        let mut files = vec![(hosts, "/etc/hosts".to_owned())];
+        if plan.reach == Reach::Everybody
+            && let Ok(resolver) = fs::canonicalize("/etc/resolv.conf")
+        {
+            files.push((resolver, "/etc/resolv.conf".to_owned()));
+        }
+        for ((name, planned), user) in plan.services.iter().zip(found) {
+            let footing = Footing {
+                name,
+                root: self.root(name),
+                mapping: self.mapping,
+                holder,
+                has_network: plan.reach == Reach::Nobody,
+                cgroup: self.group().map(|group| format!("{group}/{name}")),
+                files: files.clone(),
+                local_api: app_dir.join("local.sock"),
+                app_dir: plan.ports.is_empty().then(|| self.app_dir()),
+                storage: self.storage_dir(),
+            };
+            let bundle = self.bundle(name);
+            fs::create_dir_all(&bundle)?;
+            put(&bundle.join("config.json"), &config::of_service(planned, user, &footing))?;
+        }
+        Ok(())
+    }
+}
+
+fn put(path: &Path, config: &Value) -> io::Result<()> {
+    fs::File::create(path)?.write_all(config.to_string().as_bytes())
+}

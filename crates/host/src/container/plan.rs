@@ -1,0 +1,374 @@
+//! What is going to run: compose file and images together, every choice made, and what this host cannot give refused.
+//!
+//! Pure: it looks at no file. Not here: the runtime's own configuration (`config`).
+
+use std::collections::BTreeMap;
+
+use freehold_bundle::{
+    Bundle, Compose, Condition, Egress, HealthCheck, HealthTest, Image, ImageHealth, Kind, Manifest, MountSource,
+    Protocol, Service, ServiceRestart, StorageKind,
+};
+use freehold_primitives::Digest;
+
+use super::variables;
+use crate::{
+    config::Reach,
+    error::HostError,
+    sandbox::{APP_SOCKET_VARIABLE, CLIENT_SOCKETS, DSTACK_VARIABLES, LOCAL_API_VARIABLE, PROGRAM_PATH},
+};
+
+/// Processes of a container, where nothing is said.
+const PROCESSES: u64 = 512;
+/// How long a container has to end, where nothing is said, ms; and at most.
+const GRACE_MS: u64 = 2_000;
+const GRACE_MS_MAX: u64 = 60_000;
+/// Where a container makes the socket of the app's API, if no port is published.
+pub(super) const APP_DIR: &str = "/run/freehold";
+/// Its socket, seen from inside.
+const APP_SOCKET: &str = "/run/freehold/app.sock";
+
+/// Containers as they will run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// By name.
+    pub(super) services: BTreeMap<String, Planned>,
+    /// Memory of the app, bytes.
+    pub(super) memory_bytes: u64,
+    /// Whom the containers may reach.
+    pub(super) reach: Reach,
+    /// Disk under `/storage` and named volumes.
+    pub(super) storage: (StorageKind, u64),
+    /// What is offered outside; the first is the app's API.
+    pub(super) ports: Vec<PlannedPort>,
+}
+
+/// A service as it will run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Planned {
+    pub(super) image: Digest,
+    pub(super) command: Vec<String>,
+    pub(super) environment: BTreeMap<String, String>,
+    pub(super) user: String,
+    pub(super) working_dir: String,
+    pub(super) mounts: Vec<PlannedMount>,
+    pub(super) is_read_only: bool,
+    pub(super) limits: PlannedLimits,
+    pub(super) depends_on: BTreeMap<String, Condition>,
+    pub(super) health: Option<Health>,
+    pub(super) restart: ServiceRestart,
+    pub(super) grace_ms: u64,
+    /// Whether it reaches the guest's local API, and so the app's keys.
+    pub(super) has_local_api: bool,
+}
+
+/// What a container may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PlannedLimits {
+    pub(super) memory_bytes: u64,
+    pub(super) cpu_milli: u64,
+    pub(super) processes: u64,
+}
+
+impl PlannedLimits {
+    /// Largest size of each file system in memory, root included: a full one is told to the program before its memory ends.
+    pub(super) const fn scratch_bytes(&self) -> u64 {
+        self.memory_bytes / 4
+    }
+}
+
+/// A folder of the app's storage inside a container, or memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PlannedMount {
+    /// Path below the app's storage; `None` is memory.
+    pub(super) source: Option<String>,
+    pub(super) target: String,
+    pub(super) is_read_only: bool,
+}
+
+/// A health check with a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Health {
+    pub(super) command: Vec<String>,
+    pub(super) interval_ms: u64,
+    pub(super) timeout_ms: u64,
+    pub(super) retries: u64,
+    pub(super) start_ms: u64,
+}
+
+/// A TCP port that is offered outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PlannedPort {
+    pub(super) published: u16,
+    pub(super) target: u16,
+}
+
+impl Plan {
+    pub(super) fn of(bundle: &Bundle) -> Result<Self, HostError> {
+        let manifest = bundle.manifest();
+        let (Kind::Container, Some(compose)) = (manifest.kind, bundle.compose()) else {
+            return Err(cannot("it is no app of containers", "run its program"));
+        };
+        refuse_additions(manifest)?;
+        let ports = ports(compose)?;
+        let variables = variables::of(manifest);
+        let mut services = BTreeMap::new();
+        for (name, service) in &compose.services {
+            let image = bundle.images().iter().find(|image| image.digest == service.image.digest);
+            let image = image.ok_or_else(|| {
+                cannot("its images are not in the bundle", "put them into the folder `images` and build it again")
+            })?;
+            let planned = Planner { name, service, image, manifest, variables: &variables }.plan(ports.is_empty())?;
+            services.insert(name.clone(), planned);
+        }
+        let storage = manifest.resources.storage;
+        let plan = Self {
+            services,
+            memory_bytes: manifest.resources.memory_mib << 20,
+            reach: reach(manifest)?,
+            storage: (storage.0, storage.1 << 20),
+            ports,
+        };
+        plan.check_dependencies()?;
+        plan.check_storage()?;
+        Ok(plan)
+    }
+
+    /// Who waits for the health of a service needs one that is checked.
+    fn check_dependencies(&self) -> Result<(), HostError> {
+        for (name, planned) in &self.services {
+            for (other, condition) in &planned.depends_on {
+                let waited = self.services.get(other);
+                if *condition == Condition::Healthy && waited.is_some_and(|waited| waited.health.is_none()) {
+                    let what = format!("`{name}` waits for the health of `{other}`, which has no health check");
+                    return Err(cannot(&what, "give it a healthcheck, or wait for service_started"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Storage is there where it is used, and no mount shows a part of another: who writes the one could lay links for the
+    /// other.
+    fn check_storage(&self) -> Result<(), HostError> {
+        let mut sources: Vec<&str> = self.sources().collect();
+        sources.sort_unstable();
+        sources.dedup();
+        if !sources.is_empty() && self.storage.0 == StorageKind::None {
+            return Err(cannot(
+                "it mounts storage and its rofl.yaml has none",
+                "say what it needs in resources.storage",
+            ));
+        }
+        let lies_in = |one: &str, other: &str| {
+            one != other && (other.is_empty() || one.strip_prefix(other).is_some_and(|rest| rest.starts_with('/')))
+        };
+        for one in &sources {
+            if let Some(other) = sources.iter().find(|other| lies_in(one, other)) {
+                let what = format!("it mounts `/{one}` of its storage and `/{other}`, in which that lies");
+                return Err(cannot(&what, "mount folders beside one another"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Paths below the app's storage that are mounted.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &str> {
+        self.services.values().flat_map(|planned| &planned.mounts).filter_map(|mount| mount.source.as_deref())
+    }
+}
+
+/// One service on its way to a plan.
+struct Planner<'a> {
+    name: &'a str,
+    service: &'a Service,
+    image: &'a Image,
+    manifest: &'a Manifest,
+    variables: &'a BTreeMap<String, String>,
+}
+
+impl Planner<'_> {
+    fn plan(&self, serves_on_socket: bool) -> Result<Planned, HostError> {
+        let Self { service, image, .. } = self;
+        let has_local_api = service.mounts.iter().any(|mount| mount.source == MountSource::LocalApi);
+        let nothing_said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        Ok(Planned {
+            image: image.digest,
+            command: self.command()?,
+            environment: self.environment(has_local_api, serves_on_socket)?,
+            user: service.user.clone().or_else(|| nothing_said(&image.program.user)).unwrap_or_else(|| "0".to_owned()),
+            working_dir: service
+                .working_dir
+                .clone()
+                .or_else(|| nothing_said(&image.program.working_dir))
+                .unwrap_or_else(|| "/".to_owned()),
+            mounts: self.mounts(),
+            is_read_only: service.is_read_only,
+            limits: self.limits(),
+            depends_on: service.depends_on.clone(),
+            health: self.health(),
+            restart: service.restart,
+            grace_ms: service.grace_ms.unwrap_or(GRACE_MS).min(GRACE_MS_MAX),
+            has_local_api,
+        })
+    }
+
+    /// Entry point and command: the compose file's entry point puts both of the image out (Compose Specification).
+    fn command(&self) -> Result<Vec<String>, HostError> {
+        let program = &self.image.program;
+        let cmd = program.cmd.clone().unwrap_or_default();
+        let (entrypoint, command) = match (&self.service.entrypoint, &self.service.command) {
+            (Some(entrypoint), command) => (entrypoint.clone(), command.clone().unwrap_or_default()),
+            (None, Some(command)) => (program.entrypoint.clone().unwrap_or_default(), command.clone()),
+            (None, None) => (program.entrypoint.clone().unwrap_or_default(), cmd),
+        };
+        let words: Vec<String> = entrypoint.into_iter().chain(command).collect();
+        let words = words.iter().map(|word| self.filled(word)).collect::<Result<Vec<_>, _>>()?;
+        if words.first().is_none_or(String::is_empty) {
+            return Err(self.cannot("has no command", "write one into the compose file"));
+        }
+        Ok(words)
+    }
+
+    fn filled(&self, text: &str) -> Result<String, HostError> {
+        variables::fill(text, self.variables).map_err(|name| {
+            let what = format!("service `{}` asks for the variable `{name}`, which nothing sets", self.name);
+            cannot(&what, "set metadata `env.NAME` of the deployment in rofl.yaml; secrets are not brought yet")
+        })
+    }
+
+    fn environment(&self, has_local_api: bool, on_socket: bool) -> Result<BTreeMap<String, String>, HostError> {
+        let mut variables = BTreeMap::from([("PATH".to_owned(), PROGRAM_PATH.to_owned())]);
+        for pair in self.image.program.env.iter().flatten() {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            variables.insert(name.to_owned(), value.to_owned());
+        }
+        for (name, value) in &self.service.environment {
+            let value = match value {
+                Some(value) => self.filled(value)?,
+                None => self.filled(&format!("${{{name}}}"))?,
+            };
+            variables.insert(name.clone(), value);
+        }
+        if has_local_api {
+            let own = [LOCAL_API_VARIABLE].into_iter().chain(DSTACK_VARIABLES);
+            variables.extend(own.map(|name| (name.to_owned(), CLIENT_SOCKETS[2].to_owned())));
+        }
+        if has_local_api && on_socket {
+            variables.insert(APP_SOCKET_VARIABLE.to_owned(), APP_SOCKET.to_owned());
+        }
+        if variables.iter().any(|(name, value)| name.is_empty() || name.contains('\0') || value.contains('\0')) {
+            return Err(self.cannot("has a variable with a zero byte or without a name", "mend it"));
+        }
+        Ok(variables)
+    }
+
+    fn mounts(&self) -> Vec<PlannedMount> {
+        let mut mounts = Vec::new();
+        for mount in &self.service.mounts {
+            let source = match &mount.source {
+                MountSource::LocalApi => continue,
+                MountSource::Memory => None,
+                MountSource::Storage(path) if path.is_empty() => Some("storage".to_owned()),
+                MountSource::Storage(path) => Some(format!("storage/{path}")),
+                MountSource::Volume(name) => Some(format!("volumes/{name}")),
+            };
+            mounts.push(PlannedMount { source, target: mount.target.clone(), is_read_only: mount.is_read_only });
+        }
+        mounts
+    }
+
+    fn limits(&self) -> PlannedLimits {
+        let (given, resources) = (self.service.limits, &self.manifest.resources);
+        let memory_bytes = resources.memory_mib << 20;
+        PlannedLimits {
+            memory_bytes: given.memory_bytes.unwrap_or(memory_bytes).min(memory_bytes),
+            cpu_milli: given.cpu_milli.unwrap_or(u64::MAX).min(resources.cpus * 1_000),
+            processes: given.processes.unwrap_or(PROCESSES),
+        }
+    }
+
+    /// The compose file's check, or else the image's.
+    fn health(&self) -> Option<Health> {
+        match (&self.service.health, &self.image.program.healthcheck) {
+            (Some(check), _) => health_of_compose(check),
+            (None, Some(check)) => health_of_image(check),
+            (None, None) => None,
+        }
+    }
+
+    fn cannot(&self, what: &str, hint: &'static str) -> HostError {
+        cannot(&format!("service `{}` {what}", self.name), hint)
+    }
+}
+
+fn shell(line: &str) -> Vec<String> {
+    vec!["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()]
+}
+
+fn health_of_compose(check: &HealthCheck) -> Option<Health> {
+    let command = match &check.test {
+        HealthTest::Off => return None,
+        HealthTest::Program(command) => command.clone(),
+        HealthTest::Shell(line) => shell(line),
+    };
+    let HealthCheck { interval_ms, timeout_ms, retries, start_ms, .. } = *check;
+    Some(Health { command, interval_ms, timeout_ms, retries, start_ms })
+}
+
+fn health_of_image(check: &ImageHealth) -> Option<Health> {
+    let words = check.test.as_deref().unwrap_or_default();
+    let command = match words.split_first() {
+        Some((first, rest)) if first == "CMD" && !rest.is_empty() => rest.to_vec(),
+        Some((first, [line])) if first == "CMD-SHELL" => shell(line),
+        _ => return None,
+    };
+    let ms = |ns: Option<u64>, default| ns.filter(|ns| *ns > 0).map_or(default, |ns| (ns / 1_000_000).max(1));
+    Some(Health {
+        command,
+        interval_ms: ms(check.interval, 30_000),
+        timeout_ms: ms(check.timeout, 30_000),
+        retries: check.retries.filter(|retries| *retries > 0).unwrap_or(3),
+        start_ms: ms(check.start_period, 0),
+    })
+}
+
+fn refuse_additions(manifest: &Manifest) -> Result<(), HostError> {
+    if manifest.additions.gpu.is_some() {
+        return Err(cannot("it asks for GPUs", "the `direct` launcher under the emulator has none to give"));
+    }
+    if !manifest.additions.models.is_empty() {
+        return Err(cannot("it names model files", "bring them inside an image for now"));
+    }
+    Ok(())
+}
+
+fn reach(manifest: &Manifest) -> Result<Reach, HostError> {
+    match &manifest.additions.egress {
+        Egress::Deny => Ok(Reach::Nobody),
+        Egress::Open => Ok(Reach::Everybody),
+        Egress::Allow(_) => Err(cannot(
+            "its egress is a list of hosts",
+            "nothing here enforces a list yet: write `egress: deny` or `open`",
+        )),
+    }
+}
+
+/// The ports of all services, in the order of the file's services. They share one network, so no port stands twice.
+fn ports(compose: &Compose) -> Result<Vec<PlannedPort>, HostError> {
+    let mut ports: Vec<PlannedPort> = Vec::new();
+    for port in compose.services.values().flat_map(|service| &service.ports) {
+        if port.protocol == Protocol::Udp {
+            return Err(cannot("it publishes a UDP port", "only TCP ports are offered outside"));
+        }
+        if ports.iter().any(|other| other.published == port.published || other.target == port.target) {
+            let what = format!("it publishes the port {} or {} twice", port.published, port.target);
+            return Err(cannot(&what, "its services share one network: let them listen on different ports"));
+        }
+        ports.push(PlannedPort { published: port.published, target: port.target });
+    }
+    Ok(ports)
+}
+
+pub(super) fn cannot(what: &str, hint: &'static str) -> HostError {
+    HostError::CannotRun { what: what.to_owned(), hint }
+}
