@@ -4,6 +4,7 @@
 mod answer;
 mod apps;
 mod collateral;
+mod containers;
 mod contracts;
 mod damage;
 mod denial;

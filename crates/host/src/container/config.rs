@@ -108,6 +108,10 @@ pub(super) fn of_holder(root: &Path, mapping: Mapping, has_network: bool, cgroup
     if let Some(cgroup) = cgroup {
         linux["cgroupsPath"] = cgroup.into();
     }
+    if has_network {
+        // In a network of one's own every port may be anybody's: images that serve on 80 as another user than root work.
+        linux["sysctl"] = json!({ "net.ipv4.ip_unprivileged_port_start": "0" });
+    }
     json!({
         "ociVersion": "1.0.2",
         "process": { "user": { "uid": 0, "gid": 0 }, "args": ["/holder"], "cwd": "/", "noNewPrivileges": true },

@@ -338,7 +338,8 @@ impl Ground {
     fn hold(&self, plan: &Plan) -> io::Result<u32> {
         let (root, bundle) = (self.run.join(HOLDER), self.bundle(".holder"));
         fs::create_dir_all(&root)?;
-        fs::create_dir_all(root.join("proc"))?;
+        // The runtime makes folders and devices in it, as the root of the namespace.
+        self.own(&root, 0)?;
         fs::create_dir_all(&bundle)?;
         let program = root.join("holder");
         fs::write(&program, b"")?;

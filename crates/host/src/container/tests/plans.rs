@@ -1,0 +1,109 @@
+//! What a compose file becomes, and what is refused before anything starts.
+
+use super::{super::plan::Plan, app};
+use crate::HostError;
+
+const MANIFEST: &str = "resources: {memory: 128, cpus: 2, storage: {kind: ram, size: 16}}\n";
+
+fn plan(manifest: &str, compose: &str) -> Result<Plan, HostError> {
+    let dir = tempfile::tempdir().unwrap();
+    Plan::of(&app(dir.path(), b"no program", manifest, compose))
+}
+
+fn refused(manifest: &str, compose: &str) -> String {
+    let error = plan(manifest, compose).unwrap_err();
+    assert!(matches!(error, HostError::CannotRun { .. }), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn image_and_compose_file_make_the_command_as_compose_says() {
+    let check = |service: &str, expect: &[&str]| {
+        let plan = plan(MANIFEST, &format!("services:\n  one:\n    image: IMAGE\n{service}")).unwrap();
+        assert_eq!(plan.services["one"].command, expect, "{service}");
+    };
+    check("", &["/bin/program", "exit", "7"]);
+    check("    command: say hello\n", &["/bin/program", "say", "hello"]);
+    check("    entrypoint: /bin/other\n", &["/bin/other"]);
+    check("    entrypoint: [/bin/other]\n    command: [a, 'b c']\n", &["/bin/other", "a", "b c"]);
+}
+
+#[test]
+fn limits_are_never_above_the_apps() {
+    let compose = "services:\n  one:\n    image: IMAGE\n    mem_limit: 8g\n    cpus: 0.5\n  two:\n    image: IMAGE\n    \
+                   mem_limit: 32m\n    pids_limit: 9\n";
+    let plan = plan(MANIFEST, compose).unwrap();
+    let limits = |name: &str| {
+        let limits = plan.services[name].limits;
+        (limits.memory_bytes >> 20, limits.cpu_milli, limits.processes)
+    };
+    assert_eq!(limits("one"), (128, 500, 512));
+    assert_eq!(limits("two"), (32, 2_000, 9));
+}
+
+#[test]
+fn only_who_mounts_the_local_api_finds_it() {
+    let compose = "services:\n  one:\n    image: IMAGE\n    volumes: ['/var/run/dstack.sock:/var/run/dstack.sock']\n  \
+                   two:\n    image: IMAGE\n";
+    let plan = plan(MANIFEST, compose).unwrap();
+    let environment = |name: &str| &plan.services[name].environment;
+    assert_eq!(environment("one")["FREEHOLD_LOCAL_API"], "/run/rofl-appd.sock");
+    assert_eq!(environment("one")["DSTACK_SIMULATOR_ENDPOINT"], "/run/rofl-appd.sock");
+    assert_eq!(environment("one")["FREEHOLD_APP_SOCKET"], "/run/freehold/app.sock");
+    assert!(!environment("two").keys().any(|name| name.starts_with("FREEHOLD") || name.contains("SIMULATOR")));
+}
+
+#[test]
+fn variables_are_those_of_the_deployment_and_missing_ones_are_refused() {
+    let manifest = format!("{MANIFEST}deployments: {{main: {{default: true, metadata: {{env.WORD: said}}}}}}\n");
+    let check = |value: &str, expect: &str| {
+        let compose = format!("services:\n  one:\n    image: IMAGE\n    environment: ['A={value}']\n");
+        assert_eq!(plan(&manifest, &compose).unwrap().services["one"].environment["A"], expect, "{value}");
+    };
+    check("${WORD}", "said");
+    check("$WORD!", "said!");
+    check("${OTHER:-else}", "else");
+    check("$$WORD", "$WORD");
+    check("100$", "100$");
+    let compose = "services:\n  one:\n    image: IMAGE\n    environment: {WORD: null, SECRET: null}\n";
+    assert!(refused(&manifest, compose).contains("`SECRET`"));
+}
+
+#[test]
+fn what_this_host_cannot_give_is_refused_before_anything_starts() {
+    let one = |more: &str| format!("services:\n  one:\n    image: IMAGE\n{more}");
+    let check = |manifest: &str, compose: &str, expect: &str| {
+        let said = refused(manifest, compose);
+        assert!(said.contains(expect), "{said}");
+    };
+    let without_storage = "resources: {memory: 128, cpus: 2}\n";
+    check(without_storage, &one("    volumes: ['/storage/a:/a']\n"), "storage");
+    check(MANIFEST, &one("    volumes: ['/storage:/a', '/storage/b/c:/b']\n"), "in which that lies");
+    check(MANIFEST, &one("    ports: ['53:53/udp']\n"), "UDP");
+    check(MANIFEST, &format!("{}  two: {{image: IMAGE, ports: ['81:80']}}\n", one("    ports: ['80:80']\n")), "twice");
+    check(
+        MANIFEST,
+        &format!("{}  two: {{image: IMAGE}}\n", one("    depends_on: {two: {condition: service_healthy}}\n")),
+        "no health check",
+    );
+    let additions = [("gpu: {count: 1}", "GPUs"), ("egress: ['a.org:443']", "list of hosts")];
+    for (addition, expect) in additions {
+        check(&format!("{MANIFEST}freehold: {{{addition}}}\n"), &one(""), expect);
+    }
+    check(MANIFEST, "services:\n  one:\n    image: IMAGE\n    entrypoint: ['']\n", "no command");
+}
+
+#[test]
+fn a_bundle_without_its_images_is_not_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let compose = format!("services:\n  one:\n    image: a@sha256:{}\n", "0".repeat(64));
+    std::fs::write(
+        dir.path().join("rofl.yaml"),
+        format!("name: a\nversion: 0.1.0\ntee: tdx\nkind: container\n{MANIFEST}"),
+    )
+    .unwrap();
+    std::fs::write(dir.path().join("compose.yaml"), compose).unwrap();
+    let bundle = freehold_bundle::build_bundle(dir.path(), &dir.path().join("bundle")).unwrap();
+    let error = Plan::of(&bundle).unwrap_err();
+    assert!(error.to_string().contains("images"), "{error}");
+}
