@@ -82,7 +82,9 @@ impl Host {
         let listener =
             TcpListener::bind(config.api).await.map_err(|source| HostError::Bind { address: config.api, source })?;
         let api = listener.local_addr().map_err(|source| HostError::Bind { address: config.api, source })?;
-        if let Some(bundle) = &mut config.app.bundle {
+        if let App::Process(program) = &mut config.app
+            && let Some(bundle) = &mut program.bundle
+        {
             bundle.launcher = Some(config.guest.executable.clone());
         }
         let isolation = isolation(&config.app).await?;
