@@ -4,7 +4,11 @@
 //! Invariant: nothing here names an account, a transaction or a key; validators are named by their public identity.
 //! Serving them is `rpc::probes`; in words they are `health`.
 
-use std::{fmt, fs, path::PathBuf, sync::Arc};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use commonware_runtime::{
     Metrics,
@@ -240,12 +244,11 @@ impl Gauges {
     /// What the node takes of the machine.
     pub(crate) fn machine(&self) -> Machine {
         let folder = &self.own.folder;
-        let free = rustix::fs::statvfs(folder).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
         Machine {
             blocks_bytes: self.shared.chain.store.bytes(),
             state_bytes: bytes_below(&folder.join("state")),
             consensus_bytes: bytes_below(&folder.join("consensus")),
-            disk_free_bytes: free,
+            disk_free_bytes: free_bytes(folder),
             memory_bytes: memory_bytes(),
         }
     }
@@ -294,6 +297,11 @@ fn register<E: Metrics>(node: &E, counts: &Counts) -> Vec<Box<dyn std::any::Any 
         kept.push(Box::new(node.register(name, meaning, metric.clone())));
     }
     kept
+}
+
+/// Free space below a folder, in bytes; 0 where the system does not say.
+pub(crate) fn free_bytes(folder: &Path) -> u64 {
+    rustix::fs::statvfs(folder).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// Resident memory of this process (proc(5): `VmRSS`, in KiB); 0 where the system does not say.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::error::SyncError;
+use crate::metrics::free_bytes;
 
 /// Folder of what is on its way.
 const INCOMING: &str = "incoming";
@@ -23,6 +24,9 @@ pub(crate) const ENGINE_FOLDER: &str = "consensus";
 pub(crate) const FLOOR_FILE: &str = "floor.bin";
 /// What is moved, in this order.
 const PARTS: [&str; 4] = [ENGINE_FOLDER, FLOOR_FILE, "state", "blocks.redb"];
+
+/// Free space below which a store that fails is no sign of damage: its disk may be full.
+const ROOM_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The places of a folder.
 pub(crate) struct Staging {
@@ -49,6 +53,11 @@ impl Staging {
 
     pub(super) fn target(&self) -> PathBuf {
         self.incoming.join("target.json")
+    }
+
+    /// Whether the disk has room, so that a store that fails is damaged.
+    pub(super) fn has_room(&self) -> bool {
+        free_bytes(&self.incoming) >= ROOM_BYTES
     }
 
     /// Throws away what is on its way.

@@ -112,7 +112,7 @@ pub(crate) async fn sync_into(
     }
     let goes_on = staging.incoming.exists();
     match bring(sources, chain, &staging, successor).await {
-        Err(error) if goes_on && is_spoilt(&error) => {
+        Err(error) if goes_on && is_spoilt(&error) && staging.has_room() => {
             warn!(%error, "what an earlier run left does not serve; the state is taken from the beginning");
             staging.clear()?;
             bring(sources, chain, &staging, successor).await
