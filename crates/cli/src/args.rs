@@ -27,7 +27,7 @@ pub(crate) use image::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, SnpCpuArg
 pub(crate) use market::{
     ActingArgs, HostCommand, HostOfferAddArgs, HostOfferCommand, MarketCommand, MarketListArgs, MarketRentArgs,
 };
-pub(crate) use settings::{EnvCommand, LimitsCommand, LimitsSetArgs, SecretCommand, SettingsArgs};
+pub(crate) use settings::{EnvCommand, LaunchArgs, LimitsCommand, LimitsSetArgs, SecretCommand, SettingsArgs};
 pub(crate) use validator::{
     SuccessionArgs, ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorReportArgs, ValidatorStatusArgs,
 };
@@ -127,11 +127,7 @@ pub(crate) enum Command {
     Guest(RoleArgs),
     /// Starts a program inside an instance, with what the app's owner set (started by the host).
     #[command(hide = true)]
-    Launch {
-        /// The program, and its arguments.
-        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-        words: Vec<std::ffi::OsString>,
-    },
+    Launch(LaunchArgs),
     /// Private inference app (started by the host).
     #[command(hide = true)]
     Inference,

@@ -1,4 +1,4 @@
-//! Arguments of `app secret`, `app env` and `app limits`.
+//! Arguments of `app secret`, `app env` and `app limits`, and of what starts a program with them.
 
 use std::path::PathBuf;
 
@@ -122,4 +122,11 @@ pub(crate) struct SettingsArgs {
     /// Show what would be signed and what it costs, and send nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LaunchArgs {
+    /// The program, and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<std::ffi::OsString>,
 }
