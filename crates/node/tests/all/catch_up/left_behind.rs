@@ -23,8 +23,9 @@ const TERM: u64 = 32;
 const SECTION: u64 = 256;
 
 /// Parts of the engine's storage that last: key shares, signed rounds, how far payloads were delivered, which terms have a
-/// cache, and three each of the archives of payloads and certificates. The running term has a journal beside.
-const PARTS_MAX: usize = 10 + 1;
+/// cache, three each of the archives of payloads and certificates, and what holds the folder. The running term has a journal
+/// beside.
+const PARTS_MAX: usize = 11 + 1;
 /// Terms with a cache: the engine keeps 64 views behind the newest final one, and counts a term before the running one as one
 /// view. So terms of 64 payloads and more leave no cache behind their next one, and shorter ones a bounded number.
 const CACHES_MAX: usize = 64 - TERM as usize + 2;
@@ -159,9 +160,9 @@ async fn caught_up(four: &mut Four, index: u32, with: &NodeClient) {
     }
 }
 
-async fn has_not_executed_block_1(client: &NodeClient) {
-    let first = client.call::<Value>("eth_getBlockByNumber", json!(["0x1", false])).await;
-    assert!(first.unwrap_err().to_string().contains("pruned here"), "it executed all blocks");
+/// What such a validator begins with stands in its folder only where it executed no blocks before.
+fn took_the_state(folder: &Path) {
+    assert!(folder.join("floor.bin").exists(), "it executed all blocks");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,8 +195,8 @@ async fn one_that_was_away_and_one_that_lost_all_take_the_state_where_payloads_a
     let identity = read_identity(&four.path(3)).unwrap().public();
     four.restart(3).await;
     caught_up(&mut four, 3, &user.client).await;
-    assert!(four.path(3).join("floor.bin").exists() && four.path(3).join("damaged/blocks.redb").exists());
-    has_not_executed_block_1(&four.client(3)).await;
+    took_the_state(&four.path(3));
+    assert!(four.path(3).join("damaged/blocks.redb").exists());
     assert_eq!(user.at(&four.client(3)).read(contract).await, user.read(contract).await);
 
     // It signs after a resharing: without another one the rest need it.
@@ -208,7 +209,7 @@ async fn one_that_was_away_and_one_that_lost_all_take_the_state_where_payloads_a
     four.lose(2);
     four.restart(2).await;
     caught_up(&mut four, 2, &user.client).await;
-    has_not_executed_block_1(&four.client(2)).await;
+    took_the_state(&four.path(2));
     grow_by(&user, contract, 3 * TERM).await;
     four.stop(3).await;
     grow_by(&user, contract, 4).await;
@@ -234,7 +235,7 @@ async fn disks_lost_while_a_network_key_waits_and_after_it_is_in_force_come_back
     assert!(take_all(four.config(3)).await.unwrap());
     four.restart(3).await;
     caught_up(&mut four, 3, &user.client).await;
-    has_not_executed_block_1(&four.client(3)).await;
+    took_the_state(&four.path(3));
     assert_eq!(network_key(&user.client).await, old);
     assert!(user.client.block_number().await.unwrap() < 3 * TERM, "it came back in the term in which the key waits");
     grow(&user, contract, 3 * TERM + 2).await;
@@ -253,7 +254,7 @@ async fn disks_lost_while_a_network_key_waits_and_after_it_is_in_force_come_back
     assert!(take_all(four.config(2)).await.unwrap());
     four.restart(2).await;
     caught_up(&mut four, 2, &user.client).await;
-    has_not_executed_block_1(&four.client(2)).await;
+    took_the_state(&four.path(2));
     assert_eq!(network_key(&four.client(2)).await, new);
     let records = |client: NodeClient| async move { client.successions().await.unwrap() };
     assert_eq!(records(four.client(2)).await, records(user.client.clone()).await);
