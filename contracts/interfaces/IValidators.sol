@@ -33,6 +33,11 @@ interface IValidators {
     /// Another network key is asked for: the members of that term make it.
     event SuccessionAsked(uint64 term);
 
+    /// Another master is asked for: the members of that term make it.
+    event MasterAsked(uint64 term, uint32 generation);
+    /// Apps' keys are made under this master from now on, and under the one before until the given time.
+    event MasterBegun(uint32 indexed generation, bytes publicKey, uint64 previousUntil);
+
     /// Codes: spec/membership.md.
     error Refused(uint16 code, uint16 detail);
 
@@ -65,6 +70,9 @@ interface IValidators {
     ) external;
     /// Asks for another network key, by the governor of the chain: spec/succession.md.
     function succeedNetworkKey() external;
+    /// Asks for another master of the derivation key, by the governor of the chain; the one before serves for so many
+    /// seconds from when the new one begins: spec/key-service.md.
+    function succeedMaster(uint64 keepS) external;
     /// The turn to a new term, by the chain itself: canonical bytes of what the payload says, and this module's balance.
     function turn(bytes calldata said, uint256 balance) external;
 
@@ -80,6 +88,10 @@ interface IValidators {
     function turnOf(uint64 term) external view returns (bytes memory entry);
     /// Canonical bytes of the entry that says what a term does about the network key; refused where it does nothing.
     function succession(uint64 term) external view returns (bytes memory entry);
+    /// Canonical bytes of the entry that says what a term does about masters; refused where there is none but the genesis'.
+    function masters(uint64 term) external view returns (bytes memory entry);
+    /// Canonical bytes of a master's entry.
+    function master(uint32 generation) external view returns (bytes memory entry);
     /// Sum of all bonds. What the module holds above it are fees of the running term.
     function bonded() external view returns (uint256 amount);
 }

@@ -29,7 +29,8 @@ pub(crate) use market::{
 };
 pub(crate) use settings::{EnvCommand, LaunchArgs, LimitsCommand, LimitsSetArgs, SecretCommand, SettingsArgs};
 pub(crate) use validator::{
-    SuccessionArgs, ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorReportArgs, ValidatorStatusArgs,
+    SucceedMasterArgs, SuccessionArgs, ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorReportArgs,
+    ValidatorStatusArgs,
 };
 
 /// Private AI that you can check: a network, attested apps, and answers with proofs.

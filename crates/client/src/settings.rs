@@ -1,6 +1,6 @@
 //! Setting what an app's instances get: the owner's side of `spec/settings.md`.
 //!
-//! Invariant: values are sealed under the master key of a genesis that the caller trusts, and what is changed is what the
+//! Invariant: values are sealed under a master key that the trusted genesis names or the chain proves, and what is changed is what the
 //! chain proves: a node that lies gets no secret, and takes none away unseen.
 
 use freehold_crypto::{SEAL_BYTES, SettingPlace, ThresholdError};
@@ -37,8 +37,8 @@ pub enum SettingsError {
          secret: update the policy first (`freehold app run` does)"
     )]
     NoContext,
-    /// The genesis names no usable master key.
-    #[error("the genesis has no usable master key: {0}")]
+    /// There is no usable master key.
+    #[error("there is no usable master key: {0}")]
     Master(#[from] ThresholdError),
     /// The name is no variable's.
     #[error("`{0}` is no name of a setting: 1 to 128 characters of A-Z a-z 0-9 _, no digit first")]
@@ -89,7 +89,6 @@ impl SettingsDraft {
     /// # Errors
     /// [`SettingsError::Unverified`], [`SettingsError::NoApp`], [`SettingsError::Closed`], [`SettingsError::Master`].
     pub async fn read(chain: &VerifiedClient, genesis: &Genesis, app: AppId) -> Result<Self, SettingsError> {
-        let master = *genesis.derivation_polynomial.first().ok_or(ThresholdError::Polynomial)?;
         let entry = chain.entry::<AppEntry>(&EntryKey::App(app)).await?.entry.ok_or(SettingsError::NoApp(app))?;
         if entry.closed_at.is_some() {
             return Err(SettingsError::Closed(app));
@@ -100,7 +99,9 @@ impl SettingsDraft {
         let is_listed = entry.policy.boot_contexts.iter().any(|context| context == SETTINGS_CONTEXT);
         let context = EntryKey::KeyContext(app, SETTINGS_CONTEXT.to_owned());
         let context = chain.entry::<KeyContextEntry>(&context).await?.entry;
-        let key_generation = is_listed.then(|| context.map_or(0, |context| context.generation));
+        let (generation, under) = context.map_or((0, 0), |context| (context.generation, context.master));
+        let master = chain.master_key(genesis, under).await?.ok_or(ThresholdError::Polynomial)?;
+        let key_generation = is_listed.then_some(generation);
         Ok(Self { app, owner: entry.owner, master, key_generation, next })
     }
 

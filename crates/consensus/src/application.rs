@@ -5,7 +5,7 @@ use std::future::Future;
 use freehold_crypto::{body_digest, payload_digest};
 use freehold_primitives::{
     Blob, Canonical as _, Certificate, Digest, EXECUTED_LAG_MAX, Ed25519Key, Ed25519Signature, Executed, G1Point,
-    Height, NetworkKey, Payload, PayloadBody, PayloadHead, Term, TermTurn, succession_body,
+    Generation, Height, NetworkKey, Payload, PayloadBody, PayloadHead, Term, TermTurn, succession_body,
 };
 
 use crate::{check::Position, witness::DoubleProposal};
@@ -109,6 +109,18 @@ pub struct Players {
     pub players: Vec<Ed25519Key>,
     /// Whether the network key is replaced.
     pub network_key: NetworkKeyPlan,
+    /// Which masters of the derivation key go on, and which is made.
+    pub masters: MastersPlan,
+}
+
+/// What a term does about masters of the derivation key beside the genesis' one, which is always reshared
+/// (`spec/key-service.md` §9).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MastersPlan {
+    /// Generations of those that are reshared, ascending; shares of any other are erased when the term ends.
+    pub reshared: Vec<Generation>,
+    /// The generation that the players make; in force in the next term.
+    pub made: Option<Generation>,
 }
 
 /// What a term does about the network key.
@@ -151,7 +163,7 @@ pub trait Application: Clone + Send + Sync + 'static {
     /// Who shall hold the keys in the term after `term`, which is not 0. Asked when the term begins, and after a restart again
     /// until an answer is kept; it waits until the application knows it, that is, until the first payload of the term is
     /// executed. All validators must answer alike: it is a function of that payload and those before it. `None`: the
-    /// members of `term` stay, and so does the network key.
+    /// members of `term` stay, and so do all keys.
     fn players(&self, _term: Term) -> impl Future<Output = Option<Players>> + Send {
         std::future::ready(None)
     }

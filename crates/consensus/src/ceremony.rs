@@ -33,7 +33,7 @@ use rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::keys::{IdentityKey, KeyError, KeyShare, VALIDATORS_COUNT_MAX, engine_key, our_key};
+use crate::keys::{IdentityKey, KeyError, KeyShare, ShareKind, VALIDATORS_COUNT_MAX, engine_key, our_key};
 
 pub use committee::Committee;
 pub use freehold_primitives::STATEMENT_BYTES_MAX;
@@ -180,6 +180,11 @@ impl Ceremony {
     /// The round's name: it binds chain, key, number, previous committee and players.
     pub const fn digest(&self) -> freehold_primitives::Digest {
         self.round.digest
+    }
+
+    /// Which key the round is of.
+    pub(crate) const fn kind(&self) -> ShareKind {
+        self.round.plan.kind
     }
 
     /// Makes the dealing from the kept seed, or from a fresh one that is to be kept.

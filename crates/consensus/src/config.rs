@@ -8,7 +8,9 @@ use freehold_crypto::{
     CertificateError, SuccessionError, chain_namespace, genesis_hash, payload_digest, verify_certificate,
     verify_succession,
 };
-use freehold_primitives::{Certificate, Ed25519Key, Genesis, NetworkKey, PayloadHead, SuccessionRecord, Term};
+use freehold_primitives::{
+    Certificate, Ed25519Key, Generation, Genesis, NetworkKey, PayloadHead, SuccessionRecord, Term,
+};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -136,6 +138,9 @@ pub struct Floor {
     pub derivation: Committee,
     /// Who holds the network key that waits in it (the ledger's succession entry of that term), where one does.
     pub waiting: Option<Committee>,
+    /// Who holds masters beside the genesis' one in it, by generation (the ledger's entry of masters of that term): the
+    /// same members.
+    pub masters: Vec<(Generation, Committee)>,
     /// How the network key of that term came to be from the genesis', oldest first; empty where it is the genesis'.
     pub successions: Vec<SuccessionRecord>,
 }
@@ -267,7 +272,13 @@ impl Validator {
         let held = floor.consensus.public_key() == at(next)
             && floor.derivation.public_key() == derivation.public_key()
             && floor.consensus.keys() == floor.derivation.keys()
-            && floor.waiting.as_ref().is_none_or(|waiting| waiting.keys() == floor.consensus.keys());
+            && floor.waiting.as_ref().is_none_or(|waiting| waiting.keys() == floor.consensus.keys())
+            && floor.masters.is_sorted_by(|(left, _), (right, _)| left < right)
+            && floor.masters.iter().all(|(generation, master)| {
+                *generation > 0
+                    && ShareKind::of_master(*generation).is_some()
+                    && master.keys() == floor.consensus.keys()
+            });
         if certified && ends && held { Ok(()) } else { Err(ConfigError::Floor) }
     }
 

@@ -19,7 +19,9 @@ use commonware_utils::{
     ordered::{Quorum as _, Set},
 };
 use freehold_crypto::{Ed25519Secret, proposal_message};
-use freehold_primitives::{Digest, Ed25519Key, Ed25519Signature, Genesis, NetworkKey};
+use freehold_primitives::{
+    Digest, Ed25519Key, Ed25519Signature, Generation, Genesis, MASTER_GENERATION_MAX, NetworkKey,
+};
 use rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -96,7 +98,7 @@ impl IdentityKey {
     }
 }
 
-/// Which of the network's two keys a share belongs to. They are dealt apart and never share a secret.
+/// Which of the network's keys a share belongs to. They are dealt apart and never share a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShareKind {
     /// The consensus key: certificates and seeds.
@@ -105,7 +107,12 @@ pub enum ShareKind {
     Derivation,
     /// The next consensus key while it is made: its shares become those of the consensus key.
     Successor,
+    /// The derivation key of this generation, from 1: the one of the genesis is [`Self::Derivation`].
+    Master(u8),
 }
+
+/// Tag of the derivation key of generation 0, if it were counted; those of others follow it.
+const MASTER_TAG: u8 = 16;
 
 impl ShareKind {
     pub(crate) const fn tag(self) -> u8 {
@@ -113,6 +120,7 @@ impl ShareKind {
             Self::Consensus => 1,
             Self::Derivation => 2,
             Self::Successor => 3,
+            Self::Master(generation) => MASTER_TAG.saturating_add(generation),
         }
     }
 
@@ -121,6 +129,16 @@ impl ShareKind {
             1 => Some(Self::Consensus),
             2 => Some(Self::Derivation),
             3 => Some(Self::Successor),
+            tag if tag > MASTER_TAG => Some(Self::Master(tag - MASTER_TAG)),
+            _ => None,
+        }
+    }
+
+    /// The derivation key of a generation; `None` where none may have it.
+    pub fn of_master(generation: Generation) -> Option<Self> {
+        match generation {
+            0 => Some(Self::Derivation),
+            1..=MASTER_GENERATION_MAX => u8::try_from(generation).ok().map(Self::Master),
             _ => None,
         }
     }

@@ -28,7 +28,9 @@ mod vault;
 mod watermark;
 mod witness;
 
-pub use application::{Application, FinalizedPayload, NetworkKeyPlan, Players, ProposalContext, SeenCertificate};
+pub use application::{
+    Application, FinalizedPayload, MastersPlan, NetworkKeyPlan, Players, ProposalContext, SeenCertificate,
+};
 #[doc(hidden)]
 pub use block::payload_input;
 pub use block::{BlockError, genesis_payload};
@@ -50,6 +52,6 @@ pub use keys::{IdentityKey, KeyError, KeyShare, ShareKind, VALIDATORS_MAX, netwo
 pub use links::Links;
 pub use runtime::Runtime;
 pub use tap::Tap;
-pub use terms::{Successor, TermKeys};
+pub use terms::{HeldMaster, Successor, TermKeys};
 pub use validator::{History, StartError, Stopped, ValidatorHandle, start};
 pub use witness::{DoubleProposal, SignedHead};

@@ -1,10 +1,10 @@
 //! Resharing while the chain runs (`spec/key-generation.md` §8): one round of both keys in every term, from the members
 //! to the players that the application names; and where it says so a round among the players for another network key
-//! (`spec/succession.md` §4).
+//! (`spec/succession.md` §4) or another master of the derivation key (`spec/key-service.md` §9).
 //!
 //! An actor between the ceremonies and the world: final payloads and peers' messages in; dealings, acknowledgements and
 //! statements out; secrets in the vault. A validator that is neither member nor player sees the same statements and so
-//! knows the same outcome. Invariants: both keys change committee together or neither does; a payload is
+//! knows the same outcome. Invariants: all keys change committee together or none does; a payload is
 //! acknowledged only after what follows from it is durable; when a term's shares are in force the shares before them
 //! are erased.
 
@@ -17,7 +17,7 @@ use commonware_consensus::types::Height as EngineHeight;
 use commonware_cryptography::ed25519;
 use commonware_p2p::{Receiver as _, Recipients, Sender as _};
 use commonware_runtime::IoBuf;
-use freehold_primitives::{Digest, Ed25519Key, Height, STATEMENTS_MAX, Term};
+use freehold_primitives::{Digest, Ed25519Key, Generation, Height, STATEMENTS_MAX, Term};
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, warn};
@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     adapter::Archive,
-    application::{Application, NetworkKeyPlan, Players},
+    application::{Application, MastersPlan, NetworkKeyPlan, Players},
     block::Block,
     ceremony::{Ceremony, CeremonyError, Committee, Effect, Plan, Record},
     founding::{Body, Frame, Kept},
@@ -40,7 +40,6 @@ use crate::{
 const TICK: std::time::Duration = std::time::Duration::from_millis(500);
 /// Statements of others that wait to be ordered.
 const STATEMENTS_WAITING_MAX: usize = 256;
-const KINDS: [ShareKind; 3] = [ShareKind::Consensus, ShareKind::Derivation, ShareKind::Successor];
 
 /// Statements that wait to be ordered, for the proposer.
 pub(crate) type Waiting = Arc<Mutex<Vec<Vec<u8>>>>;
@@ -109,11 +108,26 @@ struct Rounds {
     derivation: Ceremony,
     /// That for another network key.
     successor: Option<Ceremony>,
+    /// Those of masters of the derivation key beside the genesis' one.
+    masters: Vec<(Generation, Ceremony)>,
 }
 
 impl Rounds {
     fn all(&self) -> impl Iterator<Item = &Ceremony> {
-        [&self.consensus, &self.derivation].into_iter().chain(&self.successor)
+        let masters = self.masters.iter().map(|(_, round)| round);
+        [&self.consensus, &self.derivation].into_iter().chain(&self.successor).chain(masters)
+    }
+
+    fn get_mut(&mut self, kind: ShareKind) -> Option<&mut Ceremony> {
+        match kind {
+            ShareKind::Consensus => Some(&mut self.consensus),
+            ShareKind::Derivation => Some(&mut self.derivation),
+            ShareKind::Successor => self.successor.as_mut(),
+            ShareKind::Master(of) => {
+                let found = self.masters.iter_mut().find(|(generation, _)| *generation == Generation::from(of));
+                found.map(|(_, round)| round)
+            }
+        }
     }
 }
 
@@ -238,20 +252,28 @@ impl<E: Runtime, A: Application> Running<E, A> {
         let kept = kept.iter().map(|bytes| Kept::from_bytes(bytes)).collect::<Result<Vec<_>, _>>();
         let kept = kept.map_err(|_| CeremonyError::Record)?;
         let players = kept.iter().find_map(|kept| match kept {
-            Kept::Players(players, plan) => Some((players.clone(), *plan)),
+            Kept::Players(players) => Some(players.clone()),
             _ => None,
         });
         match players {
-            Some(round) => self.begin(context, round, &kept).await,
+            Some(players) => self.begin(context, &players, &kept).await,
             None if self.term() == 0 => {
-                let members = self.keys.borrow().consensus.keys();
-                self.begin(context, (members, NetworkKeyPlan::Stays), &kept).await
+                let players = self.all_stays();
+                self.begin(context, &players, &kept).await
             }
             None => {
                 self.ask();
                 Ok(())
             }
         }
+    }
+
+    /// The members and all their keys stay.
+    fn all_stays(&self) -> Players {
+        let keys = self.keys.borrow();
+        let reshared = keys.masters.iter().map(|held| held.generation).collect();
+        let masters = MastersPlan { reshared, made: None };
+        Players { players: keys.consensus.keys(), network_key: NetworkKeyPlan::Stays, masters }
     }
 
     fn ask(&mut self) {
@@ -262,19 +284,16 @@ impl<E: Runtime, A: Application> Running<E, A> {
     /// Keeps who the players are and begins with them.
     async fn answered(&mut self, context: &mut E, players: Option<Players>) -> Result<(), ResharingError> {
         self.asked = None;
-        let members = self.keys.borrow().consensus.keys();
-        let stays = || Players { players: members.clone(), network_key: NetworkKeyPlan::Stays };
-        let Players { players, network_key } = players.unwrap_or_else(stays);
+        let mut players = players.unwrap_or_else(|| self.all_stays());
         // All are told the same, so all pass over a set that cannot hold keys.
-        let players = match validator_set(&players) {
-            Ok(_) => players,
-            Err(error) => {
-                warn!(%error, "players that cannot hold keys, the members stay");
-                members
-            }
-        };
-        self.vault.keep(&Kept::Players(players.clone(), network_key).to_bytes()).await?;
-        self.begin(context, (players, network_key), &[]).await
+        if let Err(error) = validator_set(&players.players) {
+            warn!(%error, "players that cannot hold keys, the members stay");
+            players.players = self.keys.borrow().consensus.keys();
+        }
+        let kept = Kept::Players(players);
+        self.vault.keep(&kept.to_bytes()).await?;
+        let Kept::Players(players) = kept else { return Ok(()) };
+        self.begin(context, &players, &[]).await
     }
 
     fn term(&self) -> Term {
@@ -291,23 +310,31 @@ impl<E: Runtime, A: Application> Running<E, A> {
     async fn begin(
         &mut self,
         context: &mut E,
-        (players, plan): (Vec<Ed25519Key>, NetworkKeyPlan),
+        Players { players, network_key, masters: plan }: &Players,
         kept: &[Kept],
     ) -> Result<(), ResharingError> {
         let keys = self.keys.borrow().clone();
         let (committee, share) = keys.next_consensus();
         let of = (ShareKind::Consensus, Some(committee.clone()), share);
-        let consensus = self.begin_one(context, of, &players, kept).await?;
+        let consensus = self.begin_one(context, of, players, kept).await?;
         let of = (ShareKind::Derivation, Some(keys.derivation.clone()), keys.derivation_share.as_ref());
-        let derivation = self.begin_one(context, of, &players, kept).await?;
-        let successor = match plan {
+        let derivation = self.begin_one(context, of, players, kept).await?;
+        let successor = match network_key {
             // One key waits at a time.
             NetworkKeyPlan::Succeeds if keys.successor.is_none() => {
-                Some(self.begin_one(context, (ShareKind::Successor, None, None), &players, kept).await?)
+                Some(self.begin_one(context, (ShareKind::Successor, None, None), players, kept).await?)
             }
             NetworkKeyPlan::Succeeds | NetworkKeyPlan::Stays => None,
         };
-        self.rounds = Some(Rounds { consensus, derivation, successor });
+        let mut masters = Vec::new();
+        let go_on = keys.masters.iter().filter(|held| plan.reshared.contains(&held.generation));
+        let go_on = go_on.map(|held| (held.generation, Some(held.committee.clone()), held.share.as_ref()));
+        let made = plan.made.filter(|made| *made > 0 && keys.master(*made).is_none());
+        for (generation, previous, share) in go_on.chain(made.map(|generation| (generation, None, None))) {
+            let Some(kind) = ShareKind::of_master(generation) else { continue };
+            masters.push((generation, self.begin_one(context, (kind, previous, share), players, kept).await?));
+        }
+        self.rounds = Some(Rounds { consensus, derivation, successor, masters });
         let (first, last) = self.bounds();
         for height in first.max(1)..=last {
             let Some(block) = self.archive.get_block(EngineHeight::new(height)).await else { break };
@@ -337,12 +364,12 @@ impl<E: Runtime, A: Application> Running<E, A> {
     }
 
     fn round(&mut self, kind: ShareKind) -> Option<&mut Ceremony> {
-        let rounds = self.rounds.as_mut()?;
-        match kind {
-            ShareKind::Consensus => Some(&mut rounds.consensus),
-            ShareKind::Derivation => Some(&mut rounds.derivation),
-            ShareKind::Successor => rounds.successor.as_mut(),
-        }
+        self.rounds.as_mut()?.get_mut(kind)
+    }
+
+    /// The keys of the rounds that run, in one order always.
+    fn kinds(&self) -> Vec<ShareKind> {
+        self.rounds.iter().flat_map(Rounds::all).map(Ceremony::kind).collect()
     }
 
     async fn perform(&mut self, kind: ShareKind, effects: Vec<Effect>) -> Result<(), ResharingError> {
@@ -391,7 +418,7 @@ impl<E: Runtime, A: Application> Running<E, A> {
     }
 
     async fn tick(&mut self) -> Result<(), ResharingError> {
-        for kind in KINDS {
+        for kind in self.kinds() {
             let effects = self.round(kind).map(|round| round.resend()).unwrap_or_default();
             self.perform(kind, effects).await?;
             let own: Vec<_> =
@@ -419,7 +446,7 @@ impl<E: Runtime, A: Application> Running<E, A> {
 
     fn ordered(&mut self, statements: &[Vec<u8>]) {
         for statement in statements {
-            for kind in KINDS {
+            for kind in self.kinds() {
                 let _not_of_this_round = self.round(kind).map(|round| round.ordered(statement));
             }
         }
@@ -434,7 +461,7 @@ impl<E: Runtime, A: Application> Running<E, A> {
         self.ordered(&payload.statements);
         if payload.height >= first + self.term_blocks * 3 / 4 && self.rounds.is_some() && !self.complained {
             self.complained = true;
-            for kind in KINDS {
+            for kind in self.kinds() {
                 let effects = self.round(kind).map(Ceremony::complain).unwrap_or_default();
                 self.perform(kind, effects).await?;
             }
@@ -454,6 +481,7 @@ impl<E: Runtime, A: Application> Running<E, A> {
             consensus: rounds.consensus.close(context),
             derivation: rounds.derivation.close(context),
             successor: rounds.successor.map(|round| round.close(context)),
+            masters: rounds.masters.into_iter().map(|(of, round)| (of, round.close(context))).collect(),
         };
         let keys = self.keys.borrow().after(parent, outcomes);
         self.vault.begin(&keys.to_bytes()).await?;

@@ -12,8 +12,8 @@ use std::{
 use commonware_consensus::types::{Epoch, FixedEpocher};
 use commonware_cryptography::certificate::{self, Scoped};
 use freehold_primitives::{
-    Blob, Canonical, CodecError, Digest, Dispute, Ed25519Key, NetworkKey, Reader, Term, TermOutcome, TermTurn,
-    WaitingKey,
+    Blob, Canonical, CodecError, Digest, Dispute, Ed25519Key, Generation, LiveMaster, NetworkKey, Reader, Term,
+    TermOutcome, TermTurn, WaitingKey,
 };
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -45,12 +45,42 @@ pub struct Successor {
     pub share: Option<KeyShare>,
 }
 
+/// A master of the derivation key beside the genesis' one (`spec/key-service.md` §9).
+#[derive(Clone)]
+pub struct HeldMaster {
+    /// Its generation, from 1.
+    pub generation: Generation,
+    /// Who holds it: the members of this term.
+    pub committee: Committee,
+    /// This validator's share; `None` as for the derivation key.
+    pub share: Option<KeyShare>,
+}
+
+impl HeldMaster {
+    /// What a round left; `None` where it failed.
+    fn of((generation, outcome): (Generation, Outcome)) -> Option<Self> {
+        match outcome {
+            Outcome::Success { committee, share } => Some(Self { generation, committee, share }),
+            Outcome::Failure(_) => None,
+        }
+    }
+}
+
 /// How the rounds of a term ended.
 pub(crate) struct Outcomes {
     pub(crate) consensus: Outcome,
     pub(crate) derivation: Outcome,
+    /// Those of masters beside the genesis' one, by generation; one that nobody held before was made.
+    pub(crate) masters: Vec<(Generation, Outcome)>,
     /// That of a round for another network key, where there was one.
     pub(crate) successor: Option<Outcome>,
+}
+
+impl Outcomes {
+    fn all(&self) -> impl Iterator<Item = &Outcome> {
+        let masters = self.masters.iter().map(|(_, outcome)| outcome);
+        [&self.consensus, &self.derivation].into_iter().chain(&self.successor).chain(masters)
+    }
 }
 
 /// What is in force in a term: both committees, and this validator's shares.
@@ -71,6 +101,8 @@ pub struct TermKeys {
     pub consensus_share: Option<KeyShare>,
     /// This validator's share of the derivation key.
     pub derivation_share: Option<KeyShare>,
+    /// Masters beside the genesis' one, by generation.
+    pub masters: Vec<HeldMaster>,
     /// The network key of the next term, where it is another.
     pub successor: Option<Successor>,
     /// The network key of each term, by the first term of each key; never empty.
@@ -91,6 +123,7 @@ impl TermKeys {
             derivation,
             consensus_share: None,
             derivation_share: None,
+            masters: Vec::new(),
             successor: None,
             network_keys,
             ending: None,
@@ -124,7 +157,13 @@ impl TermKeys {
             silent,
             disputes,
             waiting,
+            masters: self.masters.iter().map(live).collect(),
         })
+    }
+
+    /// A master beside the genesis' one.
+    pub fn master(&self, generation: Generation) -> Option<&HeldMaster> {
+        self.masters.iter().find(|held| held.generation == generation)
     }
 
     /// The consensus key of the next term, and this validator's share of it, before the round of this term counts: what
@@ -139,37 +178,45 @@ impl TermKeys {
     /// What is in force in the next term, which begins on `parent`, where the rounds ended so.
     pub(crate) fn after(&self, parent: Digest, outcomes: Outcomes) -> Self {
         let term = self.term + 1;
-        let Outcomes { consensus, derivation, successor } = outcomes;
-        let all = [Some(&consensus), Some(&derivation), successor.as_ref()];
-        let (silent, disputes) = faults(term, all.into_iter().flatten());
+        let (silent, disputes) = faults(term, outcomes.all());
+        let Outcomes { consensus, derivation, masters, successor } = outcomes;
         let mut network_keys = self.network_keys.clone();
         if let Some(succeeded) = &self.successor {
             network_keys.push((term, succeeded.committee.public_key()));
         }
+        let go_on: Vec<_> = masters.iter().map(|(generation, _)| *generation).collect();
+        let (reshared, made): (Vec<_>, Vec<_>) =
+            masters.into_iter().partition(|(generation, _)| self.master(*generation).is_some());
+        let reshared: Option<Vec<_>> = reshared.into_iter().map(HeldMaster::of).collect();
         let (
             Outcome::Success { committee: consensus, share: consensus_share },
             Outcome::Success { committee: derivation, share: derivation_share },
-        ) = (consensus, derivation)
+            Some(mut masters),
+        ) = (consensus, derivation, reshared)
         else {
             warn!(term, "keys are not reshared, the shares before stay in force");
             let (consensus, share) = self.next_consensus();
             let ending = Some(Ending { outcome: TermOutcome::Kept, silent, disputes });
-            // Another network key would be held by the players, who do not come into force.
+            // Another network key or master would be held by the players, who do not come into force.
             let (consensus, consensus_share, successor) = (consensus.clone(), share.cloned(), None);
-            return Self { term, parent, consensus, consensus_share, successor, network_keys, ending, ..self.clone() };
+            let mut masters = self.masters.clone();
+            masters.retain(|held| go_on.contains(&held.generation));
+            let before = self.clone();
+            return Self {
+                term,
+                parent,
+                consensus,
+                consensus_share,
+                masters,
+                successor,
+                network_keys,
+                ending,
+                ..before
+            };
         };
         info!(term, "keys are reshared");
-        let successor = match successor {
-            Some(Outcome::Success { committee, share }) => {
-                info!(term, key = %committee.public_key(), "a network key was made, which is in force after this term");
-                Some(Successor { committee, share: share.map(KeyShare::succeeded) })
-            }
-            Some(Outcome::Failure(_)) => {
-                warn!(term, "no network key was made, the round is repeated");
-                None
-            }
-            None => None,
-        };
+        masters.extend(made.into_iter().filter_map(|round| made_master(term, round)));
+        let successor = successor.and_then(|outcome| made_network_key(term, outcome));
         let ending = Some(Ending { outcome: TermOutcome::Reshared, silent, disputes });
         Self {
             term,
@@ -179,6 +226,7 @@ impl TermKeys {
             derivation,
             consensus_share,
             derivation_share,
+            masters,
             successor,
             network_keys,
             ending,
@@ -194,7 +242,8 @@ impl TermKeys {
         }
     }
 
-    /// Bytes for the vault: terms, parent, members, polynomials, ending, shares, network keys, the one that waits.
+    /// Bytes for the vault: terms, parent, members, polynomials, ending, shares, network keys, the one that waits,
+    /// masters.
     pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(16 * 1024));
         self.term.write(&mut out);
@@ -215,6 +264,12 @@ impl TermKeys {
         if let Some(successor) = &self.successor {
             Blob(successor.committee.polynomial()).write(&mut out);
             write_share(successor.share.as_ref(), &mut out);
+        }
+        freehold_primitives::write_length(&mut out, self.masters.len());
+        for held in &self.masters {
+            held.generation.write(&mut out);
+            Blob(held.committee.polynomial()).write(&mut out);
+            write_share(held.share.as_ref(), &mut out);
         }
         out
     }
@@ -238,6 +293,7 @@ impl TermKeys {
             1 => Some((Blob::read(reader)?.0, Zeroizing::new(Blob::read(reader)?.0))),
             other => return Err(CodecError::Tag(other)),
         };
+        let masters_bytes = read_masters(reader)?;
         reader.finish()?;
         let share = |kind, bytes: &[u8]| {
             if bytes.is_empty() { Ok(None) } else { KeyShare::from_bytes(kind, bytes).map(Some) }
@@ -245,6 +301,11 @@ impl TermKeys {
         let successor = |(polynomial, bytes): (Vec<u8>, Zeroizing<Vec<u8>>)| {
             let committee = Committee::new(&members, &polynomial)?;
             Ok::<_, KeyError>(Successor { committee, share: share(ShareKind::Consensus, &bytes)? })
+        };
+        let master = |(generation, polynomial, bytes): MasterBytes| {
+            let kind = ShareKind::of_master(generation).ok_or(KeyError::Format)?;
+            let committee = Committee::new(&members, &polynomial)?;
+            Ok::<_, KeyError>(HeldMaster { generation, committee, share: share(kind, &bytes)? })
         };
         let keys = || {
             Ok(Self {
@@ -255,6 +316,7 @@ impl TermKeys {
                 derivation: Committee::from_coefficients(&members, &coefficients)?,
                 consensus_share: share(ShareKind::Consensus, &shares[0])?,
                 derivation_share: share(ShareKind::Derivation, &shares[1])?,
+                masters: masters_bytes.into_iter().map(master).collect::<Result<_, _>>()?,
                 successor: successor_bytes.map(successor).transpose()?,
                 network_keys,
                 ending: outcome.map(|outcome| Ending { outcome, silent, disputes }),
@@ -262,6 +324,46 @@ impl TermKeys {
         };
         Ok(keys())
     }
+}
+
+/// A master as it stands in the vault: generation, polynomial, share.
+type MasterBytes = (Generation, Vec<u8>, Zeroizing<Vec<u8>>);
+
+fn read_masters(reader: &mut Reader<'_>) -> Result<Vec<MasterBytes>, CodecError> {
+    let mut masters = Vec::new();
+    for _ in 0..u32::read(reader)? {
+        masters.push((Generation::read(reader)?, Blob::read(reader)?.0, Zeroizing::new(Blob::read(reader)?.0)));
+    }
+    Ok(masters)
+}
+
+/// A master as the turn says it.
+fn live(held: &HeldMaster) -> LiveMaster {
+    LiveMaster { generation: held.generation, polynomial: held.committee.coefficients() }
+}
+
+/// The network key that a round made, which is in force after this term.
+fn made_network_key(term: Term, outcome: Outcome) -> Option<Successor> {
+    match outcome {
+        Outcome::Success { committee, share } => {
+            info!(term, key = %committee.public_key(), "a network key was made, which is in force after this term");
+            Some(Successor { committee, share: share.map(KeyShare::succeeded) })
+        }
+        Outcome::Failure(_) => {
+            warn!(term, "no network key was made, the round is repeated");
+            None
+        }
+    }
+}
+
+/// The master that a round made, which is in force from this term on.
+fn made_master(term: Term, (generation, outcome): (Generation, Outcome)) -> Option<HeldMaster> {
+    let made = HeldMaster::of((generation, outcome));
+    match &made {
+        Some(held) => info!(term, generation, key = %held.committee.public_key(), "a master was made"),
+        None => warn!(term, generation, "no master was made, the round is repeated"),
+    }
+    made
 }
 
 /// Writes a share with its length; none has the length 0.

@@ -47,7 +47,7 @@ use crate::{
     resharing::Resharing,
     rounds::Rounds,
     runtime::Runtime,
-    terms::{Provider, Successor, TermKeys, Terms, epocher},
+    terms::{HeldMaster, Provider, Successor, TermKeys, Terms, epocher},
     watermark::Watermark,
     witness::Witness,
 };
@@ -403,6 +403,9 @@ fn first_keys(config: &Validator) -> Result<TermKeys, ConfigError> {
             keys.network_keys.extend(config.successions(floor)?);
             let waiting = floor.waiting.clone();
             keys.successor = waiting.map(|committee| Successor { committee, share: None });
+            let masters = floor.masters.iter().cloned();
+            keys.masters =
+                masters.map(|(generation, committee)| HeldMaster { generation, committee, share: None }).collect();
         }
     }
     Ok(keys)

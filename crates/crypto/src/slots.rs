@@ -75,7 +75,9 @@ pub const fn entry_module(kind: EntryKind) -> Account {
         | EntryKind::Players
         | EntryKind::Roster
         | EntryKind::Turn
-        | EntryKind::Succession => VALIDATORS,
+        | EntryKind::Succession
+        | EntryKind::Masters
+        | EntryKind::Master => VALIDATORS,
     }
 }
 
@@ -150,8 +152,13 @@ pub const VERIFIER_ID: [u8; 0] = [];
 /// Id bytes of the one [`EntryKind::Roster`] entry.
 pub const ROSTER_ID: [u8; 0] = [];
 
-/// Id bytes of an [`EntryKind::Committee`], [`EntryKind::Players`], [`EntryKind::Turn`] or [`EntryKind::Succession`] entry:
-/// the term.
+/// Id bytes of an [`EntryKind::Master`] entry: its generation.
+pub const fn master_id(generation: Generation) -> [u8; 4] {
+    generation.to_be_bytes()
+}
+
+/// Id bytes of an [`EntryKind::Committee`], [`EntryKind::Players`], [`EntryKind::Turn`], [`EntryKind::Succession`] or
+/// [`EntryKind::Masters`] entry: the term.
 pub const fn term_id(term: Term) -> [u8; 8] {
     term.to_be_bytes()
 }

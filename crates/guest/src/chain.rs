@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use freehold_crypto::{ThresholdError, content_digest};
 use freehold_primitives::{
-    AppId, Digest, Term,
+    AppId, Digest, Generation, Term,
     entries::{DenyEntry, InstanceEntry},
 };
 use freehold_rpc::{Checked, VerifiedClient, VerifiedError};
@@ -51,6 +51,9 @@ pub(crate) enum ChainError {
     /// The chain has no committee of the term whose shares came.
     #[error("the chain has no committee of term {0}, whose key shares came")]
     NoCommittee(Term),
+    /// The chain has no such master.
+    #[error("the chain has no master of the derivation key of generation {0}, under which the root key is")]
+    NoMaster(Generation),
     /// Too few shares came, or wrong ones.
     #[error("the validators' key shares give no root key: {0}")]
     Shares(#[from] ThresholdError),

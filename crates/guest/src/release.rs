@@ -1,7 +1,8 @@
 //! Key release, the instance's side: generations and grants under certificates, shares from the validators, the key
 //! opened and checked (`spec/key-service.md` §7, §8).
 //!
-//! Invariant: a key counts only where it verifies under the derived public key of the genesis' master; nothing that the
+//! Invariant: a key counts only where it verifies under the derived public key of the genesis' master, or of a
+//! later one that the chain proves; nothing that the
 //! relay or a validator says can make it another. The polynomial that finds a wrong share is that of the committee whose
 //! shares came, from the genesis or proven.
 
@@ -17,8 +18,8 @@ use freehold_crypto::{
     slots::{KEYS, grant_id},
 };
 use freehold_primitives::{
-    AppId, Generation, Genesis, Term, UnixSeconds,
-    entries::{CommitteeEntry, GrantEntry, KeyContextEntry, SETTINGS_CONTEXT},
+    AppId, Generation, Genesis, NetworkKey, Term, UnixSeconds,
+    entries::{CommitteeEntry, GrantEntry, KeyContextEntry, MastersEntry, SETTINGS_CONTEXT},
 };
 use freehold_rpc::{Checked, KeyShares, VerifiedClient, VerifiedError};
 use freehold_verify::EntryKey;
@@ -43,8 +44,8 @@ const KEYS_WAIT: Duration = Duration::from_secs(20);
 const REQUEST_AFTER: Duration = Duration::from_secs(2);
 /// Pause between two looks.
 const POLL: Duration = Duration::from_millis(100);
-/// Terms whose polynomials are kept.
-const TERMS_KEPT: usize = 4;
+/// Polynomials that are kept.
+const COMMITTEES_KEPT: usize = 8;
 
 /// Which generations of the root context are served, as of a certified header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,20 +60,31 @@ pub(crate) struct Generations {
 #[derive(Debug, Clone)]
 pub(crate) struct Granted {
     pub(crate) generations: Generations,
+    /// Says under which master each generation is.
+    context: KeyContextEntry,
     pub(crate) newest: GrantEntry,
     pub(crate) previous: Option<GrantEntry>,
 }
 
 /// The generations of the root context.
 pub(crate) async fn generations(chain: &VerifiedClient, app: &AppId) -> Result<Generations, ChainError> {
-    let key = EntryKey::KeyContext(*app, ROOT_CONTEXT.to_owned());
+    context(chain, app, ROOT_CONTEXT).await.map(|(_, generations)| generations)
+}
+
+/// A context as the chain has it, and which of its generations are served.
+async fn context(
+    chain: &VerifiedClient,
+    app: &AppId,
+    name: &str,
+) -> Result<(KeyContextEntry, Generations), ChainError> {
+    let key = EntryKey::KeyContext(*app, name.to_owned());
     let Checked { header, entry } = chain.entry::<KeyContextEntry>(&key).await?;
-    let own = |entry: &KeyContextEntry| entry.app_id == *app && entry.context == ROOT_CONTEXT;
-    Ok(entry.filter(own).map_or(Generations { newest: 0, previous: None, previous_until: 0 }, |entry| {
-        let previous = entry.previous(header.time_unix_s());
-        let previous_until = previous.map_or(0, |_| entry.previous_until);
-        Generations { newest: entry.generation, previous, previous_until }
-    }))
+    let own = |entry: &KeyContextEntry| entry.app_id == *app && entry.context == name;
+    let entry = entry.filter(own).unwrap_or_else(|| KeyContextEntry::first(*app, name.to_owned(), 0));
+    let previous = entry.previous(header.time_unix_s());
+    let previous_until = previous.map_or(0, |_| entry.previous_until);
+    let generations = Generations { newest: entry.generation, previous, previous_until };
+    Ok((entry, generations))
 }
 
 /// Looks for the grants of the root context; `guess` is the generation that most likely is the newest.
@@ -82,9 +94,11 @@ pub(crate) async fn granted(
     guess: Generation,
 ) -> Result<Granted, ChainError> {
     // Both proofs wait for the same certificate.
-    let (generations, guessed) =
-        tokio::join!(generations(chain, &identity.subject.app_id), live_grant(chain, identity, (ROOT_CONTEXT, guess)));
-    let generations = generations?;
+    let (root, guessed) = tokio::join!(
+        context(chain, &identity.subject.app_id, ROOT_CONTEXT),
+        live_grant(chain, identity, (ROOT_CONTEXT, guess))
+    );
+    let (context, generations) = root?;
     let newest = if generations.newest == guess {
         guessed?
     } else {
@@ -94,7 +108,7 @@ pub(crate) async fn granted(
         Some(generation) => live_grant(chain, identity, (ROOT_CONTEXT, generation)).await.ok(),
         None => None,
     };
-    Ok(Granted { generations, newest, previous })
+    Ok(Granted { generations, context, newest, previous })
 }
 
 /// The live grant of a generation of a context.
@@ -118,36 +132,70 @@ async fn live_grant(
     entry.filter(own).ok_or_else(|| ChainError::NoGrant(context.to_owned()))
 }
 
-/// Polynomials of the committees whose shares came.
-#[derive(Default)]
-pub(crate) struct Committees(Mutex<BTreeMap<Term, Arc<Polynomial>>>);
+/// A master that counts: the genesis', or one that the chain proves.
+#[derive(Clone, Copy)]
+struct Master {
+    generation: Generation,
+    public_key: NetworkKey,
+}
 
-impl Committees {
-    /// The polynomial of a term: the genesis' for the first, else that of the proven entry.
-    async fn polynomial(
+impl Master {
+    /// That of a generation.
+    async fn find(chain: &VerifiedClient, genesis: &Genesis, generation: Generation) -> Result<Self, ChainError> {
+        let found = chain.master_key(genesis, generation).await?;
+        let public_key = found.ok_or(ChainError::NoMaster(generation))?;
+        Ok(Self { generation, public_key })
+    }
+
+    /// The public polynomial of its shares in a term, as the genesis or a proven entry has it.
+    async fn coefficients(
         &self,
         chain: &VerifiedClient,
         genesis: &Genesis,
         term: Term,
+    ) -> Result<Vec<NetworkKey>, ChainError> {
+        match (self.generation, term) {
+            (0, 0) => Ok(genesis.derivation_polynomial.clone()),
+            (0, _) => {
+                let Checked { entry, .. } = chain.entry::<CommitteeEntry>(&EntryKey::Committee(term)).await?;
+                Ok(entry.ok_or(ChainError::NoCommittee(term))?.derivation_polynomial)
+            }
+            (generation, _) => {
+                let Checked { entry, .. } = chain.entry::<MastersEntry>(&EntryKey::Masters(term)).await?;
+                let live = entry.ok_or(ChainError::NoCommittee(term))?.live;
+                let found = live.into_iter().find(|master| master.generation == generation);
+                Ok(found.ok_or(ChainError::NoCommittee(term))?.polynomial)
+            }
+        }
+    }
+}
+
+/// Polynomials of the committees whose shares came, by term and generation of the master.
+#[derive(Default)]
+pub(crate) struct Committees(Mutex<BTreeMap<(Term, Generation), Arc<Polynomial>>>);
+
+impl Committees {
+    /// The polynomial of a master in a term.
+    async fn polynomial(
+        &self,
+        chain: &VerifiedClient,
+        genesis: &Genesis,
+        (term, master): (Term, &Master),
     ) -> Result<Arc<Polynomial>, ChainError> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&term).cloned();
+        let key = (term, master.generation);
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some(known) = known {
             return Ok(known);
         }
-        let coefficients = if term == 0 {
-            genesis.derivation_polynomial.clone()
-        } else {
-            let Checked { entry, .. } = chain.entry::<CommitteeEntry>(&EntryKey::Committee(term)).await?;
-            entry.ok_or(ChainError::NoCommittee(term))?.derivation_polynomial
-        };
-        if coefficients.first() != genesis.derivation_polynomial.first() {
+        let coefficients = master.coefficients(chain, genesis, term).await?;
+        if coefficients.first() != Some(&master.public_key) {
             return Err(ThresholdError::Master.into());
         }
         let polynomial = Arc::new(Polynomial::new(&coefficients)?);
-        let mut terms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        terms.insert(term, Arc::clone(&polynomial));
-        if terms.len() > TERMS_KEPT {
-            terms.pop_first();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(key, Arc::clone(&polynomial));
+        if kept.len() > COMMITTEES_KEPT {
+            kept.pop_first();
         }
         Ok(polynomial)
     }
@@ -169,9 +217,10 @@ impl Release<'_> {
     pub(crate) async fn roots(&self, seen: Option<Granted>) -> Result<Roots, ChainError> {
         let end = Instant::now() + KEYS_WAIT;
         let granted = self.wait_for_grants(seen, end).await?;
-        let newest = self.wait_for_key(&granted.newest, end).await?;
+        let context = &granted.context;
+        let newest = self.wait_for_key(&granted.newest, context, end).await?;
         let previous = match &granted.previous {
-            Some(grant) => Some(self.wait_for_key(grant, end).await?),
+            Some(grant) => Some(self.wait_for_key(grant, context, end).await?),
             None => None,
         };
         Ok(Roots { newest, previous, previous_until: granted.generations.previous_until })
@@ -203,9 +252,14 @@ impl Release<'_> {
         }
     }
 
-    async fn wait_for_key(&self, grant: &GrantEntry, end: Instant) -> Result<Root, ChainError> {
+    async fn wait_for_key(
+        &self,
+        grant: &GrantEntry,
+        context: &KeyContextEntry,
+        end: Instant,
+    ) -> Result<Root, ChainError> {
         loop {
-            match self.key(grant).await {
+            match self.key(grant, context.master_of(grant.generation)).await {
                 Ok(root) => return Ok(root),
                 Err(error) if Instant::now() >= end => return Err(error),
                 Err(error) => tracing::debug!(%error, generation = grant.generation, "no root key yet"),
@@ -215,42 +269,44 @@ impl Release<'_> {
     }
 
     /// One try: a generation of the app's root key.
-    async fn key(&self, grant: &GrantEntry) -> Result<Root, ChainError> {
-        let (_, key) = self.derived(grant).await?;
+    async fn key(&self, grant: &GrantEntry, master: Generation) -> Result<Root, ChainError> {
+        let (_, key) = self.derived(grant, master).await?;
         Ok(Root { generation: grant.generation, secret: key.secret(ROOT_PURPOSE) })
     }
 
     /// One try: the key that settings of the app are sealed to, of a generation.
     pub(crate) async fn settings_key(&self, generation: Generation) -> Result<(Derivation, DerivedKey), ChainError> {
         let grant = live_grant(self.chain, self.identity, (SETTINGS_CONTEXT, generation)).await?;
-        self.derived(&grant).await
+        let (context, _) = context(self.chain, &grant.app_id, SETTINGS_CONTEXT).await?;
+        self.derived(&grant, context.master_of(generation)).await
     }
 
     /// One try: the shares for a grant, combined and opened.
-    async fn derived(&self, grant: &GrantEntry) -> Result<(Derivation, DerivedKey), ChainError> {
-        let master = self.settings.genesis.derivation_polynomial.first().ok_or(ThresholdError::Polynomial)?;
-        let derivation = Derivation::new(master, &grant.app_id, &grant.context, grant.generation)?;
+    async fn derived(&self, grant: &GrantEntry, master: Generation) -> Result<(Derivation, DerivedKey), ChainError> {
+        let master = Master::find(self.chain, &self.settings.genesis, master).await?;
+        let derivation = Derivation::new(&master.public_key, &grant.app_id, &grant.context, grant.generation)?;
         let shares = self.chain.node().key_shares(&grant.grant_id).await.map_err(VerifiedError::from)?;
-        let key = self.open(&derivation, shares).await?;
+        let key = self.open((&master, &derivation), shares).await?;
         Ok((derivation, key))
     }
 
     /// One try: a state root key, which the chain gives to executors (`spec/confidential-state.md` §7).
     pub(crate) async fn state_key(&self, generation: Generation) -> Result<StateRootKey, ChainError> {
-        let master = self.settings.genesis.derivation_polynomial.first().ok_or(ThresholdError::Polynomial)?;
-        let derivation = StateRootKey::derivation(master, generation)?;
+        // State root keys are under the genesis' master always.
+        let master = Master::find(self.chain, &self.settings.genesis, 0).await?;
+        let derivation = StateRootKey::derivation(&master.public_key, generation)?;
         let asked = self.chain.node().state_key_shares(&self.identity.instance_id, generation).await;
-        let key = self.open(&derivation, asked.map_err(VerifiedError::from)?).await?;
+        let key = self.open((&master, &derivation), asked.map_err(VerifiedError::from)?).await?;
         Ok(StateRootKey::derived(generation, &key))
     }
 
     /// Combines shares, opens what they make, and checks it under the derived public key.
     async fn open(
         &self,
-        derivation: &Derivation,
+        (master, derivation): (&Master, &Derivation),
         KeyShares { term, shares }: KeyShares,
     ) -> Result<DerivedKey, ChainError> {
-        let polynomial = self.committees.polynomial(self.chain, &self.settings.genesis, term).await?;
+        let polynomial = self.committees.polynomial(self.chain, &self.settings.genesis, (term, master)).await?;
         // A share that is no point is as good as none; one that is wrong is found when the key is opened.
         let good = |share: &freehold_rpc::KeyShare| {
             EncryptedShare::from_bytes(&share.share.0).ok().filter(|read| read.index() == share.index)

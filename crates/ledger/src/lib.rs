@@ -43,8 +43,8 @@ pub use modules::{AttestationTerms, MembershipFault, ModuleRefusal, attest};
 pub use overrides::{BlockOverrides, Overrides};
 pub use read::{
     ExecutorRefusal, ShadowPage, entry_key, is_denied, read_committee, read_entry, read_entry_bytes, read_executor,
-    read_grant_ids, read_peers, read_players, read_protocol, read_roster, read_shadow, read_succession, read_turn,
-    read_validator,
+    read_grant_ids, read_master, read_masters, read_peers, read_players, read_protocol, read_roster, read_shadow,
+    read_succession, read_turn, read_validator,
 };
 pub use simulate::{
     BlockRequest, SIMULATED_BLOCKS_MAX, SIMULATED_CALLS_MAX, SimulatedBlock, SimulatedCall, Simulation,

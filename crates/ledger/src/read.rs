@@ -17,7 +17,8 @@ use crate::{
 };
 
 pub use validators::{
-    read_committee, read_peers, read_players, read_roster, read_succession, read_turn, read_validator,
+    read_committee, read_master, read_masters, read_peers, read_players, read_roster, read_succession, read_turn,
+    read_validator,
 };
 
 /// Key in the tree of the slot that holds an entry's digest.

@@ -7,14 +7,16 @@
 use alloy_primitives::Bytes;
 use freehold_crypto::slots;
 use freehold_evm::Evm;
-use freehold_primitives::{Body, Canonical as _, Ed25519Key, PayloadHead, TermOutcome, TermTurn};
+use freehold_primitives::{
+    Body, Canonical as _, Ed25519Key, Generation, MASTERS_LIVE_MAX, PayloadHead, Term, TermOutcome, TermTurn,
+};
 use thiserror::Error;
 
 use crate::{
     context::ChainContext,
     error::LedgerError,
     modules::{SEATS_MAX, turn_call},
-    read::{read_committee, read_players, read_roster, read_succession},
+    read::{read_committee, read_master, read_masters, read_players, read_roster, read_succession},
     state::{Content, StateTree, to_address},
 };
 
@@ -51,6 +53,9 @@ pub enum TurnFault {
     /// A network key waits or is named where none may, another one than waits is named, or none where one waits.
     #[error("the payload does not do about the network key what its term does")]
     Succession,
+    /// The masters are not those that the term before reshared, or another began that was not made.
+    #[error("the turn does not have the masters that the term before reshared or made")]
+    Masters,
 }
 
 /// What needs no state: whether a turn stands where it must, and whether its lists are in order and in bounds.
@@ -92,6 +97,12 @@ pub(crate) fn check_form(ctx: &ChainContext, head: &PayloadHead, body: &Body) ->
     if turn.consensus_polynomial.0.len().max(waiting) > POLYNOMIAL_BYTES_MAX || derivation.len() > SEATS_MAX {
         return Err(TurnFault::Polynomials);
     }
+    if turn.masters.len() > MASTERS_LIVE_MAX || !turn.masters.is_sorted_by_key(|master| master.generation) {
+        return Err(TurnFault::Masters);
+    }
+    if turn.masters.iter().any(|master| !(1..=SEATS_MAX).contains(&master.polynomial.len())) {
+        return Err(TurnFault::Polynomials);
+    }
     if derivation.first() == ctx.genesis().derivation_polynomial.first() { Ok(()) } else { Err(TurnFault::Key) }
 }
 
@@ -129,6 +140,7 @@ pub(crate) fn check_follows(
             return Err(TurnFault::Succession.into());
         }
     }
+    check_masters(before, turn, (state, content))?;
     let members: Vec<Ed25519Key> = match turn.outcome {
         TermOutcome::Kept => read_committee(before, state, content)?.map(|committee| committee.members),
         TermOutcome::Reshared => read_players(before, state, content)?
@@ -136,6 +148,34 @@ pub(crate) fn check_follows(
     }
     .unwrap_or_default();
     if members == turn.members { Ok(()) } else { Err(TurnFault::Members.into()) }
+}
+
+/// The masters of a term are those that the term before reshared, under the public keys that they have, and the one that it
+/// made, where it made one and the resharing succeeded (`spec/key-service.md` §9).
+fn check_masters(
+    before: Term,
+    turn: &TermTurn,
+    (state, content): (&dyn StateTree, &dyn Content),
+) -> Result<(), LedgerError> {
+    let entry = read_masters(before, state, content)?;
+    let (reshared, round) = entry.map_or((Vec::new(), None), |entry| (entry.reshared, entry.round));
+    let said: Vec<Generation> = turn.masters.iter().map(|master| master.generation).collect();
+    let made = said.strip_prefix(&reshared[..]).ok_or(TurnFault::Masters)?;
+    let may = match (made, round) {
+        ([], _) => true,
+        ([made], Some(round)) => *made == round.generation && turn.outcome == TermOutcome::Reshared,
+        _ => false,
+    };
+    if !may {
+        return Err(TurnFault::Masters.into());
+    }
+    for master in &turn.masters[..reshared.len()] {
+        let known = read_master(master.generation, state, content)?;
+        if known.as_ref().map(|known| &known.public_key) != master.polynomial.first() {
+            return Err(TurnFault::Masters.into());
+        }
+    }
+    Ok(())
 }
 
 /// The last payload of a term names the network key that waits in it, and no other (`spec/succession.md` §4).

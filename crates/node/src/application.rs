@@ -175,7 +175,7 @@ impl Application for NodeApplication {
         let mut tip = self.shared.tip.subscribe();
         tip.wait_for(|tip| tip.height() >= first).await.ok()?;
         match self.shared.chain.players(term) {
-            Ok(players) => players.map(|(players, network_key)| Players { players, network_key }),
+            Ok(players) => players,
             Err(error) => {
                 // Another answer than the others' would split the round: rather none until a restart.
                 error!(%error, term, "the players of a term could not be read");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use alloy_consensus::{BlockHeader as _, Header, Transaction as _};
 use alloy_eips::{BlockNumberOrTag, Decodable2718 as _, Encodable2718 as _};
 use alloy_primitives::{Address, B256, Bytes, U256};
-use freehold_consensus::NetworkKeyPlan;
+use freehold_consensus::{MastersPlan, NetworkKeyPlan, Players};
 use freehold_crypto::{StateKeyOrigin, StateKeys};
 use freehold_ledger::{
     AccountState, ChainContext, ExecutedBlock, ExecutedReceipt, ExecutedTransaction, ExecutorRefusal, LedgerError,
@@ -16,8 +16,8 @@ use freehold_ledger::{
     prepare_payload, read_account, read_account_value, read_storage, to_account,
 };
 use freehold_primitives::{
-    AppId, Body, Digest, EXECUTED_LAG_MAX, Ed25519Key, G1Point, Genesis, Height, Payload, Term,
-    entries::{EntryKind, GrantEntry, InstanceEntry, KeyContextEntry, ProtocolSchedule, StateKeyStatus},
+    AppId, Body, Digest, EXECUTED_LAG_MAX, Ed25519Key, G1Point, Generation, Genesis, Height, Payload, Term,
+    entries::{EntryKind, GrantEntry, InstanceEntry, KeyContextEntry, MasterEntry, ProtocolSchedule, StateKeyStatus},
 };
 use thiserror::Error;
 
@@ -223,6 +223,12 @@ impl Chain {
         Ok(freehold_ledger::read_entry(EntryKind::KeyContext, &id, &state, &self.store)?)
     }
 
+    /// A master beside the genesis' one, or the end of that one, as of the newest executed block.
+    pub(crate) fn master(&self, generation: Generation) -> Result<Option<MasterEntry>, ChainError> {
+        let height = self.store.executed().map_or(0, |mark| mark.height);
+        Ok(freehold_ledger::read_master(generation, &self.state(height)?, &self.store)?)
+    }
+
     /// Whether this identity may receive state root keys: a validator, present or to come, and where validators are an
     /// app's instances, one that runs in an instance that is open and not denied.
     pub(crate) fn may_hold_state_keys(&self, identity: &Ed25519Key) -> Result<bool, ChainError> {
@@ -256,17 +262,23 @@ impl Chain {
     }
 
     /// Who shall hold the keys in the term after this one; `None` where the term has not begun in the newest executed block.
-    /// With them, whether they make another network key.
-    pub(crate) fn players(&self, term: Term) -> Result<Option<(Vec<Ed25519Key>, NetworkKeyPlan)>, ChainError> {
+    /// With them, which keys they make, and which masters go on.
+    pub(crate) fn players(&self, term: Term) -> Result<Option<Players>, ChainError> {
         let Some(mark) = self.store.executed() else { return Ok(None) };
         let state = self.state(mark.height)?;
         let Some(entry) = freehold_ledger::read_players(term, &state, &self.store)? else { return Ok(None) };
         let succession = freehold_ledger::read_succession(term, &state, &self.store)?;
-        let plan = match succession {
+        let network_key = match succession {
             Some(entry) if entry.waiting.is_none() => NetworkKeyPlan::Succeeds,
             _ => NetworkKeyPlan::Stays,
         };
-        Ok(Some((entry.players.into_iter().map(|player| player.identity).collect(), plan)))
+        let masters = freehold_ledger::read_masters(term, &state, &self.store)?;
+        let masters = masters.map_or_else(MastersPlan::default, |entry| MastersPlan {
+            reshared: entry.reshared,
+            made: entry.round.map(|round| round.generation),
+        });
+        let players = entry.players.into_iter().map(|player| player.identity).collect();
+        Ok(Some(Players { players, network_key, masters }))
     }
 
     /// Whether the chain denies now what an instance stands on; `None` where there is no such instance.

@@ -6,6 +6,7 @@
 mod context;
 mod denial;
 mod lease;
+mod master;
 mod protocol;
 mod settings;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use self::{
         COUNTERS_MAX, CounterValue, CountersEntry, LEASE_FENCE_CODE, LEASE_HELD_CODE, LEASE_NAME_BYTES_MAX, LeaseEntry,
         NAMED_LEASE_S_RANGE, NOT_LIVE_CODE, is_lease_name,
     },
+    master::{MasterEntry, MasterRound, MastersEntry},
     protocol::{ProtocolSchedule, RELEASE_BYTES_MAX},
     settings::{
         AppSettings, SETTING_BYTES_MAX, SETTING_NAME_BYTES_MAX, SETTINGS_BYTES_MAX, SETTINGS_CONTEXT, SETTINGS_MAX,
@@ -90,10 +92,14 @@ canonical_enum! {
         Turn = 24,
         /// [`SuccessionEntry`] in `Validators`, by term.
         Succession = 25,
+        /// [`MastersEntry`] in `Validators`, by term.
+        Masters = 26,
         /// [`ProtocolSchedule`] in `Apps`, under an empty id: one entry, written again.
         Protocol = 32,
         /// [`KeyContextEntry`] in `Keys`, by (app id, context).
         KeyContext = 40,
+        /// [`MasterEntry`] in `Validators`, by generation.
+        Master = 41,
         /// [`LeaseEntry`] in `Apps`, by (app id, name).
         Lease = 30,
         /// [`CountersEntry`] in `Log`, by (app id, name of the lease).

@@ -8,6 +8,7 @@ mod answer;
 mod evidence;
 mod ids;
 mod keyset;
+mod masters;
 mod measurement;
 mod membership;
 mod payload;
@@ -31,6 +32,7 @@ pub use keyset::{
     EHBP_ALGO, HPKE_KEY_ID, KEYSET_TEXT_MAX, Keyset, RECEIPT_KEY_ID, SubjectBody, TLS_KEYS_MAX, TlsKey,
     report_statement,
 };
+pub use masters::{LiveMaster, MASTER_GENERATION_MAX, MASTER_KEEP_S_MIN, MASTERS_LIVE_MAX};
 pub use measurement::{Measurement, NitroMeasurement, SgxMeasurement, SnpMeasurement, TdxMeasurement};
 pub use membership::{
     Dispute, Diversity, Membership, PEER_ADDRESS_BYTES_MAX, STATEMENT_BYTES_MAX, STATEMENTS_MAX, Seat, TermOutcome,

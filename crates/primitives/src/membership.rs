@@ -4,6 +4,7 @@
 use crate::{
     codec::Blob,
     ids::{Account, AppId, Ed25519Key, NetworkKey, Term},
+    masters::LiveMaster,
     succession::WaitingKey,
 };
 
@@ -99,6 +100,8 @@ canonical_struct! {
         pub disputes: Vec<Dispute>,
         /// The network key of the term after this one, where it is another (`spec/succession.md` §4).
         pub waiting: Option<WaitingKey>,
+        /// Masters beside the genesis' one whose shares the members hold, by generation (`spec/key-service.md` §9).
+        pub masters: Vec<LiveMaster>,
     }
 }
 

@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use freehold_primitives::{Canonical, Height, SuccessionRecord, entries::CallDataKeyEntry};
+use freehold_primitives::{
+    Canonical, Generation, Genesis, Height, NetworkKey, SuccessionRecord,
+    entries::{CallDataKeyEntry, MasterEntry},
+};
 use freehold_verify::{
     ChainTrust, EntryError, EntryKey, FinalityError, FinalityProof, KeysError, NetworkKeys, VerifiedHeader,
     VerifiedHeaders, verify_absent_entry, verify_entry, verify_finality_under,
@@ -166,6 +169,18 @@ impl VerifiedClient {
         let checked: Checked<CallDataKeyEntry> = self.entry(&EntryKey::CallDataKey(said.epoch)).await?;
         let entry = checked.entry.ok_or(VerifiedError::NoCallDataKey)?;
         if said.key.0 == entry.public_key.as_bytes() { Ok(entry) } else { Err(VerifiedError::NoCallDataKey) }
+    }
+
+    /// The public key of a master of the derivation key: the genesis', or one that the chain proves; `None` where it proves none.
+    ///
+    /// # Errors
+    /// Every [`VerifiedError`].
+    pub async fn master_key(&self, genesis: &Genesis, generation: Generation) -> Result<Option<NetworkKey>, VerifiedError> {
+        if generation == 0 {
+            return Ok(genesis.derivation_polynomial.first().copied());
+        }
+        let Checked { entry, .. } = self.entry::<MasterEntry>(&EntryKey::Master(generation)).await?;
+        Ok(entry.filter(|entry| entry.generation == generation).map(|entry| entry.public_key))
     }
 
     /// Reads one entry at the newest executed height and waits for the certificate over it.

@@ -24,6 +24,8 @@ pub(crate) enum ValidatorCommand {
     Unjail(ValidatorArgs),
     /// Ask for another network key, as the governor of the chain: the next term makes it, the one after names it.
     SucceedKey(ActingArgs),
+    /// Ask for another master of the derivation key, as the governor of the chain: the next term makes it, and apps move.
+    SucceedMaster(SucceedMasterArgs),
     /// Walk the records by which network keys named their successors, and save them for `verify` and `light`.
     Succession(SuccessionArgs),
 }
@@ -56,6 +58,16 @@ pub(crate) struct ValidatorArgs {
     /// Show what would be signed and what it would cost, and end.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SucceedMasterArgs {
+    #[command(flatten)]
+    pub(crate) acting: ActingArgs,
+    /// How long the master before serves on, in seconds: what apps write anew within it is not lost. A production genesis
+    /// takes 30 days at least.
+    #[arg(long, value_name = "SECONDS", default_value_t = freehold_primitives::MASTER_KEEP_S_MIN)]
+    pub(crate) keep: u64,
 }
 
 #[derive(Debug, Args)]

@@ -26,6 +26,7 @@ use crate::{
     peers_file::{KnownPeer, PeersFile},
 };
 
+mod masters;
 mod succession;
 
 #[allow(missing_docs, clippy::all, unreachable_pub, reason = "generated from Solidity by alloy")]
@@ -49,6 +50,7 @@ pub(crate) async fn run(command: ValidatorCommand, output: Output) -> Result<Exi
         ValidatorCommand::Report(args) => report(args, output).await?,
         ValidatorCommand::Unjail(args) => act(args, output, |identity| IValidators::unjailCall { identity }).await?,
         ValidatorCommand::SucceedKey(args) => succession::ask(&args, output).await?,
+        ValidatorCommand::SucceedMaster(args) => masters::ask(&args, output).await?,
         ValidatorCommand::Succession(args) => succession::walk(&args, output).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -167,6 +169,7 @@ async fn status(args: ValidatorStatusArgs, output: Output) -> Result<ExitCode> {
     for entry in &listed {
         output.text(&line(entry, own == Some(entry.identity)));
     }
+    masters::show(&node, roster.term, output).await?;
     if let Some(own) = own.filter(|own| listed.iter().all(|entry| entry.identity != *own)) {
         let entry = validator(&node, &own).await?;
         output.object(&json!({ "event": "own", "validator": entry.as_ref().map(object) }));

@@ -19,7 +19,7 @@ use crate::keys::{ShareKind, validator_set};
 pub struct Plan {
     /// Name of the chain, or of the genesis in the making; fixed for the life of a key on that chain.
     pub namespace: Vec<u8>,
-    /// Which of the two keys.
+    /// Which key.
     pub kind: ShareKind,
     /// Number of the round: it only rises, failures included.
     pub round: u64,

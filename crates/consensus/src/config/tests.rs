@@ -104,8 +104,15 @@ fn beginning_without_a_certificate() {
         seed: G1Point([0; 48]),
     };
     let (consensus, derivation) = committees(&config.genesis).unwrap();
-    config.start =
-        Start::At(Box::new(Floor { head, certificate, consensus, derivation, waiting: None, successions: vec![] }));
+    config.start = Start::At(Box::new(Floor {
+        head,
+        certificate,
+        consensus,
+        derivation,
+        waiting: None,
+        masters: vec![],
+        successions: vec![],
+    }));
     assert!(matches!(config.check(), Err(ConfigError::Certificate(_))));
 }
 

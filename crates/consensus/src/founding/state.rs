@@ -185,7 +185,7 @@ impl State {
         Some(match kind {
             ShareKind::Consensus => consensus,
             ShareKind::Derivation => derivation,
-            ShareKind::Successor => return None,
+            ShareKind::Successor | ShareKind::Master(_) => return None,
         })
     }
 

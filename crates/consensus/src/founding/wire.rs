@@ -4,7 +4,7 @@ use freehold_primitives::{Blob, Canonical, CodecError, Digest, Ed25519Key, G1Poi
 use zeroize::Zeroizing;
 
 use crate::{
-    application::NetworkKeyPlan,
+    application::{MastersPlan, NetworkKeyPlan, Players},
     ceremony::{DIRECT_BYTES_MAX, STATEMENT_BYTES_MAX},
     keys::ShareKind,
 };
@@ -106,6 +106,12 @@ fn read_kind(reader: &mut Reader<'_>) -> Result<ShareKind, CodecError> {
     ShareKind::from_tag(tag).ok_or(CodecError::Tag(tag))
 }
 
+fn read_players(reader: &mut Reader<'_>, network_key: NetworkKeyPlan) -> Result<Players, CodecError> {
+    let players = Vec::<Ed25519Key>::read(reader)?;
+    let masters = MastersPlan { reshared: Canonical::read(reader)?, made: Canonical::read(reader)? };
+    Ok(Players { players, network_key, masters })
+}
+
 /// What is kept of an attempt, or of a term.
 pub(crate) enum Kept {
     /// The attempt begins; nothing before it counts.
@@ -114,8 +120,8 @@ pub(crate) enum Kept {
     Record(ShareKind, Zeroizing<Vec<u8>>),
     /// A statement that was taken.
     Statement(ShareKind, Vec<u8>),
-    /// Who receives shares in the round that runs, and whether a network key is made in it.
-    Players(Vec<Ed25519Key>, NetworkKeyPlan),
+    /// Who receives shares in the rounds that run, and which keys are made in them.
+    Players(Players),
 }
 
 impl Kept {
@@ -128,12 +134,14 @@ impl Kept {
             }
             Self::Record(kind, record) => write_kind(2, *kind, record, &mut out),
             Self::Statement(kind, statement) => write_kind(3, *kind, statement, &mut out),
-            Self::Players(players, plan) => {
-                out.push(match plan {
+            Self::Players(Players { players, network_key, masters }) => {
+                out.push(match network_key {
                     NetworkKeyPlan::Stays => 4,
                     NetworkKeyPlan::Succeeds => 5,
                 });
                 players.write(&mut out);
+                masters.reshared.write(&mut out);
+                masters.made.write(&mut out);
             }
         }
         out
@@ -145,8 +153,8 @@ impl Kept {
             1 => Self::Attempt(Canonical::read(&mut reader)?),
             2 => Self::Record(read_kind(&mut reader)?, Zeroizing::new(Blob::read(&mut reader)?.0)),
             3 => Self::Statement(read_kind(&mut reader)?, Blob::read(&mut reader)?.0),
-            4 => Self::Players(Canonical::read(&mut reader)?, NetworkKeyPlan::Stays),
-            5 => Self::Players(Canonical::read(&mut reader)?, NetworkKeyPlan::Succeeds),
+            4 => Self::Players(read_players(&mut reader, NetworkKeyPlan::Stays)?),
+            5 => Self::Players(read_players(&mut reader, NetworkKeyPlan::Succeeds)?),
             other => return Err(CodecError::Tag(other)),
         };
         reader.finish()?;

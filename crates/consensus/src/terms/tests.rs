@@ -31,6 +31,7 @@ fn keys(share: bool) -> TermKeys {
         derivation: Committee::from_coefficients(&members, &dealt.derivation_polynomial).unwrap(),
         consensus_share: share.then(|| dealt.consensus_shares[1].clone()),
         derivation_share: share.then(|| dealt.derivation_shares[1].clone()),
+        masters: vec![held(1, share), held(3, share)],
         successor: Some(successor(share)),
         network_keys: vec![(0, NetworkKey([3; 96])), (2, dealt.network_key)],
         ending: Some(Ending { outcome: TermOutcome::Kept, silent: vec![members[3]], disputes }),
@@ -48,9 +49,29 @@ fn successor(share: bool) -> Successor {
     }
 }
 
-/// Without a key that waits.
+/// A master beside the genesis' one, with the same members.
+fn held(generation: u8, share: bool) -> HeldMaster {
+    let mut rng = StdRng::seed_from_u64(100 + u64::from(generation));
+    let (members, _) = dealt(1);
+    let dealt = trusted_dealer(&mut rng, &members).unwrap();
+    let scalar = dealt.derivation_shares[1].to_bytes();
+    let kind = ShareKind::Master(generation);
+    let bytes = [&[1, kind.tag()], &scalar[2..]].concat();
+    HeldMaster {
+        generation: generation.into(),
+        committee: Committee::from_coefficients(&members, &dealt.derivation_polynomial).unwrap(),
+        share: share.then(|| KeyShare::from_bytes(kind, &bytes).unwrap()),
+    }
+}
+
+/// Without a key that waits, and with no other master.
 fn plain(share: bool) -> TermKeys {
-    TermKeys { successor: None, ..keys(share) }
+    TermKeys { successor: None, masters: vec![], ..keys(share) }
+}
+
+/// With two masters beside the genesis' one.
+fn mastered() -> TermKeys {
+    TermKeys { successor: None, ..keys(true) }
 }
 
 #[test]
@@ -64,8 +85,11 @@ fn round_trip() {
         assert_eq!(after.network_keys, before.network_keys);
         let scalars = |keys: &TermKeys| {
             let waiting = keys.successor.as_ref().and_then(|successor| successor.share.clone());
+            let masters = keys.masters.iter().map(|held| &held.share);
             let shares = [&keys.consensus_share, &keys.derivation_share, &waiting];
-            shares.map(|share| share.as_ref().map(|share| (share.kind(), share.index(), *share.scalar())))
+            let all = shares.into_iter().chain(masters);
+            all.map(|share| share.as_ref().map(|share| (share.kind(), share.index(), *share.scalar())))
+                .collect::<Vec<_>>()
         };
         assert_eq!(scalars(&after), scalars(&before));
         assert_eq!(after.to_bytes(), before.to_bytes());
@@ -104,7 +128,9 @@ fn success(kind: ShareKind, share: Option<&KeyShare>) -> Outcome {
     let (members, dealt) = dealt(2);
     let committee = match kind {
         ShareKind::Consensus | ShareKind::Successor => Committee::new(&members, &dealt.consensus_polynomial.0).unwrap(),
-        ShareKind::Derivation => Committee::from_coefficients(&members, &dealt.derivation_polynomial).unwrap(),
+        ShareKind::Derivation | ShareKind::Master(_) => {
+            Committee::from_coefficients(&members, &dealt.derivation_polynomial).unwrap()
+        }
     };
     Outcome::Success { committee, share: share.cloned() }
 }
@@ -119,7 +145,7 @@ fn failure(silent: &[u8], disputes: &[(u8, u8)]) -> Outcome {
 
 /// How rounds ended, without one for another network key.
 fn ended([consensus, derivation]: [Outcome; 2]) -> Outcomes {
-    Outcomes { consensus, derivation, successor: None }
+    Outcomes { consensus, derivation, masters: vec![], successor: None }
 }
 
 /// Both keys are reshared.
@@ -201,4 +227,47 @@ fn a_network_key_is_not_made_where_its_round_or_a_resharing_failed() {
     let without = plain(true).after(PARENT, Outcomes { successor: made(), ..ended(kept) });
     assert!(without.successor.is_none());
     assert_eq!(without.network_keys, plain(true).network_keys);
+}
+
+/// The resharing of masters, each of which succeeds where it says so.
+fn masters(rounds: &[(u8, bool)]) -> Vec<(Generation, Outcome)> {
+    let outcome = |(generation, succeeds): &(u8, bool)| {
+        let kind = ShareKind::Master(*generation);
+        let outcome = if *succeeds { success(kind, None) } else { failure(&[*generation], &[]) };
+        (Generation::from(*generation), outcome)
+    };
+    rounds.iter().map(outcome).collect()
+}
+
+fn generations(keys: &TermKeys) -> Vec<Generation> {
+    keys.masters.iter().map(|held| held.generation).collect()
+}
+
+#[test]
+fn a_master_that_was_made_is_in_force_and_one_that_is_not_reshared_is_gone() {
+    let made = mastered().after(PARENT, Outcomes { masters: masters(&[(3, true), (4, true)]), ..ended(reshared()) });
+    assert_eq!((generations(&made), made.since), (vec![3, 4], 4));
+    let turn = made.turn().unwrap();
+    assert_eq!(turn.masters.iter().map(|master| master.generation).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(turn.masters[1].polynomial, made.masters[1].committee.coefficients());
+    assert_eq!(TermKeys::from_bytes(&made.to_bytes()).unwrap().turn(), Some(turn));
+    // The shares of what is gone stand in nothing that is kept.
+    let gone = *held(1, true).share.unwrap().scalar();
+    assert!(!made.to_bytes().windows(32).any(|bytes| bytes == gone));
+}
+
+#[test]
+fn a_master_is_not_made_where_its_round_or_a_resharing_failed() {
+    let without = mastered()
+        .after(PARENT, Outcomes { masters: masters(&[(1, true), (3, true), (4, false)]), ..ended(reshared()) });
+    let turn = without.turn().unwrap();
+    assert_eq!((generations(&without), turn.outcome), (vec![1, 3], TermOutcome::Reshared));
+    // Whoever blocks this round alone is named all the same.
+    assert_eq!(turn.silent, [Ed25519Key([4; 32])]);
+    // One master that could not be reshared keeps all keys where they are, and the new one is gone.
+    let kept = mastered().after(PARENT, Outcomes { masters: masters(&[(3, false), (4, true)]), ..ended(reshared()) });
+    assert_eq!((generations(&kept), kept.since), (vec![3], 2));
+    assert_eq!(kept.turn().unwrap().outcome, TermOutcome::Kept);
+    assert!(kept.consensus == keys(true).consensus && kept.masters[0].share.is_some(), "the old shares are lost");
+    assert!(kept.master(1).is_none(), "a master that has ended outlives a failed round");
 }

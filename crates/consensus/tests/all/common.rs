@@ -14,8 +14,9 @@ use std::{
 
 use commonware_runtime::Clock;
 use freehold_consensus::{
-    Application, DoubleProposal, FinalizedPayload, GenesisShares, GossipChannel, IdentityKey, NetworkKeyPlan, Peers,
-    Players, ProposalContext, Reach, SeenCertificate, Start, Timers, Validator, ValidatorHandle, start, trusted_dealer,
+    Application, DoubleProposal, FinalizedPayload, GenesisShares, GossipChannel, IdentityKey, MastersPlan,
+    NetworkKeyPlan, Peers, Players, ProposalContext, Reach, SeenCertificate, Start, Timers, Validator, ValidatorHandle,
+    start, trusted_dealer,
 };
 use freehold_crypto::{proposal_message, verify_ed25519};
 use freehold_primitives::{
@@ -60,6 +61,8 @@ pub struct Shared {
     pub players: BTreeMap<Term, Vec<Ed25519Key>>,
     /// Terms from which on another network key is asked for, until one waits.
     pub asked: BTreeSet<Term>,
+    /// What terms do about masters of the derivation key, by the first term that does so.
+    pub masters: BTreeMap<Term, MastersPlan>,
     /// Proofs of two payloads in one round.
     pub doubles: Vec<DoubleProposal>,
     /// Digests of the payloads that a voter saw signed in a round.
@@ -161,7 +164,8 @@ impl<E: Clock> Application for Recorder<E> {
         let network_key = if asked { NetworkKeyPlan::Succeeds } else { NetworkKeyPlan::Stays };
         // None that can hold keys stand for the members.
         let players = shared.players.get(&term).cloned().unwrap_or_default();
-        Some(Players { players, network_key })
+        let masters = shared.masters.range(..=term).next_back().map(|(_, plan)| plan.clone()).unwrap_or_default();
+        Some(Players { players, network_key, masters })
     }
 
     fn double_proposal(&self, found: DoubleProposal) {

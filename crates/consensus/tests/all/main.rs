@@ -4,6 +4,7 @@ mod common;
 mod founding;
 mod kill;
 mod loopback;
+mod masters;
 mod membership;
 mod proposals;
 mod recovery;

@@ -275,6 +275,7 @@ fn a_validator_begins_in_the_middle_of_a_chain() {
             consensus: keys.consensus,
             derivation: keys.derivation,
             waiting: None,
+            masters: vec![],
             successions: vec![],
         };
         let mut settings = net.validator(4);
@@ -306,6 +307,7 @@ fn a_follower_begins_in_the_middle_of_a_chain_without_terms() {
             consensus: keys.consensus,
             derivation: keys.derivation,
             waiting: None,
+            masters: vec![],
             successions: vec![],
         }));
         handles[3] = Some(net.start_with(&context, 3, settings).await);

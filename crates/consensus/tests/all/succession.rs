@@ -180,6 +180,7 @@ async fn floor(handles: &Handles, term: Term, successions: Vec<SuccessionRecord>
         certificate: history.certificate(term * TERM - 1).await.unwrap(),
         consensus: keys.consensus,
         derivation: keys.derivation,
+        masters: keys.masters.into_iter().map(|held| (held.generation, held.committee)).collect(),
         waiting: keys.successor.map(|successor| successor.committee),
         successions,
     }

@@ -84,6 +84,7 @@ fn turns() -> Vec<Vec<u8>> {
         silent: Vec::new(),
         disputes: Vec::new(),
         waiting: None,
+        masters: Vec::new(),
     };
     let dispute = |dealer, player| Dispute { dealer: key(dealer), player: key(player) };
     let failed = TermTurn {

@@ -235,7 +235,13 @@ refusals! {
     /// Another network key is asked for, made, or waits.
     SuccessionRuns = 246, "another network key is asked for already";
     /// The chain has no terms in which a key could be made.
-    TermsNone = 247, "a chain of one term without end keeps its network key";
+    TermsNone = 247, "a chain of one term without end keeps its keys";
+    /// Another master is asked for, or being made, or the one before the newest serves still.
+    MasterRuns = 248, "another master is asked for already, or the one before the newest serves still";
+    /// The master before would serve for too short a time.
+    MasterKeep = 249, "the master before serves on for 30 days at least";
+    /// No generation of the master is left.
+    MastersSpent = 250, "there is no further generation of the master";
 }
 
 impl ModuleRefusal {

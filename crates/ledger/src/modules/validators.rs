@@ -7,6 +7,7 @@
 mod bonds;
 mod founding;
 mod join;
+mod masters;
 mod reports;
 mod rules;
 mod standing;
@@ -24,6 +25,7 @@ use freehold_primitives::{Digest, Genesis};
 
 pub use founding::MembershipFault;
 pub(crate) use founding::{bonded_at_first, check_membership, first_entries};
+pub(super) use masters::{master, newest_master};
 pub(crate) use rules::SEATS_MAX;
 
 use super::{
@@ -76,8 +78,9 @@ impl Validators {
                 reports::double_proposal(ctx, caller, &args, rules.jail_terms)
             }
             IValidatorsCalls::succeedNetworkKey(_) => succession::ask(ctx, caller, rules),
+            IValidatorsCalls::succeedMaster(args) => masters::ask(ctx, caller, &self.genesis, args.keepS),
             // Nobody signs as the chain: its address has no key.
-            IValidatorsCalls::turn(args) if *caller == SYSTEM_ADDRESS => turn::turn(ctx, rules, &args),
+            IValidatorsCalls::turn(args) if *caller == SYSTEM_ADDRESS => turn::turn(ctx, &self.genesis, &args),
             _ => Err(ModuleRefusal::Call.into()),
         }
     }

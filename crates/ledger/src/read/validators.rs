@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use freehold_crypto::slots;
 use freehold_evm::ViewError;
 use freehold_primitives::{
-    Ed25519Key, Term,
-    entries::{CommitteeEntry, EntryKind, Peer, PlayersEntry, RosterEntry, SuccessionEntry, TurnEntry, ValidatorEntry},
+    Ed25519Key, Generation, Term,
+    entries::{
+        CommitteeEntry, EntryKind, MasterEntry, MastersEntry, Peer, PlayersEntry, RosterEntry, SuccessionEntry,
+        TurnEntry, ValidatorEntry,
+    },
 };
 
 use super::read_entry;
@@ -54,6 +57,30 @@ pub fn read_succession(
     content: &dyn Content,
 ) -> Result<Option<SuccessionEntry>, ViewError> {
     read_entry(EntryKind::Succession, &slots::term_id(term), state, content)
+}
+
+/// What a term does about masters; `None` where there is none beside the genesis'.
+///
+/// # Errors
+/// As [`read_entry`].
+pub fn read_masters(
+    term: Term,
+    state: &dyn StateTree,
+    content: &dyn Content,
+) -> Result<Option<MastersEntry>, ViewError> {
+    read_entry(EntryKind::Masters, &slots::term_id(term), state, content)
+}
+
+/// A master; `None` where it never began, and for the genesis' one until another begins.
+///
+/// # Errors
+/// As [`read_entry`].
+pub fn read_master(
+    generation: Generation,
+    state: &dyn StateTree,
+    content: &dyn Content,
+) -> Result<Option<MasterEntry>, ViewError> {
+    read_entry(EntryKind::Master, &slots::master_id(generation), state, content)
 }
 
 /// The running term, who has a seat and who waits; `None` before block 0.

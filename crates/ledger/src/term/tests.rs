@@ -139,6 +139,7 @@ fn turn(change: impl FnOnce(&mut TermTurn)) -> (Outcome, TurnEntry) {
         silent: Vec::new(),
         disputes: Vec::new(),
         waiting: None,
+        masters: Vec::new(),
     };
     change(&mut said);
     let module = to_address(&slots::VALIDATORS);

@@ -4,7 +4,7 @@
 use crate::registry::{Draft, IKeys, INSTANCE, OWNER, Refused, Registry, assert_refused, module, policy};
 use alloy_sol_types::SolCall as _;
 use freehold_crypto::slots;
-use freehold_ledger::{ModuleRefusal, PayloadRefusal, Status, check_payload};
+use freehold_ledger::{ModuleRefusal, PayloadRefusal, Status, TurnFault, check_payload};
 use freehold_primitives::{
     Blob, Digest, NetworkKey,
     entries::{EntryKind, GrantEntry, KeyContextEntry},
@@ -200,5 +200,5 @@ fn a_body_that_names_a_network_key_gets_no_vote() {
     let mut payload = chain.payload(Vec::new());
     payload.body = Blob(succession_body(&NetworkKey([5; 96])));
     payload.head.body = freehold_crypto::body_digest(&payload.body.0);
-    assert_eq!(check_payload(&chain.ctx, &payload), Err(PayloadRefusal::Body));
+    assert_eq!(check_payload(&chain.ctx, &payload), Err(PayloadRefusal::Turn(TurnFault::Succession)));
 }

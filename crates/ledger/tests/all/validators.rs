@@ -3,6 +3,7 @@
 
 mod attested;
 mod chance;
+mod masters;
 mod net;
 mod reports;
 mod succession;

@@ -1,6 +1,6 @@
 //! Shares of one term, as they come in: by grant, then by the index of their validator.
 //!
-//! Invariant: every share of a peer on it was checked under the term's polynomial. Bounded: so many grants, oldest first
+//! Invariant: every share of a peer on it was checked under the polynomial of its master in the term. Bounded: so many grants, oldest first
 //! out; one share and one lie of each member for each.
 
 use std::{
@@ -9,13 +9,15 @@ use std::{
 };
 
 use freehold_crypto::Derivation;
-use freehold_primitives::{Digest, G1Point};
+use freehold_primitives::{Digest, G1Point, Generation};
 
 /// Grants whose shares are kept.
 pub(super) const GRANTS_MAX: usize = 512;
 
 /// What is known of the shares for one grant.
 pub(super) struct Slot {
+    /// Generation of the master that the key is under.
+    pub(super) master: Generation,
     pub(super) derivation: Arc<Derivation>,
     pub(super) transport_key: G1Point,
     /// Whether this validator collects them, and so takes what peers send.
@@ -28,8 +30,9 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) const fn new(derivation: Arc<Derivation>, transport_key: G1Point) -> Self {
+    pub(super) const fn new(master: Generation, derivation: Arc<Derivation>, transport_key: G1Point) -> Self {
         Self {
+            master,
             derivation,
             transport_key,
             is_wanted: false,

@@ -1,41 +1,61 @@
 //! What the service decides: whose share is served for what, and which of the others' shares count.
 //!
-//! Invariant: everything that belongs to a term (share, members, polynomial, board) stands in one [`InForce`] and is
+//! Invariant: everything that belongs to a term (members, shares and polynomials of all masters, board) stands in one [`InForce`] and is
 //! replaced whole when the term changes. Whoever waits for shares of a term that ends keeps that term's, and gets no
 //! share of the next among them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use freehold_consensus::TermKeys;
+use freehold_consensus::{Committee, KeyShare, TermKeys};
 use freehold_crypto::{Derivation, EncryptedShare, Polynomial, Share, encrypt_share, verify_share};
-use freehold_primitives::{Digest, Ed25519Key, Term, entries::GrantEntry};
+use freehold_primitives::{Digest, Ed25519Key, Generation, Term};
 use rand::{rand_core::UnwrapErr, rngs::SysRng};
 use tokio::sync::watch;
 
 use super::{
     Released, ShareError,
     board::{Board, Slot},
-    grants::Grants,
+    grants::{Grants, LiveGrant},
 };
 
 /// What is in force in one term, and the shares of it that came in.
 pub(super) struct InForce {
     term: Term,
     members: Vec<Ed25519Key>,
-    polynomial: Polynomial,
-    share: Option<Share>,
+    /// By generation, from that of the genesis on.
+    masters: BTreeMap<Generation, Master>,
     board: Mutex<Board>,
+}
+
+/// A master in one term.
+struct Master {
+    polynomial: Polynomial,
+    /// This validator's own share.
+    share: Option<Share>,
+}
+
+impl Master {
+    fn new(committee: &Committee, share: Option<&KeyShare>) -> Option<Self> {
+        let polynomial = Polynomial::new(&committee.coefficients()).ok()?;
+        let share = share.and_then(|share| Share::from_bytes(share.index(), share.scalar()).ok());
+        // A share that is not on the polynomial would only ever make wrong answers.
+        let share = share.filter(|share| share.check(&polynomial).is_ok());
+        Some(Self { polynomial, share })
+    }
 }
 
 impl InForce {
     fn new(keys: &TermKeys) -> Option<Self> {
-        let polynomial = Polynomial::new(&keys.derivation.coefficients()).ok()?;
-        let share = keys.derivation_share.as_ref();
-        let share = share.and_then(|share| Share::from_bytes(share.index(), share.scalar()).ok());
-        // A share that is not on the polynomial would only ever make wrong answers.
-        let share = share.filter(|share| share.check(&polynomial).is_ok());
+        let first = (0, Master::new(&keys.derivation, keys.derivation_share.as_ref())?);
+        let mut masters = BTreeMap::from([first]);
+        for held in &keys.masters {
+            masters.insert(held.generation, Master::new(&held.committee, held.share.as_ref())?);
+        }
         let (term, members) = (keys.term, keys.derivation.keys());
-        Some(Self { term, members, polynomial, share, board: Mutex::default() })
+        Some(Self { term, members, masters, board: Mutex::default() })
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -46,21 +66,35 @@ impl InForce {
         self.members.iter().position(|member| member == peer).and_then(|index| u32::try_from(index).ok())
     }
 
+    /// A master that lives in this term.
+    fn master(&self, generation: Generation) -> Result<&Master, ShareError> {
+        self.masters.get(&generation).ok_or(ShareError::Retired)
+    }
+
     /// Makes the slot of a live grant, where there is none.
-    fn open_slot(&self, entry: &GrantEntry) -> Result<(), ShareError> {
+    fn open_slot(&self, live: &LiveGrant) -> Result<(), ShareError> {
+        let (entry, master) = (&live.entry, live.master);
         if self.board().get(&entry.grant_id).is_some() {
             return Ok(());
         }
-        let derivation = Derivation::new(self.polynomial.master(), &entry.app_id, &entry.context, entry.generation);
+        let public = self.master(master)?.polynomial.master();
+        let derivation = Derivation::new(public, &entry.app_id, &entry.context, entry.generation);
         let derivation = Arc::new(derivation.map_err(|_| ShareError::Context)?);
-        self.board().slot(entry.grant_id, || Slot::new(derivation, entry.transport_key));
+        self.board().slot(entry.grant_id, || Slot::new(master, derivation, entry.transport_key));
         Ok(())
     }
 
+    /// The polynomial that a grant's shares are checked under.
+    fn polynomial_of(&self, grant: &Digest) -> Option<&Polynomial> {
+        let master = self.board().get(grant)?.master;
+        self.masters.get(&master).map(|master| &master.polynomial)
+    }
+
     /// The own share for a live grant, made once a term.
-    fn own(&self, entry: &GrantEntry) -> Result<Vec<u8>, ShareError> {
-        let share = self.share.as_ref().ok_or(ShareError::NoShare)?;
-        self.open_slot(entry)?;
+    fn own(&self, live: &LiveGrant) -> Result<Vec<u8>, ShareError> {
+        let entry = &live.entry;
+        let share = self.master(live.master)?.share.as_ref().ok_or(ShareError::NoShare)?;
+        self.open_slot(live)?;
         let (derivation, transport_key) = {
             let board = self.board();
             let slot = board.get(&entry.grant_id).ok_or(ShareError::State)?;
@@ -89,8 +123,8 @@ impl InForce {
             (Arc::clone(&slot.derivation), slot.transport_key)
         };
         let read = EncryptedShare::from_bytes(share).ok().filter(|read| read.index() == index);
-        let right =
-            read.filter(|read| verify_share(&self.polynomial, &derivation, &transport_key, read).is_ok()).is_some();
+        let polynomial = self.polynomial_of(grant).ok_or(ShareError::Unasked)?;
+        let right = read.filter(|read| verify_share(polynomial, &derivation, &transport_key, read).is_ok()).is_some();
         let mut board = self.board();
         let Some(slot) = board.get_mut(grant) else { return Err(ShareError::Unasked) };
         if right {
@@ -112,15 +146,21 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Whether there are enough shares, or none to wait for any more.
     pub(super) fn is_done(&self) -> bool {
+        let need = self.need();
         let board = self.in_force.board();
-        board.get(&self.grant).is_none_or(|slot| {
-            slot.shares.len() >= self.in_force.polynomial.threshold() || slot.answered() >= self.in_force.members.len()
-        })
+        board
+            .get(&self.grant)
+            .is_none_or(|slot| slot.shares.len() >= need || slot.answered() >= self.in_force.members.len())
+    }
+
+    /// Shares that make the key.
+    fn need(&self) -> usize {
+        self.in_force.polynomial_of(&self.grant).map_or(usize::MAX, Polynomial::threshold)
     }
 
     /// What came, where it makes the key.
     pub(super) fn released(&self) -> Result<Released, ShareError> {
-        let need = self.in_force.polynomial.threshold();
+        let need = self.need();
         let shares = self.in_force.board().get(&self.grant).map(|slot| slot.shares.clone()).unwrap_or_default();
         if shares.len() < need {
             return Err(ShareError::TooFew { have: shares.len(), need });
@@ -165,18 +205,18 @@ impl<G: Grants> Desk<G> {
 
     /// This validator's share for a live grant, encrypted to the recorded key, and its term.
     pub(super) fn own(&self, grant: &Digest) -> Result<(Term, Vec<u8>), ShareError> {
-        let entry = self.grants.live(grant)?;
+        let live = self.grants.live(grant)?;
         let in_force = self.in_force()?;
-        Ok((in_force.term, in_force.own(&entry)?))
+        Ok((in_force.term, in_force.own(&live)?))
     }
 
     /// Begins to collect the shares for a live grant. A validator without a share collects the others'.
     pub(super) fn begin(&self, grant: &Digest) -> Result<(Wanted, watch::Receiver<u64>), ShareError> {
-        let entry = self.grants.live(grant)?;
+        let live = self.grants.live(grant)?;
         let in_force = self.in_force()?;
-        match in_force.own(&entry) {
+        match in_force.own(&live) {
             Ok(_) => {}
-            Err(ShareError::NoShare) => in_force.open_slot(&entry)?,
+            Err(ShareError::NoShare) => in_force.open_slot(&live)?,
             Err(error) => return Err(error),
         }
         let changes = self.changes.subscribe();

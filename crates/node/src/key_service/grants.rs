@@ -14,10 +14,18 @@ use crate::{
     wire::ShareMessage,
 };
 
+/// A grant that is live now.
+#[derive(Clone)]
+pub(super) struct LiveGrant {
+    pub(super) entry: GrantEntry,
+    /// Generation of the master that its key is under.
+    pub(super) master: Generation,
+}
+
 /// Says which grants are live; asked before every share that leaves.
 pub(super) trait Grants {
     /// The grant, where it is live now.
-    fn live(&self, grant: &Digest) -> Result<GrantEntry, ShareError>;
+    fn live(&self, grant: &Digest) -> Result<LiveGrant, ShareError>;
 }
 
 /// Grants as this validator's chain has them.
@@ -67,7 +75,7 @@ impl ChainGrants {
         id: &Digest,
         (instance, generation): (Digest, Generation),
         tip: &Tip,
-    ) -> Result<GrantEntry, ShareError> {
+    ) -> Result<LiveGrant, ShareError> {
         let chain = &self.shared.chain;
         if chain.key_origin() != Some(StateKeyOrigin::Quorum) {
             return Err(ShareError::NoQuorum);
@@ -78,7 +86,7 @@ impl ChainGrants {
             return Err(ShareError::NoGeneration);
         }
         let (app_id, context) = StateRootKey::named();
-        Ok(GrantEntry {
+        let entry = GrantEntry {
             grant_id: *id,
             app_id,
             instance_id: instance,
@@ -88,12 +96,14 @@ impl ChainGrants {
             granted_at: entry.opened_at,
             until: entry.expires_at,
             closed_at: None,
-        })
+        };
+        // State root keys are under the genesis' master always.
+        Ok(LiveGrant { entry, master: 0 })
     }
 }
 
 impl Grants for ChainGrants {
-    fn live(&self, grant: &Digest) -> Result<GrantEntry, ShareError> {
+    fn live(&self, grant: &Digest) -> Result<LiveGrant, ShareError> {
         let tip = self.fresh_tip()?;
         let named = self.state().get(grant).copied();
         if let Some(named) = named {
@@ -106,10 +116,15 @@ impl Grants for ChainGrants {
         }
         // Neither a denial by the chain nor a rotation closes a grant: both are looked up here, each time.
         let context = chain.key_context(&entry.app_id, &entry.context).map_err(|_| ShareError::State)?;
-        if context.is_some_and(|context| !context.serves(entry.generation, tip.header.timestamp)) {
+        if context.as_ref().is_some_and(|context| !context.serves(entry.generation, tip.header.timestamp)) {
+            return Err(ShareError::Retired);
+        }
+        let master = context.map_or(0, |context| context.master_of(entry.generation));
+        let ends = chain.master(master).map_err(|_| ShareError::State)?;
+        if ends.is_some_and(|ends| !ends.serves(tip.header.timestamp)) {
             return Err(ShareError::Retired);
         }
         let denied = chain.is_denied(&entry.instance_id).map_err(|_| ShareError::State)?;
-        if denied.ok_or(ShareError::Unknown)? { Err(ShareError::Denied) } else { Ok(entry) }
+        if denied.ok_or(ShareError::Unknown)? { Err(ShareError::Denied) } else { Ok(LiveGrant { entry, master }) }
     }
 }

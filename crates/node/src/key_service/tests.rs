@@ -5,9 +5,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use freehold_consensus::{Committee, IdentityKey, KeyShare, TermKeys, trusted_dealer};
+use freehold_consensus::{Committee, HeldMaster, IdentityKey, KeyShare, TermKeys, trusted_dealer};
 use freehold_crypto::{Derivation, EncryptedShare, Polynomial, Share, TransportSecret, encrypt_share, slots::grant_id};
-use freehold_primitives::{AppId, Blob, Canonical as _, Digest, Ed25519Key, entries::GrantEntry};
+use freehold_primitives::{AppId, Blob, Canonical as _, Digest, Ed25519Key, Generation, entries::GrantEntry};
 use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::watch;
 
@@ -15,26 +15,30 @@ use super::{
     Released, ShareError,
     board::GRANTS_MAX,
     desk::{Desk, Wanted},
-    grants::Grants,
+    grants::{Grants, LiveGrant},
 };
 use crate::wire::ShareMessage;
 
 /// Grants that a test sets.
 #[derive(Clone, Default)]
-struct Granted(Arc<Mutex<BTreeMap<Digest, Result<GrantEntry, ShareError>>>>);
+struct Granted(Arc<Mutex<BTreeMap<Digest, Result<LiveGrant, ShareError>>>>);
 
 impl Granted {
     fn set(&self, id: Digest, entry: Result<GrantEntry, ShareError>) {
-        self.0.lock().unwrap().insert(id, entry);
+        self.set_under(id, entry, 0);
+    }
+
+    fn set_under(&self, id: Digest, entry: Result<GrantEntry, ShareError>, master: Generation) {
+        self.0.lock().unwrap().insert(id, entry.map(|entry| LiveGrant { entry, master }));
     }
 
     fn get(&self, id: &Digest) -> GrantEntry {
-        self.0.lock().unwrap()[id].clone().unwrap()
+        self.0.lock().unwrap()[id].clone().unwrap().entry
     }
 }
 
 impl Grants for Granted {
-    fn live(&self, grant: &Digest) -> Result<GrantEntry, ShareError> {
+    fn live(&self, grant: &Digest) -> Result<LiveGrant, ShareError> {
         self.0.lock().unwrap().get(grant).cloned().unwrap_or(Err(ShareError::Unknown))
     }
 }
@@ -276,6 +280,51 @@ fn a_validator_without_a_share_says_so_and_collects_the_others() {
         keys.derivation_share = foreign;
     });
     assert_eq!(net.validators[1].desk.own(&net.grant), Err(ShareError::NoShare));
+}
+
+/// Another master beside the first: each grant's shares come from its own, and never mix.
+#[test]
+fn a_grant_is_served_under_its_master_and_no_other() {
+    let net = Net::new();
+    let first = net.begin();
+    net.answer(1).unwrap();
+    net.answer(2).unwrap();
+    let old = net.open(&first.released().unwrap());
+    for (validator, other) in net.validators.iter().zip(dealt(3, 0)) {
+        validator.terms.send_modify(|keys| {
+            keys.term = 1;
+            keys.masters =
+                vec![HeldMaster { generation: 1, committee: other.derivation, share: other.derivation_share }];
+        });
+    }
+    // The key of the generation before is the same as ever.
+    let before = net.begin();
+    net.answer(1).unwrap();
+    net.answer(2).unwrap();
+    assert_eq!(net.open(&before.released().unwrap()), old);
+    // The newest generation is under the new master: shares of the first, for whatever, are none of it.
+    let good = net.granted.get(&net.grant);
+    let id = grant_id(&good.instance_id, "root", 1);
+    net.granted.set_under(id, Ok(GrantEntry { grant_id: id, generation: 1, ..good.clone() }), 1);
+    let entry = net.granted.get(&id);
+    let newest = net.validators[0].desk.begin(&id).unwrap().0;
+    let of_first = net.made(3, &entry);
+    let (desk, peer) = (&net.validators[0].desk, |index: usize| &net.validators[index].identity);
+    assert_eq!(desk.take(peer(3), (&id, 1), &of_first), Err(ShareError::Wrong));
+    for other in [1, 2] {
+        let (term, share) = net.validators[other].desk.own(&id).unwrap();
+        desk.take(peer(other), (&id, term), &share).unwrap();
+    }
+    let released = newest.released().unwrap();
+    let held = net.validators[0].terms.borrow().masters[0].committee.coefficients();
+    let polynomial = Polynomial::new(&held).unwrap();
+    let derivation = Derivation::new(polynomial.master(), &app(), "root", 1).unwrap();
+    let shares: Vec<_> = released.shares.values().map(|share| EncryptedShare::from_bytes(share).unwrap()).collect();
+    assert_ne!(*net.transport.recover(&polynomial, &derivation, &shares).unwrap().as_bytes(), old);
+    // One that does not live in this term serves nothing.
+    net.granted.set_under(net.grant, Ok(good), 2);
+    net.enter(1, 2);
+    assert_eq!(net.validators[0].desk.own(&net.grant), Err(ShareError::Retired));
 }
 
 /// Every reason of the chain, also for what was served a moment ago and is still at hand.

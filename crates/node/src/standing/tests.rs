@@ -74,6 +74,7 @@ fn a_turn_names_the_members_of_its_term() {
         silent: Vec::new(),
         disputes: Vec::new(),
         waiting: None,
+        masters: Vec::new(),
     };
     let body = PayloadBody { turn: Some(turn.clone()), ..PayloadBody::default() };
     standing.note(&head(32, (1, 3), 31), Some(&body));

@@ -22,13 +22,27 @@ canonical_struct! {
         pub max_age_s: UnixSeconds,
         /// How long a replaced generation is served.
         pub keep_s: UnixSeconds,
+        /// Generation of the master that the newest generation is under (`spec/key-service.md` §9).
+        pub master: Generation,
+        /// That of the generation before.
+        pub previous_master: Generation,
     }
 }
 
 impl KeyContextEntry {
     /// A context that was never replaced and has no rule.
     pub const fn first(app_id: AppId, context: String, begun_at: UnixSeconds) -> Self {
-        Self { app_id, context, generation: 0, begun_at, previous_until: 0, max_age_s: 0, keep_s: 0 }
+        Self {
+            app_id,
+            context,
+            generation: 0,
+            begun_at,
+            previous_until: 0,
+            max_age_s: 0,
+            keep_s: 0,
+            master: 0,
+            previous_master: 0,
+        }
     }
 
     /// The generation before the newest one, while it is served.
@@ -39,6 +53,11 @@ impl KeyContextEntry {
     /// Whether shares of a generation are served at this moment.
     pub fn serves(&self, generation: Generation, now_unix_s: UnixSeconds) -> bool {
         generation == self.generation || self.previous(now_unix_s) == Some(generation)
+    }
+
+    /// Generation of the master that one of the two generations is under.
+    pub const fn master_of(&self, generation: Generation) -> Generation {
+        if generation == self.generation { self.master } else { self.previous_master }
     }
 
     /// Whether the newest generation has reached its age.

@@ -4,11 +4,11 @@ use freehold_crypto::{
     content_digest,
     slots::{
         GOVERNOR_ID, STATE_KEY_STATUS_ID, anchor_id, app_version_id, call_data_key_id, collateral_id, deny_id,
-        entry_module, entry_slot, key_context_id, lease_id, term_id, tier_id,
+        entry_module, entry_slot, key_context_id, lease_id, master_id, term_id, tier_id,
     },
 };
 use freehold_primitives::{
-    Account, AppId, Canonical, CodecError, Digest, Term,
+    Account, AppId, Canonical, CodecError, Digest, Generation, Term,
     entries::{CollateralKind, DenySubject, EntryKind},
 };
 use thiserror::Error;
@@ -75,6 +75,10 @@ pub enum EntryKey {
     KeyContext(AppId, String),
     /// Who signs in a term, and under which polynomials.
     Committee(Term),
+    /// What a term does about masters of the derivation key, and under which polynomials.
+    Masters(Term),
+    /// A master of the derivation key, by its generation.
+    Master(Generation),
     /// A lease that an app's instances compete for, by its name.
     Lease(AppId, String),
     /// All counters under a lease of an app.
@@ -108,6 +112,8 @@ impl EntryKey {
             Self::Tier(_) => EntryKind::Tier,
             Self::KeyContext(..) => EntryKind::KeyContext,
             Self::Committee(_) => EntryKind::Committee,
+            Self::Masters(_) => EntryKind::Masters,
+            Self::Master(_) => EntryKind::Master,
             Self::Lease(..) => EntryKind::Lease,
             Self::Counters(..) => EntryKind::Counters,
             Self::Settings(_) => EntryKind::Settings,
@@ -129,7 +135,8 @@ impl EntryKey {
             Self::Governor => GOVERNOR_ID.to_vec(),
             Self::Tier(tier) => tier_id(*tier).to_vec(),
             Self::KeyContext(app, context) => key_context_id(app, context),
-            Self::Committee(term) => term_id(*term).to_vec(),
+            Self::Master(generation) => master_id(*generation).to_vec(),
+            Self::Committee(term) | Self::Masters(term) => term_id(*term).to_vec(),
             Self::Lease(app, name) | Self::Counters(app, name) => lease_id(app, name),
         }
     }

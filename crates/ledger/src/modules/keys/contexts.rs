@@ -1,7 +1,8 @@
 //! Generations of contexts: by hand, or by age (`spec/key-service.md` §7).
 //!
 //! One generation before the newest is served for as long as the rule says, so that what is under it can be written
-//! anew; a further rotation waits until that one is over or retired. So no data is cut off by two rotations in a row.
+//! anew; a further rotation waits until that one is over or retired. So no data is cut off by two rotations in a row. A
+//! context that is not under the newest master is due, and waits no longer than its own master serves (§9).
 
 use alloy_primitives::Address;
 use alloy_sol_types::SolEvent as _;
@@ -9,13 +10,14 @@ use freehold_crypto::slots;
 use freehold_evm::{ModuleContext, ModuleFailure};
 use freehold_primitives::{
     AppId, Generation, UnixSeconds,
-    entries::{AppEntry, EntryKind, KeyContextEntry},
+    entries::{AppEntry, EntryKind, KeyContextEntry, MasterEntry},
 };
 
 use super::super::{
     abi::IKeys::{ContextRetired, ContextRotated, ContextRule},
     entries::{load, load_app, store},
     refusal::ModuleRefusal,
+    validators::{master, newest_master},
 };
 use crate::state::{to_account, to_address};
 
@@ -54,10 +56,11 @@ pub(super) fn rotate(ctx: &mut ModuleContext<'_>, called: Called<'_>) -> Result<
     let found = listed(ctx, app, context)?;
     let before = current(ctx, app, context)?;
     let now = ctx.environment().parent_time_unix_s;
-    if !before.is_due(now) {
+    let masters = Masters::read(ctx, &before)?;
+    if !before.is_due(now) && !masters.are_behind(&before) {
         require_owner(&found, caller)?;
     }
-    next(ctx, before).map(|entry| entry.generation)
+    next(ctx, before, &masters).map(|entry| entry.generation)
 }
 
 /// Ends the generation before the newest one.
@@ -81,7 +84,46 @@ pub(super) fn served(
 ) -> Result<KeyContextEntry, ModuleFailure> {
     let entry = current(ctx, app, context)?;
     let now = ctx.environment().parent_time_unix_s;
-    if entry.is_due(now) && entry.previous(now).is_none() { next(ctx, entry) } else { Ok(entry) }
+    let masters = Masters::read(ctx, &entry)?;
+    let may = entry.previous(now).is_none() || masters.have_ended(now);
+    if may && (entry.is_due(now) || masters.are_behind(&entry)) { next(ctx, entry, &masters) } else { Ok(entry) }
+}
+
+/// The masters that matter to a context.
+struct Masters {
+    /// Generation of the newest.
+    newest: Generation,
+    /// When the context's own ends; `None` where it is the newest.
+    ends_at: Option<UnixSeconds>,
+}
+
+impl Masters {
+    fn read(ctx: &mut ModuleContext<'_>, entry: &KeyContextEntry) -> Result<Self, ModuleFailure> {
+        let newest = newest_master(ctx)?;
+        let own: Option<MasterEntry> = if entry.master == newest { None } else { master(ctx, entry.master)? };
+        Ok(Self { newest, ends_at: own.and_then(|own| own.ends_at) })
+    }
+
+    const fn are_behind(&self, entry: &KeyContextEntry) -> bool {
+        entry.master < self.newest
+    }
+
+    fn have_ended(&self, now: UnixSeconds) -> bool {
+        self.ends_at.is_some_and(|end| end <= now)
+    }
+
+    /// Until when the generation that is replaced now is served: as the context's rule says, and no longer than its master;
+    /// without a rule as long as its master, for the owner did not ask to have it replaced.
+    fn previous_until(&self, keep_s: UnixSeconds, now: UnixSeconds) -> UnixSeconds {
+        let kept = now.saturating_add(keep_s);
+        let until = match (self.ends_at, keep_s) {
+            (None, 0) => 0,
+            (None, _) => kept,
+            (Some(end), 0) => end,
+            (Some(end), _) => kept.min(end),
+        };
+        if until > now { until } else { 0 }
+    }
 }
 
 /// The entry of a context, or what counts where there is none.
@@ -91,12 +133,18 @@ fn current(ctx: &mut ModuleContext<'_>, app: &AppId, context: &str) -> Result<Ke
     Ok(found.unwrap_or_else(|| KeyContextEntry::first(*app, context.to_owned(), now)))
 }
 
-fn next(ctx: &mut ModuleContext<'_>, before: KeyContextEntry) -> Result<KeyContextEntry, ModuleFailure> {
+fn next(
+    ctx: &mut ModuleContext<'_>,
+    before: KeyContextEntry,
+    masters: &Masters,
+) -> Result<KeyContextEntry, ModuleFailure> {
     let now = ctx.environment().parent_time_unix_s;
-    let generation = before.generation.checked_add(1).filter(|_| before.previous(now).is_none());
+    let generation =
+        before.generation.checked_add(1).filter(|_| before.previous(now).is_none() || masters.have_ended(now));
     let generation = generation.ok_or(ModuleRefusal::ContextRotationRuns)?;
-    let previous_until = if before.keep_s == 0 { 0 } else { now.saturating_add(before.keep_s) };
-    let entry = KeyContextEntry { generation, begun_at: now, previous_until, ..before };
+    let previous_until = masters.previous_until(before.keep_s, now);
+    let (master, previous_master) = (masters.newest, before.master);
+    let entry = KeyContextEntry { generation, begun_at: now, previous_until, master, previous_master, ..before };
     save(ctx, &entry)?;
     let event = ContextRotated {
         app: (*entry.app_id.as_bytes()).into(),

@@ -10,7 +10,7 @@ use alloy_primitives::U256;
 use freehold_crypto::slots;
 use freehold_evm::{ModuleContext, ModuleFailure, ViewError};
 use freehold_primitives::{
-    Account, Canonical as _, Ed25519Key, Height, Membership, TermTurn,
+    Account, Canonical as _, Ed25519Key, Genesis, Height, Membership, TermTurn,
     entries::{
         CommitteeEntry, EntryKind, Peer, PlayersEntry, RosterEntry, TurnAct, TurnEntry, TurnEvent, ValidatorEntry,
         ValidatorState,
@@ -21,6 +21,7 @@ use super::{
     super::{abi::IValidators::turnCall, entries::store, refusal::ModuleRefusal},
     CANDIDATES_MAX,
     bonds::leave,
+    masters,
     rules::{Ballot, Faults, Standing, faulty_max},
     standing::{bonded, committee, find, is_attested, keep, keep_roster, moved, pay, roster, standing},
     succession,
@@ -46,10 +47,11 @@ struct Turn<'a> {
     events: Vec<TurnEvent>,
 }
 
-pub(super) fn turn(ctx: &mut ModuleContext<'_>, rules: &Membership, args: &turnCall) -> Result<(), ModuleFailure> {
+pub(super) fn turn(ctx: &mut ModuleContext<'_>, genesis: &Genesis, args: &turnCall) -> Result<(), ModuleFailure> {
     let said = TermTurn::from_canonical(&args.said).map_err(|_| ModuleRefusal::Call)?;
-    let mut turn = Turn::read(ctx, rules, said)?;
+    let mut turn = Turn::read(ctx, &genesis.membership, said)?;
     turn.write_committee(ctx)?;
+    masters::turn(ctx, genesis, &turn.said)?;
     turn.jail();
     let players = turn.decide();
     turn.seat(&players);

@@ -8,7 +8,8 @@ use freehold_primitives::entries::EntryKind;
 use super::{
     super::{
         abi::IValidators::{
-            self, IValidatorsCalls, committeeCall, playersCall, rosterCall, successionCall, turnOfCall, validatorCall,
+            self, IValidatorsCalls, committeeCall, masterCall, mastersCall, playersCall, rosterCall, successionCall,
+            turnOfCall, validatorCall,
         },
         entries::load_bytes,
         refusal::ModuleRefusal,
@@ -35,6 +36,12 @@ pub(super) fn answer(ctx: &mut ModuleContext<'_>, calls: &IValidatorsCalls) -> R
         }
         IValidatorsCalls::succession(args) => {
             returned::<successionCall>(&entry(ctx, EntryKind::Succession, &slots::term_id(args.term))?)
+        }
+        IValidatorsCalls::masters(args) => {
+            returned::<mastersCall>(&entry(ctx, EntryKind::Masters, &slots::term_id(args.term))?)
+        }
+        IValidatorsCalls::master(args) => {
+            returned::<masterCall>(&entry(ctx, EntryKind::Master, &slots::master_id(args.generation))?)
         }
         IValidatorsCalls::bonded(_) => returned::<IValidators::bondedCall>(&bonded(ctx)?),
         _ => return Ok(None),

@@ -11,8 +11,8 @@ use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use freehold_crypto::{AccountKey, ContractCipher, StateCipher, StateKeys, body_digest, payload_digest, slots};
 use freehold_ledger::{
     CallRequest, ChainContext, ExecutedBlock, LedgerError, MemoryTree, Outcome, Parent, StateTree as _, Transaction,
-    Visibility, call, execute_payload, genesis_block, read_account, read_committee, read_entry, read_players,
-    read_storage, to_address,
+    Visibility, call, execute_payload, genesis_block, read_account, read_committee, read_entry, read_masters,
+    read_players, read_storage, to_address,
 };
 use freehold_primitives::{
     Account, Allocation, Blob, Canonical as _, Digest, Dispute, Ed25519Key, Ed25519Signature, Executed, G1Point,
@@ -157,6 +157,10 @@ impl Chain {
         let players = read_players(term - 1, &self.state, &self.content).unwrap().unwrap().players;
         let members = if failed { before.members } else { players.into_iter().map(|player| player.identity).collect() };
         let outcome = if failed { TermOutcome::Kept } else { TermOutcome::Reshared };
+        let masters = read_masters(term - 1, &self.state, &self.content).unwrap();
+        let masters = masters.map_or_else(Vec::new, |entry| {
+            entry.live.into_iter().filter(|master| entry.reshared.contains(&master.generation)).collect()
+        });
         let (consensus_polynomial, derivation_polynomial) = (before.consensus_polynomial, before.derivation_polynomial);
         TermTurn {
             term,
@@ -167,6 +171,7 @@ impl Chain {
             silent,
             disputes,
             waiting: None,
+            masters,
         }
     }
 

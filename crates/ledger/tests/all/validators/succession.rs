@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Seed of the account that governs: the first of the genesis.
-const GOVERNOR: u8 = 1;
+pub(crate) const GOVERNOR: u8 = 1;
 
 fn entry(net: &Net, term: Term) -> Option<SuccessionEntry> {
     read_succession(term, &net.chain.state, &net.chain.content).unwrap()
@@ -31,7 +31,7 @@ fn ask(net: &mut Net, from: u8) -> Result<freehold_ledger::ExecutedBlock, crate:
 }
 
 /// Goes on until the next payload is the last of this term.
-fn to_end(net: &mut Net, of: Term) {
+pub(crate) fn to_end(net: &mut Net, of: Term) {
     while net.chain.head.height + 1 < (of + 1) * TERM - 1 {
         net.chain.block(vec![]);
     }
@@ -45,7 +45,7 @@ fn with_body(net: &Net, body: Vec<u8>) -> Payload {
     payload
 }
 
-fn with_turn(net: &Net, turn: TermTurn) -> Payload {
+pub(crate) fn with_turn(net: &Net, turn: TermTurn) -> Payload {
     with_body(net, PayloadBody { turn: Some(turn), ..PayloadBody::default() }.to_canonical())
 }
 
@@ -54,7 +54,7 @@ fn naming(net: &Net, key: &NetworkKey) -> Payload {
 }
 
 /// Executes a payload in the place of the one that the chain would make.
-fn execute(net: &mut Net, payload: Payload) -> Result<(), TurnFault> {
+pub(crate) fn execute(net: &mut Net, payload: Payload) -> Result<(), TurnFault> {
     net.chain.time_ms += 1000;
     let mut payload = payload;
     payload.head.timestamp_ms = net.chain.time_ms;
