@@ -40,12 +40,12 @@ fn owner() -> AccountKey {
 }
 
 /// The first account of a development genesis, which governs it.
-fn governor() -> AccountKey {
+pub(crate) fn governor() -> AccountKey {
     account("m/44'/60'/0'/0/0")
 }
 
 /// Sends a transaction and waits until it has succeeded; its receipt.
-fn send(node: &Running, key: &AccountKey, to: Option<Account>, input: impl Into<Bytes>) -> Value {
+pub(crate) fn send(node: &Running, key: &AccountKey, to: Option<Account>, input: impl Into<Bytes>) -> Value {
     let from = format!("0x{}", key.account());
     let transaction = TxEip1559 {
         chain_id: quantity(&node.call("eth_chainId", json!([])).unwrap()),

@@ -15,6 +15,7 @@ mod full_disk;
 mod instance;
 mod light;
 mod market;
+mod masters;
 mod membership;
 mod network;
 mod operations;

@@ -164,7 +164,16 @@ impl<E: Clock> Application for Recorder<E> {
         let network_key = if asked { NetworkKeyPlan::Succeeds } else { NetworkKeyPlan::Stays };
         // None that can hold keys stand for the members.
         let players = shared.players.get(&term).cloned().unwrap_or_default();
-        let masters = shared.masters.range(..=term).next_back().map(|(_, plan)| plan.clone()).unwrap_or_default();
+        let mut masters = shared.masters.range(..=term).next_back().map(|(_, plan)| plan.clone()).unwrap_or_default();
+        // As the ledger does: one that the turn to this term has is made already, and goes on.
+        let first = self.seen.lock().unwrap().finals.get(&(term * self.term_blocks)).cloned();
+        if let Some(made) = masters.made
+            && first
+                .and_then(|first| body(&first.payload).turn)
+                .is_some_and(|turn| turn.masters.iter().any(|master| master.generation == made))
+        {
+            masters = MastersPlan { reshared: [masters.reshared, vec![made]].concat(), made: None };
+        }
         Some(Players { players, network_key, masters })
     }
 
