@@ -1,22 +1,26 @@
 //! Masters of the derivation key as the ledger keeps them: who may ask, what stands in each term, and turns that name one.
 
 use alloy_sol_types::{SolCall as _, SolEvent as _};
-use freehold_crypto::StateKeys;
+use freehold_crypto::{StateKeys, slots};
 use freehold_ledger::{ModuleRefusal, PayloadRefusal, TurnFault, check_payload, read_master, read_masters};
 use freehold_primitives::{
-    Canonical as _, Generation, KeyCeremony, LiveMaster, MASTER_KEEP_S_MIN, NetworkKey, Purpose, Term, TermTurn,
-    entries::{MasterEntry, MasterRound, MastersEntry},
+    AppPolicy, Canonical as _, Generation, KeyCeremony, LiveMaster, MASTER_KEEP_S_MIN, NetworkKey, Purpose, Term, TermTurn,
+    entries::{EntryKind, GrantEntry, KeyContextEntry, MasterEntry, MasterRound, MastersEntry},
 };
 
 use crate::{
-    common::state_keys,
-    registry::{IValidators, Refused, assert_refused},
+    common::{Chain, state_keys},
+    registry::{
+        Draft, IKeys, INSTANCE, IValidators, OWNER, Refused, Registry, assert_refused, emulated_chain, module, policy,
+    },
     validators::{
         net::{FOUNDERS, Net, TERM, genesis_of, validators},
         succession::{GOVERNOR, execute, to_end, with_turn},
     },
 };
 
+/// An account without a part in anything.
+const NOBODY: u8 = 7;
 /// Seconds for which the master before serves on. A block of the test is a second.
 const KEEP_S: u64 = 10;
 
@@ -49,8 +53,8 @@ fn turn_with(net: &mut Net, master: LiveMaster) -> Result<(), TurnFault> {
 }
 
 /// Asks for a master, and has it made: its term is the second from now.
-fn succeed(net: &mut Net, generation: u8) {
-    ask(net, GOVERNOR, KEEP_S).unwrap();
+fn succeed(net: &mut Net, generation: u8, keep_s: u64) {
+    ask(net, GOVERNOR, keep_s).unwrap();
     net.next_term();
     turn_with(net, made(generation)).unwrap();
 }
@@ -107,7 +111,7 @@ fn a_master_that_was_made_begins_and_the_one_before_has_an_end() {
     let mut net = Net::new();
     net.chain.block(vec![]);
     assert_eq!((master(&net, 0), master(&net, 1)), (None, None));
-    succeed(&mut net, 1);
+    succeed(&mut net, 1, KEEP_S);
     let begun_at = net.chain.tip().timestamp - 1;
     let (first, second) = (master(&net, 0).unwrap(), master(&net, 1).unwrap());
     assert_eq!(first.public_key, net.chain.ctx.genesis().derivation_polynomial[0]);
@@ -125,11 +129,11 @@ fn a_master_that_was_made_begins_and_the_one_before_has_an_end() {
 fn a_master_that_has_ended_is_reshared_no_more_and_then_gone() {
     let mut net = Net::new();
     net.chain.block(vec![]);
-    succeed(&mut net, 1);
+    succeed(&mut net, 1, KEEP_S);
     while master(&net, 0).unwrap().serves(net.chain.tip().timestamp) {
         net.chain.block(vec![]);
     }
-    succeed(&mut net, 2);
+    succeed(&mut net, 2, KEEP_S);
     let term = net.roster().term;
     assert_eq!(entry(&net, term).unwrap().reshared, [1, 2]);
     // Its end comes within the next terms; from the turn after that on only the newest is held.
@@ -197,6 +201,137 @@ fn a_turn_has_a_master_only_after_a_round_that_succeeded_and_under_its_own_key()
     let other = LiveMaster { polynomial: vec![NetworkKey([5; 96])], ..made(1) };
     let payload = with_turn(&net, TermTurn { masters: vec![other], ..net.chain.turn(3) });
     assert_eq!(execute(&mut net, payload), Err(TurnFault::Masters));
+}
+
+/// An app with the context `root` and an instance of it, on a chain with terms.
+struct Keyed {
+    registry: Registry,
+    draft: Draft,
+}
+
+impl Keyed {
+    fn new() -> Self {
+        let mut genesis = genesis_of(&FOUNDERS);
+        genesis.trust_roots = emulated_chain().ctx.genesis().trust_roots.clone();
+        genesis.membership.term_blocks = 16;
+        let policy = AppPolicy { boot_contexts: vec!["root".to_owned()], ..policy() };
+        let mut registry = Registry::on(Chain::new(genesis), policy);
+        let draft = Draft { value: 10_u128.pow(18), ..registry.draft(INSTANCE) };
+        registry.register(&draft).unwrap();
+        Self { registry, draft }
+    }
+
+    /// Has a master made.
+    fn succeed(&mut self, generation: u8, keep_s: u64) {
+        let chain = std::mem::replace(&mut self.registry.chain, Chain::new(genesis_of(&FOUNDERS)));
+        let mut net = Net { chain };
+        ask(&mut net, GOVERNOR, keep_s).unwrap();
+        net.next_term();
+        while net.chain.head.height % 16 != 15 {
+            net.chain.block(vec![]);
+        }
+        let term = net.roster().term + 1;
+        let mut turn = net.chain.turn(term);
+        turn.masters.push(made(generation));
+        let payload = with_turn(&net, turn);
+        execute(&mut net, payload).unwrap();
+        self.registry.chain = net.chain;
+    }
+
+    fn keys(&mut self, from: u8, call: impl alloy_sol_types::SolCall) -> Result<(), Refused> {
+        self.registry.send(from, module(slots::KEYS), call, 0).map(|_| ())
+    }
+
+    fn rule(&mut self, keep_s: u64) {
+        let app = self.registry.app.as_bytes().into();
+        let call = IKeys::setContextCall { app, context: "root".to_owned(), maxAgeS: 0, keepS: keep_s };
+        self.keys(OWNER, call).unwrap();
+    }
+
+    fn rotate(&mut self, from: u8) -> Result<(), Refused> {
+        let app = self.registry.app.as_bytes().into();
+        self.keys(from, IKeys::rotateCall { app, context: "root".to_owned() })
+    }
+
+    fn request(&mut self) {
+        self.keys(INSTANCE, IKeys::requestCall { context: "root".to_owned() }).unwrap();
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.registry.chain.time_ms += seconds * 1_000;
+        self.registry.chain.block(vec![]);
+    }
+
+    /// The context: generation and master of the newest, and of the one before, and until when that is served.
+    fn context(&self) -> ([u32; 2], [u32; 2], u64) {
+        let id = slots::key_context_id(&self.registry.app, "root");
+        let entry: KeyContextEntry = self.registry.entry(EntryKind::KeyContext, &id).unwrap();
+        let before = [entry.generation.saturating_sub(1), entry.master_of(entry.generation.saturating_sub(1))];
+        ([entry.generation, entry.master_of(entry.generation)], before, entry.previous_until)
+    }
+
+    fn grant(&self, generation: u32) -> Option<GrantEntry> {
+        let id = slots::grant_id(&self.draft.instance_id(), "root", generation);
+        self.registry.entry(EntryKind::Grant, id.as_bytes())
+    }
+
+    fn end(&self, generation: u32) -> u64 {
+        let chain = &self.registry.chain;
+        read_master(generation, &chain.state, &chain.content).unwrap().unwrap().ends_at.unwrap()
+    }
+}
+
+#[test]
+fn contexts_move_to_the_newest_master_at_their_next_use() {
+    // A context without a rule keeps the generation before as long as its master serves: its owner asked for nothing.
+    let mut keyed = Keyed::new();
+    keyed.request();
+    keyed.succeed(1, 100);
+    keyed.request();
+    let end = keyed.end(0);
+    assert_eq!(keyed.context(), ([1, 1], [0, 0], end));
+    let (newest, before) = (keyed.grant(1).unwrap(), keyed.grant(0).unwrap());
+    assert_eq!((newest.closed_at, before.closed_at, before.until), (None, None, end.min(newest.until)));
+    // It is not due again, and not for anybody.
+    keyed.request();
+    assert_eq!(keyed.context().0, [1, 1]);
+    assert_refused(keyed.rotate(NOBODY), ModuleRefusal::NotOwner);
+    // Its rule counts where that is shorter, and anybody may move a context that is behind.
+    let mut keyed = Keyed::new();
+    keyed.rule(7);
+    keyed.succeed(1, 100);
+    let now = keyed.registry.chain.tip().timestamp;
+    keyed.rotate(NOBODY).unwrap();
+    assert_eq!(keyed.context(), ([1, 1], [0, 0], now + 7));
+    // Where it is longer, no longer than its master.
+    let mut keyed = Keyed::new();
+    keyed.rule(1_000_000);
+    keyed.succeed(1, 100);
+    keyed.rotate(NOBODY).unwrap();
+    assert_eq!(keyed.context().2, keyed.end(0));
+}
+
+#[test]
+fn a_context_that_keeps_a_generation_moves_later_and_at_its_masters_end_at_the_latest() {
+    for (keep_s, forced) in [(60, false), (1_000, true)] {
+        let mut keyed = Keyed::new();
+        keyed.rule(keep_s);
+        keyed.rotate(OWNER).unwrap();
+        assert_eq!(keyed.context().0, [1, 0]);
+        keyed.succeed(1, 200);
+        keyed.request();
+        assert_eq!(keyed.context().0, [1, 0], "the generation before is served still");
+        assert_refused(keyed.rotate(NOBODY), ModuleRefusal::ContextRotationRuns);
+        keyed.pass(if forced { 201 } else { 61 });
+        keyed.request();
+        let (newest, before, until) = keyed.context();
+        assert_eq!((newest, before), ([2, 1], [1, 0]));
+        // After the end of its master nothing of the generation before is served.
+        let now = keyed.registry.chain.tip().timestamp;
+        assert_eq!(until > now, !forced);
+        assert!(until <= keyed.end(0));
+        assert_eq!(keyed.grant(1).is_some_and(|grant| grant.closed_at.is_none()), !forced);
+    }
 }
 
 #[test]
