@@ -4,7 +4,8 @@ use alloy_sol_types::{SolCall as _, SolEvent as _};
 use freehold_crypto::{StateKeys, slots};
 use freehold_ledger::{ModuleRefusal, PayloadRefusal, TurnFault, check_payload, read_master, read_masters};
 use freehold_primitives::{
-    AppPolicy, Canonical as _, Generation, KeyCeremony, LiveMaster, MASTER_KEEP_S_MIN, NetworkKey, Purpose, Term, TermTurn,
+    AppPolicy, Canonical as _, Generation, KeyCeremony, LiveMaster, MASTER_KEEP_S_MIN, NetworkKey, Purpose, Term,
+    TermTurn,
     entries::{EntryKind, GrantEntry, KeyContextEntry, MasterEntry, MasterRound, MastersEntry},
 };
 
