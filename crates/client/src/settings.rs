@@ -1,7 +1,7 @@
 //! Setting what an app's instances get: the owner's side of `spec/settings.md`.
 //!
-//! Invariant: values are sealed under a master key that the trusted genesis names or the chain proves, and what is changed is what the
-//! chain proves: a node that lies gets no secret, and takes none away unseen.
+//! Invariant: values are sealed under a master key that the trusted genesis names or the chain proves, and what is changed is
+//! what the chain proves: a node that lies gets no secret, and takes none away unseen.
 
 use freehold_crypto::{SEAL_BYTES, SettingPlace, ThresholdError};
 use freehold_primitives::{

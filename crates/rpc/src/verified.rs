@@ -175,7 +175,11 @@ impl VerifiedClient {
     ///
     /// # Errors
     /// Every [`VerifiedError`].
-    pub async fn master_key(&self, genesis: &Genesis, generation: Generation) -> Result<Option<NetworkKey>, VerifiedError> {
+    pub async fn master_key(
+        &self,
+        genesis: &Genesis,
+        generation: Generation,
+    ) -> Result<Option<NetworkKey>, VerifiedError> {
         if generation == 0 {
             return Ok(genesis.derivation_polynomial.first().copied());
         }

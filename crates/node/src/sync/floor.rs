@@ -10,7 +10,7 @@ use std::{fs, io::Write as _, path::Path};
 use freehold_consensus::{Committee, Floor, KeyError};
 use freehold_crypto::{CertificateVerifier, chain_namespace, payload_digest};
 use freehold_primitives::{
-    Blob, Canonical, Certificate, CodecError, Height, Payload, PayloadHead, Reader, SuccessionRecord, Term,
+    Blob, Canonical, Certificate, CodecError, Height, LiveMaster, Payload, PayloadHead, Reader, SuccessionRecord, Term,
     entries::CommitteeEntry,
 };
 use freehold_rpc::{NodeClient, SyncPart};
@@ -40,6 +40,8 @@ struct StoredFloor {
     committee: CommitteeEntry,
     /// Public polynomial of the network key that waits in the term.
     waiting_polynomial: Option<Blob>,
+    /// Masters beside the genesis' one in the term.
+    masters: Vec<LiveMaster>,
     successions: Vec<SuccessionRecord>,
 }
 
@@ -49,6 +51,7 @@ impl Canonical for StoredFloor {
         self.certificate.write(out);
         self.committee.write(out);
         self.waiting_polynomial.write(out);
+        self.masters.write(out);
         self.successions.write(out);
     }
 
@@ -58,6 +61,7 @@ impl Canonical for StoredFloor {
             certificate: Canonical::read(reader)?,
             committee: Canonical::read(reader)?,
             waiting_polynomial: Canonical::read(reader)?,
+            masters: Canonical::read(reader)?,
             successions: Canonical::read(reader)?,
         })
     }
@@ -67,10 +71,14 @@ impl StoredFloor {
     fn open(self) -> Result<Floor, KeyError> {
         let CommitteeEntry { members, consensus_polynomial, derivation_polynomial, .. } = self.committee;
         let waiting = self.waiting_polynomial.map(|polynomial| Committee::new(&members, &polynomial.0));
+        let master = |LiveMaster { generation, polynomial }| {
+            Ok::<_, KeyError>((generation, Committee::from_coefficients(&members, &polynomial)?))
+        };
         Ok(Floor {
             consensus: Committee::new(&members, &consensus_polynomial.0)?,
             derivation: Committee::from_coefficients(&members, &derivation_polynomial)?,
             waiting: waiting.transpose()?,
+            masters: self.masters.into_iter().map(master).collect::<Result<_, _>>()?,
             head: self.head,
             certificate: self.certificate,
             successions: self.successions,
@@ -112,10 +120,10 @@ pub(super) async fn take_floor(
         Some(term) => certified(sources, chain, &keys, term * chain.genesis.membership.term_blocks - 1).await?,
         None => newest_certified(sources, chain, &keys, height).await?,
     };
-    let TermEntries { committee, waiting_polynomial, successions } = keys;
+    let TermEntries { term: TermHolders { committee, waiting_polynomial, masters }, successions } = keys;
     // Later records may have come as well.
     let successions = successions.into_iter().filter(|record| record.payload_head.term < committee.term).collect();
-    let stored = StoredFloor { head, certificate, committee, waiting_polynomial, successions };
+    let stored = StoredFloor { head, certificate, committee, waiting_polynomial, masters, successions };
     // Under its name it is whole: a run that finds it does not look again.
     let partial = path.with_extension("part");
     let write = || {
@@ -180,10 +188,16 @@ async fn told(
 
 /// The keys of the term that a state is of.
 pub(super) struct TermEntries {
-    committee: CommitteeEntry,
-    waiting_polynomial: Option<Blob>,
+    term: TermHolders,
     /// They lead from the genesis' network key to that of the term.
     pub(super) successions: Vec<SuccessionRecord>,
+}
+
+/// What the state says of the keys in its term.
+struct TermHolders {
+    committee: CommitteeEntry,
+    waiting_polynomial: Option<Blob>,
+    masters: Vec<LiveMaster>,
 }
 
 /// Who holds the keys in the term of the state behind `height`, out of that state; a document that a source withheld is asked
@@ -196,9 +210,9 @@ pub(super) async fn term_entries(
 ) -> Result<TermEntries, SyncError> {
     let term = height.checked_div(chain.genesis.membership.term_blocks).unwrap_or(0);
     let mut tries = 0;
-    let (committee, waiting_polynomial) = loop {
+    let holders = loop {
         match read_term((store, tree), (height, term)) {
-            Ok(Some(entries)) => break entries,
+            Ok(Some(holders)) => break holders,
             Ok(None) => return Err(SyncError::Disk),
             Err(error) if tries == READS => return Err(error.into()),
             Err(_) => {}
@@ -208,19 +222,21 @@ pub(super) async fn term_entries(
         }
         tries += 1;
     };
+    let committee = &holders.committee;
     let signs = Committee::new(&committee.members, &committee.consensus_polynomial.0).map_err(|_| SyncError::Disk)?;
     let successions = chain.successions(sources, &signs.public_key()).await?;
-    Ok(TermEntries { committee, waiting_polynomial, successions })
+    Ok(TermEntries { term: holders, successions })
 }
 
-/// The committee of a term, and the polynomial of the network key that waits in it.
+/// What a state says of a term; `None` where it does not have the term's committee.
 fn read_term(
     (store, tree): (&BlockStore, &QmdbTree),
     (height, term): (Height, Term),
-) -> Result<Option<(CommitteeEntry, Option<Blob>)>, ChainError> {
+) -> Result<Option<TermHolders>, ChainError> {
     let state = OldState::new(tree.reader(), store.clone(), height)?;
     let Some(committee) = freehold_ledger::read_committee(term, &state, store)? else { return Ok(None) };
     let succession = freehold_ledger::read_succession(term, &state, store)?;
-    let waiting = succession.and_then(|entry| entry.waiting).map(|waiting| waiting.polynomial);
-    Ok(Some((committee, waiting)))
+    let waiting_polynomial = succession.and_then(|entry| entry.waiting).map(|waiting| waiting.polynomial);
+    let masters = freehold_ledger::read_masters(term, &state, store)?.map_or_else(Vec::new, |entry| entry.live);
+    Ok(Some(TermHolders { committee, waiting_polynomial, masters }))
 }
