@@ -4,6 +4,7 @@
 use std::{
     io::{Read as _, Write as _},
     os::unix::net::UnixStream,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     executor::{governor, send},
-    support::{Running, run, said, sandbox_works, turn},
+    support::{BINARY, Running, run, said, sandbox_works, turn},
 };
 
 #[allow(clippy::too_many_arguments, reason = "generated from Solidity by alloy")]
@@ -99,7 +100,7 @@ fn an_app_keeps_its_key_for_a_while_and_gets_one_under_the_new_master() {
     let up = ["up", "--no-app", "--validators", "4", "--term-blocks", TERM, "--rpc", "127.0.0.1:0", "--data-dir", data];
     let network = Running::start(&up);
     let rpc = network.text("rpc");
-    let made = run(&["app", "init", folder]);
+    let made = Command::new(BINARY).args(["app", "init", "app"]).current_dir(dir.path()).output().unwrap();
     assert!(made.status.success(), "{}", said(&made));
     let app = Running::start(&["app", "run", folder, "--data-dir", data, "--api", "127.0.0.1:0", "--once"]);
     let local = Local::of(&app);
