@@ -19,7 +19,7 @@ interface IValidators {
     event Jailed(bytes32 indexed identity, uint64 jailedUntil);
     /// A validator left the jail.
     event Unjailed(bytes32 indexed identity);
-    /// A validator lost its bond for two proposals in one view: a part went to the reporter, the rest is burnt.
+    /// A validator lost its bond for two proposals in one view, or a wrong key share (view 0): a part went to the reporter, the rest is burnt.
     event Slashed(
         bytes32 indexed identity, address indexed reporter, uint64 term, uint64 view_, uint256 amount, uint256 reward
     );
@@ -68,6 +68,9 @@ interface IValidators {
         bytes calldata head2,
         bytes calldata signature2
     ) external;
+    /// Proves, by the canonical bytes of a report, that a validator signed a share of a key that is not its share of it. It loses its bond, an
+    /// eighth of it to the caller.
+    function reportWrongShare(bytes calldata report) external;
     /// Asks for another network key, by the governor of the chain: spec/succession.md.
     function succeedNetworkKey() external;
     /// Asks for another master of the derivation key, by the governor of the chain; the one before serves for so many

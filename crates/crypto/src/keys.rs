@@ -4,7 +4,7 @@
 //! Ed25519 (canonical `s`, no small-order key). Secrets are wiped when dropped and are never printed.
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
-use freehold_primitives::{Account, Canonical, Digest, Ed25519Key, Registration};
+use freehold_primitives::{Account, Canonical, Digest, Ed25519Key, Generation, Registration, Term};
 use k256::ecdsa::{self, signature::hazmat::PrehashVerifier as _};
 use rand_core::CryptoRng;
 use thiserror::Error;
@@ -189,6 +189,12 @@ pub fn proposal_message(payload: &Digest) -> Vec<u8> {
 /// (`spec/membership.md` §3).
 pub fn possession_message(chain_id: u64, genesis: &Digest, account: &Account) -> Vec<u8> {
     [b"freehold validator\n".as_slice(), &chain_id.to_be_bytes(), genesis.as_bytes(), account.as_bytes()].concat()
+}
+
+/// What a validator signs of a key share that it sends (`spec/key-service.md` §8), on the chain with this genesis hash.
+pub fn share_message(genesis: &Digest, (term, master): (Term, Generation), grant: &Digest, share: &[u8]) -> Vec<u8> {
+    let (term, master) = (term.to_be_bytes(), master.to_be_bytes());
+    [b"freehold key share\n".as_slice(), genesis.as_bytes(), &term, &master, grant.as_bytes(), share].concat()
 }
 
 /// Checks an Ed25519 signature strictly: canonical `s`, key and `R` not of small order.

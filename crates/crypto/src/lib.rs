@@ -46,7 +46,7 @@ pub use jcs::{JCS_DEPTH_MAX, JCS_INTEGER_MAX, JcsError, parse_canonical, to_jcs}
 pub use kdf::{KeyKind, app_key, hkdf_sha256};
 pub use keys::{
     AccountKey, Ed25519Secret, KeyError, possession_message, proposal_message, recover_account, recover_registration,
-    registration_digest, verify_ed25519, verify_secp256k1,
+    registration_digest, share_message, verify_ed25519, verify_secp256k1,
 };
 pub use merkle::{
     MERKLE_PATH_MAX, MerkleError, MerkleTree, TreeHead, empty_root, leaf_hash, root_from_path, verify_consistency,

@@ -11,20 +11,26 @@ mod desk;
 mod grants;
 mod refusal;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use freehold_consensus::{Gossip, GossipReceiver, GossipSender, TermKeys};
-use freehold_crypto::state_grant_id;
-use freehold_primitives::{Blob, Canonical as _, Digest, Ed25519Key, Generation, Term};
+use freehold_consensus::{Gossip, GossipReceiver, GossipSender, IdentityKey, TermKeys};
+use freehold_crypto::{genesis_hash, state_grant_id};
+use freehold_primitives::{Canonical as _, Digest, Ed25519Key, Generation, Term};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 pub(crate) use self::refusal::ShareError;
-use self::{desk::Desk, grants::ChainGrants};
-use crate::{shared::Shared, wire::ShareMessage};
+use self::{
+    desk::{Desk, Signer},
+    grants::ChainGrants,
+};
+use crate::{
+    shared::Shared,
+    wire::{ShareMessage, SignedShare},
+};
 
 /// Nothing is served when the newest header is older than this.
 pub(crate) const HEADER_AGE_S_MAX: u64 = 10;
@@ -46,12 +52,22 @@ pub(crate) struct Released {
 pub(crate) struct KeyService {
     desk: Desk<ChainGrants>,
     sender: GossipSender,
+    /// Where proofs of wrong shares are kept.
+    folder: PathBuf,
 }
 
 impl KeyService {
-    /// Makes the service and the task that answers the other validators. What it serves follows `terms`.
-    pub(crate) fn start(shared: Arc<Shared>, terms: watch::Receiver<TermKeys>, gossip: Gossip) -> Arc<Self> {
-        let service = Arc::new(Self { desk: Desk::new(ChainGrants::new(shared), terms), sender: gossip.sender });
+    /// Makes the service and the task that answers the other validators. What it serves follows `terms`; it signs with the
+    /// validator's identity, and keeps in its folder what proves a lie.
+    pub(crate) fn start(
+        shared: Arc<Shared>,
+        terms: watch::Receiver<TermKeys>,
+        gossip: Gossip,
+        (identity, folder): (IdentityKey, PathBuf),
+    ) -> Arc<Self> {
+        let signer = Signer { identity, genesis: genesis_hash(shared.chain.genesis()) };
+        let desk = Desk::new(ChainGrants::new(shared), signer, terms);
+        let service = Arc::new(Self { desk, sender: gossip.sender, folder });
         tokio::spawn(Arc::clone(&service).answer(gossip.receiver));
         service
     }
@@ -121,11 +137,11 @@ impl KeyService {
                     }
                 })
             }
-            ShareMessage::Share { grant, term, share } => {
-                match self.desk.take(peer, (&grant, term), &share.0) {
+            ShareMessage::Share { grant, signed } => {
+                match self.desk.take(peer, &grant, &signed) {
                     Ok(()) => {}
-                    Err(error @ ShareError::Wrong) => warn!(%peer, %grant, term, %error, "a validator lies"),
-                    Err(error) => debug!(%peer, %grant, term, %error, "share not taken"),
+                    Err(ShareError::Wrong) => self.keep_proof(peer, &grant, signed),
+                    Err(error) => debug!(%peer, %grant, term = signed.term, %error, "share not taken"),
                 }
                 None
             }
@@ -137,9 +153,23 @@ impl KeyService {
         }
     }
 
+    /// Keeps what proves that a peer signed a wrong share: one proof of each in a term, for `freehold validator report`.
+    fn keep_proof(&self, peer: &Ed25519Key, grant: &Digest, signed: SignedShare) {
+        let Some(report) = self.desk.report(peer, grant, signed) else { return };
+        let path = self.folder.join(format!("wrong-share-{}-{}.json", report.term, report.member));
+        warn!(%peer, %grant, term = report.term, proof = %path.display(), "a validator signed a wrong share");
+        if path.exists() {
+            return;
+        }
+        let proof = serde_json::json!({ "report": format!("0x{}", hex::encode(report.to_canonical())) });
+        if let Err(error) = std::fs::write(&path, format!("{proof}\n")) {
+            error!(%error, "the proof of a wrong share could not be kept");
+        }
+    }
+
     fn own(&self, grant: Digest) -> ShareMessage {
         match self.desk.own(&grant) {
-            Ok((term, share)) => ShareMessage::Share { grant, term, share: Blob(share) },
+            Ok(signed) => ShareMessage::Share { grant, signed },
             Err(error) => {
                 debug!(%grant, %error, "no share served");
                 ShareMessage::Refused { grant, code: error.code() }

@@ -366,7 +366,8 @@ async fn start(context: engine_runtime::Context, config: &MemberConfig) -> Resul
     let intake = Intake::start(Arc::clone(&shared), transactions.sender);
     tokio::spawn(intake.clone().listen(transactions.receiver));
     let gauges = gauges.of_member(consensus.term_keys());
-    let service = KeyService::start(Arc::clone(&shared), consensus.term_keys(), shares);
+    let service =
+        KeyService::start(Arc::clone(&shared), consensus.term_keys(), shares, (keys.identity, config.folder.clone()));
     tokio::spawn(erase_first_shares(config.folder.clone(), consensus.term_keys()));
     tokio::spawn(pruning::prune(Arc::clone(&shared), consensus.history(), pruning::window(config)));
     let duty = Duty::Validator { intake, service };

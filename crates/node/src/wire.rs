@@ -3,7 +3,7 @@
 //! Canonical documents on two gossip channels. A message that does not decode is dropped; nothing here is trusted.
 
 use freehold_consensus::GossipChannel;
-use freehold_primitives::{Blob, Canonical, CodecError, Digest, Generation, Reader, Term};
+use freehold_primitives::{Blob, Canonical, CodecError, Digest, Ed25519Signature, Generation, Reader, Term};
 
 /// Channel of transactions.
 pub(crate) const TRANSACTIONS: GossipChannel = GossipChannel { message_bytes_max: 512 * 1024, quota_per_s: 512 };
@@ -37,10 +37,8 @@ pub(crate) enum ShareMessage {
     Share {
         /// The grant.
         grant: Digest,
-        /// The term whose polynomial it belongs to.
-        term: Term,
-        /// Encrypted share (`spec/key-service.md`).
-        share: Blob,
+        /// The share, as its validator signed it.
+        signed: SignedShare,
     },
     /// No share for this grant.
     Refused {
@@ -58,6 +56,19 @@ pub(crate) enum ShareMessage {
     },
 }
 
+/// A share, and its validator's signature over it (`spec/key-service.md` §8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SignedShare {
+    /// The term whose polynomial it belongs to.
+    pub(crate) term: Term,
+    /// Generation of the master that the key is under.
+    pub(crate) master: Generation,
+    /// Encrypted share.
+    pub(crate) share: Blob,
+    /// The validator's signature.
+    pub(crate) signature: Ed25519Signature,
+}
+
 impl Canonical for ShareMessage {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
@@ -65,11 +76,13 @@ impl Canonical for ShareMessage {
                 out.push(1);
                 grant.write(out);
             }
-            Self::Share { grant, term, share } => {
+            Self::Share { grant, signed } => {
                 out.push(2);
                 grant.write(out);
-                term.write(out);
-                share.write(out);
+                signed.term.write(out);
+                signed.master.write(out);
+                signed.share.write(out);
+                signed.signature.write(out);
             }
             Self::Refused { grant, code } => {
                 out.push(3);
@@ -88,8 +101,12 @@ impl Canonical for ShareMessage {
             1 => Ok(Self::Ask { grant: Canonical::read(reader)? }),
             2 => Ok(Self::Share {
                 grant: Canonical::read(reader)?,
-                term: Canonical::read(reader)?,
-                share: Canonical::read(reader)?,
+                signed: SignedShare {
+                    term: Canonical::read(reader)?,
+                    master: Canonical::read(reader)?,
+                    share: Canonical::read(reader)?,
+                    signature: Canonical::read(reader)?,
+                },
             }),
             3 => Ok(Self::Refused { grant: Canonical::read(reader)?, code: Canonical::read(reader)? }),
             4 => Ok(Self::AskState { instance: Canonical::read(reader)?, generation: Canonical::read(reader)? }),

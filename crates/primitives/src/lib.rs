@@ -15,6 +15,7 @@ mod payload;
 mod policy;
 mod receipt;
 mod registration;
+mod share_report;
 mod succession;
 
 /// What the system modules write and verifiers read.
@@ -49,4 +50,5 @@ pub use policy::{
 };
 pub use receipt::{ACI_VERSION, Event, RECEIPT_BYTES_MAX, RECEIPT_EVENTS_MAX, Receipt, Sampling};
 pub use registration::{EVIDENCE_BYTES_MAX, NONCE_AGE_S_MAX, REGISTRATION_BYTES_MAX, Registration};
+pub use share_report::{ShareReport, StateShare};
 pub use succession::{Body, SUCCESSION_VERSION, SUCCESSIONS_MAX, SuccessionRecord, WaitingKey, succession_body};

@@ -18,7 +18,7 @@ pub(crate) enum ValidatorCommand {
     Leave(ValidatorArgs),
     /// Take the bond back, after leaving and once it is no longer locked.
     Withdraw(ValidatorArgs),
-    /// Prove that a proposer signed two payloads of one view: it loses its bond, an eighth of it to you.
+    /// Prove that a validator signed two payloads of one view, or a wrong key share: it loses its bond, an eighth of it to you.
     Report(ValidatorReportArgs),
     /// Leave the jail, once its terms are over.
     Unjail(ValidatorArgs),
@@ -85,7 +85,7 @@ pub(crate) struct SuccessionArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ValidatorReportArgs {
-    /// The proof that a node has kept: `double-proposal-TERM-VIEW.json` in its folder.
+    /// The proof that a node has kept: `double-proposal-TERM-VIEW.json` or `wrong-share-TERM-MEMBER.json` in its folder.
     #[arg(long, value_name = "FILE")]
     pub(crate) proof: PathBuf,
     #[command(flatten)]

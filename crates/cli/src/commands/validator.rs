@@ -133,13 +133,33 @@ struct DoubleProposalFile {
     signature2: Bytes,
 }
 
+/// What a node keeps of a validator that signed a wrong share of a key.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrongShareFile {
+    report: Bytes,
+}
+
+/// What a node keeps of a validator's offence.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ProofFile {
+    DoubleProposal(DoubleProposalFile),
+    WrongShare(WrongShareFile),
+}
+
 async fn report(args: ValidatorReportArgs, output: Output) -> Result<()> {
     let cannot = || format!("cannot read {}", args.proof.display());
     let text = std::fs::read_to_string(&args.proof).with_context(cannot)?;
-    let proof: DoubleProposalFile = serde_json::from_str(&text).with_context(cannot)?;
-    let DoubleProposalFile { head1, signature1, head2, signature2 } = proof;
-    act(args.validator, output, |_| IValidators::reportDoubleProposalCall { head1, signature1, head2, signature2 })
-        .await
+    match serde_json::from_str(&text).with_context(cannot)? {
+        ProofFile::DoubleProposal(DoubleProposalFile { head1, signature1, head2, signature2 }) => {
+            let call = IValidators::reportDoubleProposalCall { head1, signature1, head2, signature2 };
+            act(args.validator, output, |_| call).await
+        }
+        ProofFile::WrongShare(WrongShareFile { report }) => {
+            act(args.validator, output, |_| IValidators::reportWrongShareCall { report }).await
+        }
+    }
 }
 
 async fn act<C: SolCall>(

@@ -242,6 +242,14 @@ refusals! {
     MasterKeep = 249, "the master before serves on for 30 days at least";
     /// No generation of the master is left.
     MastersSpent = 250, "there is no further generation of the master";
+    /// The report of a share is malformed.
+    ShareMalformed = 251, "the report of a share is malformed";
+    /// The chain does not know whose share it is, or of what.
+    ShareUnknown = 252, "the chain has no such term, member, master, grant or instance";
+    /// The share is not signed by its validator.
+    ShareSignature = 253, "the share is not signed by its validator";
+    /// The share is right.
+    ShareRight = 254, "the share is right";
 }
 
 impl ModuleRefusal {

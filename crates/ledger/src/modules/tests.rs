@@ -88,7 +88,7 @@ fn selectors_are_those_of_the_interfaces() {
         assert_eq!(alloy_primitives::keccak256(signature)[..4], selector, "{signature}");
     }
     assert_eq!((IAppsCalls::COUNT, IKeysCalls::COUNT, ILogCalls::COUNT, ICollateralCalls::COUNT), (28, 12, 6, 5));
-    assert_eq!(IValidatorsCalls::COUNT, 21);
+    assert_eq!(IValidatorsCalls::COUNT, 22);
     let errors = [IApps::Refused::SELECTOR, IKeys::Refused::SELECTOR, ILog::Refused::SELECTOR];
     assert!(errors.iter().all(|selector| *selector == ICollateral::Refused::SELECTOR));
     assert_eq!(IValidators::Refused::SELECTOR, IApps::Refused::SELECTOR);

@@ -10,6 +10,7 @@ mod join;
 mod masters;
 mod reports;
 mod rules;
+mod shares;
 mod standing;
 mod succession;
 mod turn;
@@ -76,6 +77,9 @@ impl Validators {
             IValidatorsCalls::setPayee(args) => join::set_payee(ctx, caller, &args),
             IValidatorsCalls::reportDoubleProposal(args) => {
                 reports::double_proposal(ctx, caller, &args, rules.jail_terms)
+            }
+            IValidatorsCalls::reportWrongShare(args) => {
+                shares::wrong_share(ctx, caller, &args.report, (&self.genesis_hash, rules.jail_terms))
             }
             IValidatorsCalls::succeedNetworkKey(_) => succession::ask(ctx, caller, rules),
             IValidatorsCalls::succeedMaster(args) => masters::ask(ctx, caller, &self.genesis, args.keepS),

@@ -6,6 +6,7 @@ mod chance;
 mod masters;
 mod net;
 mod reports;
+mod shares;
 mod succession;
 mod terms;
 mod turns;

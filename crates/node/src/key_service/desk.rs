@@ -9,9 +9,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use freehold_consensus::{Committee, KeyShare, TermKeys};
-use freehold_crypto::{Derivation, EncryptedShare, Polynomial, Share, encrypt_share, verify_share};
-use freehold_primitives::{Digest, Ed25519Key, Generation, Term};
+use freehold_consensus::{Committee, IdentityKey, KeyShare, TermKeys};
+use freehold_crypto::{
+    Derivation, Ed25519Secret, EncryptedShare, Polynomial, Share, encrypt_share, share_message, verify_ed25519,
+    verify_share,
+};
+use freehold_primitives::{Blob, Digest, Ed25519Key, Ed25519Signature, Generation, ShareReport, Term};
 use rand::{rand_core::UnwrapErr, rngs::SysRng};
 use tokio::sync::watch;
 
@@ -20,6 +23,27 @@ use super::{
     board::{Board, Slot},
     grants::{Grants, LiveGrant},
 };
+use crate::wire::SignedShare;
+
+/// What a validator signs its shares with.
+pub(super) struct Signer {
+    pub(super) identity: IdentityKey,
+    pub(super) genesis: Digest,
+}
+
+impl Signer {
+    fn sign(&self, (term, master): (Term, Generation), grant: &Digest, share: Vec<u8>) -> SignedShare {
+        let message = share_message(&self.genesis, (term, master), grant, &share);
+        let signature = Ed25519Secret::from_seed(&self.identity.to_bytes()).sign(&message);
+        SignedShare { term, master, share: Blob(share), signature: Ed25519Signature(signature) }
+    }
+
+    /// Whether a peer signed what it sent.
+    fn is_signed(&self, peer: &Ed25519Key, grant: &Digest, signed: &SignedShare) -> bool {
+        let message = share_message(&self.genesis, (signed.term, signed.master), grant, &signed.share.0);
+        verify_ed25519(peer, &message, signed.signature.as_bytes()).is_ok()
+    }
+}
 
 /// What is in force in one term, and the shares of it that came in.
 pub(super) struct InForce {
@@ -112,27 +136,35 @@ impl InForce {
     }
 
     /// Takes a peer's share, once it is known to be its share of this key for this grant.
-    fn take(&self, peer: &Ed25519Key, grant: &Digest, share: &[u8]) -> Result<(), ShareError> {
+    fn take(
+        &self,
+        peer: &Ed25519Key,
+        (grant, signer): (&Digest, &Signer),
+        signed: &SignedShare,
+    ) -> Result<(), ShareError> {
         let index = self.index_of(peer).ok_or(ShareError::Stranger)?;
-        let (derivation, transport_key) = {
+        let share = &signed.share.0;
+        let (master, derivation, transport_key) = {
             let board = self.board();
             let slot = board.get(grant).filter(|slot| slot.is_wanted).ok_or(ShareError::Unasked)?;
             if slot.shares.contains_key(&index) || slot.wrong.contains(&index) {
                 return Err(ShareError::Unasked);
             }
-            (Arc::clone(&slot.derivation), slot.transport_key)
+            (slot.master, Arc::clone(&slot.derivation), slot.transport_key)
         };
+        let is_signed = signed.master == master && signer.is_signed(peer, grant, signed);
         let read = EncryptedShare::from_bytes(share).ok().filter(|read| read.index() == index);
         let polynomial = self.polynomial_of(grant).ok_or(ShareError::Unasked)?;
-        let right = read.filter(|read| verify_share(polynomial, &derivation, &transport_key, read).is_ok()).is_some();
+        let right = is_signed
+            && read.filter(|read| verify_share(polynomial, &derivation, &transport_key, read).is_ok()).is_some();
         let mut board = self.board();
         let Some(slot) = board.get_mut(grant) else { return Err(ShareError::Unasked) };
         if right {
-            slot.shares.insert(index, share.to_vec());
+            slot.shares.insert(index, share.clone());
             Ok(())
         } else {
             slot.wrong.insert(index);
-            Err(ShareError::Wrong)
+            Err(if is_signed { ShareError::Wrong } else { ShareError::Unsigned })
         }
     }
 }
@@ -172,14 +204,15 @@ impl Wanted {
 /// The service's decisions, term by term.
 pub(super) struct Desk<G> {
     grants: G,
+    signer: Signer,
     terms: watch::Receiver<TermKeys>,
     in_force: Mutex<Option<Arc<InForce>>>,
     changes: watch::Sender<u64>,
 }
 
 impl<G: Grants> Desk<G> {
-    pub(super) fn new(grants: G, terms: watch::Receiver<TermKeys>) -> Self {
-        Self { grants, terms, in_force: Mutex::default(), changes: watch::Sender::new(0) }
+    pub(super) fn new(grants: G, signer: Signer, terms: watch::Receiver<TermKeys>) -> Self {
+        Self { grants, signer, terms, in_force: Mutex::default(), changes: watch::Sender::new(0) }
     }
 
     /// Which grants are live.
@@ -203,11 +236,12 @@ impl<G: Grants> Desk<G> {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// This validator's share for a live grant, encrypted to the recorded key, and its term.
-    pub(super) fn own(&self, grant: &Digest) -> Result<(Term, Vec<u8>), ShareError> {
+    /// This validator's share for a live grant, encrypted to the recorded key and signed.
+    pub(super) fn own(&self, grant: &Digest) -> Result<SignedShare, ShareError> {
         let live = self.grants.live(grant)?;
         let in_force = self.in_force()?;
-        Ok((in_force.term, in_force.own(&live)?))
+        let share = in_force.own(&live)?;
+        Ok(self.signer.sign((in_force.term, live.master), grant, share))
     }
 
     /// Begins to collect the shares for a live grant. A validator without a share collects the others'.
@@ -227,21 +261,25 @@ impl<G: Grants> Desk<G> {
         Ok((Wanted { in_force, grant: *grant }, changes))
     }
 
-    /// Takes a peer's share of a term.
-    pub(super) fn take(
-        &self,
-        peer: &Ed25519Key,
-        (grant, term): (&Digest, Term),
-        share: &[u8],
-    ) -> Result<(), ShareError> {
+    /// Takes a peer's share.
+    pub(super) fn take(&self, peer: &Ed25519Key, grant: &Digest, signed: &SignedShare) -> Result<(), ShareError> {
         let in_force = self.in_force()?;
-        if in_force.term != term {
+        if in_force.term != signed.term {
             self.refused(peer, grant);
             return Err(ShareError::OtherTerm);
         }
-        let taken = in_force.take(peer, grant, share);
+        let taken = in_force.take(peer, (grant, &self.signer), signed);
         self.changed();
         taken
+    }
+
+    /// The proof that a peer signed a share that is not its share of the key, of one that [`take`](Self::take) found to be
+    /// so; `None` where its term is over.
+    pub(super) fn report(&self, peer: &Ed25519Key, grant: &Digest, signed: SignedShare) -> Option<ShareReport> {
+        let in_force = self.in_force().ok().filter(|in_force| in_force.term == signed.term)?;
+        let (member, state) = (in_force.index_of(peer)?, self.grants.state_of(grant));
+        let SignedShare { term, master, share, signature } = signed;
+        Some(ShareReport { term, master, member, grant: *grant, state, share, signature })
     }
 
     /// Notes that a peer serves nothing for a grant.

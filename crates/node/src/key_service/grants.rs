@@ -6,7 +6,7 @@ use std::{
 };
 
 use freehold_crypto::{StateKeyOrigin, StateRootKey, state_grant_id};
-use freehold_primitives::{Digest, Generation, entries::GrantEntry};
+use freehold_primitives::{Digest, Generation, StateShare, entries::GrantEntry};
 
 use super::{HEADER_AGE_S_MAX, ShareError, board::GRANTS_MAX};
 use crate::{
@@ -26,6 +26,11 @@ pub(super) struct LiveGrant {
 pub(super) trait Grants {
     /// The grant, where it is live now.
     fn live(&self, grant: &Digest) -> Result<LiveGrant, ShareError>;
+
+    /// Whose state root key an id stands for; `None` where it is a grant's.
+    fn state_of(&self, _grant: &Digest) -> Option<StateShare> {
+        None
+    }
 }
 
 /// Grants as this validator's chain has them.
@@ -103,6 +108,12 @@ impl ChainGrants {
 }
 
 impl Grants for ChainGrants {
+    fn state_of(&self, grant: &Digest) -> Option<StateShare> {
+        self.state()
+            .get(grant)
+            .map(|(instance, generation)| StateShare { instance: *instance, generation: *generation })
+    }
+
     fn live(&self, grant: &Digest) -> Result<LiveGrant, ShareError> {
         let tip = self.fresh_tip()?;
         let named = self.state().get(grant).copied();

@@ -68,6 +68,9 @@ pub(crate) enum ShareError {
     /// The state root keys are a dealer's, and no quorum holds them.
     #[error("the state root keys of this network come from a dealer's file: no quorum gives them")]
     NoQuorum,
+    /// A peer's share does not carry its signature under the grant's master.
+    #[error("the share is not signed by its validator")]
+    Unsigned,
 }
 
 impl From<ExecutorRefusal> for ShareError {
@@ -105,6 +108,7 @@ impl ShareError {
             Self::OtherApp => 16,
             Self::NoGeneration => 17,
             Self::NoQuorum => 18,
+            Self::Unsigned => 19,
         }
     }
 }

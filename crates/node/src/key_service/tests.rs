@@ -6,18 +6,23 @@ use std::{
 };
 
 use freehold_consensus::{Committee, HeldMaster, IdentityKey, KeyShare, TermKeys, trusted_dealer};
-use freehold_crypto::{Derivation, EncryptedShare, Polynomial, Share, TransportSecret, encrypt_share, slots::grant_id};
-use freehold_primitives::{AppId, Blob, Canonical as _, Digest, Ed25519Key, Generation, entries::GrantEntry};
+use freehold_crypto::{
+    Derivation, Ed25519Secret, EncryptedShare, Polynomial, Share, TransportSecret, encrypt_share, share_message,
+    slots::grant_id, verify_ed25519,
+};
+use freehold_primitives::{
+    AppId, Blob, Canonical as _, Digest, Ed25519Key, Ed25519Signature, Generation, Term, entries::GrantEntry,
+};
 use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::watch;
 
 use super::{
     Released, ShareError,
     board::GRANTS_MAX,
-    desk::{Desk, Wanted},
+    desk::{Desk, Signer, Wanted},
     grants::{Grants, LiveGrant},
 };
-use crate::wire::ShareMessage;
+use crate::wire::{ShareMessage, SignedShare};
 
 /// Grants that a test sets.
 #[derive(Clone, Default)]
@@ -45,6 +50,7 @@ impl Grants for Granted {
 
 struct Validator {
     identity: Ed25519Key,
+    secret: IdentityKey,
     terms: watch::Sender<TermKeys>,
     desk: Desk<Granted>,
 }
@@ -57,11 +63,24 @@ struct Net {
     grant: Digest,
 }
 
+const GENESIS: Digest = Digest([0x6e; 32]);
+
 /// Members sorted, as a genesis has them.
-fn identities() -> Vec<Ed25519Key> {
-    let mut all: Vec<_> = (0..4).map(|seed| IdentityKey::from_bytes(&[seed + 1; 32]).public()).collect();
-    all.sort();
+fn secrets() -> Vec<IdentityKey> {
+    let mut all: Vec<_> = (0..4).map(|seed| IdentityKey::from_bytes(&[seed + 1; 32])).collect();
+    all.sort_by_key(IdentityKey::public);
     all
+}
+
+fn identities() -> Vec<Ed25519Key> {
+    secrets().iter().map(IdentityKey::public).collect()
+}
+
+/// A share as a validator signs it.
+fn signed(by: &IdentityKey, (term, master): (Term, Generation), grant: &Digest, share: &[u8]) -> SignedShare {
+    let message = share_message(&GENESIS, (term, master), grant, share);
+    let signature = Ed25519Signature(Ed25519Secret::from_seed(&by.to_bytes()).sign(&message));
+    SignedShare { term, master, share: Blob(share.to_vec()), signature }
 }
 
 /// What is in force for each member after a deal; another deal is another master, so terms here differ in more than they
@@ -105,12 +124,14 @@ impl Net {
         let instance = Digest([9; 32]);
         let grant = grant_id(&instance, "root", 0);
         granted.set(grant, Ok(entry(grant, instance, &transport)));
-        let validators = identities()
+        let validators = secrets()
             .into_iter()
             .zip(dealt(1, 0))
-            .map(|(identity, keys)| {
+            .map(|(secret, keys)| {
                 let (terms, receiver) = watch::channel(keys);
-                Validator { identity, terms, desk: Desk::new(granted.clone(), receiver) }
+                let signer = Signer { identity: secret.clone(), genesis: GENESIS };
+                let desk = Desk::new(granted.clone(), signer, receiver);
+                Validator { identity: secret.public(), secret, terms, desk }
             })
             .collect();
         Self { validators, granted, transport, grant }
@@ -129,12 +150,15 @@ impl Net {
 
     /// Validator `from` answers validator 0.
     fn answer(&self, from: usize) -> Result<(), ShareError> {
-        let (term, share) = self.validators[from].desk.own(&self.grant)?;
-        self.send(from, term, &share)
+        let signed = self.validators[from].desk.own(&self.grant)?;
+        self.validators[0].desk.take(&self.validators[from].identity, &self.grant, &signed)
     }
 
+    /// Validator `from` signs these bytes as its share, and sends them.
+
     fn send(&self, from: usize, term: u64, share: &[u8]) -> Result<(), ShareError> {
-        self.validators[0].desk.take(&self.validators[from].identity, (&self.grant, term), share)
+        let signed = signed(&self.validators[from].secret, (term, 0), &self.grant, share);
+        self.validators[0].desk.take(&self.validators[from].identity, &self.grant, &signed)
     }
 
     /// Opens what was released under the polynomial in force.
@@ -206,6 +230,37 @@ fn lies_do_not_count() {
     }
 }
 
+/// What a validator signed wrongly is proven to everybody; what it did not sign, or signed under another master, is
+/// dropped and proves nothing.
+#[test]
+fn a_wrong_share_that_is_signed_makes_a_report() {
+    let net = Net::new();
+    let _wanted = net.begin();
+    let (desk, liar) = (&net.validators[0].desk, &net.validators[1]);
+    let lie = signed(&liar.secret, (0, 0), &net.grant, &[7; 196]);
+    assert_eq!(desk.take(&liar.identity, &net.grant, &lie), Err(ShareError::Wrong));
+    let report = desk.report(&liar.identity, &net.grant, lie.clone()).unwrap();
+    assert_eq!((report.term, report.master, report.member, report.state), (0, 0, 1, None));
+    let message = share_message(&GENESIS, (report.term, report.master), &report.grant, &report.share.0);
+    verify_ed25519(&liar.identity, &message, report.signature.as_bytes()).unwrap();
+    // Another's signature, one over another term, and another master.
+    let good = net.made(2, &net.granted.get(&net.grant));
+    let unsigned = [
+        SignedShare { signature: lie.signature, ..signed(&net.validators[2].secret, (0, 0), &net.grant, &good) },
+        SignedShare { term: 0, ..signed(&net.validators[2].secret, (1, 0), &net.grant, &good) },
+        signed(&net.validators[2].secret, (0, 1), &net.grant, &good),
+    ];
+    for sent in unsigned {
+        let net = Net::new();
+        let _wanted = net.begin();
+        let desk = &net.validators[0].desk;
+        assert_eq!(desk.take(&net.validators[2].identity, &net.grant, &sent), Err(ShareError::Unsigned));
+    }
+    // Once its term is over nothing is kept.
+    net.enter(2, 1);
+    assert!(net.validators[0].desk.report(&net.validators[1].identity, &net.grant, lie).is_none());
+}
+
 #[test]
 fn with_two_liars_there_is_no_key_and_a_typed_refusal() {
     let net = Net::new();
@@ -227,9 +282,10 @@ fn strangers_and_unasked_shares_are_dropped() {
     assert_eq!(net.send(1, 0, &share), Err(ShareError::Unasked));
     let _wanted = net.begin();
     let stranger = Ed25519Key([0x55; 32]);
-    assert_eq!(net.validators[0].desk.take(&stranger, (&net.grant, 0), &share), Err(ShareError::Stranger));
+    let sent = signed(&net.validators[1].secret, (0, 0), &net.grant, &share);
+    assert_eq!(net.validators[0].desk.take(&stranger, &net.grant, &sent), Err(ShareError::Stranger));
     let other = Digest([1; 32]);
-    assert_eq!(net.validators[0].desk.take(&net.validators[1].identity, (&other, 0), &share), Err(ShareError::Unasked));
+    assert_eq!(net.validators[0].desk.take(&net.validators[1].identity, &other, &sent), Err(ShareError::Unasked));
     net.send(1, 0, &share).unwrap();
     assert_eq!(net.send(1, 0, &share), Err(ShareError::Unasked));
 }
@@ -243,9 +299,9 @@ fn shares_of_two_terms_are_never_mixed() {
     net.enter(2, 1);
     // A share of the old term comes late, then the same bytes under the new term's name.
     let _now = net.begin();
-    assert_eq!(net.send(2, old_share.0, &old_share.1), Err(ShareError::OtherTerm));
-    assert_eq!(net.send(3, 7, &old_share.1), Err(ShareError::OtherTerm));
-    assert_eq!(net.send(2, 1, &old_share.1), Err(ShareError::Wrong));
+    assert_eq!(net.send(2, old_share.term, &old_share.share.0), Err(ShareError::OtherTerm));
+    assert_eq!(net.send(3, 7, &old_share.share.0), Err(ShareError::OtherTerm));
+    assert_eq!(net.send(2, 1, &old_share.share.0), Err(ShareError::Wrong));
     let now = net.begin();
     net.answer(1).unwrap();
     net.answer(3).unwrap();
@@ -310,10 +366,12 @@ fn a_grant_is_served_under_its_master_and_no_other() {
     let newest = net.validators[0].desk.begin(&id).unwrap().0;
     let of_first = net.made(3, &entry);
     let (desk, peer) = (&net.validators[0].desk, |index: usize| &net.validators[index].identity);
-    assert_eq!(desk.take(peer(3), (&id, 1), &of_first), Err(ShareError::Wrong));
+    let of_first = signed(&net.validators[3].secret, (1, 1), &id, &of_first);
+    assert_eq!(desk.take(peer(3), &id, &of_first), Err(ShareError::Wrong));
     for other in [1, 2] {
-        let (term, share) = net.validators[other].desk.own(&id).unwrap();
-        desk.take(peer(other), (&id, term), &share).unwrap();
+        let signed = net.validators[other].desk.own(&id).unwrap();
+        assert_eq!((signed.term, signed.master), (1, 1));
+        desk.take(peer(other), &id, &signed).unwrap();
     }
     let released = newest.released().unwrap();
     let held = net.validators[0].terms.borrow().masters[0].committee.coefficients();
@@ -401,6 +459,7 @@ fn codes_are_stable_and_specified() {
         ShareError::OtherApp,
         ShareError::NoGeneration,
         ShareError::NoQuorum,
+        ShareError::Unsigned,
     ];
     let spec = include_str!("../../../../spec/key-service.md");
     for (number, error) in (1..).zip(all) {
@@ -415,7 +474,7 @@ fn messages_have_one_form() {
     let grant = Digest([3; 32]);
     let messages = [
         ShareMessage::Ask { grant },
-        ShareMessage::Share { grant, term: 7, share: Blob(vec![1; 196]) },
+        ShareMessage::Share { grant, signed: signed(&secrets()[0], (7, 1), &grant, &[1; 196]) },
         ShareMessage::Refused { grant, code: 8 },
         ShareMessage::AskState { instance: Digest([4; 32]), generation: 2 },
     ];

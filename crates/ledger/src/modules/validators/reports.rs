@@ -7,7 +7,7 @@ use alloy_primitives::{Address, U256};
 use freehold_crypto::{payload_digest, proposal_message, verify_ed25519};
 use freehold_evm::{ModuleContext, ModuleFailure};
 use freehold_primitives::{
-    Canonical as _, Digest, Ed25519Key, PayloadHead,
+    Canonical as _, Digest, Ed25519Key, PayloadHead, Term,
     entries::{ValidatorEntry, ValidatorState},
 };
 
@@ -41,15 +41,32 @@ pub(super) fn double_proposal(
     let proposer = *committee.members.get(one.proposer as usize).ok_or(ModuleRefusal::NoDouble)?;
     check_signature(ctx, &proposer, &one, &args.signature1)?;
     check_signature(ctx, &proposer, &other, &args.signature2)?;
-    let mut entry = validator(ctx, &proposer)?;
-    if entry.slashed_in.is_some_and(|term| one.term <= term) {
+    punish(ctx, &proposer, &Offence { reporter: *reporter, term: one.term, view: one.view, jail_terms })
+}
+
+/// What was proven, and by whom.
+pub(super) struct Offence {
+    pub(super) reporter: Address,
+    pub(super) term: Term,
+    /// View of two proposals; 0 for a wrong share.
+    pub(super) view: u64,
+    pub(super) jail_terms: u32,
+}
+
+/// Slashes and jails a validator, once for all that it did up to the term in which that happens.
+pub(super) fn punish(
+    ctx: &mut ModuleContext<'_>,
+    identity: &Ed25519Key,
+    offence: &Offence,
+) -> Result<(), ModuleFailure> {
+    let Offence { reporter, term, view, jail_terms } = *offence;
+    let mut entry = validator(ctx, identity)?;
+    if entry.slashed_in.is_some_and(|slashed| term <= slashed) {
         return Err(ModuleRefusal::SlashedAlready.into());
     }
-    let (amount, reward) = slash(ctx, &mut entry, reporter, jail_terms)?;
-    let event =
-        Slashed { identity: proposer.0.into(), reporter: *reporter, term: one.term, view_: one.view, amount, reward };
-    log(ctx, &event)?;
-    log(ctx, &Jailed { identity: proposer.0.into(), jailedUntil: entry.jailed_until })
+    let (amount, reward) = slash(ctx, &mut entry, &reporter, jail_terms)?;
+    log(ctx, &Slashed { identity: identity.0.into(), reporter, term, view_: view, amount, reward })?;
+    log(ctx, &Jailed { identity: identity.0.into(), jailedUntil: entry.jailed_until })
 }
 
 fn read_head(ctx: &mut ModuleContext<'_>, bytes: &[u8]) -> Result<PayloadHead, ModuleFailure> {
