@@ -155,7 +155,6 @@ impl Net {
     }
 
     /// Validator `from` signs these bytes as its share, and sends them.
-
     fn send(&self, from: usize, term: u64, share: &[u8]) -> Result<(), ShareError> {
         let signed = signed(&self.validators[from].secret, (term, 0), &self.grant, share);
         self.validators[0].desk.take(&self.validators[from].identity, &self.grant, &signed)
