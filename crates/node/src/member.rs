@@ -336,7 +336,7 @@ fn validator(config: &MemberConfig, keys: ValidatorKeys, peers: watch::Receiver<
 
 async fn start(context: engine_runtime::Context, config: &MemberConfig) -> Result<Parts, MemberError> {
     let mut keys = read_keys(&config.folder)?;
-    let own = keys.identity.public();
+    let (own, signs) = (keys.identity.public(), keys.identity.clone());
     let distributed = config.genesis.key_ceremony == KeyCeremony::Distributed;
     let state = keys.state.clone().or_else(|| distributed.then(|| Arc::new(StateKeys::from_quorum([]))));
     let (shared, worker) = open(config, state.clone()).await?;
@@ -366,8 +366,8 @@ async fn start(context: engine_runtime::Context, config: &MemberConfig) -> Resul
     let intake = Intake::start(Arc::clone(&shared), transactions.sender);
     tokio::spawn(intake.clone().listen(transactions.receiver));
     let gauges = gauges.of_member(consensus.term_keys());
-    let service =
-        KeyService::start(Arc::clone(&shared), consensus.term_keys(), shares, (keys.identity, config.folder.clone()));
+    let signs = (signs, config.folder.clone());
+    let service = KeyService::start(Arc::clone(&shared), consensus.term_keys(), shares, signs);
     tokio::spawn(erase_first_shares(config.folder.clone(), consensus.term_keys()));
     tokio::spawn(pruning::prune(Arc::clone(&shared), consensus.history(), pruning::window(config)));
     let duty = Duty::Validator { intake, service };

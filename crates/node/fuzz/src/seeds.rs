@@ -15,7 +15,9 @@ pub fn seeds(entry: &str) -> Vec<Vec<u8>> {
         "gossip_transactions" => {
             vec![vec![Blob(vec![2, 0xc0]), Blob(vec![0xf8; 110])].to_canonical(), vec![Blob::default()].to_canonical()]
         }
-        "gossip_key_shares" => vec![document(1, &[&[7; 32]]), document(2, &[&[7; 32], &[0; 12], &[0, 0, 0, 3, 1, 2, 3], &[9; 64]])],
+        "gossip_key_shares" => {
+            vec![document(1, &[&[7; 32]]), document(2, &[&[7; 32], &[0; 12], &[0, 0, 0, 3, 1, 2, 3], &[9; 64]])]
+        }
         "gossip_state_keys" => vec![
             document(1, &[&[0, 0, 0, 1], G1Point::ZERO.as_bytes()]),
             document(2, &[&[0, 0, 0, 1], &[0, 0, 0, 1], &[5; 96], &[0, 0, 0, 2, 8, 9]]),
