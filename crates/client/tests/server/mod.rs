@@ -299,6 +299,7 @@ impl World {
         let params = &call["params"];
         let result = match call["method"].as_str().unwrap() {
             "freehold_genesis" => json!(hexed(self.genesis.to_canonical())),
+            "freehold_successions" => json!([]),
             "freehold_getFinality" => {
                 let height = params[0].as_u64().unwrap();
                 let proof = self.finality(height);
