@@ -78,7 +78,7 @@ pub enum Stopped {
     #[error("stopped")]
     Asked,
     /// A part it cannot do without ended: its storage failed, its port was taken, or the application panicked.
-    #[error("the {0} ended")]
+    #[error("the {0} ended; check the free space and the rights of the folder, and whether its port is free")]
     Part(&'static str),
     /// Its storage did not open.
     #[error("storage did not open; check the free space and the rights of the folder")]
@@ -88,6 +88,8 @@ pub enum Stopped {
 /// A running validator. Dropping it stops the validator.
 pub struct ValidatorHandle {
     task: Handle<Stopped>,
+    /// How it ended, once that was told: the task is asked once only.
+    over: Option<Stopped>,
     archive: Archive,
     gossip: Vec<Gossip>,
     keys: watch::Receiver<TermKeys>,
@@ -113,12 +115,17 @@ impl ValidatorHandle {
     /// Stops it at once. Storage needs no goodbye: a stop is a crash that was asked for.
     pub async fn stop(mut self) {
         self.task.abort();
-        let _ended = (&mut self.task).await;
+        self.ended().await;
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends by itself, and says how.
     pub async fn ended(&mut self) -> Stopped {
-        (&mut self.task).await.unwrap_or(Stopped::Asked)
+        if let Some(over) = self.over {
+            return over;
+        }
+        let over = (&mut self.task).await.unwrap_or(Stopped::Asked);
+        self.over = Some(over);
+        over
     }
 }
 
@@ -179,7 +186,7 @@ pub async fn start<E: Runtime, A: Application>(
         async move { parts.run(context, application, ready_tx).await }
     });
     match ready.await {
-        Ok((archive, keys)) => Ok(ValidatorHandle { task, archive, gossip, keys, term_blocks }),
+        Ok((archive, keys)) => Ok(ValidatorHandle { task, over: None, archive, gossip, keys, term_blocks }),
         Err(_) => Err(StartError::Stopped(task.await.unwrap_or(Stopped::Asked))),
     }
 }

@@ -675,8 +675,10 @@ pub(crate) fn raw(socket: &Path, method: &str, path: &str, body: &str) -> (Strin
     let request = format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
     // A server that has refused already takes no more.
     let _ = stream.write_all(request.as_bytes());
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let mut answer = Vec::new();
+    // One that closes before it has read all resets the connection behind its answer.
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.to_ascii_lowercase(), body.to_owned())
 }
