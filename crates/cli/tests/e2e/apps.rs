@@ -2,21 +2,9 @@
 
 use std::{fs, path::Path, process::Command};
 
-use serde_json::Value;
-
 use crate::support::{
-    BINARY, Running, app_answer, dstack_node_client, guest_python_clients, passes, said, sandbox_works, turn,
+    Running, app_answer, dstack_node_client, guest_python_clients, passes, said, sandbox_works, told, turn,
 };
-
-/// Runs a command in a folder with `--json`: its last line, or what it said.
-fn told(folder: &Path, arguments: &[&str]) -> Result<Value, String> {
-    let output = Command::new(BINARY).args(arguments).arg("--json").current_dir(folder).output().unwrap();
-    if !output.status.success() {
-        return Err(said(&output));
-    }
-    let text = String::from_utf8(output.stdout).unwrap();
-    Ok(serde_json::from_str(text.lines().last().unwrap()).unwrap())
-}
 
 #[test]
 fn an_app_is_built_the_same_twice_and_its_measurement_follows_its_bytes() {

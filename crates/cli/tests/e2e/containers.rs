@@ -3,9 +3,9 @@
 
 use std::{fs, path::Path, process::Command, time::Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{BINARY, Running, app_answer, passes, said, turn};
+use crate::support::{BINARY, Running, app_answer, passes, said, told, turn};
 
 const COMPOSE: &str = "\
 services:
@@ -83,15 +83,6 @@ fn saved(dir: &Path, note: &str) -> (Vec<u8>, String) {
         ("manifest.json", 0o644, list.as_bytes()),
     ];
     (archive(&members), id)
-}
-
-fn told(folder: &Path, arguments: &[&str]) -> Result<Value, String> {
-    let output = Command::new(BINARY).args(arguments).arg("--json").current_dir(folder).output().unwrap();
-    if !output.status.success() {
-        return Err(said(&output));
-    }
-    let text = String::from_utf8(output.stdout).unwrap();
-    Ok(serde_json::from_str(text.lines().last().unwrap()).unwrap())
 }
 
 #[test]

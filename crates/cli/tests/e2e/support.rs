@@ -182,6 +182,16 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
     Command::new(BINARY).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
+/// Runs a command in a folder with `--json`: its last line, or what it said.
+pub(crate) fn told(folder: &Path, arguments: &[&str]) -> Result<Value, String> {
+    let output = Command::new(BINARY).args(arguments).arg("--json").current_dir(folder).output().unwrap();
+    if !output.status.success() {
+        return Err(said(&output));
+    }
+    let text = String::from_utf8(output.stdout).unwrap();
+    Ok(serde_json::from_str(text.lines().last().unwrap()).unwrap())
+}
+
 /// What a command said on standard error.
 pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
