@@ -7,11 +7,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_consensus::Header;
 use alloy_primitives::B256;
+use freehold_consensus::{MastersPlan, NetworkKeyPlan, Players};
 use freehold_crypto::StateKeys;
 use freehold_ledger::{
-    ChainContext, LedgerError, MemoryTree, Ordered, Parent, genesis_block, prepare_payload, read_players,
+    ChainContext, LedgerError, MemoryTree, Ordered, Parent, genesis_block, prepare_payload, read_masters, read_players,
+    read_succession,
 };
-use freehold_primitives::{Digest, Ed25519Key, G1Point, Genesis, Height, Payload, Term};
+use freehold_primitives::{Digest, G1Point, Genesis, Height, Payload, Term};
 use zeroize::Zeroizing;
 
 /// What all validators of a network begin with.
@@ -85,10 +87,22 @@ impl Chain {
         self.hashes.get(&height).copied()
     }
 
-    /// Who shall hold the keys in the term after `term`, once its first payload is executed.
-    pub(crate) fn players(&self, term: Term) -> Option<Vec<Ed25519Key>> {
-        let entry = read_players(term, &self.tree, &self.content).ok().flatten()?;
-        Some(entry.players.into_iter().map(|player| player.identity).collect())
+    /// Who shall hold the keys in the term after `term`, once its first payload is executed, and which keys they make.
+    pub(crate) fn players(&self, term: Term) -> Option<Players> {
+        let (state, content) = (&self.tree, &self.content);
+        let entry = read_players(term, state, content).ok().flatten()?;
+        let succession = read_succession(term, state, content).ok().flatten();
+        let network_key = match succession {
+            Some(entry) if entry.waiting.is_none() => NetworkKeyPlan::Succeeds,
+            _ => NetworkKeyPlan::Stays,
+        };
+        let masters = read_masters(term, state, content).ok().flatten();
+        let masters = masters.map_or_else(MastersPlan::default, |entry| MastersPlan {
+            reshared: entry.reshared,
+            made: entry.round.map(|round| round.generation),
+        });
+        let players = entry.players.into_iter().map(|player| player.identity).collect();
+        Some(Players { players, network_key, masters })
     }
 
     /// Takes the final payload that comes next, and executes what can be executed.

@@ -10,7 +10,7 @@ use freehold_crypto::{AccountKey, Ed25519Secret, genesis_hash, possession_messag
 use freehold_ledger::{Transaction, to_address};
 use freehold_primitives::{Account, Allocation, Digest, Genesis};
 
-use crate::plan::ACCOUNTS;
+use crate::plan::{ACCOUNTS, Succeeds};
 
 #[allow(clippy::too_many_arguments, missing_docs, unreachable_pub, reason = "generated from Solidity by alloy")]
 mod abi {
@@ -22,6 +22,10 @@ use abi::IValidators;
 pub(crate) const BOND: u64 = 1_000_000;
 /// Most validators' accounts.
 const OWNERS: u8 = 32;
+/// The account of the chain's governor: the first of the genesis, and the last here.
+const GOVERNOR: u8 = ACCOUNTS + OWNERS + 1;
+/// Seconds that a master serves after another one has begun.
+const KEEP_S: u64 = 1;
 /// Wei that each account begins with: 10^22.
 const BALANCE: [u64; 2] = [1_000_000_000_000, 10_000_000_000];
 /// Price per gas, far above the floor of the base fee.
@@ -34,7 +38,7 @@ const COUNTER: [u8; 19] = [
     0x60, 10, 0x60, 22, 0xf3, // RETURN of its ten bytes
 ];
 
-/// The accounts: first those of users, then the owners of validators.
+/// The accounts: first those of users, then the owners of validators, then the governor.
 pub(crate) struct Clients {
     keys: Vec<AccountKey>,
     nonces: Vec<u64>,
@@ -48,7 +52,8 @@ fn key(account: u8) -> AccountKey {
 /// Coins of all accounts, for the genesis.
 pub(crate) fn allocations() -> Vec<Allocation> {
     let balance = (U256::from(BALANCE[0]) * U256::from(BALANCE[1])).to_be_bytes();
-    (1..=ACCOUNTS + OWNERS).map(|account| Allocation { account: key(account).account(), balance }).collect()
+    let all = std::iter::once(GOVERNOR).chain(1..GOVERNOR);
+    all.map(|account| Allocation { account: key(account).account(), balance }).collect()
 }
 
 /// The account that owns a validator.
@@ -56,9 +61,13 @@ pub(crate) fn owner(validator: u16) -> Account {
     key(ACCOUNTS + 1 + u8::try_from(validator).unwrap_or(OWNERS) % OWNERS).account()
 }
 
+fn owner_index(validator: u16) -> usize {
+    usize::from(ACCOUNTS) + usize::from(validator) % usize::from(OWNERS)
+}
+
 impl Clients {
     pub(crate) fn new(genesis: Genesis) -> Self {
-        let keys: Vec<_> = (1..=ACCOUNTS + OWNERS).map(key).collect();
+        let keys: Vec<_> = (1..=GOVERNOR).map(key).collect();
         Self { nonces: vec![0; keys.len()], keys, genesis }
     }
 
@@ -72,17 +81,25 @@ impl Clients {
             reachedAt: reached_at.to_owned(),
             possession: Ed25519Secret::from_seed(&identity.to_bytes()).sign(&message).to_vec().into(),
         };
-        self.call_validators(validator, BOND, call.abi_encode())
+        self.call_validators(owner_index(validator), BOND, call.abi_encode())
     }
 
     /// Asks for a validator to leave.
     pub(crate) fn resign(&mut self, validator: u16, identity: &IdentityKey) -> Vec<u8> {
         let call = IValidators::resignCall { identity: identity.public().0.into() };
-        self.call_validators(validator, 0, call.abi_encode())
+        self.call_validators(owner_index(validator), 0, call.abi_encode())
     }
 
-    fn call_validators(&mut self, validator: u16, value: u64, input: Vec<u8>) -> Vec<u8> {
-        let index = usize::from(ACCOUNTS) + usize::from(validator) % usize::from(OWNERS);
+    /// Has the governor ask for another key.
+    pub(crate) fn succeed(&mut self, which: Succeeds) -> Vec<u8> {
+        let input = match which {
+            Succeeds::NetworkKey => IValidators::succeedNetworkKeyCall {}.abi_encode(),
+            Succeeds::Master => IValidators::succeedMasterCall { keepS: KEEP_S }.abi_encode(),
+        };
+        self.call_validators(usize::from(GOVERNOR) - 1, 0, input)
+    }
+
+    fn call_validators(&mut self, index: usize, value: u64, input: Vec<u8>) -> Vec<u8> {
         let nonce = self.nonces[index];
         self.nonces[index] += 1;
         self.sign(index, nonce, (TxKind::Call(to_address(&slots::VALIDATORS)), value, input.into()))

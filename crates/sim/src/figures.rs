@@ -16,7 +16,6 @@ use commonware_runtime::{
     deterministic::{Config, Context, Runner},
 };
 use freehold_consensus::KeyError;
-use freehold_crypto::{CertificateVerifier, chain_namespace, genesis_hash};
 use freehold_primitives::Height;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -104,8 +103,7 @@ async fn measure(context: Context, options: FinalityOptions) -> Result<FinalityF
     let size = Size { validators: options.nodes, candidates: 0, term_blocks: 0 };
     let keys = Keys::deal(options.seed, size, START_S * 1_000)?;
     let peers = watch::Sender::new(keys.peers());
-    let namespace = chain_namespace(keys.genesis.chain_id, &genesis_hash(&keys.genesis));
-    let verifier = CertificateVerifier::new(&keys.dealt.network_key, &namespace).map_err(|_| FinalityError::Genesis)?;
+    let monitor = keys.observer().map_err(|_| FinalityError::Genesis)?;
     let ground = Arc::new(Ground::new(&keys.genesis).map_err(|_| FinalityError::Genesis)?);
     let mut timers = timers();
     timers.leader += options.latency * 8;
@@ -115,21 +113,16 @@ async fn measure(context: Context, options: FinalityOptions) -> Result<FinalityF
     let common = Common {
         keys,
         ground,
-        monitor: Monitor::new(verifier),
+        monitor,
         wires: Wires::new(options.seed, Link { latency: options.latency, ..Link::default() }),
         timers,
         pace_ms: Arc::new(AtomicU64::new(WARM_PACE_MS)),
         peers,
         start: context.current(),
     };
-    let host = |id: u16| Host {
-        id,
-        validator: id.into(),
-        role: Role::Honest,
-        lost_shares: false,
-        skew: Skew::default(),
-        disk: Disk::new(options.seed ^ u64::from(id) << 32, Fsync::Keeps),
-        running: None,
+    let host = |id: u16| {
+        let disk = Disk::new(options.seed ^ u64::from(id) << 32, Fsync::Keeps);
+        Host::new(id, (id, Role::Honest), Skew::default(), disk)
     };
     let mut hosts: Vec<_> = (0..options.nodes).map(host).collect();
     for host in &mut hosts {

@@ -1,8 +1,9 @@
 //! What must hold of the two keys of a network, seen by one who sees every share.
 //!
-//! Both keys stay what the genesis says, term by term; every machine in a term holds the same committee; shares fit their
-//! polynomial, 2f + 1 of them make an app's key and 2f do not, whatever liars send; the key is the same in every term, and
-//! opens for nobody but its instance; shares of a term that is over are on no disk.
+//! The derivation key stays the genesis', the network key is the one that the chain names for the term; every machine in a
+//! term holds the same committees; shares fit their polynomial, 2f + 1 of them make an app's key and 2f do not, whatever liars
+//! send, under every master; the key is the same in every term, and opens for nobody but its instance; another key that was
+//! asked for came; shares that were in force and are no longer are on no disk.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +16,8 @@ use rand::{SeedableRng as _, rngs::StdRng};
 
 use crate::{
     monitor::Violation,
-    network::{Common, Host},
-    plan::Role,
+    network::{Common, Host, scalars},
+    plan::{Role, Succeeds},
 };
 
 type Checked<T> = Result<T, &'static str>;
@@ -30,22 +31,27 @@ pub struct TermProgress {
     pub since: u64,
     /// Members that are no validators of the genesis.
     pub newcomers: usize,
+    /// How often another network key followed.
+    pub network_keys: usize,
+    /// Generation of the newest master of the derivation key.
+    pub masters: u32,
 }
 
-/// Checks what the validators hold, and tells how far terms came.
-pub(crate) fn check(common: &Common, hosts: &[Host]) -> TermProgress {
+/// Checks what the validators hold, whether the keys that were asked for came, and tells how far terms came.
+pub(crate) fn check<'a>(common: &Common, hosts: &[Host], asked: impl Iterator<Item = &'a Succeeds>) -> TermProgress {
     let held: Vec<(&Host, TermKeys)> = hosts.iter().filter_map(|host| Some((host, host.term_keys()?))).collect();
     let newest = held.iter().map(|(_, keys)| keys.term).max().unwrap_or_default();
     let dealt = &common.keys.dealt;
-    let genesis = (dealt.network_key, dealt.derivation_polynomial[0]);
     let mut first: BTreeMap<u64, &TermKeys> = BTreeMap::new();
     for (host, keys) in &held {
         let (machine, term) = (host.id, keys.term);
-        if (keys.consensus.public_key(), keys.derivation.public_key()) != genesis {
+        let named = common.monitor.network_key(term);
+        if (Some(keys.consensus.public_key()), keys.derivation.public_key()) != (named, dealt.derivation_polynomial[0])
+        {
             common.monitor.violated(Violation::KeyChanged { term });
         }
         let others = first.entry(term).or_insert(keys);
-        if others.consensus != keys.consensus || others.derivation != keys.derivation {
+        if committees(others) != committees(keys) {
             common.monitor.violated(Violation::Committee { machine, term });
         }
     }
@@ -58,11 +64,30 @@ pub(crate) fn check(common: &Common, hosts: &[Host]) -> TermProgress {
     erased(common, hosts);
     let of_genesis = &common.keys.genesis.validators;
     let newcomers = |keys: &&TermKeys| keys.consensus.keys().iter().filter(|key| !of_genesis.contains(key)).count();
-    TermProgress {
+    let progress = TermProgress {
         term: newest,
         since: now.first().map_or(0, |keys| keys.since),
         newcomers: now.first().map_or(0, newcomers),
+        network_keys: common.monitor.successions(),
+        masters: now.first().and_then(|keys| keys.masters.last()).map_or(0, |master| master.generation),
+    };
+    for which in asked {
+        let (key, came) = match which {
+            Succeeds::NetworkKey => ("network key", progress.network_keys > 0),
+            Succeeds::Master => ("master", progress.masters > 0),
+        };
+        if !came {
+            common.monitor.violated(Violation::NotSucceeded { key, term: newest });
+        }
     }
+    progress
+}
+
+/// Who holds which key in a term: of both keys, of the one that waits, and of masters by generation.
+fn committees(keys: &TermKeys) -> impl PartialEq {
+    let masters: Vec<_> = keys.masters.iter().map(|master| (master.generation, master.committee.clone())).collect();
+    let waiting = keys.successor.as_ref().map(|successor| successor.committee.clone());
+    (keys.consensus.clone(), keys.derivation.clone(), waiting, masters)
 }
 
 fn same(now: &Option<DerivedKey>, first: &DerivedKey) -> Checked<()> {
@@ -72,15 +97,27 @@ fn same(now: &Option<DerivedKey>, first: &DerivedKey) -> Checked<()> {
     }
 }
 
-/// Checks the shares that are in force, and makes an app's key of them where there are enough.
+/// Checks the shares that are in force, makes an app's key of them under every later master, and under the first where there
+/// are enough.
 fn shares_of_term(held: &[&TermKeys]) -> Checked<Option<DerivedKey>> {
     let Some(keys) = held.first() else { return Ok(None) };
     fit(&keys.consensus, held.iter().filter_map(|keys| keys.consensus_share.as_ref()))?;
-    let derivation: BTreeMap<u32, &KeyShare> =
-        held.iter().filter_map(|keys| keys.derivation_share.as_ref()).map(|share| (share.index(), share)).collect();
-    fit(&keys.derivation, derivation.values().copied())?;
-    let coefficients = keys.derivation.coefficients();
-    let shares: Vec<_> = derivation.into_values().collect();
+    if let Some(waiting) = &keys.successor {
+        fit(&waiting.committee, held.iter().filter_map(|keys| keys.successor.as_ref()?.share.as_ref()))?;
+    }
+    for master in &keys.masters {
+        let shares = held.iter().filter_map(|keys| keys.master(master.generation)?.share.as_ref());
+        key_of(&master.committee, shares)?.ok_or("nobody holds a later master")?;
+    }
+    key_of(&keys.derivation, held.iter().filter_map(|keys| keys.derivation_share.as_ref()))
+}
+
+/// Checks shares against their committee and makes an app's key of them; `None` where they are too few.
+fn key_of<'a>(committee: &Committee, shares: impl Iterator<Item = &'a KeyShare>) -> Checked<Option<DerivedKey>> {
+    let shares: BTreeMap<u32, &KeyShare> = shares.map(|share| (share.index(), share)).collect();
+    fit(committee, shares.values().copied())?;
+    let coefficients = committee.coefficients();
+    let shares: Vec<_> = shares.into_values().collect();
     // Without terms a validator does not hold its share of this key itself.
     if shares.len() < coefficients.len() { Ok(None) } else { release(&coefficients, &shares).map(Some) }
 }
@@ -150,15 +187,13 @@ fn forged(
     encrypt_share(&invented, derivation, &instance.public(), rng).map_err(|_| "a share is not encrypted")
 }
 
-/// The shares of the genesis must be on no honest disk once others are in force.
+/// No honest disk has a share that its machine held once and does not hold now.
 fn erased(common: &Common, hosts: &[Host]) {
-    let dealt = &common.keys.dealt;
-    let shares = dealt.consensus_shares.iter().zip(&dealt.derivation_shares);
     for host in hosts.iter().filter(|host| host.role == Role::Honest) {
-        let replaced = host.term_keys().is_some_and(|keys| keys.since > 0);
-        let Some((consensus, derivation)) = shares.clone().nth(host.validator).filter(|_| replaced) else { continue };
-        if host.disk.holds(consensus.scalar()) || host.disk.holds(derivation.scalar()) {
-            common.monitor.violated(Violation::Kept { machine: host.id, term: 0 });
+        let now = host.term_keys().map(|keys| scalars(&keys)).unwrap_or_default();
+        let before = host.held.iter().filter(|(scalar, _)| !now.contains(scalar));
+        for (_, term) in before.filter(|(scalar, _)| host.disk.holds(*scalar)) {
+            common.monitor.violated(Violation::Kept { machine: host.id, term: *term });
         }
     }
 }

@@ -11,8 +11,8 @@ use std::{
 };
 
 use freehold_consensus::FinalizedPayload;
-use freehold_crypto::{CertificateVerifier, payload_digest, sha256};
-use freehold_primitives::{Body, Certificate, Digest, G1Point, Height};
+use freehold_crypto::{CertificateError, CertificateVerifier, payload_digest, sha256};
+use freehold_primitives::{Body, Certificate, Digest, G1Point, Height, NetworkKey, Term};
 use thiserror::Error;
 
 use crate::machine::MachineId;
@@ -89,6 +89,20 @@ pub enum Violation {
         /// The height.
         height: Height,
     },
+    /// A final payload names a network key that is none, or that follows no old one at the end of a term.
+    #[error("the final payload at height {height} names a network key where it may not")]
+    Named {
+        /// The height.
+        height: Height,
+    },
+    /// Another key was asked for, everything was well, and it did not come.
+    #[error("another {key} was asked for, and none came in the terms up to {term}")]
+    NotSucceeded {
+        /// Which key.
+        key: &'static str,
+        /// The newest term.
+        term: u64,
+    },
     /// Enough validators were well and nothing became final for too long.
     #[error("no progress: machine {machine} stands at height {height}, {wanted} was to be reached in {limit_s} s")]
     Stuck {
@@ -109,7 +123,7 @@ pub enum Violation {
         /// Why.
         reason: String,
     },
-    /// The public key of a committee is not the genesis'.
+    /// The public key of a committee is not the one that the chain names for its term.
     #[error("term {term}: a key of the network changed")]
     KeyChanged {
         /// The term.
@@ -132,11 +146,11 @@ pub enum Violation {
         reason: &'static str,
     },
     /// A share of a term that is over is still on a disk.
-    #[error("machine {machine} still holds a share of term {term} on its disk")]
+    #[error("machine {machine} still holds a share on its disk that it held in term {term} and does not hold now")]
     Kept {
         /// The machine.
         machine: u16,
-        /// The term.
+        /// The last term in which it was in force.
         term: u64,
     },
     /// Something panicked.
@@ -149,7 +163,11 @@ pub enum Violation {
 pub(crate) struct Monitor(Arc<Mutex<Seen>>);
 
 struct Seen {
-    verifier: CertificateVerifier,
+    namespace: Vec<u8>,
+    /// Network keys by their first term, each with a verifier of its certificates.
+    network_keys: BTreeMap<Term, (NetworkKey, CertificateVerifier)>,
+    /// Heights of payloads that name a network key, and the first term of each key.
+    succeeds: BTreeMap<Height, Term>,
     finals: BTreeMap<Height, Digest>,
     executed_named: BTreeMap<Height, (Height, Digest)>,
     blocks: BTreeMap<Height, Digest>,
@@ -165,10 +183,16 @@ struct Seen {
 }
 
 impl Monitor {
-    /// An observer of the chain of `verifier`.
-    pub(crate) fn new(verifier: CertificateVerifier) -> Self {
-        Self(Arc::new(Mutex::new(Seen {
-            verifier,
+    /// An observer of the chain of `namespace`, whose first network key is given.
+    ///
+    /// # Errors
+    /// [`CertificateError::NetworkKey`].
+    pub(crate) fn new(network_key: NetworkKey, namespace: Vec<u8>) -> Result<Self, CertificateError> {
+        let verifier = CertificateVerifier::new(&network_key, &namespace)?;
+        Ok(Self(Arc::new(Mutex::new(Seen {
+            namespace,
+            network_keys: BTreeMap::from([(0, (network_key, verifier))]),
+            succeeds: BTreeMap::new(),
             finals: BTreeMap::new(),
             executed_named: BTreeMap::new(),
             blocks: BTreeMap::new(),
@@ -181,7 +205,7 @@ impl Monitor {
             latencies: Vec::new(),
             trace: Digest::ZERO,
             violation: None,
-        })))
+        }))))
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
@@ -216,6 +240,16 @@ impl Monitor {
     /// The highest final height.
     pub(crate) fn height(&self) -> Height {
         self.lock().finals.last_key_value().map_or(0, |(height, _)| *height)
+    }
+
+    /// The network key of a term.
+    pub(crate) fn network_key(&self, term: Term) -> Option<NetworkKey> {
+        self.lock().network_keys.range(..=term).next_back().map(|(_, (key, _))| *key)
+    }
+
+    /// How often another network key was named.
+    pub(crate) fn successions(&self) -> usize {
+        self.lock().succeeds.len()
     }
 
     /// The highest height that a machine delivered.
@@ -261,9 +295,15 @@ impl Monitor {
             None => {
                 seen.finals.insert(height, payload.digest);
                 seen.executed_named.insert(height, (head.executed.height, head.executed.block_hash));
-                let body = Body::read(&payload.payload.body.0).map(Body::ordinary);
-                seen.transactions += body.map_or(0, |body| body.transactions.len() as u64);
+                match Body::read(&payload.payload.body.0) {
+                    Ok(Body::Succession(key)) => seen.named(head.term, height, key),
+                    Ok(body) => seen.transactions += body.ordinary().transactions.len() as u64,
+                    Err(_) => {}
+                }
             }
+        }
+        if seen.succeeds.get(&(height.saturating_sub(1))).is_some_and(|first| *first != head.term) {
+            return seen.violated(Violation::Named { height: height - 1 });
         }
         if height > 1 && seen.finals.get(&(height - 1)).is_some_and(|below| *below != head.parent) {
             return seen.violated(Violation::Chain { height });
@@ -294,7 +334,7 @@ impl Monitor {
             Some(_) => return seen.violated(Violation::Certificate { machine, term, view }),
             None => {}
         }
-        if seen.verifier.verify(certificate).is_err() {
+        if !seen.verifies(certificate) {
             return seen.violated(Violation::Certificate { machine, term, view });
         }
         seen.certified.insert(certificate.payload, ());
@@ -312,6 +352,14 @@ impl Monitor {
             let height = *height;
             return seen.violated(Violation::Executed { height });
         }
+        // A record of succession is a payload with a certificate of its own.
+        let unproven = seen
+            .succeeds
+            .keys()
+            .find(|height| seen.finals.get(*height).is_none_or(|digest| !seen.certified.contains_key(digest)));
+        if let Some(height) = unproven.copied() {
+            return seen.violated(Violation::Uncertified { height });
+        }
         // A certificate for a payload proves every one below it, since each names its parent by digest.
         let uncertified =
             seen.finals.iter().rev().take_while(|(_, digest)| !seen.certified.contains_key(*digest)).count();
@@ -326,6 +374,23 @@ impl Monitor {
 impl Seen {
     fn violated(&mut self, violation: Violation) {
         self.violation.get_or_insert(violation);
+    }
+
+    /// The last payload of a term names the key of the next.
+    fn named(&mut self, term: Term, height: Height, key: NetworkKey) {
+        let known = self.network_keys.values().any(|(known, _)| *known == key);
+        match CertificateVerifier::new(&key, &self.namespace) {
+            Ok(verifier) if !known => {
+                self.network_keys.insert(term + 1, (key, verifier));
+                self.succeeds.insert(height, term + 1);
+            }
+            _ => self.violated(Violation::Named { height }),
+        }
+    }
+
+    fn verifies(&self, certificate: &Certificate) -> bool {
+        let of_term = self.network_keys.range(..=certificate.term).next_back();
+        of_term.is_some_and(|(_, (_, verifier))| verifier.verify(certificate).is_ok())
     }
 
     fn event(&mut self, at: Duration, machine: MachineId, what: &[u8]) {

@@ -1,6 +1,7 @@
 //! The machines of a network: keys and genesis from the seed, validators that start, crash and come back.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
     time::{Duration, SystemTime},
@@ -12,7 +13,8 @@ use freehold_consensus::{
     Dealt, GenesisShares, GossipChannel, GossipSender, IdentityKey, KeyError, Peers, Reach, Start, Tap, TermKeys,
     Timers, Validator, ValidatorHandle, trusted_dealer,
 };
-use freehold_primitives::{Ed25519Key, Genesis, Height, KeyCeremony, Membership, Purpose, Seat};
+use freehold_crypto::{CertificateError, chain_namespace, genesis_hash};
+use freehold_primitives::{Ed25519Key, Genesis, Height, KeyCeremony, Membership, Purpose, Seat, Term};
 use futures::FutureExt as _;
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::sync::watch;
@@ -76,6 +78,15 @@ impl Keys {
         Ok(Self { genesis, identities, dealt })
     }
 
+    /// One who sees the whole network.
+    ///
+    /// # Errors
+    /// [`CertificateError::NetworkKey`].
+    pub(crate) fn observer(&self) -> Result<Monitor, CertificateError> {
+        let namespace = chain_namespace(self.genesis.chain_id, &genesis_hash(&self.genesis));
+        Monitor::new(self.dealt.network_key, namespace)
+    }
+
     /// A genesis validator's first shares.
     fn shares(&self, validator: usize) -> Option<GenesisShares> {
         let consensus = self.dealt.consensus_shares.get(validator)?.clone();
@@ -119,6 +130,8 @@ pub(crate) struct Host {
     pub(crate) role: Role,
     /// Its disk was wiped, and its first shares were on it.
     pub(crate) lost_shares: bool,
+    /// Every share that it was seen to hold, and the last term in which it did.
+    pub(crate) held: BTreeMap<[u8; 32], Term>,
     pub(crate) skew: Skew,
     pub(crate) disk: Disk,
     pub(crate) running: Option<Running>,
@@ -213,8 +226,12 @@ impl Common {
         Ok(Body { handle, node, gossip: channel.sender, tasks: vec![listening, recovery] })
     }
 
-    /// A validator must run until it is stopped.
+    /// A validator must run until it is stopped; what it holds is noted.
     pub(crate) fn watch(&self, host: &mut Host) {
+        let now = host.term_keys().map(|keys| (keys.term, scalars(&keys)));
+        if let Some((term, scalars)) = now {
+            host.held.extend(scalars.into_iter().map(|scalar| (scalar, term)));
+        }
         let Some(Running::Validator(body)) = &mut host.running else { return };
         if let Some(why) = body.handle.ended().now_or_never() {
             self.ended(host.id, &why);
@@ -226,7 +243,21 @@ impl Common {
     }
 }
 
+/// Every share that is in force for a validator, of any key.
+pub(crate) fn scalars(keys: &TermKeys) -> Vec<[u8; 32]> {
+    let masters = keys.masters.iter().filter_map(|master| master.share.as_ref());
+    let successor = keys.successor.as_ref().and_then(|successor| successor.share.as_ref());
+    let two = keys.consensus_share.iter().chain(&keys.derivation_share);
+    two.chain(masters).chain(successor).map(|share| *share.scalar()).collect()
+}
+
 impl Host {
+    /// A machine where nothing runs yet, of a validator with a role.
+    pub(crate) fn new(id: MachineId, (validator, role): (u16, Role), skew: Skew, disk: Disk) -> Self {
+        let validator = validator.into();
+        Self { id, validator, role, lost_shares: false, held: BTreeMap::new(), skew, disk, running: None }
+    }
+
     /// How its application breaks the rules.
     pub(crate) const fn lie(&self) -> Option<Lie> {
         if let Role::Lies(lie) = self.role { Some(lie) } else { None }

@@ -15,8 +15,7 @@ use std::{
 use alloy_primitives::{B256, keccak256};
 use commonware_runtime::Clock as _;
 use freehold_consensus::{
-    Application, FinalizedPayload, GossipReceiver, GossipSender, History, MastersPlan, NetworkKeyPlan, Players,
-    ProposalContext, SeenCertificate,
+    Application, FinalizedPayload, GossipReceiver, GossipSender, History, Players, ProposalContext, SeenCertificate,
 };
 use freehold_ledger::check_payload;
 use freehold_primitives::{Blob, Body, Digest, Executed, G1Point, Height, Payload, PayloadBody, PayloadHead, Term};
@@ -292,8 +291,7 @@ impl Application for Node {
             {
                 let chain = lock(&self.0.chain);
                 if chain.tip().0 >= first {
-                    let (players, masters) = (chain.players(term)?, MastersPlan::default());
-                    return Some(Players { players, network_key: NetworkKeyPlan::Stays, masters });
+                    return chain.players(term);
                 }
             }
             self.0.clock.sleep(LOOK).await;

@@ -46,11 +46,13 @@ pub enum Fault {
     Terms,
     /// Validators join and leave while terms turn.
     Membership,
+    /// The governor asks for another network key, another master of the derivation key, or both.
+    Succession,
 }
 
 impl Fault {
     /// All classes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Latency,
         Self::Loss,
         Self::Partitions,
@@ -64,6 +66,7 @@ impl Fault {
         Self::Contradictions,
         Self::Terms,
         Self::Membership,
+        Self::Succession,
     ];
 
     /// Its word on the command line.
@@ -82,6 +85,7 @@ impl Fault {
             Self::Contradictions => "contradictions",
             Self::Terms => "terms",
             Self::Membership => "membership",
+            Self::Succession => "succession",
         }
     }
 }
@@ -163,11 +167,22 @@ pub(crate) enum Step {
     Join(MachineId),
     /// Has a validator ask to leave.
     Resign(MachineId),
+    /// Has the governor ask for another key.
+    Succeed(Succeeds),
     Submit {
         account: u8,
         to: MachineId,
         kind: u8,
     },
+}
+
+/// A key of the network that another one follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Succeeds {
+    /// The network key.
+    NetworkKey,
+    /// The master of the derivation key; the one before ends at once.
+    Master,
 }
 
 /// What a machine is in a run.
@@ -267,6 +282,7 @@ impl Plan {
             Fault::Contradictions => self.role(rng, Role::Hostile(Manner::Contradicts)),
             Fault::Terms => {}
             Fault::Membership => self.membership(rng),
+            Fault::Succession => self.successions(rng),
         }
     }
 
@@ -333,6 +349,18 @@ impl Plan {
         for _ in 0..leaves {
             let (at, machine) = (self.moment(rng), rng.random_range(0..self.nodes));
             self.steps.push((at, Step::Resign(machine)));
+        }
+    }
+
+    fn successions(&mut self, rng: &mut StdRng) {
+        let wanted = [&[Succeeds::NetworkKey][..], &[Succeeds::Master], &[Succeeds::NetworkKey, Succeeds::Master]];
+        let wanted = wanted[rng.random_range(0..wanted.len())];
+        if self.term_blocks.is_none() {
+            return;
+        }
+        for which in wanted {
+            let at = self.length.mul_f64(rng.random_range(0.02..0.6));
+            self.steps.push((at, Step::Succeed(*which)));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     num::NonZeroU64,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -15,7 +15,6 @@ use commonware_runtime::{
     deterministic::{Config, Context, Runner},
 };
 use freehold_consensus::Timers;
-use freehold_crypto::{CertificateVerifier, chain_namespace, genesis_hash};
 use freehold_primitives::{Digest, Height};
 use tokio::sync::watch;
 
@@ -24,10 +23,10 @@ use crate::{
     client::Clients,
     keys::{self, TermProgress},
     machine::{Disk, Fsync, Link, MachineId, Skew, Wires},
-    monitor::{Monitor, Violation},
+    monitor::Violation,
     network::{Common, Host, Keys, Size, address, crash},
     node::Lie,
-    plan::{Broken, Options, Plan, Role, Step},
+    plan::{Broken, Options, Plan, Role, Step, Succeeds},
 };
 
 /// Simulated start of every run: 2027, in seconds since the Unix epoch.
@@ -84,11 +83,11 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { nodes, height, transactions, .. } = self;
-        let TermProgress { term, since, newcomers } = self.terms;
+        let TermProgress { term, since, newcomers, network_keys, masters } = self.terms;
         let seconds = self.simulated.as_secs_f64();
         write!(
             formatter,
-            "seed {}: {nodes} validators, height {height}, {transactions} transactions, term {term} (keys of {since}, {newcomers} new), {seconds:.1} s, trace {}",
+            "seed {}: {nodes} validators, height {height}, {transactions} transactions, term {term} (keys of {since}, {newcomers} new, network key {network_keys}, master {masters}), {seconds:.1} s, trace {}",
             self.options.seed, self.trace
         )?;
         match &self.violation {
@@ -169,6 +168,8 @@ struct Play {
     clients: Clients,
     /// Candidates that have not come yet.
     away: BTreeSet<MachineId>,
+    /// Other keys that were asked for, and the transactions that ask.
+    asked: BTreeMap<Succeeds, Vec<u8>>,
     start: SystemTime,
 }
 
@@ -212,14 +213,13 @@ impl Play {
         };
         let keys = Keys::deal(seed, size, START_S * 1_000).ok()?;
         let peers = watch::Sender::new(keys.peers());
-        let namespace = chain_namespace(keys.genesis.chain_id, &genesis_hash(&keys.genesis));
-        let verifier = CertificateVerifier::new(&keys.dealt.network_key, &namespace).ok()?;
+        let monitor = keys.observer().ok()?;
         let ground = Arc::new(Ground::new(&keys.genesis).ok()?);
         let clients = Clients::new(keys.genesis.clone());
         let common = Common {
             keys,
             ground,
-            monitor: Monitor::new(verifier),
+            monitor,
             wires: Wires::new(seed, plan.link),
             timers: timers(),
             pace_ms: Arc::new(AtomicU64::new(plan.pace_ms)),
@@ -227,14 +227,9 @@ impl Play {
             start,
         };
         let fsync = if broken == Some(Broken::DisksLie) { Fsync::Lies } else { Fsync::Keeps };
-        let host = |id: MachineId, validator: u16, role| Host {
-            id,
-            validator: validator.into(),
-            role,
-            lost_shares: false,
-            skew: Skew { ms: plan.skew_ms[usize::from(validator)] },
-            disk: Disk::new(seed ^ u64::from(id) << 32, fsync),
-            running: None,
+        let host = |id: MachineId, validator: u16, role| {
+            let skew = Skew { ms: plan.skew_ms[usize::from(validator)] };
+            Host::new(id, (validator, role), skew, Disk::new(seed ^ u64::from(id) << 32, fsync))
         };
         let mut hosts: Vec<_> = (0..).zip(&plan.roles).map(|(id, role)| host(id, id, *role)).collect();
         let candidates = plan.nodes..plan.nodes + plan.candidates;
@@ -257,7 +252,7 @@ impl Play {
             hosts[0].role = Role::Lies(Lie::Misexecutes);
         }
         let away = (plan.nodes..plan.nodes + plan.candidates).collect();
-        Some(Self { context, common, hosts, clients, away, start })
+        Some(Self { context, common, hosts, clients, away, asked: BTreeMap::new(), start })
     }
 
     async fn begin(&mut self) {
@@ -318,6 +313,11 @@ impl Play {
                 let raw = self.clients.resign(machine, &self.common.keys.identities[one(machine)]);
                 self.everywhere(&raw);
             }
+            Step::Succeed(which) => {
+                let raw = self.clients.succeed(which);
+                self.everywhere(&raw);
+                self.asked.insert(which, raw);
+            }
             Step::Submit { account, to, kind } => {
                 let raw = self.clients.next(account, kind);
                 self.hosts[one(to)].submit(raw);
@@ -337,16 +337,20 @@ impl Play {
         self.away.clear();
         self.begin().await;
         let mut wanted = self.common.monitor.height() + CALM_HEIGHTS;
+        // Who asked and was not heard asks again.
+        self.asked.values().for_each(|raw| self.everywhere(raw));
         if let Some(term_blocks) = NonZeroU64::new(self.common.keys.genesis.membership.term_blocks) {
-            // One whole term, so that one round of resharing has everybody well.
-            let term = wanted / term_blocks.get() + 2;
+            // One whole term, so that one round of resharing has everybody well; for another network key two more: it is
+            // asked for in one, made in the next, and named at the end of the one after.
+            let whole = if self.asked.is_empty() { 1 } else { 3 };
+            let term = wanted / term_blocks.get() + 1 + whole;
             wanted = term * term_blocks.get() + 2;
         }
         if self.reach(wanted).await {
             let settled = self.context.current() + SETTLE;
             self.wait_until(settled).await;
             self.common.monitor.close();
-            return keys::check(&self.common, &self.hosts);
+            return keys::check(&self.common, &self.hosts, self.asked.keys());
         }
         TermProgress::default()
     }

@@ -45,3 +45,13 @@ fn validators_join_and_leave_while_keys_stay() {
     assert!(report.terms.since > 0, "nothing was reshared: {report}");
     assert!(report.terms.newcomers > 0, "nobody took a seat: {report}");
 }
+
+#[test]
+fn keys_are_succeeded_while_validators_crash() {
+    // A seed whose plan asks for both.
+    let faults = BTreeSet::from([Fault::Terms, Fault::Succession, Fault::Crashes]);
+    let report = run(&Options { faults, nodes: Some(4), ..short(20) });
+    println!("{report}");
+    assert_eq!(report.violation, None, "{report}");
+    assert_eq!((report.terms.network_keys, report.terms.masters), (1, 1), "{report}");
+}

@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// Changed bytes for each answer.
-const BYTES: usize = 8;
-/// Long lists of changes are thinned out to about this many, evenly.
-const CHANGES_MAX: usize = 40;
+const BYTES: usize = 4;
+/// Long lists of changes are thinned out to about this many, evenly; which ones, chance says, so that every run tries others.
+const CHANGES_MAX: usize = 12;
 
 /// Real answers to every question, recorded once.
 fn tapes() -> &'static [(Case, Tape)] {
@@ -42,11 +42,12 @@ fn true_answers_are_told_again() {
 #[test]
 fn a_change_of_any_field_is_refused_or_has_no_effect() {
     let (mut count, mut refused) = (0_u32, 0_u32);
+    let mut rng = rand::rng();
     for (case, tape) in tapes() {
         for (name, answer) in &tape.answers {
             let all = changes(answer);
             let step = all.len().div_ceil(CHANGES_MAX).max(1);
-            for (what, changed) in all.into_iter().step_by(step) {
+            for (what, changed) in all.into_iter().skip(rng.random_range(0..step)).step_by(step) {
                 tape.check(case, (name.clone(), Reply::Result(changed)), &what);
                 count += 1;
             }
@@ -54,7 +55,7 @@ fn a_change_of_any_field_is_refused_or_has_no_effect() {
         }
     }
     eprintln!("{count} changed answers, none believed");
-    assert!(count > 1_000 && refused > 50, "{count} changes, {refused} refused");
+    assert!(count > 400 && refused > 50, "{count} changes, {refused} refused");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Plans: within f, and unmoved where another class of faults is left out.
 
-use super::{Fault, Options, Plan, Role, Step};
+use super::{Fault, Options, Plan, Role, Step, Succeeds};
 
 fn plan(seed: u64, without: Option<Fault>) -> Plan {
     let mut options = Options { nodes: Some(4), ..Options::new(seed) };
@@ -49,6 +49,8 @@ fn every_class_happens() {
     assert!(role(|role| *role == Role::Loses) > 5);
     assert!(step(|step| matches!(step, Step::Join(_))) > 10);
     assert!(step(|step| matches!(step, Step::Resign(_))) > 5);
+    assert!(step(|step| matches!(step, Step::Succeed(Succeeds::NetworkKey))) > 10);
+    assert!(step(|step| matches!(step, Step::Succeed(Succeeds::Master))) > 10);
     assert!(role(|role| matches!(role, Role::Lies(_))) > 10);
     assert!(role(|role| matches!(role, Role::Hostile(_))) > 10);
     assert!(any(&|plan: &Plan| plan.term_blocks.is_some()) > 20);
