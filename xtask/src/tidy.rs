@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 mod edges;
+mod fuzz_locks;
 mod map;
 mod promises;
 mod sources;
@@ -48,6 +49,7 @@ impl Report {
 pub(crate) fn run(root: &Path) -> Result<Report> {
     let mut report = Report::default();
     edges::check(root, &mut report)?;
+    fuzz_locks::check(root, &mut report)?;
     map::check(root, &mut report)?;
     sources::check(root, &mut report)?;
     promises::check(root, &mut report)?;

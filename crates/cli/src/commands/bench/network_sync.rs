@@ -21,7 +21,7 @@ pub(crate) async fn run(source: &Endpoint, network_key: &NetworkKey, output: Out
     catch_up(source, network_key, output).await
 }
 
-async fn state(source: &Endpoint, network_key: &NetworkKey, output: Output) -> Result<()> {
+pub(super) async fn state(source: &Endpoint, network_key: &NetworkKey, output: Output) -> Result<()> {
     let folder = tempfile::tempdir().context("no temporary directory")?;
     let synced = sync_state(std::slice::from_ref(source), network_key, folder.path()).await?;
     let seconds = synced.took_ms as f64 / 1_000.0;

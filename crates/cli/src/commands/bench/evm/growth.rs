@@ -1,4 +1,5 @@
-//! How state grows: bytes on disk, memory, time of a block and time to open the stores, as accounts grow tenfold.
+//! How state grows: bytes on disk, memory, time of a block and time to open the stores, as accounts grow tenfold; at the
+//! largest size what a million transfers add, and how fast a newcomer takes the state.
 //!
 //! Accounts are made by a contract that sends one unit each to fresh addresses, so that each has its own leaf of the tree.
 
@@ -14,7 +15,7 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::{
-    super::{Samples, round},
+    super::{Samples, network_sync, round},
     CHAIN_ID,
     load::{Fields, Target},
     token::{Storage, init_code},
@@ -38,6 +39,9 @@ const TIMED: u32 = 20;
 const TRANSFERS: usize = 100;
 /// The first size that is told.
 const FIRST: u64 = 10_000;
+/// Transfers between accounts that exist, of which the growth by a million is told: rounds, and transfers of a round.
+const ROUNDS: u64 = 20;
+const ROUND: u64 = 5_000;
 
 /// Runs the benchmark.
 pub(super) async fn run(accounts: u64, output: Output) -> Result<()> {
@@ -53,12 +57,20 @@ pub(super) async fn run(accounts: u64, output: Output) -> Result<()> {
         stack.stop().await;
         let grown = grown.context("the client ended early")??;
         let (stack, opened) = start(&held, output).await?;
+        if size >= accounts {
+            let (rpc, network_key) = (stack.endpoints.rpc.clone(), stack.endpoints.network_key);
+            let synced = network_sync::state(&rpc.parse()?, &network_key, output).await;
+            let (host, validator) = (rpc.trim_start_matches("http://").to_owned(), path.join("validator-0"));
+            let added = tokio::task::spawn_blocking(move || added(&host, size, &validator)).await;
+            stack.stop().await;
+            tell(size, &path, &grown, opened, output)?;
+            synced?;
+            tell_added(added.context("the client ended early")??, output);
+            return Ok(());
+        }
         stack.stop().await;
         tell(size, &path, &grown, opened, output)?;
         made = size;
-        if size >= accounts {
-            return Ok(());
-        }
         size = (size * 10).min(accounts);
     }
 }
@@ -90,13 +102,42 @@ fn grow(host: &str, made: u64, size: u64) -> Result<Grown> {
     let grow_s = begun.elapsed().as_secs_f64();
     let mut blocks = Samples::default();
     for number in 0..TIMED {
-        let transfers = (0..TRANSFERS).map(|index| {
-            let account = (u64::from(number) * 7_919 + index as u64 * 104_729) % size;
-            (index % BURST, Fields { to: Some(fresh(account)), gas: 21_000, value: 1, data: Bytes::new() })
-        });
-        blocks.push(target.run(transfers.collect())?);
+        blocks.push(target.run(transfers(u64::from(number) * 7_919, TRANSFERS as u64, size))?);
     }
     Ok(Grown { blocks, grow_s, resident_bytes: resident_bytes()? })
+}
+
+/// One unit each to `count` accounts of `size`, spread over all.
+fn transfers(from: u64, count: u64, size: u64) -> Vec<(usize, Fields)> {
+    let to = |index: u64| Fields {
+        to: Some(fresh((from + index * 104_729) % size)),
+        gas: 21_000,
+        value: 1,
+        data: Bytes::new(),
+    };
+    (0..count).zip((0..BURST).cycle()).map(|(index, sender)| (sender, to(index))).collect()
+}
+
+/// Bytes that one transfer adds to the folder of a validator, on average.
+fn added(host: &str, size: u64, validator: &Path) -> Result<f64> {
+    let mut target = Target::resume(host, CHAIN_ID)?;
+    let before = bytes_below(validator)?;
+    for round in 0..ROUNDS {
+        target.run(transfers(round * 15_485_863, ROUND, size))?;
+    }
+    let more = bytes_below(validator)?.saturating_sub(before);
+    Ok(more as f64 / (ROUNDS * ROUND) as f64)
+}
+
+fn tell_added(bytes: f64, output: Output) {
+    output.text(&format!("a million transfers add {bytes:.0} MB to the folder of a validator"));
+    output.object(&json!({
+        "event": "bench",
+        "bench": "evm",
+        "figure": "growth",
+        "transfers": ROUNDS * ROUND,
+        "bytes_each": round(bytes),
+    }));
 }
 
 fn fresh(index: u64) -> Address {
