@@ -2,11 +2,11 @@
 
 use std::{fs, path::Path};
 
-use freehold_crypto::{Ed25519Secret, payload_digest, proposal_message};
-use freehold_primitives::{Canonical as _, Digest, Payload, PayloadHead};
+use freehold_crypto::{Ed25519Secret, genesis_hash, payload_digest, proposal_message, share_message, slots::KEYS};
+use freehold_primitives::{Blob, Canonical as _, Digest, Ed25519Signature, Genesis, Payload, PayloadHead, ShareReport};
 use serde_json::{Value, json};
 
-use crate::support::{Running, run, said, turn};
+use crate::support::{BINARY, Running, run, said, sandbox_works, turn};
 
 /// Runs `freehold validator` with `--json`: its exit status, its objects, and what it said.
 fn validator(words: &[&str]) -> (Option<i32>, Vec<Value>, String) {
@@ -154,5 +154,51 @@ fn a_double_proposal_is_reported_and_costs_the_bond() {
     assert!(said.contains("the terms in jail are not over"), "{said}");
     // The network goes on, the one in jail with its seat until a candidate takes it.
     network.reach(network.height() + 5);
+    network.interrupt();
+}
+
+#[test]
+fn a_wrong_share_is_reported_and_costs_the_bond() {
+    if !sandbox_works() {
+        return;
+    }
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let net = path("net");
+    let network = Running::start(&["up", "--no-app", "--validators", "4", "--rpc", "127.0.0.1:0", "--data-dir", &net]);
+    let rpc = network.text("rpc");
+    let made = std::process::Command::new(BINARY).args(["app", "init", &path("app")]).output().unwrap();
+    assert!(made.status.success(), "{}", said(&made));
+    let app = Running::start(&["app", "run", &path("app"), "--data-dir", &net, "--api", "127.0.0.1:0", "--once"]);
+    // A grant of the app's key, as everybody sees it; and a share of it that whoever has a validator's folder signs.
+    let granted = network.call("eth_getLogs", json!([{"fromBlock": "0x0", "address": KEYS}])).unwrap();
+    let grant: Digest = granted[0]["topics"][1].as_str().unwrap().trim_start_matches("0x").parse().unwrap();
+    let document = network.call("freehold_genesis", json!([])).unwrap();
+    let document = hex::decode(document.as_str().unwrap().trim_start_matches("0x")).unwrap();
+    let genesis = genesis_hash(&Genesis::from_canonical(&document).unwrap());
+    let offender = 1_u32;
+    let key = fs::read(format!("{net}/validator-{offender}/identity.key")).unwrap();
+    let secret = Ed25519Secret::from_seed(&key.try_into().unwrap());
+    let share = vec![7; 196];
+    let signature = Ed25519Signature(secret.sign(&share_message(&genesis, (0, 0), &grant, &share)));
+    let signed =
+        ShareReport { term: 0, master: 0, member: offender, grant, state: None, share: Blob(share), signature };
+    let report = |report: &ShareReport| {
+        let file = folder.path().join("wrong-share-0-1.json");
+        fs::write(&file, json!({"report": format!("0x{}", hex::encode(report.to_canonical()))}).to_string()).unwrap();
+        let (file, reporter) = (file.to_str().unwrap().to_owned(), format!("{net}/validator-2"));
+        validator(&["report", "--proof", &file, "--data-dir", &reporter, "--rpc", &rpc, "--dev-seat", "9"])
+    };
+    let (code, _, said) = report(&ShareReport { signature: Ed25519Signature::ZERO, ..signed.clone() });
+    assert_eq!(code, Some(1), "{said}");
+    let (code, told, said) = report(&signed);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(told[0]["function"], "reportWrongShare(bytes)");
+    let (_, told, _) = validator(&["status", "--rpc", &rpc]);
+    let all = told[0]["validators"].as_array().unwrap().clone();
+    let liar = all.iter().find(|entry| entry["identity"] == json!(secret.public().to_string())).unwrap();
+    assert_eq!((&liar["state"], &liar["bond_wei"]), (&json!("jailed"), &json!("0")));
+    app.interrupt();
     network.interrupt();
 }

@@ -2,26 +2,23 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
-use crate::common::Net;
+use crate::{
+    common::Net,
+    stage::{addresses, runner},
+};
 use commonware_runtime::{
     Clock as _, Runner as _, Supervisor as _,
-    deterministic::{Config, Context, Runner},
+    deterministic::{Context, Runner},
 };
 use freehold_consensus::{Founded, Founding, IdentityKey, Reach, found};
 use freehold_primitives::{Blob, KeyCeremony};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-const START: Duration = Duration::from_secs(1_800_000_000);
 const LIMIT: Duration = Duration::from_secs(400);
-
-fn runner(seed: u64) -> Runner {
-    Runner::new(Config::new().with_seed(seed).with_start_time(UNIX_EPOCH + START).with_timeout(Some(LIMIT)))
-}
 
 /// Founders of the network whose chain `net` will run.
 fn founders(net: &Net) -> Vec<Founding> {
@@ -64,8 +61,7 @@ async fn run_all(context: &Context, founders: &[Founding], results: &Results, li
 }
 
 fn net(seed: u64) -> Net {
-    let address = |index: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000 + index));
-    Net::new(4, seed, (0..4).map(address).collect())
+    Net::new(4, seed, addresses(4))
 }
 
 #[test]

@@ -10,4 +10,5 @@ mod proposals;
 mod recovery;
 mod resharing;
 mod simulation;
+mod stage;
 mod succession;

@@ -2,57 +2,32 @@
 //! the genesis' one and the newest are reshared, one that has ended is erased; with absentees, lost disks and crashes.
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::atomic::Ordering,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::time::Duration;
 
 use commonware_runtime::{
     Blob as _, Clock as _, ReadOptions, Runner as _, Storage as _,
-    deterministic::{Config, Context, Runner},
+    deterministic::{Context, Runner},
 };
-use freehold_consensus::{Committee, Floor, MastersPlan, ShareKind, Start, TermKeys, ValidatorHandle};
+use freehold_consensus::{Committee, Floor, MastersPlan, ShareKind, Start, TermKeys};
 use freehold_crypto::{Derivation, EncryptedShare, Polynomial, Share, TransportSecret, encrypt_share};
 use freehold_primitives::{AppId, Generation, Term, TermOutcome};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-use crate::common::Net;
+use crate::{
+    common::Net,
+    stage::{self, FOUR, Handles, TERM, in_force, runner, start_all},
+};
 
-const TERM: u64 = 32;
 const LIMIT: Duration = Duration::from_secs(200);
-const START: Duration = Duration::from_secs(1_800_000_000);
-const FOUR: [usize; 4] = [0, 1, 2, 3];
 
 /// The first four of `count` identities, with terms; from these terms on these plans count.
 fn network(count: u16, seed: u64, plans: &[(Term, &[Generation], Option<Generation>)]) -> Net {
-    let address = |index: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000 + index));
-    let mut net = Net::among(&FOUR, seed, (0..count).map(address).collect());
-    net.genesis.membership.term_blocks = TERM;
-    net.knobs.iter().for_each(|knobs| knobs.pace_ms.store(40, Ordering::Relaxed));
+    let net = stage::network(count, seed, 40);
     for (term, reshared, made) in plans {
         let plan = MastersPlan { reshared: reshared.to_vec(), made: *made };
         net.shared.lock().unwrap().masters.insert(*term, plan);
     }
     net
-}
-
-fn runner(seed: u64) -> Runner {
-    Runner::new(Config::new().with_seed(seed).with_start_time(UNIX_EPOCH + START).with_timeout(Some(LIMIT * 4)))
-}
-
-type Handles = Vec<Option<ValidatorHandle>>;
-
-async fn start(net: &Net, context: &Context) -> Handles {
-    let mut handles = Vec::new();
-    for index in 0..net.identities.len() {
-        handles.push(Some(net.start(context, index).await));
-    }
-    handles
-}
-
-fn in_force(handles: &Handles, index: usize) -> TermKeys {
-    handles[index].as_ref().unwrap().term_keys().borrow().clone()
 }
 
 fn generations(keys: &TermKeys) -> Vec<Generation> {
@@ -104,7 +79,7 @@ fn a_master_is_made_and_reshared_while_members_and_the_network_key_change() {
     net.set_players(2, &[0, 1, 2, 4]);
     let first = freehold_consensus::network_key(&net.genesis).unwrap();
     runner(1).start(async |context: Context| {
-        let handles = start(&net, &context).await;
+        let handles = start_all(&net, &context).await;
         net.reach(&context, &FOUR, TERM + 4, LIMIT).await;
         assert!(in_force(&handles, 0).masters.is_empty(), "a master is in force before its round is over");
         net.reach(&context, &FOUR, 2 * TERM + 4, LIMIT).await;
@@ -136,7 +111,7 @@ fn a_master_is_made_and_reshared_while_members_and_the_network_key_change() {
 fn shares_of_a_master_that_has_ended_are_erased_at_the_turn() {
     let net = network(4, 2, &[(1, &[], Some(1)), (2, &[1], Some(2)), (3, &[2], None)]);
     runner(2).start(async |context: Context| {
-        let handles = start(&net, &context).await;
+        let handles = start_all(&net, &context).await;
         net.reach(&context, &FOUR, 3 * TERM + 4, LIMIT).await;
         let both: Vec<_> = FOUR.iter().map(|index| in_force(&handles, *index)).collect();
         assert!(both.iter().all(|keys| generations(keys) == [1, 2]));
@@ -166,7 +141,7 @@ fn shares_of_a_master_that_has_ended_are_erased_at_the_turn() {
 fn an_absent_player_costs_terms_and_the_round_for_a_master_is_repeated() {
     let mut net = network(4, 3, &[(1, &[], Some(1))]);
     let net = runner(3).start(async move |context: Context| {
-        let mut handles = start(&net, &context).await;
+        let mut handles = start_all(&net, &context).await;
         net.reach(&context, &FOUR, 4, LIMIT).await;
         handles[3].take().unwrap().stop().await;
         net.reach(&context, &[0, 1, 2], 3 * TERM + 2, LIMIT).await;
@@ -243,7 +218,7 @@ fn power_cuts_while_masters_are_made_and_end_lose_nothing() {
         for _ in 0..5 {
             let moment = Duration::from_millis(rng.random_range(700..2_500));
             let ((), checkpoint) = current.start_and_recover(async |context: Context| {
-                let handles = start(&net, &context).await;
+                let handles = start_all(&net, &context).await;
                 context.sleep(moment).await;
                 std::mem::forget(handles);
             });
@@ -251,7 +226,7 @@ fn power_cuts_while_masters_are_made_and_end_lose_nothing() {
             current = Runner::from(checkpoint);
         }
         current.start(async |context: Context| {
-            let handles = start(&net, &context).await;
+            let handles = start_all(&net, &context).await;
             let before = FOUR.iter().map(|index| net.height(*index)).max().unwrap();
             net.reach(&context, &FOUR, (before / TERM + 2).max(4) * TERM + 4, LIMIT).await;
             let keys: Vec<_> = FOUR.iter().map(|index| in_force(&handles, *index)).collect();

@@ -2,54 +2,19 @@
 //! liars, and validators that begin in the middle of a chain.
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    collections::BTreeSet,
-    net::{Ipv4Addr, SocketAddr},
-    sync::atomic::Ordering,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{collections::BTreeSet, time::Duration};
 
-use commonware_runtime::{
-    Runner as _,
-    deterministic::{Config, Context, Runner},
-};
-use freehold_consensus::{Floor, Start, TermKeys, ValidatorHandle};
+use commonware_runtime::{Runner as _, deterministic::Context};
+use freehold_consensus::{Floor, Start};
 use freehold_crypto::{chain_namespace, genesis_hash, verify_certificate};
 use freehold_primitives::{Dispute, Term, TermOutcome};
 
-use crate::common::Net;
+use crate::{
+    common::Net,
+    stage::{self, FOUR, Handles, TERM, in_force, runner, start},
+};
 
-const TERM: u64 = 32;
 const LIMIT: Duration = Duration::from_secs(200);
-const START: Duration = Duration::from_secs(1_800_000_000);
-const FOUR: [usize; 4] = [0, 1, 2, 3];
-
-/// The first four of `count` identities, with terms.
-fn network(count: u16, seed: u64) -> Net {
-    let address = |index: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000 + index));
-    let mut net = Net::among(&FOUR, seed, (0..count).map(address).collect());
-    net.genesis.membership.term_blocks = TERM;
-    net.knobs.iter().for_each(|knobs| knobs.pace_ms.store(40, Ordering::Relaxed));
-    net
-}
-
-fn runner(seed: u64) -> Runner {
-    Runner::new(Config::new().with_seed(seed).with_start_time(UNIX_EPOCH + START).with_timeout(Some(LIMIT * 4)))
-}
-
-type Handles = Vec<Option<ValidatorHandle>>;
-
-async fn start(net: &Net, context: &Context, who: &[usize]) -> Handles {
-    let mut handles: Handles = (0..net.identities.len()).map(|_| None).collect();
-    for index in who {
-        handles[*index] = Some(net.start(context, *index).await);
-    }
-    handles
-}
-
-fn in_force(handles: &Handles, index: usize) -> TermKeys {
-    handles[index].as_ref().unwrap().term_keys().borrow().clone()
-}
 
 fn signs(handles: &Handles, index: usize) -> bool {
     let keys = in_force(handles, index);
@@ -91,7 +56,7 @@ fn check_keys(net: &Net, handles: &Handles) {
 
 #[test]
 fn a_joiner_takes_the_seat_of_a_leaver() {
-    let net = network(5, 1);
+    let net = stage::network(5, 1, 40);
     net.set_players(1, &[0, 1, 2, 4]);
     let all = net.peers.borrow().clone();
     // The candidate may not connect yet.
@@ -119,7 +84,7 @@ fn a_joiner_takes_the_seat_of_a_leaver() {
 
 #[test]
 fn a_committee_grows_to_seven() {
-    let mut net = network(7, 2);
+    let mut net = stage::network(7, 2, 40);
     net.genesis.membership.term_blocks = 2 * TERM;
     let seven = [0, 1, 2, 3, 4, 5, 6];
     net.set_players(1, &seven);
@@ -135,7 +100,7 @@ fn a_committee_grows_to_seven() {
 
 #[test]
 fn all_members_change_in_four_steps_and_the_network_key_stays() {
-    let net = network(8, 3);
+    let net = stage::network(8, 3, 40);
     for term in 1..=4 {
         let first = usize::try_from(term).unwrap();
         net.set_players(term, &[first, first + 1, first + 2, first + 3]);
@@ -165,7 +130,7 @@ fn all_members_change_in_four_steps_and_the_network_key_stays() {
 
 #[test]
 fn a_wiped_validator_follows_and_signs_after_the_next_resharing() {
-    let mut net = network(4, 4);
+    let mut net = stage::network(4, 4, 40);
     let net = runner(4).start(async move |context: Context| {
         let mut handles = start(&net, &context, &FOUR).await;
         net.reach(&context, &FOUR, TERM + 8, LIMIT).await;
@@ -194,7 +159,7 @@ fn a_wiped_validator_follows_and_signs_after_the_next_resharing() {
 
 #[test]
 fn a_silent_player_is_named_and_costs_a_term() {
-    let net = network(5, 5);
+    let net = stage::network(5, 5, 40);
     net.set_players(1, &[0, 1, 2, 4]);
     runner(5).start(async |context: Context| {
         let handles = start(&net, &context, &FOUR).await;
@@ -219,7 +184,7 @@ fn a_silent_player_is_named_and_costs_a_term() {
 
 #[test]
 fn a_validator_that_was_away_for_two_terms_comes_back() {
-    let mut net = network(4, 6);
+    let mut net = stage::network(4, 6, 40);
     let net = runner(6).start(async move |context: Context| {
         let mut handles = start(&net, &context, &FOUR).await;
         net.reach(&context, &FOUR, TERM + 4, LIMIT).await;
@@ -241,7 +206,7 @@ fn a_validator_that_was_away_for_two_terms_comes_back() {
 
 #[test]
 fn a_dealer_with_two_stories_neither_learns_nor_stops_anything() {
-    let net = network(4, 7);
+    let net = stage::network(4, 7, 40);
     runner(7).start(async |context: Context| {
         // Two processes with one identity and one share, each with its own storage and so with its own dealings.
         let mut handles = start(&net, &context, &FOUR).await;
@@ -262,7 +227,7 @@ fn a_dealer_with_two_stories_neither_learns_nor_stops_anything() {
 
 #[test]
 fn a_validator_begins_in_the_middle_of_a_chain() {
-    let net = network(5, 8);
+    let net = stage::network(5, 8, 40);
     net.set_players(3, &[0, 1, 2, 4]);
     runner(8).start(async |context: Context| {
         let mut handles = start(&net, &context, &FOUR).await;
@@ -290,7 +255,7 @@ fn a_validator_begins_in_the_middle_of_a_chain() {
 
 #[test]
 fn a_follower_begins_in_the_middle_of_a_chain_without_terms() {
-    let mut net = network(5, 9);
+    let mut net = stage::network(5, 9, 40);
     net.genesis.membership.term_blocks = 0;
     net.peers.send_modify(|peers| peers.truncate(4));
     runner(9).start(async |context: Context| {

@@ -1,33 +1,26 @@
 //! What proposers sign: one payload a round whatever crashes, and two only with two disks, which everybody can prove.
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::atomic::Ordering,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use commonware_runtime::{
     Clock as _, Runner as _,
-    deterministic::{Config, Context, Runner},
+    deterministic::{Context, Runner},
 };
 use freehold_crypto::{payload_digest, proposal_message, verify_ed25519};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-use crate::common::Net;
+use crate::{
+    common::Net,
+    stage::{addresses, runner},
+};
 
 const LIMIT: Duration = Duration::from_secs(120);
-const START: Duration = Duration::from_secs(1_800_000_000);
 
 fn network(seed: u64) -> Net {
-    let address = |index: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000 + index));
-    let net = Net::new(4, seed, (0..4).map(address).collect());
+    let net = Net::new(4, seed, addresses(4));
     net.knobs.iter().for_each(|knobs| knobs.pace_ms.store(10, Ordering::Relaxed));
     net
-}
-
-fn runner(seed: u64) -> Runner {
-    Runner::new(Config::new().with_seed(seed).with_start_time(UNIX_EPOCH + START).with_timeout(Some(LIMIT * 4)))
 }
 
 #[test]

@@ -2,38 +2,20 @@
 //! it; with two disks lost at once the same key still stands on the two that are left, and no longer comes.
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::atomic::Ordering,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::time::Duration;
 
-use commonware_runtime::{
-    Clock as _, Runner as _,
-    deterministic::{Config, Context, Runner},
-};
+use commonware_runtime::{Clock as _, Runner as _, deterministic::Context};
 use freehold_consensus::{TermKeys, ValidatorHandle};
 use freehold_crypto::{Derivation, EncryptedShare, Polynomial, Share, ThresholdError, TransportSecret, encrypt_share};
 use freehold_primitives::AppId;
 use rand::{SeedableRng as _, rngs::StdRng};
 
-use crate::common::Net;
+use crate::{
+    common::Net,
+    stage::{self, TERM, runner, start_all},
+};
 
-const TERM: u64 = 32;
 const LIMIT: Duration = Duration::from_secs(120);
-const START: Duration = Duration::from_secs(1_800_000_000);
-
-fn network(seed: u64) -> Net {
-    let address = |index: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, 21_000 + index));
-    let mut net = Net::new(4, seed, (0..4).map(address).collect());
-    net.genesis.membership.term_blocks = TERM;
-    net.knobs.iter().for_each(|knobs| knobs.pace_ms.store(50, Ordering::Relaxed));
-    net
-}
-
-fn runner(seed: u64) -> Runner {
-    Runner::new(Config::new().with_seed(seed).with_start_time(UNIX_EPOCH + START).with_timeout(Some(LIMIT * 8)))
-}
 
 fn in_force(handle: &ValidatorHandle) -> TermKeys {
     handle.term_keys().borrow().clone()
@@ -68,17 +50,9 @@ async fn wipe(net: &mut Net, context: &Context, handles: &mut [Option<ValidatorH
     handles[index] = Some(net.start_with(context, index, settings).await);
 }
 
-async fn start_all(net: &Net, context: &Context) -> Vec<Option<ValidatorHandle>> {
-    let mut handles = Vec::new();
-    for index in 0..4 {
-        handles.push(Some(net.start(context, index).await));
-    }
-    handles
-}
-
 #[test]
 fn every_disk_is_lost_in_turn_and_the_app_keeps_its_key() {
-    let mut net = network(11);
+    let mut net = stage::network(4, 11, 50);
     runner(11).start(async move |context: Context| {
         let mut handles = start_all(&net, &context).await;
         net.reach(&context, &[0, 1, 2, 3], 4, LIMIT).await;
@@ -112,7 +86,7 @@ fn every_disk_is_lost_in_turn_and_the_app_keeps_its_key() {
 
 #[test]
 fn two_disks_at_once_are_more_than_may_be_lost() {
-    let mut net = network(12);
+    let mut net = stage::network(4, 12, 50);
     runner(12).start(async move |context: Context| {
         let mut handles = start_all(&net, &context).await;
         net.reach(&context, &[0, 1, 2, 3], 4, LIMIT).await;

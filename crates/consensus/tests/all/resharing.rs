@@ -2,42 +2,20 @@
 //! that die, stay away for a term, or lose power all at once.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    time::{Duration, UNIX_EPOCH},
-};
+use std::time::Duration;
 
-use crate::common::Net;
+use crate::{
+    common::Net,
+    stage::{self, TERM, runner, start_all},
+};
 use commonware_runtime::{
     Clock as _, Runner as _,
-    deterministic::{Config, Context, Runner},
+    deterministic::{Context, Runner},
 };
 use freehold_consensus::{TermKeys, ValidatorHandle};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-const TERM: u64 = 32;
 const LIMIT: Duration = Duration::from_secs(120);
-const START: Duration = Duration::from_secs(1_800_000_000);
-
-fn network(seed: u64) -> Net {
-    let address = |index: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000 + index));
-    let mut net = Net::new(4, seed, (0..4).map(address).collect());
-    net.genesis.membership.term_blocks = TERM;
-    net.knobs.iter().for_each(|knobs| knobs.pace_ms.store(20, std::sync::atomic::Ordering::Relaxed));
-    net
-}
-
-fn runner(seed: u64) -> Runner {
-    Runner::new(Config::new().with_seed(seed).with_start_time(UNIX_EPOCH + START).with_timeout(Some(LIMIT * 4)))
-}
-
-async fn start_all(net: &Net, context: &Context) -> Vec<Option<ValidatorHandle>> {
-    let mut handles = Vec::new();
-    for index in 0..net.identities.len() {
-        handles.push(Some(net.start(context, index).await));
-    }
-    handles
-}
 
 fn in_force(handle: &ValidatorHandle) -> TermKeys {
     handle.term_keys().borrow().clone()
@@ -58,7 +36,7 @@ fn check_keys(net: &Net, handles: &[Option<ValidatorHandle>], term: u64) -> Term
 
 #[test]
 fn terms_turn_and_the_keys_stay() {
-    let net = network(1);
+    let net = stage::network(4, 1, 20);
     // A term of some seconds, so that the first round has time although the links come up in it.
     net.knobs.iter().for_each(|knobs| knobs.pace_ms.store(100, std::sync::atomic::Ordering::Relaxed));
     runner(1).start(async |context: Context| {
@@ -80,7 +58,7 @@ fn terms_turn_and_the_keys_stay() {
 #[test]
 fn validators_that_die_in_the_middle_of_a_round_keep_their_part() {
     for seed in 0..2 {
-        let mut net = network(seed);
+        let mut net = stage::network(4, seed, 20);
         let mut rng = StdRng::seed_from_u64(seed);
         let net = runner(seed).start(async move |context: Context| {
             let mut handles = start_all(&net, &context).await;
@@ -104,7 +82,7 @@ fn validators_that_die_in_the_middle_of_a_round_keep_their_part() {
 #[test]
 fn power_cuts_between_terms_lose_no_share() {
     for seed in 0..2 {
-        let net = network(seed);
+        let net = stage::network(4, seed, 20);
         let mut rng = StdRng::seed_from_u64(seed);
         let mut current = runner(seed);
         for _ in 0..4 {
@@ -130,7 +108,7 @@ fn power_cuts_between_terms_lose_no_share() {
 
 #[test]
 fn absent_validator_stops_resharing_not_the_chain_and_comes_back() {
-    let mut net = network(5);
+    let mut net = stage::network(4, 5, 20);
     let net = runner(5).start(async move |context: Context| {
         let mut handles = start_all(&net, &context).await;
         net.reach(&context, &[0, 1, 2, 3], 4, LIMIT).await;

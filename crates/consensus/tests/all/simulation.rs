@@ -6,31 +6,26 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::atomic::Ordering,
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
-use crate::common::Net;
+use crate::{
+    common::Net,
+    stage::{addresses, runner, start_all},
+};
 use commonware_runtime::{
     Clock as _, Runner as _, Storage as _,
-    deterministic::{Config, Context, Runner},
+    deterministic::{Context, Runner},
 };
-use freehold_consensus::ValidatorHandle;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 const COUNT: usize = 4;
 const LIMIT: Duration = Duration::from_secs(120);
-const START: Duration = Duration::from_secs(1_800_000_000);
 
 fn network(count: u16, seed: u64) -> Net {
-    let address = |index| SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000 + index));
-    Net::new(count.into(), seed, (0..count).map(address).collect())
-}
-
-fn runner(seed: u64) -> Runner {
-    Runner::new(Config::new().with_seed(seed).with_start_time(UNIX_EPOCH + START).with_timeout(Some(LIMIT * 4)))
+    Net::new(count.into(), seed, addresses(count))
 }
 
 /// Runs `test` for some seeds, or for the one that the environment names.
@@ -42,14 +37,6 @@ fn seeds(count: u64, test: impl Fn(u64)) {
             resume_unwind(panic);
         }
     }
-}
-
-async fn start_all(net: &Net, context: &Context) -> Vec<Option<ValidatorHandle>> {
-    let mut handles = Vec::new();
-    for index in 0..net.identities.len() {
-        handles.push(Some(net.start(context, index).await));
-    }
-    handles
 }
 
 /// Order of one run, for comparison.

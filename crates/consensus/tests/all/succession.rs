@@ -2,54 +2,29 @@
 //! waits a term, is named under a certificate of the old one, and signs from then on; with liars, absentees and crashes.
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::atomic::Ordering,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::time::Duration;
 
 use commonware_runtime::{
     Clock as _, Runner as _,
-    deterministic::{Config, Context, Runner},
+    deterministic::{Context, Runner},
 };
-use freehold_consensus::{Floor, History, Start, TermKeys, ValidatorHandle};
+use freehold_consensus::{Floor, History, Start};
 use freehold_crypto::{chain_namespace, genesis_hash, verify_certificate, verify_succession};
 use freehold_primitives::{Body, NetworkKey, SuccessionRecord, Term, TermOutcome};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-use crate::common::Net;
+use crate::{
+    common::Net,
+    stage::{self, FOUR, Handles, TERM, in_force, runner, start_all},
+};
 
-const TERM: u64 = 32;
 const LIMIT: Duration = Duration::from_secs(200);
-const START: Duration = Duration::from_secs(1_800_000_000);
-const FOUR: [usize; 4] = [0, 1, 2, 3];
 
 /// The first four of `count` identities, with terms; another network key is asked for in the given ones.
 fn network(count: u16, seed: u64, asked: &[Term]) -> Net {
-    let address = |index: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000 + index));
-    let mut net = Net::among(&FOUR, seed, (0..count).map(address).collect());
-    net.genesis.membership.term_blocks = TERM;
-    net.knobs.iter().for_each(|knobs| knobs.pace_ms.store(40, Ordering::Relaxed));
+    let net = stage::network(count, seed, 40);
     net.shared.lock().unwrap().asked.extend(asked);
     net
-}
-
-fn runner(seed: u64) -> Runner {
-    Runner::new(Config::new().with_seed(seed).with_start_time(UNIX_EPOCH + START).with_timeout(Some(LIMIT * 4)))
-}
-
-type Handles = Vec<Option<ValidatorHandle>>;
-
-async fn start(net: &Net, context: &Context) -> Handles {
-    let mut handles = Vec::new();
-    for index in 0..net.identities.len() {
-        handles.push(Some(net.start(context, index).await));
-    }
-    handles
-}
-
-fn in_force(handles: &Handles, index: usize) -> TermKeys {
-    handles[index].as_ref().unwrap().term_keys().borrow().clone()
 }
 
 fn history(handles: &Handles, index: usize) -> History {
@@ -99,7 +74,7 @@ fn the_network_key_is_succeeded_while_members_change() {
     net.set_players(1, &[0, 1, 2, 4]);
     let first = freehold_consensus::network_key(&net.genesis).unwrap();
     let second = runner(1).start(async |context: Context| {
-        let handles = start(&net, &context).await;
+        let handles = start_all(&net, &context).await;
         net.reach(&context, &FOUR, TERM + 4, LIMIT).await;
         assert!(in_force(&handles, 0).successor.is_none(), "a key waits before its round is over");
         net.reach(&context, &[0, 1, 2, 4], 2 * TERM + 4, LIMIT).await;
@@ -193,7 +168,7 @@ fn a_proposer_names_no_key_but_the_one_that_waits() {
     // A key that nobody made, in every payload of one proposer: where none is asked for, and where another waits.
     *net.knobs[0].named.lock().unwrap() = Some(NetworkKey([0xa5; 96]));
     runner(3).start(async |context: Context| {
-        let handles = start(&net, &context).await;
+        let handles = start_all(&net, &context).await;
         net.reach(&context, &FOUR, 3 * TERM + 8, LIMIT).await;
         assert!(FOUR.iter().all(|index| in_force(&handles, *index).consensus.public_key() != first));
     });
@@ -210,7 +185,7 @@ fn an_absent_player_costs_terms_and_the_round_is_repeated() {
     let mut net = network(4, 4, &[1, 2, 3, 4]);
     let first = freehold_consensus::network_key(&net.genesis).unwrap();
     let net = runner(4).start(async move |context: Context| {
-        let mut handles = start(&net, &context).await;
+        let mut handles = start_all(&net, &context).await;
         net.reach(&context, &FOUR, 4, LIMIT).await;
         handles[3].take().unwrap().stop().await;
         net.reach(&context, &[0, 1, 2], 3 * TERM + 2, LIMIT).await;
@@ -239,7 +214,7 @@ fn power_cuts_at_any_moment_of_a_succession_lose_nothing() {
         for _ in 0..6 {
             let moment = Duration::from_millis(rng.random_range(700..2_500));
             let ((), checkpoint) = current.start_and_recover(async |context: Context| {
-                let handles = start(&net, &context).await;
+                let handles = start_all(&net, &context).await;
                 context.sleep(moment).await;
                 std::mem::forget(handles);
             });
@@ -247,7 +222,7 @@ fn power_cuts_at_any_moment_of_a_succession_lose_nothing() {
             current = Runner::from(checkpoint);
         }
         current.start(async |context: Context| {
-            let handles = start(&net, &context).await;
+            let handles = start_all(&net, &context).await;
             let before = FOUR.iter().map(|index| net.height(*index)).max().unwrap();
             net.reach(&context, &FOUR, (before / TERM + 2).max(4) * TERM + 4, LIMIT).await;
             let keys: Vec<_> = FOUR.iter().map(|index| in_force(&handles, *index)).collect();
@@ -268,7 +243,7 @@ fn validators_that_die_in_the_middle_of_a_succession_keep_their_part() {
     let mut rng = StdRng::seed_from_u64(6);
     let first = freehold_consensus::network_key(&net.genesis).unwrap();
     let net = runner(6).start(async move |context: Context| {
-        let mut handles = start(&net, &context).await;
+        let mut handles = start_all(&net, &context).await;
         net.reach(&context, &FOUR, TERM, LIMIT).await;
         for _ in 0..8 {
             context.sleep(Duration::from_millis(rng.random_range(50..900))).await;
