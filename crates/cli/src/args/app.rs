@@ -35,8 +35,9 @@ pub(crate) enum AppCommand {
                   NAME@sha256:…"
 )]
 pub(crate) struct AppInitArgs {
-    /// Name of the app, and of its new folder.
-    pub(crate) name: String,
+    /// New folder of the app; its last part is the app's name.
+    #[arg(value_name = "NAME")]
+    pub(crate) folder: PathBuf,
     /// One program, or the containers of a compose file.
     #[arg(long, value_name = "process|container", default_value = "process")]
     pub(crate) kind: AppKindArg,

@@ -1,6 +1,6 @@
 //! `app init`: a folder that builds and runs as it is.
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{ffi::OsStr, fs, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{COMPOSE_BYTES_MAX, Compose, MANIFEST_FILE, Manifest};
@@ -28,18 +28,19 @@ const CONTAINER_README: &str = include_str!("template/CONTAINER.md");
 /// Runs the command.
 pub(super) fn run(args: &AppInitArgs, output: Output) -> Result<ExitCode> {
     let template = if args.kind == AppKindArg::Process { PROCESS } else { CONTAINER };
-    let manifest = template.replace("NAME", &args.name);
+    let name = args.folder.file_name().and_then(OsStr::to_str).context("the folder's name is the app's: give one")?;
+    let manifest = template.replace("NAME", name);
     // A name that no manifest may have is refused before anything is written.
     Manifest::parse(manifest.as_bytes())?;
     let readme = if args.kind == AppKindArg::Process { README } else { CONTAINER_README };
-    let mut files = vec![(MANIFEST_FILE, manifest), ("README.md", readme.replace("NAME", &args.name))];
+    let mut files = vec![(MANIFEST_FILE, manifest), ("README.md", readme.replace("NAME", name))];
     match (&args.from, args.kind) {
         (None, AppKindArg::Process) => files.push(("app/main.py", PROGRAM.to_owned())),
         (Some(from), AppKindArg::Container) => files.push(("compose.yaml", compose(from, output)?)),
         (Some(_), AppKindArg::Process) => bail!("--from names a compose file: add --kind container"),
         (None, AppKindArg::Container) => files.push(("compose.yaml", COMPOSE.to_owned())),
     }
-    let folder = Path::new(&args.name);
+    let folder = args.folder.as_path();
     fs::create_dir(folder)
         .with_context(|| format!("cannot make the folder {}: choose another name, or remove it", folder.display()))?;
     for (name, text) in &files {
