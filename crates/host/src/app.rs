@@ -2,7 +2,6 @@
 
 use std::{
     fs, io,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -28,6 +27,7 @@ use crate::{
     machine::Machine,
     measure::Launch,
     payer::{Call, Payer},
+    whole_file::write_whole,
 };
 
 /// Collateral that ends sooner than this is brought anew.
@@ -203,15 +203,6 @@ fn read(path: &Path) -> Result<Option<AppId>, HostError> {
 
 /// Writes the file whole or not at all.
 fn write(path: &Path, file: &AppFile) -> Result<(), HostError> {
-    let failed = |error| HostError::system("the app's file cannot be written", path)(error);
-    let text = serde_json::to_vec(file).map_err(|error| failed(error.into()))?;
-    let fresh = path.with_extension("new");
-    let put = || {
-        let options = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).to_owned();
-        let mut out = options.open(&fresh)?;
-        io::Write::write_all(&mut out, &text)?;
-        out.sync_all()?;
-        fs::rename(&fresh, path)
-    };
-    put().map_err(failed)
+    let put = || write_whole(path, &serde_json::to_vec(file)?);
+    put().map_err(HostError::system("the app's file cannot be written", path))
 }
