@@ -8,20 +8,21 @@ use std::{
 
 use alloy_sol_types::SolCall as _;
 use freehold_crypto::{
-    app_id_from_creator_nonce, measurement_digest,
+    app_id_from_creator_nonce, genesis_hash, measurement_digest,
     slots::{APPS, COLLATERAL},
 };
 use freehold_primitives::{
-    AppId, AppPolicy, Canonical as _, Digest, EvidencePolicy, Genesis, Measurement, ReleaseModel, TrustDomain,
+    AppId, AppPolicy, Canonical as _, Digest, EvidencePolicy, Genesis, Measurement, NetworkKey, ReleaseModel,
+    TrustDomain,
     entries::{AppEntry, CollateralEntry, CollateralKind, SETTINGS_CONTEXT, collateral_key},
 };
-use freehold_rpc::{EntryKey, VerifiedClient};
+use freehold_rpc::{ChainTrust, Endpoint, EntryKey, NodeClient, VerifiedClient};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::{
     abi::{IApps, ICollateral},
-    config::PolicyChoice,
+    config::{EmulatedTee, PolicyChoice},
     error::HostError,
     event::HostEvent,
     machine::Machine,
@@ -170,6 +171,48 @@ impl Registrar {
         let (receipt, _) = self.owner.execute("accept collateral", call).await?;
         self.tell(HostEvent::CollateralSubmitted { tx_hash: receipt.transaction_hash });
         Ok(())
+    }
+}
+
+/// An app's owner, for whom others run it. No `Debug`: it holds the account's secret.
+pub struct OwnedApp {
+    /// JSON-RPC of a node.
+    pub node: Endpoint,
+    /// The network key that answers are held to.
+    pub network_key: NetworkKey,
+    /// Genesis of the chain.
+    pub genesis: Genesis,
+    /// The owner.
+    pub owner: Arc<Payer>,
+    /// Directory that keeps the app's id.
+    pub data_dir: PathBuf,
+    /// The machines that it shall run on.
+    pub tee: EmulatedTee,
+}
+
+impl OwnedApp {
+    /// Creates the app, or sets its policy: this launch on such machines, and no other.
+    ///
+    /// # Errors
+    /// [`HostError`] of node, chain and files.
+    pub async fn ensure(self, launch: &Launch, events: mpsc::UnboundedSender<HostEvent>) -> Result<AppId, HostError> {
+        let tee = self.tee;
+        let machine = tokio::task::spawn_blocking(move || Machine::new(tee));
+        let trust = ChainTrust {
+            network_key: self.network_key,
+            chain_id: self.genesis.chain_id,
+            genesis_hash: genesis_hash(&self.genesis),
+        };
+        let registrar = Registrar {
+            chain: VerifiedClient::new(NodeClient::new(self.node), trust),
+            owner: self.owner,
+            machine: machine.await.expect("making a machine does not panic"),
+            data_dir: self.data_dir,
+            lease_s: self.genesis.lease_s,
+            choice: PolicyChoice::Follow,
+            events,
+        };
+        registrar.ensure_app(launch).await
     }
 }
 

@@ -17,7 +17,7 @@ use crate::hexed::Base64Text;
 /// What a line of an app's output begins with that is a sealed record.
 pub const SEALED_LINE: &str = "freehold-sealed-log ";
 /// Name of the public setting that holds the owner's key, 32 bytes in hex.
-pub const LOG_KEY_SETTING: &str = "LOG_KEY";
+pub const LOG_KEY_SETTING: &str = "OWNER_LOG_KEY";
 /// Longest piece of a line in one record, in bytes: sealed and in base64 it still is one line of a host's.
 pub const LOG_LINE_BYTES_MAX: usize = 4 * 1024;
 

@@ -256,6 +256,6 @@ fn tell_exited(service: &str, code: Option<i32>, restart_in: Option<Duration>, o
 }
 
 /// A stranger's line for a terminal: nothing in it moves the cursor or changes a colour.
-fn plain(line: &str) -> String {
+pub(super) fn plain(line: &str) -> String {
     line.chars().map(|letter| if letter.is_control() && letter != '\t' { '\u{fffd}' } else { letter }).collect()
 }
