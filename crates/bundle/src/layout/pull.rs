@@ -59,14 +59,19 @@ pub struct BlobWriter {
 }
 
 impl BundlePull {
-    /// Begins, or goes on with what an earlier pull left in the folder. `bytes_max` bounds all that is brought.
+    /// Begins, or goes on with what an earlier pull left in the folder. `bytes_max` bounds all that is there then.
     ///
     /// # Errors
     /// [`BundleError::System`].
     pub fn begin(folder: &Path, digest: Digest, bytes_max: u64) -> Result<Self, BundleError> {
         let blobs = folder.join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(BundleError::system(&blobs))?;
-        Ok(Self { folder: folder.to_owned(), digest, left: bytes_max.min(BUNDLE_BYTES_MAX) })
+        let mut left = bytes_max.min(BUNDLE_BYTES_MAX);
+        for entry in fs::read_dir(&blobs).map_err(BundleError::system(&blobs))? {
+            let about = entry.and_then(|entry| entry.metadata()).map_err(BundleError::system(&blobs))?;
+            left = left.saturating_sub(about.len());
+        }
+        Ok(Self { folder: folder.to_owned(), digest, left })
     }
 
     /// What is missing as far as can be said now; more may show once these are there. Empty when the bundle is whole.

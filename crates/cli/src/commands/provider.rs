@@ -143,6 +143,11 @@ async fn config(file: HostFile, held: &Held) -> Result<ProviderConfig> {
         network_key: file.network_key,
     };
     let Network { node, network_key, genesis, .. } = Network::find(asked).await?;
+    if genesis.is_production() {
+        bail!(
+            "this release runs rented apps under the emulator, and this network is for production: it admits none of it"
+        );
+    }
     let executable = std::env::current_exe().context("this program's own file cannot be found")?;
     Ok(ProviderConfig {
         provider: Payer::new(NodeClient::new(node.clone()), account, genesis.chain_id),
@@ -215,3 +220,6 @@ fn tell_event(event: &ProviderEvent, output: Output) {
     output.object(&object);
     output.text(&format!("rental {rental:<5} {text}"));
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,6 +106,11 @@ async fn app(bundle: Bundle, folder: &Path) -> Result<App, ServeFailure> {
     let folder = folder.to_owned();
     let made = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&folder).map_err(HostError::system("the app's folder cannot be made", &folder))?;
+        // What earlier bundles unpacked is nobody's any more.
+        let unpacked = folder.join("unpacked");
+        if unpacked.exists() {
+            std::fs::remove_dir_all(&unpacked).map_err(HostError::system("old files cannot be removed", &unpacked))?;
+        }
         bundled_app(&bundle, &folder, IsolationChoice::Required)
     });
     Ok(made.await.map_err(|error| ServeFailure::Trouble(error.to_string()))??)
@@ -182,7 +187,7 @@ impl Attending<'_> {
     fn hear(&mut self, event: HostEvent) {
         let tenant = self.tenant;
         match event {
-            HostEvent::RegistrationExecuted { instance_id, .. } => self.instance = Some(instance_id),
+            HostEvent::RegistrationSubmitted { instance_id, .. } => self.instance = Some(instance_id),
             HostEvent::GuestServing { .. } => {
                 self.is_serving = true;
                 let instance = self.instance;

@@ -1,6 +1,9 @@
 //! Bringing a deployer's bundle: from a store of this machine or from an address that the policy names, by its digest, and
 //! nothing is used before all of it was checked.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     fs, io,
     io::Read as _,

@@ -91,4 +91,7 @@ fn a_bundle_above_the_bound_ends_at_it() {
         pull.keep(writer).expect("its digest");
     };
     assert_eq!(refused.code(), 106);
+    // What an earlier pull brought counts.
+    let again = BundlePull::begin(&dir.path().join("in"), bundle.digest(), 50_000).expect("a pull");
+    assert!(again.left < 50_000);
 }
