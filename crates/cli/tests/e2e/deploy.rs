@@ -76,6 +76,21 @@ impl Place {
         self.app(&["deploy", name, "--offer", offer, "--seconds", "600", "--store", "store", "--yes"], RENTER)
     }
 
+    /// The rest of a line of the app's log.
+    fn said(&self, beginning: &str) -> String {
+        let (folder, data) = (self.path("one"), self.path("net"));
+        let place = [folder.to_str().unwrap(), "--data-dir", data.to_str().unwrap(), "--dev-user", RENTER, "--json"];
+        let mut found = None;
+        until("the app says it", || {
+            let output = run(&[&["app", "logs"], &place[..]].concat());
+            let lines = String::from_utf8(output.stdout).unwrap();
+            let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["line"].clone());
+            found = lines.filter_map(|line| Some(line.as_str()?.strip_prefix(beginning)?.to_owned())).next();
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
     fn rental(&self, id: u64) -> Value {
         let view = ["market", "list", "--all", "--json", "--rpc", &self.network.text("rpc")];
         let output = run(&view);
@@ -159,9 +174,7 @@ fn an_app_is_deployed_to_a_rented_machine_commanded_and_paid_for() {
     assert_eq!(first["app"], deployed["app_id"]);
 
     // What it said is the owner's alone; the host has no word of it.
-    let said = place.app(&["logs", "one"], RENTER).unwrap();
-    let line = said["line"].as_str().unwrap().to_owned();
-    let key = line.strip_prefix("serving; key ").unwrap_or_else(|| panic!("{line}")).to_owned();
+    let key = place.said("serving; key ");
     assert_eq!(holding(&place.path("state"), key.as_bytes()), Vec::<PathBuf>::new());
     let refused = place.app(&["logs", "one"], STRANGER).unwrap_err();
     assert!(refused.contains("only the account that rented it"), "{refused}");
