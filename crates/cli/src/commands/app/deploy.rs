@@ -156,10 +156,7 @@ impl Plan<'_> {
         let (report, instance_id) = match served {
             Ok(served) => served,
             Err(error) if self.running.is_none() => {
-                // It was rented for this alone. The provider may have given it back already.
-                if !rented(&self.sender.node, note.rental).await?.is_over {
-                    cancel(&self.sender, note.rental, self.output).await?;
-                }
+                self.give_back(note.rental).await?;
                 return Err(error.context(format!("rental {} is given back", note.rental)));
             }
             Err(error) => return Err(error),
@@ -227,6 +224,17 @@ impl Plan<'_> {
         };
         note.write(&self.deployed.place)?;
         Ok(note)
+    }
+
+    /// Ends a rental that was begun for this deployment alone. The provider may give it back at the same moment.
+    async fn give_back(&self, rental: u64) -> Result<()> {
+        if rented(&self.sender.node, rental).await?.is_over {
+            return Ok(());
+        }
+        match cancel(&self.sender, rental, self.output).await {
+            Err(error) if !rented(&self.sender.node, rental).await?.is_over => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Has the provider run it, until it answers and the chain proves its instance.
