@@ -8,6 +8,7 @@ mod archive;
 mod document;
 mod error;
 mod image;
+mod pull;
 mod read;
 mod sbom;
 mod signature;
@@ -26,6 +27,7 @@ use crate::{compose::Compose, manifest::Manifest};
 
 pub use error::{ArchiveFault, BundleError};
 pub use image::{IMAGE_LAYERS_MAX, IMAGES_FOLDER, Image, ImageHealth, ImageLayer, ImageProgram, LayerPacking};
+pub use pull::{BlobWriter, BundlePull, MissingBlob};
 pub use read::open_bundle;
 pub use signature::{BundleSignature, bundle_signing_digest};
 pub use unpack::{Ownership, read_in_root};

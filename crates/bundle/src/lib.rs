@@ -16,9 +16,9 @@ pub use compose::{
 };
 pub use error::{Fault, ManifestError};
 pub use layout::{
-    ArchiveFault, BUNDLE_BYTES_MAX, Bundle, BundleError, BundleSignature, BundledFile, FILES_MAX, IMAGE_LAYERS_MAX,
-    IMAGES_FOLDER, Image, ImageHealth, ImageLayer, ImageProgram, LayerPacking, Ownership, add_signature, build_bundle,
-    bundle_signing_digest, open_bundle, read_in_root,
+    ArchiveFault, BUNDLE_BYTES_MAX, BlobWriter, Bundle, BundleError, BundlePull, BundleSignature, BundledFile,
+    FILES_MAX, IMAGE_LAYERS_MAX, IMAGES_FOLDER, Image, ImageHealth, ImageLayer, ImageProgram, LayerPacking,
+    MissingBlob, Ownership, add_signature, build_bundle, bundle_signing_digest, open_bundle, read_in_root,
 };
 pub use manifest::{
     Additions, Deployment, Egress, GpuModel, GpuWish, KeyScope, Kind, Limits, LogVisibility, MANIFEST_BYTES_MAX,

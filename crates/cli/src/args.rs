@@ -18,16 +18,22 @@ use freehold_host::EmulatedTee;
 use freehold_primitives::{Account, Digest, NetworkKey};
 use freehold_rpc::Endpoint;
 
-pub(crate) use app::{AppBuildArgs, AppCommand, AppInitArgs, AppKindArg, AppRunArgs, AppShowArgs};
+pub(crate) use app::{
+    AppBuildArgs, AppCommand, AppDeployArgs, AppInitArgs, AppKindArg, AppListArgs, AppLogsArgs, AppRunArgs,
+    AppShowArgs, DeployedArgs,
+};
 pub(crate) use backup::{BackupArgs, BackupKeyArgs, RestoreArgs};
 pub(crate) use bench::{BenchCommand, NetworkPart};
 pub(crate) use collateral::{CollateralCommand, CollateralScopeArgs, CollateralWatchArgs};
 pub(crate) use follow::{FollowArgs, SyncChoice};
 pub(crate) use image::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, SnpCpuArg};
 pub(crate) use market::{
-    ActingArgs, HostCommand, HostOfferAddArgs, HostOfferCommand, MarketCommand, MarketListArgs, MarketRentArgs,
+    ActingArgs, HostCommand, HostOfferAddArgs, HostOfferCommand, HostRunArgs, MarketCommand, MarketListArgs,
+    MarketRentArgs,
 };
-pub(crate) use settings::{EnvCommand, LaunchArgs, LimitsCommand, LimitsSetArgs, SecretCommand, SettingsArgs};
+pub(crate) use settings::{
+    EnvCommand, LaunchArgs, LimitsCommand, LimitsSetArgs, RoleArgs, SecretCommand, SettingsArgs,
+};
 pub(crate) use validator::{
     SucceedMasterArgs, SuccessionArgs, ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorReportArgs,
     ValidatorStatusArgs,
@@ -588,12 +594,4 @@ pub(crate) struct NodeArgs {
 /// How many payloads are kept.
 fn payloads_kept(text: &str) -> Result<u64, String> {
     if text == "all" { Ok(u64::MAX) } else { text.parse().map_err(|_| "neither a number nor `all`".to_owned()) }
-}
-
-/// A role that the host starts.
-#[derive(Debug, Args)]
-pub(crate) struct RoleArgs {
-    /// Configuration of the role.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
 }

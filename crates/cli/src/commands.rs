@@ -15,6 +15,7 @@ mod light;
 mod market;
 mod model;
 mod node;
+mod provider;
 mod roles;
 mod sender;
 mod status;

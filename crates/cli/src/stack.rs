@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use freehold_client::{AskTarget, Endpoints};
 use freehold_host::{
-    AppProgram, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, PolicyChoice,
+    AppOwner, AppProgram, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, Payer, PolicyChoice,
 };
 use freehold_inference::{default_model_folder, default_threads, environment, find_model, kernel_choice};
 use freehold_node::Network;
@@ -145,6 +145,7 @@ impl Stack {
             .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value)))
             .collect();
         variables.push((MODEL_NAME_VARIABLE.to_owned(), model.name));
+        let (pay, chain_id) = (NodeClient::new(self.endpoints.rpc.parse()?), genesis.chain_id);
         Ok(HostConfig {
             node: self.endpoints.rpc.parse()?,
             network_key: self.endpoints.network_key,
@@ -152,8 +153,8 @@ impl Stack {
             genesis,
             data_dir: self.folder.join("host"),
             runtime_dir: None,
-            owner_secret: *accounts::operator(accounts::APP_OWNER)?.to_bytes(),
-            provider_secret: *accounts::operator(accounts::PROVIDER)?.to_bytes(),
+            owner: AppOwner::Own(Payer::new(pay.clone(), accounts::operator(accounts::APP_OWNER)?, chain_id)),
+            provider: Payer::new(pay, accounts::operator(accounts::PROVIDER)?, chain_id),
             tee: self.tee,
             guest: GuestProgram { executable: executable.clone(), arguments: vec!["guest".to_owned()] },
             app: AppProgram {

@@ -1,7 +1,10 @@
 //! Starting a program inside, with what the app's owner set as its environment (`spec/settings.md` §6).
 //!
 //! The host starts this, and this becomes the program: values come from the guest to this very process, so that no word of
-//! the host's, no file and no argument ever holds one.
+//! the host's, no file and no argument ever holds one. Where the owner set a key for the app's log, this stays beside the
+//! program instead, and what the program says leaves sealed (`spec/logs.md`).
+
+mod seal;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -12,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use freehold_rpc::{Endpoint, Environment, LocalClient};
+use freehold_rpc::{Endpoint, Environment, LOG_KEY_SETTING, LocalClient};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
@@ -34,6 +37,12 @@ pub enum LaunchError {
     /// The guest gave no settings in time.
     #[error("the guest gave no settings within {SETTINGS_WAIT:?}: {0}")]
     Settings(freehold_rpc::HttpError),
+    /// The owner's key for the log is none.
+    #[error("the setting {LOG_KEY_SETTING} is no key of 32 bytes in hex: remove it, or `freehold app deploy` anew")]
+    LogKey,
+    /// The system gives no randomness.
+    #[error("the system gives no randomness")]
+    Entropy,
     /// The program cannot be started.
     #[error("{program} cannot be started: {source}")]
     Start {
@@ -45,11 +54,12 @@ pub enum LaunchError {
 }
 
 /// Waits for the owner's settings on the local API's socket, and becomes the program that `words` name, with them in its
-/// environment. It returns only where that failed.
+/// environment: then it does not return. Where the owner set a key for the log, it runs the program, seals what it says, and
+/// gives its exit code.
 ///
 /// # Errors
 /// Every [`LaunchError`].
-pub async fn launch(socket: PathBuf, words: Vec<OsString>) -> Result<std::convert::Infallible, LaunchError> {
+pub async fn launch(socket: PathBuf, words: Vec<OsString>) -> Result<u8, LaunchError> {
     let (program, arguments) = words.split_first().ok_or(LaunchError::Program)?;
     let settings = wait(&LocalClient::new(Endpoint::unix(socket)?)).await?;
     let mut command = Command::new(program);
@@ -57,8 +67,14 @@ pub async fn launch(socket: PathBuf, words: Vec<OsString>) -> Result<std::conver
     for (name, value) in &settings.environment {
         command.env(name, OsStr::from_bytes(&value.0));
     }
-    let source = command.exec();
-    Err(LaunchError::Start { program: program.to_string_lossy().into_owned(), source })
+    let failed = |source| LaunchError::Start { program: program.to_string_lossy().into_owned(), source };
+    match settings.environment.get(LOG_KEY_SETTING) {
+        None => Err(failed(command.exec())),
+        Some(key) => {
+            let key = std::str::from_utf8(&key.0).ok().and_then(|text| text.parse().ok());
+            seal::run(command.into(), &key.ok_or(LaunchError::LogKey)?, failed).await
+        }
+    }
 }
 
 async fn wait(local: &LocalClient) -> Result<Environment, LaunchError> {

@@ -5,13 +5,15 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use freehold_crypto::SettingPlace;
+use freehold_crypto::{AccountKey, SettingPlace};
 use freehold_guest::{GuestConfig, ServiceSocket, run};
 use freehold_primitives::{
     Blob,
     entries::{AppSettings, Setting, SettingForm},
 };
-use freehold_rpc::{Endpoint, HttpError, KeyKind, KeyScope, LocalClient};
+use freehold_rpc::{
+    Endpoint, HttpError, KeyKind, KeyScope, LOG_KEY_SETTING, LocalClient, LogChain, LogSecret, LogSource, SEALED_LINE,
+};
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
 use support::{FakeHost, Misbehaviour, app_id, raw};
@@ -59,8 +61,54 @@ async fn the_document_names_every_route_and_no_other() {
 #[tokio::test]
 async fn child_launch() {
     let Some(socket) = std::env::var_os("FREEHOLD_TEST_LAUNCH") else { return };
-    let failed = freehold_guest::launch(socket.into(), vec!["env".into(), "-0".into()]).await;
-    panic!("{}", failed.err().unwrap());
+    let words = match std::env::var_os("FREEHOLD_TEST_SCRIPT") {
+        Some(script) => vec!["sh".into(), "-c".into(), script],
+        None => vec!["env".into(), "-0".into()],
+    };
+    match freehold_guest::launch(socket.into(), words).await {
+        Ok(code) => std::process::exit(code.into()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_program_says_leaves_sealed_to_its_owner() {
+    let host = FakeHost::new(Misbehaviour::default());
+    let owner = LogSecret::of(&AccountKey::from_bytes(&[5; 32]).unwrap(), &app_id());
+    let key = Setting {
+        name: LOG_KEY_SETTING.to_owned(),
+        set_at: 1,
+        form: SettingForm::Public,
+        key_generation: 0,
+        value: Blob(owner.public().to_string().into_bytes()),
+    };
+    host.chain.set_settings(AppSettings { generation: 1, settings: vec![key], spending: None });
+    let mut program = std::process::Command::new(std::env::current_exe().unwrap());
+    program.args(["child_launch", "--exact", "--nocapture"]);
+    program.env("FREEHOLD_TEST_LAUNCH", host.dir.path().join("local.sock"));
+    program.env("FREEHOLD_TEST_SCRIPT", "echo canary-one; sleep 0.2; echo canary-two >&2; printf canary-three; exit 3");
+    let program = tokio::task::spawn_blocking(move || program.output());
+    let guest = host.guest();
+    let output = program.await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(!said.contains("canary") && !String::from_utf8_lossy(&output.stderr).contains("canary"), "{said}");
+    let mut chain = LogChain::default();
+    let records = said.lines().filter_map(|line| line.strip_prefix(SEALED_LINE));
+    let mut opened = Vec::new();
+    for record in records {
+        let record = owner.open(record).unwrap();
+        assert_eq!(chain.follow(&record), None);
+        opened.push((record.source, String::from_utf8(record.line).unwrap()));
+    }
+    opened.sort_by(|one, other| one.1.cmp(&other.1));
+    let expected = [
+        (LogSource::Output, "canary-one".to_owned()),
+        (LogSource::Output, "canary-three".to_owned()),
+        (LogSource::Error, "canary-two".to_owned()),
+    ];
+    assert_eq!(opened, expected);
+    guest.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ use freehold_rpc::NodeError;
 
 sol!("../../contracts/interfaces/IApps.sol");
 sol!("../../contracts/interfaces/ICollateral.sol");
+sol!("../../contracts/interfaces/IMarket.sol");
 
 /// What a node said, with a module's refusal code where it gave one.
 pub(crate) fn explain(error: &NodeError) -> String {

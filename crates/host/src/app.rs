@@ -2,32 +2,33 @@
 
 use std::{
     fs, io,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use alloy_sol_types::SolCall as _;
 use freehold_crypto::{
-    app_id_from_creator_nonce, measurement_digest,
+    app_id_from_creator_nonce, genesis_hash, measurement_digest,
     slots::{APPS, COLLATERAL},
 };
 use freehold_primitives::{
-    AppId, AppPolicy, Canonical as _, Digest, EvidencePolicy, Genesis, Measurement, ReleaseModel, TrustDomain,
+    AppId, AppPolicy, Canonical as _, Digest, EvidencePolicy, Genesis, Measurement, NetworkKey, ReleaseModel,
+    TrustDomain,
     entries::{AppEntry, CollateralEntry, CollateralKind, SETTINGS_CONTEXT, collateral_key},
 };
-use freehold_rpc::{EntryKey, VerifiedClient};
+use freehold_rpc::{ChainTrust, Endpoint, EntryKey, NodeClient, VerifiedClient};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::{
     abi::{IApps, ICollateral},
-    config::PolicyChoice,
+    config::{EmulatedTee, PolicyChoice},
     error::HostError,
     event::HostEvent,
     machine::Machine,
     measure::Launch,
     payer::{Call, Payer},
+    whole_file::write_whole,
 };
 
 /// Collateral that ends sooner than this is brought anew.
@@ -173,6 +174,48 @@ impl Registrar {
     }
 }
 
+/// An app's owner, for whom others run it. No `Debug`: it holds the account's secret.
+pub struct OwnedApp {
+    /// JSON-RPC of a node.
+    pub node: Endpoint,
+    /// The network key that answers are held to.
+    pub network_key: NetworkKey,
+    /// Genesis of the chain.
+    pub genesis: Genesis,
+    /// The owner.
+    pub owner: Arc<Payer>,
+    /// Directory that keeps the app's id.
+    pub data_dir: PathBuf,
+    /// The machines that it shall run on.
+    pub tee: EmulatedTee,
+}
+
+impl OwnedApp {
+    /// Creates the app, or sets its policy: this launch on such machines, and no other.
+    ///
+    /// # Errors
+    /// [`HostError`] of node, chain and files.
+    pub async fn ensure(self, launch: &Launch, events: mpsc::UnboundedSender<HostEvent>) -> Result<AppId, HostError> {
+        let tee = self.tee;
+        let machine = tokio::task::spawn_blocking(move || Machine::new(tee));
+        let trust = ChainTrust {
+            network_key: self.network_key,
+            chain_id: self.genesis.chain_id,
+            genesis_hash: genesis_hash(&self.genesis),
+        };
+        let registrar = Registrar {
+            chain: VerifiedClient::new(NodeClient::new(self.node), trust),
+            owner: self.owner,
+            machine: machine.await.expect("making a machine does not panic"),
+            data_dir: self.data_dir,
+            lease_s: self.genesis.lease_s,
+            choice: PolicyChoice::Follow,
+            events,
+        };
+        registrar.ensure_app(launch).await
+    }
+}
+
 /// The app that a host has made for what it runs from this data directory; `None` where it has made none.
 ///
 /// # Errors
@@ -203,15 +246,6 @@ fn read(path: &Path) -> Result<Option<AppId>, HostError> {
 
 /// Writes the file whole or not at all.
 fn write(path: &Path, file: &AppFile) -> Result<(), HostError> {
-    let failed = |error| HostError::system("the app's file cannot be written", path)(error);
-    let text = serde_json::to_vec(file).map_err(|error| failed(error.into()))?;
-    let fresh = path.with_extension("new");
-    let put = || {
-        let options = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).to_owned();
-        let mut out = options.open(&fresh)?;
-        io::Write::write_all(&mut out, &text)?;
-        out.sync_all()?;
-        fs::rename(&fresh, path)
-    };
-    put().map_err(failed)
+    let put = || write_whole(path, &serde_json::to_vec(file)?);
+    put().map_err(HostError::system("the app's file cannot be written", path))
 }

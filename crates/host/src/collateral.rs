@@ -16,6 +16,8 @@ mod vendor;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use http::VendorClient;
+
 pub use self::{
     bot::{CollateralBot, CollateralConfig, EarlyLook, VendorUse},
     http::{FetchError, VendorUrl},

@@ -1,11 +1,11 @@
 //! What a host is told: which node, which programs, who pays.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use freehold_primitives::{Digest, Genesis, NetworkKey};
+use freehold_primitives::{AppId, Digest, Genesis, NetworkKey};
 use freehold_rpc::Endpoint;
 
-use crate::container::ContainerApp;
+use crate::{container::ContainerApp, payer::Payer};
 
 /// Whether the app's process is kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +109,15 @@ pub enum EmulatedTee {
     Snp,
 }
 
+/// Whose app a host runs.
+#[derive(Clone)]
+pub enum AppOwner {
+    /// This account's: it makes the app, keeps its policy at what runs here, and brings collateral.
+    Own(Arc<Payer>),
+    /// Somebody else's, who made it and set its policy.
+    Other(AppId),
+}
+
 /// Configuration of a host. No `Debug`: it holds the accounts' secrets.
 #[derive(Clone)]
 pub struct HostConfig {
@@ -122,10 +131,10 @@ pub struct HostConfig {
     pub data_dir: PathBuf,
     /// Directory for sockets; `None` takes the user's runtime directory, or a temporary one.
     pub runtime_dir: Option<PathBuf>,
-    /// Secret of the account that owns the app.
-    pub owner_secret: [u8; 32],
-    /// Secret of the account that pays for instances.
-    pub provider_secret: [u8; 32],
+    /// Whose app it runs.
+    pub owner: AppOwner,
+    /// The account that pays for instances.
+    pub provider: Arc<Payer>,
     /// The machine that the guest runs on.
     pub tee: EmulatedTee,
     /// The guest agent.

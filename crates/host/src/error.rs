@@ -69,6 +69,12 @@ pub enum HostError {
         /// What the system said.
         source: io::Error,
     },
+    /// A rental that was served here is of another provider's offer.
+    #[error("rental {0}, which was served here, is another provider's: name its key, or another folder for the state")]
+    OtherProvider(u64),
+    /// The network has no market.
+    #[error("this network has no market: its block 0 was made by an older release")]
+    NoMarket,
     /// A vendor's collateral is not to be had.
     #[error(transparent)]
     Vendor(#[from] SourceError),

@@ -27,14 +27,13 @@ use tokio::{
 
 use crate::{
     app::Registrar,
-    config::{App, HostConfig, IsolationChoice},
+    config::{App, AppOwner, HostConfig, IsolationChoice},
     container,
     control::{self, Control},
     error::HostError,
     event::HostEvent,
     machine::Machine,
     measure::{Launch, measure},
-    payer::Payer,
     relay::{ChainRelay, chain_router, relay_api},
     sandbox::{self, Isolation},
     supervise::Supervisor,
@@ -88,7 +87,7 @@ impl Host {
             bundle.launcher = Some(config.guest.executable.clone());
         }
         let isolation = isolation(&config.app).await?;
-        let outside = Outside::start(&config, isolation, AppChoice::Own, &events).await?;
+        let outside = Outside::start(&config, isolation, AppChoice::Configured, &events).await?;
         let Outside { app_id, guest_config, control, app_dir, mut tasks, evidence, sockets } = outside;
         tasks.spawn(relay_api(listener, app_dir.join("app.sock")));
         let _ = events.send(HostEvent::ApiBound { address: api });
@@ -170,8 +169,8 @@ async fn isolation(app: &App) -> Result<Isolation, HostError> {
 /// Which app on the chain a guest becomes an instance of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AppChoice {
-    /// The one that this host's owner made for it.
-    Own,
+    /// The one of the configuration.
+    Configured,
     /// The one that the genesis names for validators and executors.
     OfGenesis,
 }
@@ -200,12 +199,13 @@ impl Outside {
         let _ = events.send(measured_event(&programs, &machine));
         let node = NodeClient::new(config.node.clone());
         let chain_id = config.genesis.chain_id;
-        let provider = Payer::new(node.clone(), &config.provider_secret, chain_id)?;
+        let provider = Arc::clone(&config.provider);
         let trust =
             ChainTrust { network_key: config.network_key, chain_id, genesis_hash: genesis_hash(&config.genesis) };
         let registrar = Registrar {
             chain: VerifiedClient::new(node.clone(), trust),
-            owner: Payer::new(node.clone(), &config.owner_secret, chain_id)?,
+            // For another's app the provider brings collateral.
+            owner: if let AppOwner::Own(owner) = &config.owner { Arc::clone(owner) } else { Arc::clone(&provider) },
             machine: machine.clone(),
             data_dir: config.data_dir.clone(),
             lease_s: config.lease_s,
@@ -213,15 +213,19 @@ impl Outside {
             events: events.clone(),
         };
         // The app that a genesis names hangs on its owner's nonce, so it comes first.
-        let app_id = match choice {
-            AppChoice::OfGenesis => {
+        let app_id = match (choice, &config.owner) {
+            (AppChoice::OfGenesis, _) => {
                 let app_id = registrar.ensure_named(&config.genesis, &programs).await?;
                 registrar.ensure_collateral().await?;
                 app_id
             }
-            AppChoice::Own => {
+            (AppChoice::Configured, AppOwner::Own(_)) => {
                 registrar.ensure_collateral().await?;
                 registrar.ensure_app(&programs).await?
+            }
+            (AppChoice::Configured, AppOwner::Other(app_id)) => {
+                registrar.ensure_collateral().await?;
+                *app_id
             }
         };
         let evidence = evidence(&sockets, &machine, &programs)?;

@@ -17,14 +17,16 @@ mod logs;
 mod machine;
 mod measure;
 mod payer;
+mod provider;
 mod relay;
 mod sandbox;
 mod supervise;
+mod whole_file;
 
 #[cfg(test)]
 mod tests;
 
-pub use app::known_app;
+pub use app::{OwnedApp, known_app};
 pub use backoff::Backoff;
 pub use bundle::bundled_app;
 pub use collateral::{
@@ -32,7 +34,8 @@ pub use collateral::{
     INTEL_PCS, PckCa, Place, Promotion, RoundSummary, SourceError, Subject, VendorSources, VendorUrl, VendorUse,
 };
 pub use config::{
-    App, AppProgram, BundledProgram, EmulatedTee, GuestProgram, HostConfig, IsolationChoice, PolicyChoice, Reach,
+    App, AppOwner, AppProgram, BundledProgram, EmulatedTee, GuestProgram, HostConfig, IsolationChoice, PolicyChoice,
+    Reach,
 };
 pub use container::ContainerApp;
 pub use error::HostError;
@@ -41,4 +44,6 @@ pub use executor::ExecutorHost;
 pub use host::Host;
 pub use logs::LogStream;
 pub use measure::{Launch, MeasureError, measure, measure_bundle};
+pub use payer::Payer;
+pub use provider::{AllowedEgress, AllowedKind, Provider, ProviderConfig, ProviderEvent, ProviderPolicy};
 pub use sandbox::{APP_SOCKET_VARIABLE, Isolation, LOCAL_API_VARIABLE, MODEL_VARIABLE};

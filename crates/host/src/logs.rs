@@ -3,6 +3,7 @@
 //! Bounded: a line is cut at [`LINE_BYTES_MAX`], and of one second no more than [`LINES_A_SECOND_MAX`] lines of a stream
 //! are passed on; the rest is counted. Not here: keeping them.
 
+use freehold_rpc::SEALED_LINE;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader},
     process::Child,
@@ -36,6 +37,12 @@ pub(crate) fn forward(child: &mut Child, service: Option<&str>, events: &mpsc::U
     if let Some(error) = child.stderr.take() {
         tokio::spawn(lines(error, (service(), LogStream::Error), events.clone()));
     }
+}
+
+/// The record of a line that its app's owner alone can read; `None` for a line in the open.
+pub(crate) fn sealed_record(line: &str) -> Option<&str> {
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    line.strip_prefix(SEALED_LINE).filter(|record| !record.is_empty() && record.bytes().all(is_base64))
 }
 
 async fn lines(

@@ -15,8 +15,8 @@ pub(crate) const EXECUTED_WAIT: Duration = Duration::from_secs(20);
 /// Bound on gas: a transaction's cap on this chain.
 const GAS_MAX: u64 = 1 << 24;
 
-/// An account that pays.
-pub(crate) struct Payer {
+/// An account that pays. Whoever pays by one account in one process shares one of these. No `Debug`: it holds a secret.
+pub struct Payer {
     node: NodeClient,
     key: AccountKey,
     chain_id: u64,
@@ -31,12 +31,13 @@ pub(crate) struct Call {
 }
 
 impl Payer {
-    pub(crate) fn new(node: NodeClient, secret: &[u8; 32], chain_id: u64) -> Result<Arc<Self>, HostError> {
-        let key = AccountKey::from_bytes(secret)?;
-        Ok(Arc::new(Self { node, key, chain_id, turn: Mutex::new(()) }))
+    /// The account of a key, which pays through a node.
+    pub fn new(node: NodeClient, key: AccountKey, chain_id: u64) -> Arc<Self> {
+        Arc::new(Self { node, key, chain_id, turn: Mutex::new(()) })
     }
 
-    pub(crate) fn account(&self) -> Account {
+    /// The account.
+    pub fn account(&self) -> Account {
         self.key.account()
     }
 

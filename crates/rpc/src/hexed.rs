@@ -104,6 +104,23 @@ fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// A text is no padded standard base64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not padded standard base64")]
+pub struct Base64Error;
+
+impl fmt::Display for Base64Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&base64_encode(&self.0))
+    }
+}
+impl core::str::FromStr for Base64Text {
+    type Err = Base64Error;
+
+    fn from_str(text: &str) -> Result<Self, Base64Error> {
+        base64_decode(text.as_bytes()).map(Self).ok_or(Base64Error)
+    }
+}
 impl Serialize for Base64Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&base64_encode(&self.0))
@@ -112,7 +129,7 @@ impl Serialize for Base64Text {
 impl<'de> Deserialize<'de> for Base64Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        base64_decode(text.as_bytes()).map(Self).ok_or_else(|| D::Error::custom("not padded standard base64"))
+        text.parse().map_err(D::Error::custom)
     }
 }
 

@@ -15,6 +15,8 @@ mod local_rofl;
 mod local_settings;
 mod node;
 mod node_client;
+mod provider;
+mod sealed_log;
 mod sync;
 mod taint;
 mod transaction;
@@ -40,7 +42,7 @@ pub use health::{
     KeyServiceReport, Latency, Machine, NodeHealth, NodeRole, Progress, ProtocolReport, Refused, TermReport,
     ValidatorReport, Warning,
 };
-pub use hexed::{BareHex, Base64Text, HexBytes, bare_signature, prefixed, prefixed_option};
+pub use hexed::{BareHex, Base64Error, Base64Text, HexBytes, bare_signature, prefixed, prefixed_option};
 pub use http_client::{HttpBody, HttpClient, HttpError, HttpLimits, HttpResponse, RequestBody, full_body, stream_body};
 pub use local::{
     AnchorReference, AppendReceipt, AppendedReceipt, Capabilities, EventLogEntry, GenerateKey, GenerateKeyOf,
@@ -61,6 +63,15 @@ pub use node::{
     SignedAnswer, StateKeyReport, StatusMoment, TransactionReceipt,
 };
 pub use node_client::{Carrier, FeeQuote, NodeClient, NodeError};
+pub use provider::{
+    BUNDLE_SOURCE_BYTES_MAX, COMMAND_BYTES_MAX, COMMAND_SKEW_MS, CommandError, LOG_PAGE_BYTES_MAX, LogCount, LogEntry,
+    LogPage, PROVIDER_BODY_BYTES_MAX, ProviderClient, ProviderError, ProviderInfo, RefusalCode, RentalAction,
+    RentalCommand, RentalRefusal, RentalRefusalBody, RentalReport, RentalStage, SignedCommand,
+};
+pub use sealed_log::{
+    LOG_KEY_SETTING, LOG_LINE_BYTES_MAX, LogChain, LogGap, LogSealer, LogSecret, LogSource, OpenedRecord, RecordError,
+    SEALED_LINE,
+};
 pub use sync::{
     SYNC_AHEAD_MAX, SYNC_BLOCKS_MAX, SYNC_OPERATIONS_MAX, SYNC_PAGE_BYTES, SyncBlock, SyncContent, SyncCover, SyncPage,
     SyncPart, SyncPiece, SyncState,

@@ -9,7 +9,7 @@
 mod tests;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
@@ -198,6 +198,51 @@ pub(super) fn copy_images(folder: &Path, compose: &Compose, into: &Path) -> Resu
         }
     }
     Ok(())
+}
+
+/// Every blob that the images of a compose file need, as far as the layout tells by now, with the most bytes of each.
+pub(super) fn needed(layout: &Path, compose: &Compose, needed: &mut BTreeMap<Digest, u64>) -> Result<(), BundleError> {
+    let mut waiting: Vec<Digest> = compose.services.values().map(|service| service.image.digest).collect();
+    while let Some(digest) = waiting.pop() {
+        needed.insert(digest, OCI_MANIFEST_BYTES_MAX);
+        let path = blob_path(layout, &digest);
+        if fs::symlink_metadata(&path).is_err() {
+            continue;
+        }
+        let bytes = read_bounded(&path, OCI_MANIFEST_BYTES_MAX)?;
+        let mut need = |named: &Named, bound: u64| {
+            let descriptor = descriptor(named)?;
+            let digest = descriptor.sha256("an image")?;
+            needed.insert(digest, descriptor.size.min(bound));
+            Ok::<Digest, BundleError>(digest)
+        };
+        if let Some(rootfs) = parse::<OfConfig>("an image", &bytes)?.rootfs {
+            few(rootfs.diff_ids.len())?;
+            for digest in rootfs.diff_ids {
+                let layer = Named { media_type: None, digest, size: BUNDLE_BYTES_MAX, platform: None };
+                need(&layer, BUNDLE_BYTES_MAX)?;
+            }
+            continue;
+        }
+        let document: ManifestOrIndex = parse("an image", &bytes)?;
+        let fits = |entry: &&Named| entry.platform.as_ref().is_some_and(is_ours);
+        if let Some(entry) = document.manifests.iter().flatten().find(fits) {
+            // An index leads to manifests alone, so that this ends.
+            waiting.push(need(entry, OCI_MANIFEST_BYTES_MAX)?);
+        }
+        if let Some(config) = &document.config {
+            need(config, CONFIG_BYTES_MAX)?;
+        }
+        few(document.layers.as_ref().map_or(0, Vec::len))?;
+        for layer in document.layers.iter().flatten() {
+            need(layer, BUNDLE_BYTES_MAX)?;
+        }
+    }
+    Ok(())
+}
+
+fn few(layers: usize) -> Result<(), BundleError> {
+    if layers > IMAGE_LAYERS_MAX { Err(BundleError::Image("it has more than 128 layers")) } else { Ok(()) }
 }
 
 fn image(layout: &Path, digest: Digest, left: &mut u64) -> Result<Image, BundleError> {

@@ -182,12 +182,12 @@ fn put_artifact(layout: &Path, manifest: &OciManifest) -> Result<Descriptor, Bun
     Ok(descriptor)
 }
 
-fn write_index(layout: &Path, manifests: Vec<Descriptor>) -> Result<(), BundleError> {
+pub(super) fn write_index(layout: &Path, manifests: Vec<Descriptor>) -> Result<(), BundleError> {
     let index = Index { schema_version: 2, media_type: INDEX_TYPE.to_owned(), manifests };
     put_file(&layout.join(INDEX_FILE), text(&index)?.as_bytes())
 }
 
-fn put_file(path: &Path, bytes: &[u8]) -> Result<(), BundleError> {
+pub(super) fn put_file(path: &Path, bytes: &[u8]) -> Result<(), BundleError> {
     let fresh = path.with_extension("new");
     let put = || {
         let mut file = File::create(&fresh)?;

@@ -1,10 +1,14 @@
 //! Arguments of `app`.
 
+mod deploy;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use freehold_primitives::NetworkKey;
 use freehold_rpc::Endpoint;
+
+pub(crate) use deploy::{AppDeployArgs, AppListArgs, AppLogsArgs, DeployedArgs};
 
 use super::{EnvCommand, LimitsCommand, SecretCommand, TeeArg};
 
@@ -25,6 +29,20 @@ pub(crate) enum AppCommand {
     /// What instances may spend when their app asks for transactions.
     #[command(subcommand)]
     Limits(LimitsCommand),
+    /// Rent a machine for an app and run it there, or run a new build where it is rented already.
+    Deploy(Box<AppDeployArgs>),
+    /// Deployed apps, how they stand at their providers, and until when they are paid.
+    List(AppListArgs),
+    /// Show what a deployed app says: sealed to its owner, opened here.
+    Logs(AppLogsArgs),
+    /// Stop a deployed app and start it.
+    Restart(DeployedArgs),
+    /// Stop a deployed app; its rental goes on, and the seconds come back when it ends.
+    Stop(DeployedArgs),
+    /// Start a deployed app that was stopped.
+    Start(DeployedArgs),
+    /// End a deployed app's rental: what was served is paid, the rest becomes yours to withdraw.
+    Remove(DeployedArgs),
     /// Check a bundle that somebody else made, and show what it is and what its instances will show.
     Show(AppShowArgs),
 }

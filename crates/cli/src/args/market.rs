@@ -22,6 +22,8 @@ pub(crate) enum MarketCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum HostCommand {
+    /// Serve the rentals of your offers from this machine: run what renters deploy, claim, stop when it ends.
+    Run(HostRunArgs),
     /// Offers of machines.
     #[command(subcommand)]
     Offer(HostOfferCommand),
@@ -33,6 +35,17 @@ pub(crate) enum HostCommand {
     Claim(RentalArgs),
     /// End a rental that you cannot or will not serve.
     Release(RentalArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "An example of the file: docs/host.toml. SIGINT or SIGTERM ends all apps in order; after a kill the next \
+                        start goes on where it was."
+)]
+pub(crate) struct HostRunArgs {
+    /// What the machine serves, for whom, and as which account.
+    #[arg(long, value_name = "FILE", default_value = "host.toml")]
+    pub(crate) config: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -196,7 +209,7 @@ pub(crate) struct HostOfferAddArgs {
     /// Memory of an instance.
     #[arg(long, value_name = "MIB")]
     pub(crate) memory_mib: u32,
-    /// Where terms of business and contact stand.
+    /// Where renters reach you: the address of `host run`, http://…; behind it, what else people should read.
     #[arg(long, value_name = "URL", default_value = "")]
     pub(crate) details: String,
     #[command(flatten)]

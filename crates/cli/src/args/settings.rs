@@ -130,3 +130,11 @@ pub(crate) struct LaunchArgs {
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) words: Vec<std::ffi::OsString>,
 }
+
+/// A role that the host starts.
+#[derive(Debug, Args)]
+pub(crate) struct RoleArgs {
+    /// Configuration of the role.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}

@@ -1,6 +1,8 @@
 //! `app`: from an empty folder to a bundle with an identity, and to an instance on this machine.
 
 mod build;
+mod deploy;
+mod deployed;
 mod init;
 mod network;
 mod run;
@@ -8,10 +10,12 @@ mod settings;
 mod watch;
 
 pub(crate) use build::registers;
+pub(super) use network::{Network, NetworkAsked};
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use freehold_rpc::RentalAction;
 
 use crate::{args::AppCommand, output::Output};
 
@@ -22,6 +26,13 @@ pub(crate) fn run(command: AppCommand, output: Output) -> Result<ExitCode> {
         AppCommand::Build(args) => build::run(&args, output),
         AppCommand::Show(args) => build::show(&args, output),
         AppCommand::Run(args) => super::block_on(run::run(args, output)),
+        AppCommand::Deploy(args) => super::block_on(deploy::run(*args, output)),
+        AppCommand::List(args) => super::block_on(deployed::list(args, output)),
+        AppCommand::Logs(args) => super::block_on(deployed::logs(args, output)),
+        AppCommand::Restart(args) => super::block_on(deployed::act(args, RentalAction::Restart, output)),
+        AppCommand::Stop(args) => super::block_on(deployed::act(args, RentalAction::Stop, output)),
+        AppCommand::Start(args) => super::block_on(deployed::act(args, RentalAction::Start, output)),
+        AppCommand::Remove(args) => super::block_on(deployed::remove(args, output)),
         AppCommand::Secret(command) => super::block_on(settings::secret(command, output)),
         AppCommand::Env(command) => super::block_on(settings::env(command, output)),
         AppCommand::Limits(command) => super::block_on(settings::limits(command, output)),

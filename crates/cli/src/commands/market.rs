@@ -3,6 +3,8 @@
 //!
 //! What is shown is what the node tells; whoever trusts no node asks through `freehold light`.
 
+mod rented;
+
 use std::process::ExitCode;
 
 use alloy_primitives::{Address, B256, U256};
@@ -12,6 +14,8 @@ use freehold_ledger::MARKET;
 use freehold_primitives::Account;
 use freehold_rpc::{Endpoint, NodeClient, NodeError};
 use serde_json::json;
+
+pub(super) use rented::{Offered, Rented, cancel, rented, top_up};
 
 use super::sender::{Contract, Sender};
 use crate::{
@@ -42,7 +46,7 @@ pub(crate) async fn run(command: MarketCommand, output: Output) -> Result<ExitCo
             let call = IMarket::topUpCall { id: args.rental, secondsMore: args.seconds };
             pay(&sender, &call, &offer.terms, args.seconds, output).await?;
         }
-        MarketCommand::Cancel(args) => act(&args.acting, IMarket::cancelCall { id: args.rental }, output).await?,
+        MarketCommand::Cancel(args) => cancel(&Sender::acting(&args.acting).await?, args.rental, output).await?,
         MarketCommand::Withdraw(args) => {
             let sender = Sender::acting(&args.acting).await?;
             let to = args.to.unwrap_or_else(|| Address::new(sender.account.account().0));
@@ -57,6 +61,7 @@ pub(crate) async fn run(command: MarketCommand, output: Output) -> Result<ExitCo
 /// Runs a command of who lets machines.
 pub(crate) async fn host(command: HostCommand, output: Output) -> Result<ExitCode> {
     match command {
+        HostCommand::Run(args) => return super::provider::run(args, output).await,
         HostCommand::Offer(HostOfferCommand::Add(args)) => {
             let terms = terms(&args);
             act(&args.acting, IMarket::offerCall { terms }, output).await?;
@@ -218,9 +223,21 @@ fn told(error: NodeError) -> anyhow::Error {
 }
 
 fn reason(error: &NodeError) -> Option<String> {
+    refused(error).map(words)
+}
+
+/// The height of the block that the market wants to be shown.
+fn reason_shown(error: &NodeError) -> Option<u64> {
+    match refused(error)? {
+        IMarketErrors::ShowHeader(at) => Some(at.closedAt),
+        _ => None,
+    }
+}
+
+fn refused(error: &NodeError) -> Option<IMarketErrors> {
     let NodeError::Refused { data: Some(data), .. } = error else { return None };
     let bytes = hex::decode(data.as_str()?.trim_start_matches("0x")).ok()?;
-    Some(words(IMarketErrors::abi_decode(&bytes).ok()?))
+    IMarketErrors::abi_decode(&bytes).ok()
 }
 
 fn words(error: IMarketErrors) -> String {

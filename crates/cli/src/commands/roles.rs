@@ -15,11 +15,11 @@ pub(crate) async fn guest(args: RoleArgs) -> Result<ExitCode> {
     Ok(if reason == StopReason::Asked { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Becomes another program, with what the app's owner set in its environment.
+/// Becomes another program, with what the app's owner set in its environment, or runs it with its output sealed.
 pub(crate) async fn launch(words: Vec<OsString>) -> Result<ExitCode> {
     let socket = std::env::var_os(LOCAL_API_VARIABLE);
     let socket = socket.with_context(|| format!("{LOCAL_API_VARIABLE} is not set: the host starts this role"))?;
-    match freehold_guest::launch(PathBuf::from(socket), words).await? {}
+    Ok(ExitCode::from(freehold_guest::launch(PathBuf::from(socket), words).await?))
 }
 
 /// Runs the private inference app; the host tells it its sockets and its model by the environment.

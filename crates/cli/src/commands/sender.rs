@@ -64,6 +64,17 @@ impl Sender {
         value_wei: u128,
         output: Output,
     ) -> Result<()> {
+        self.receipt(contract, call, value_wei, output).await.map(drop)
+    }
+
+    /// As [`Sender::send`], with the receipt; `None` where nothing is to be sent.
+    pub(super) async fn receipt<C: SolCall>(
+        &self,
+        contract: &Contract,
+        call: &C,
+        value_wei: u128,
+        output: Output,
+    ) -> Result<Option<TransactionReceipt>> {
         let (from, to, data) = (self.account.account(), contract.address, call.abi_encode());
         let gas_limit = self.estimate(&to, &data, value_wei).await.map_err(contract.told)?;
         let fees = self.node.fees().await?;
@@ -82,13 +93,15 @@ impl Sender {
         output.text(&format!("costs      {} value, at most {} fees", units(value_wei), units(fee_wei)));
         if self.dry_run {
             output.text("not sent, as asked with --dry-run");
-            return Ok(());
+            return Ok(None);
         }
         let (nonce, chain_id) = (self.node.nonce(&from).await?, self.genesis.chain_id);
         let transaction = CallTransaction { chain_id, nonce, to, value_wei, gas_limit, fees, data };
         let (raw, hash) = transaction.sign(&self.account);
         self.node.send_raw_transaction(raw).await?;
-        done(&self.node.wait_for_receipt(&hash, EXECUTION).await?, output)
+        let receipt = self.node.wait_for_receipt(&hash, EXECUTION).await?;
+        done(&receipt, output)?;
+        Ok(Some(receipt))
     }
 
     /// Gas of a call, a quarter more than it takes now.

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use crate::support::{
-    Running, app_answer, dstack_node_client, guest_python_clients, passes, said, sandbox_works, told, turn,
+    Running, app_answer, dstack_node_client, guest_python_clients, holding, passes, said, sandbox_works, told, turn,
 };
 
 #[test]
@@ -74,22 +74,6 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
 Server(os.environ["FREEHOLD_APP_SOCKET"], Handler).serve_forever()
 "#;
-
-/// Every file below a folder that holds these bytes.
-fn holding(folder: &Path, bytes: &[u8]) -> Vec<std::path::PathBuf> {
-    let (mut waiting, mut found) = (vec![folder.to_owned()], Vec::new());
-    while let Some(path) = waiting.pop() {
-        let Ok(about) = fs::symlink_metadata(&path) else { continue };
-        if about.is_dir() {
-            waiting.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
-        } else if about.is_file()
-            && fs::read(&path).is_ok_and(|text| text.windows(bytes.len()).any(|part| part == bytes))
-        {
-            found.push(path);
-        }
-    }
-    found
-}
 
 #[test]
 fn what_an_owner_sets_reaches_the_app_and_lies_nowhere_in_the_open() {

@@ -8,6 +8,7 @@ mod containers;
 mod contracts;
 mod damage;
 mod denial;
+mod deploy;
 mod executor;
 mod follower;
 mod founding;

@@ -184,5 +184,5 @@ fn example_units_are_valid() {
         }
         checked += 1;
     }
-    assert_eq!(checked, 3);
+    assert_eq!(checked, 4);
 }

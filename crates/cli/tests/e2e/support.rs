@@ -47,6 +47,22 @@ pub(crate) fn app_answer(running: &Running) -> Value {
     serde_json::from_str(&body).unwrap()
 }
 
+/// Every file below a folder that holds these bytes.
+pub(crate) fn holding(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
+    let (mut waiting, mut found) = (vec![folder.to_owned()], Vec::new());
+    while let Some(path) = waiting.pop() {
+        let Ok(about) = fs::symlink_metadata(&path) else { continue };
+        if about.is_dir() {
+            waiting.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+        } else if about.is_file()
+            && fs::read(&path).is_ok_and(|text| text.windows(bytes.len()).any(|part| part == bytes))
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
 /// A `freehold` process that tells when it is ready; killed when dropped.
 pub(crate) struct Running {
     child: Child,
@@ -231,6 +247,15 @@ pub(crate) fn post_bytes(url: &str, body: &[u8]) -> (u16, String) {
         body.len()
     );
     exchange(host, &head, body)
+}
+
+/// Posts bytes to a path: the body of the answer.
+pub(crate) fn post_path(host: &str, path: &str, body: &[u8]) -> String {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    exchange(host, &head, body).1
 }
 
 fn exchange(host: &str, head: &str, body: &[u8]) -> (u16, String) {

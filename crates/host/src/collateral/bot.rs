@@ -8,7 +8,7 @@ use std::{
 
 use alloy_sol_types::SolCall as _;
 use freehold_attestation::{Evidence, collateral_wanted, read_collateral};
-use freehold_crypto::{genesis_hash, slots::COLLATERAL};
+use freehold_crypto::{AccountKey, genesis_hash, slots::COLLATERAL};
 use freehold_primitives::{
     Account, AppId, Genesis, NetworkKey, PlatformFamily, SnpProduct, SnpSigningKey, TrustDomain, UnixSeconds,
     entries::{CollateralKind, collateral_key},
@@ -118,8 +118,8 @@ impl CollateralBot {
     pub fn new(config: CollateralConfig, events: mpsc::UnboundedSender<CollateralEvent>) -> Result<Self, HostError> {
         let node = NodeClient::new(config.node.clone());
         let chain_id = config.genesis.chain_id;
-        let payer =
-            config.payer_secret.as_ref().map(|secret| Payer::new(node.clone(), secret, chain_id)).transpose()?;
+        let payer = config.payer_secret.as_ref().map(|secret| AccountKey::from_bytes(secret)).transpose()?;
+        let payer = payer.map(|key| Payer::new(node.clone(), key, chain_id));
         let trust =
             ChainTrust { network_key: config.network_key, chain_id, genesis_hash: genesis_hash(&config.genesis) };
         let client = VendorClient::new(config.authorities.as_deref())?;

@@ -245,6 +245,26 @@ impl VendorClient {
         }
     }
 
+    /// Passes the answer to a GET on, piece by piece, as long as `take` says so. The first piece comes within the bound on
+    /// waiting, and so does each that follows; the caller bounds the whole. No redirect is followed.
+    pub(crate) async fn stream(&self, url: &VendorUrl, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), FetchError> {
+        let late = |_| FetchError::Timeout { url: url.clone(), limit: self.wait };
+        let response = timeout(self.wait, self.exchange(url)).await.map_err(late)??;
+        if response.status() != StatusCode::OK {
+            return Err(refusal(url, response.status(), response.headers()));
+        }
+        let mut body = response.into_body();
+        while let Some(frame) = timeout(self.wait, body.frame()).await.map_err(late)? {
+            let frame = frame.map_err(|source| FetchError::Broken { url: url.clone(), source })?;
+            if let Ok(data) = frame.into_data()
+                && !take(&data)
+            {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     async fn follow(&self, url: &VendorUrl) -> Result<Answer, FetchError> {
         let mut at = url.clone();
         for _ in 0..=REDIRECTS_MAX {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use freehold_crypto::AccountKey;
 use freehold_rpc::NodeClient;
 use tokio::{
     net::UnixListener,
@@ -32,7 +33,7 @@ fn supervise(dir: &Path, guest: &str, app: &str) -> Running {
     let control = Control {
         instance: Mutex::new(None),
         instance_file: dir.join("instance"),
-        provider: Payer::new(node.clone(), &[1; 32], 1).unwrap(),
+        provider: Payer::new(node.clone(), AccountKey::from_bytes(&[1; 32]).unwrap(), 1),
         node,
         allowance_wei: 0,
         events: sender.clone(),

@@ -11,25 +11,25 @@ use freehold_rpc::Endpoint;
 use crate::data_dir;
 
 /// What the user named.
-pub(super) struct NetworkAsked<'a> {
-    pub(super) data_dir: Option<&'a Path>,
-    pub(super) chain_id: u64,
-    pub(super) rpc: Option<Endpoint>,
-    pub(super) network_key: Option<NetworkKey>,
+pub(in crate::commands) struct NetworkAsked<'a> {
+    pub(in crate::commands) data_dir: Option<&'a Path>,
+    pub(in crate::commands) chain_id: u64,
+    pub(in crate::commands) rpc: Option<Endpoint>,
+    pub(in crate::commands) network_key: Option<NetworkKey>,
 }
 
 /// A network.
-pub(super) struct Network {
+pub(in crate::commands) struct Network {
     /// Its data directory.
-    pub(super) folder: PathBuf,
-    pub(super) node: Endpoint,
-    pub(super) network_key: NetworkKey,
-    pub(super) genesis: Genesis,
+    pub(in crate::commands) folder: PathBuf,
+    pub(in crate::commands) node: Endpoint,
+    pub(in crate::commands) network_key: NetworkKey,
+    pub(in crate::commands) genesis: Genesis,
 }
 
 impl Network {
     /// The one of the data directory, or that of the node and key that are named.
-    pub(super) async fn find(asked: NetworkAsked<'_>) -> Result<Self> {
+    pub(in crate::commands) async fn find(asked: NetworkAsked<'_>) -> Result<Self> {
         let folder = data_dir::of(asked.data_dir, asked.chain_id)?;
         if let (Some(node), Some(network_key)) = (asked.rpc, asked.network_key) {
             data_dir::make(&folder)?;

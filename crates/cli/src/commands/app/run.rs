@@ -11,10 +11,11 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, build_bundle};
 use freehold_host::{
-    EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, LogStream, PolicyChoice, bundled_app,
+    AppOwner, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, LogStream, Payer, PolicyChoice,
+    bundled_app,
 };
 use freehold_primitives::{Genesis, NetworkKey, Purpose};
-use freehold_rpc::Endpoint;
+use freehold_rpc::{Endpoint, NodeClient};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
@@ -151,6 +152,7 @@ impl Session {
     fn host_config(&self, bundle: &Bundle, place: &Path) -> Result<HostConfig> {
         let Self { args, genesis, .. } = self;
         let executable = std::env::current_exe().context("this program's own file cannot be found")?;
+        let (pay, chain_id) = (NodeClient::new(self.node.clone()), genesis.chain_id);
         let isolation = if args.no_sandbox { IsolationChoice::None } else { IsolationChoice::Required };
         Ok(HostConfig {
             node: self.node.clone(),
@@ -159,8 +161,8 @@ impl Session {
             genesis: genesis.clone(),
             data_dir: place.to_owned(),
             runtime_dir: None,
-            owner_secret: *accounts::user(OWNER)?.to_bytes(),
-            provider_secret: *accounts::user(PROVIDER)?.to_bytes(),
+            owner: AppOwner::Own(Payer::new(pay.clone(), accounts::user(OWNER)?, chain_id)),
+            provider: Payer::new(pay, accounts::user(PROVIDER)?, chain_id),
             tee: match args.tee {
                 TeeArg::Tdx => EmulatedTee::Tdx,
                 TeeArg::Snp => EmulatedTee::Snp,
@@ -254,6 +256,6 @@ fn tell_exited(service: &str, code: Option<i32>, restart_in: Option<Duration>, o
 }
 
 /// A stranger's line for a terminal: nothing in it moves the cursor or changes a colour.
-fn plain(line: &str) -> String {
+pub(super) fn plain(line: &str) -> String {
     line.chars().map(|letter| if letter.is_control() && letter != '\t' { '\u{fffd}' } else { letter }).collect()
 }

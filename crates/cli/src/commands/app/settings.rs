@@ -9,7 +9,7 @@ use std::{
 
 use alloy_sol_types::SolError as _;
 use anyhow::{Context as _, Result, bail};
-use freehold_bundle::{MANIFEST_FILE, Manifest};
+use freehold_bundle::{MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest};
 use freehold_client::{SettingsDraft, parse_variables};
 use freehold_crypto::{AccountKey, genesis_hash, slots::APPS};
 use freehold_host::known_app;
@@ -18,7 +18,7 @@ use freehold_primitives::{
     Account, AppId, Purpose,
     entries::{SETTING_BYTES_MAX, SETTINGS_BYTES_MAX, Setting, SettingForm, SpendingLimits},
 };
-use freehold_rpc::{ChainTrust, NodeClient, NodeError, VerifiedClient};
+use freehold_rpc::{ChainTrust, LOG_KEY_SETTING, LogSecret, NodeClient, NodeError, VerifiedClient};
 use rand::{
     SeedableRng as _,
     rngs::{StdRng, SysRng},
@@ -45,8 +45,6 @@ use abi::IApps;
 
 /// The module as JSON-RPC names it.
 const CONTRACT: Contract = Contract { name: "Apps", address: APPS, told };
-/// Longest manifest, in bytes.
-const MANIFEST_BYTES_MAX: u64 = 64 * 1024;
 
 /// Runs `app secret`.
 pub(super) async fn secret(command: SecretCommand, output: Output) -> Result<ExitCode> {
@@ -142,11 +140,7 @@ impl Opened {
             Some(app) => app,
             None => run_here(&network.folder, &args.folder)?,
         };
-        let Network { network_key, genesis, .. } = &network;
-        let trust =
-            ChainTrust { network_key: *network_key, chain_id: genesis.chain_id, genesis_hash: genesis_hash(genesis) };
-        let chain = VerifiedClient::new(NodeClient::new(network.node.clone()), trust);
-        let draft = SettingsDraft::read(&chain, genesis, app).await?;
+        let draft = read_draft(&network, app).await?;
         Ok(Self { args, app, network, draft })
     }
 
@@ -176,6 +170,28 @@ impl Opened {
             Sender { node: NodeClient::new(node), genesis, account, dry_run: self.args.dry_run, validator: None };
         sender.send(&CONTRACT, &call, 0, output).await
     }
+}
+
+/// Tells an app's instances the key that its owner reads logs by, where they do not know it yet.
+pub(super) async fn set_log_key(sender: &Sender, network: &Network, app: AppId, output: Output) -> Result<()> {
+    let mut draft = read_draft(network, app).await?;
+    let key = LogSecret::of(&sender.account, &app).public().to_string();
+    let is_set = |setting: &Setting| setting.name == LOG_KEY_SETTING && setting.value.0 == key.as_bytes();
+    if draft.settings().iter().any(is_set) {
+        return Ok(());
+    }
+    draft.set_public(LOG_KEY_SETTING, key.as_bytes())?;
+    let call = IApps::setSettingsCall { app: (*app.as_bytes()).into(), settings: draft.document()?.into() };
+    sender.send(&CONTRACT, &call, 0, output).await
+}
+
+/// An app's settings, as the chain proves them.
+async fn read_draft(network: &Network, app: AppId) -> Result<SettingsDraft> {
+    let Network { network_key, genesis, .. } = network;
+    let trust =
+        ChainTrust { network_key: *network_key, chain_id: genesis.chain_id, genesis_hash: genesis_hash(genesis) };
+    let chain = VerifiedClient::new(NodeClient::new(network.node.clone()), trust);
+    Ok(SettingsDraft::read(&chain, genesis, app).await?)
 }
 
 async fn remove(app: SettingsArgs, names: &[String], form: SettingForm, output: Output) -> Result<()> {
@@ -246,7 +262,7 @@ fn value(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
     }
 }
 
-fn read_bounded(path: &Path, bound: u64) -> Result<Vec<u8>> {
+pub(super) fn read_bounded(path: &Path, bound: u64) -> Result<Vec<u8>> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     bounded(file, bound).with_context(|| path.display().to_string())
 }

@@ -11,7 +11,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use freehold_host::{AppProgram, EmulatedTee, GuestProgram, Host, HostConfig, IsolationChoice, PolicyChoice};
+use freehold_host::{
+    AppOwner, AppProgram, EmulatedTee, GuestProgram, Host, HostConfig, IsolationChoice, Payer, PolicyChoice,
+};
 use freehold_rpc::{AcquireLease, IncrementCounter, LocalClient, NodeClient};
 use serde_json::json;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -57,6 +59,7 @@ pub(crate) async fn run(count: u32, output: Output) -> Result<()> {
 async fn host_config(stack: &Stack, held: &Held, api: SocketAddr) -> Result<HostConfig> {
     let genesis = NodeClient::new(stack.endpoints.rpc.parse()?).genesis().await?;
     let executable = std::env::current_exe().context("this program's own file cannot be found")?;
+    let (pay, chain_id) = (NodeClient::new(stack.endpoints.rpc.parse()?), genesis.chain_id);
     Ok(HostConfig {
         node: stack.endpoints.rpc.parse()?,
         network_key: stack.endpoints.network_key,
@@ -64,8 +67,8 @@ async fn host_config(stack: &Stack, held: &Held, api: SocketAddr) -> Result<Host
         genesis,
         data_dir: held.path().join("host"),
         runtime_dir: None,
-        owner_secret: *accounts::operator(accounts::APP_OWNER)?.to_bytes(),
-        provider_secret: *accounts::operator(accounts::PROVIDER)?.to_bytes(),
+        owner: AppOwner::Own(Payer::new(pay.clone(), accounts::operator(accounts::APP_OWNER)?, chain_id)),
+        provider: Payer::new(pay, accounts::operator(accounts::PROVIDER)?, chain_id),
         tee: EmulatedTee::Tdx,
         guest: GuestProgram { executable, arguments: vec!["guest".to_owned()] },
         app: AppProgram {

@@ -5,7 +5,8 @@ use std::{future::Future, path::PathBuf, sync::Arc};
 use anyhow::{Context as _, Result, anyhow, bail};
 use freehold_guest::{ExecutorGiven, GuestConfig, GuestError, StopReason, run_executor};
 use freehold_host::{
-    AppProgram, EmulatedTee, ExecutorHost, GuestProgram, HostConfig, HostEvent, IsolationChoice, PolicyChoice,
+    AppOwner, AppProgram, EmulatedTee, ExecutorHost, GuestProgram, HostConfig, HostEvent, IsolationChoice, Payer,
+    PolicyChoice,
 };
 use freehold_node::ExecutorKeys;
 use freehold_primitives::{Digest, NetworkKey};
@@ -104,14 +105,15 @@ async fn emulated(
         );
     }
     let executable = std::env::current_exe().context("the path of this program")?;
+    let (pay, chain_id) = (NodeClient::new(source.clone()), genesis.chain_id);
     let config = HostConfig {
         node: source.clone(),
         network_key: *network_key,
         genesis,
         data_dir,
         runtime_dir: None,
-        owner_secret: *accounts::operator(accounts::APP_OWNER)?.to_bytes(),
-        provider_secret: *accounts::operator(accounts::PROVIDER)?.to_bytes(),
+        owner: AppOwner::Own(Payer::new(pay.clone(), accounts::operator(accounts::APP_OWNER)?, chain_id)),
+        provider: Payer::new(pay, accounts::operator(accounts::PROVIDER)?, chain_id),
         tee: EmulatedTee::Tdx,
         guest: GuestProgram { executable: executable.clone(), arguments: Vec::new() },
         app: AppProgram {

@@ -1,0 +1,88 @@
+//! Arguments of `app deploy` and of what commands a deployed app.
+
+use std::path::PathBuf;
+
+use alloy_primitives::Address;
+use clap::Args;
+use freehold_primitives::NetworkKey;
+use freehold_rpc::Endpoint;
+
+/// The app of a folder, its network, and who acts.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Without --key and --dev-user the secret is that of FREEHOLD_ACCOUNT_KEY, in hex.")]
+pub(crate) struct DeployedArgs {
+    /// Folder of the app, with its rofl.yaml.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// Data directory of the network, where deployments are noted too; by default that of the chain id.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Chain id, which names the default data directory.
+    #[arg(long, value_name = "N", default_value_t = 23_293)]
+    pub(crate) chain_id: u64,
+    /// JSON-RPC of a node of another network than an `up` of this machine.
+    #[arg(long, value_name = "URL", requires = "network_key")]
+    pub(crate) rpc: Option<Endpoint>,
+    /// Network key of that network, 96 bytes in hex: what its nodes say is believed under it alone.
+    #[arg(long, value_name = "HEX", requires = "rpc")]
+    pub(crate) network_key: Option<NetworkKey>,
+    /// File with the secret of the account that owns the app and rents, in hex, readable by you only.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// User's account of a development network, whose secret everybody knows.
+    #[arg(long, value_name = "N", conflicts_with = "key")]
+    pub(crate) dev_user: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It builds the bundle, makes the app or sets its policy, rents, and waits until the instance stands on the chain \
+                  and answers. Where the app runs already, its rental goes on with the new bundle. A provider that \
+                  refuses costs nothing: the rental is cancelled."
+)]
+pub(crate) struct AppDeployArgs {
+    #[command(flatten)]
+    pub(crate) app: DeployedArgs,
+    /// Offer to rent, as `market list` shows it.
+    #[arg(long, value_name = "N", conflicts_with = "provider")]
+    pub(crate) offer: Option<u64>,
+    /// Provider to rent from: its cheapest open offer.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) provider: Option<Address>,
+    /// Seconds to pay ahead where it is rented now.
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: u32,
+    /// Seconds to pay beyond its end where it is rented already.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) top_up: Option<u32>,
+    /// Folder that the provider takes bundles from, as a store: the bundle is copied there, under its digest.
+    #[arg(long, value_name = "DIR", conflicts_with = "source")]
+    pub(crate) store: Option<PathBuf>,
+    /// Address at which you serve the folder `bundle`, and from which the provider fetches it.
+    #[arg(long, value_name = "URL")]
+    pub(crate) source: Option<String>,
+    /// Do not ask before anything is signed.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Show what would be signed and what it costs, and end.
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AppListArgs {
+    #[command(flatten)]
+    pub(crate) app: DeployedArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AppLogsArgs {
+    #[command(flatten)]
+    pub(crate) app: DeployedArgs,
+    /// Go on with what comes.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// First record to show, by its number.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) from: u64,
+}

@@ -1,0 +1,306 @@
+//! `app deploy`: from an app's folder to an instance on a rented machine, registered and answering.
+//!
+//! What is signed and what it costs is shown first. A provider that refuses costs nothing but fees: the rental is cancelled.
+
+use std::{
+    fs,
+    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result, bail};
+use freehold_bundle::{Bundle, build_bundle};
+use freehold_crypto::{AccountKey, genesis_hash};
+use freehold_host::{EmulatedTee, OwnedApp, Payer, known_app, measure_bundle};
+use freehold_primitives::{Account, AppId, Digest, entries::InstanceEntry};
+use freehold_rpc::{
+    ChainTrust, EntryKey, NodeClient, ProviderClient, RentalAction, RentalReport, RentalStage, VerifiedClient,
+};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::{
+    deployed::{Deployed, Note, address},
+    settings::set_log_key,
+};
+use crate::{
+    args::AppDeployArgs,
+    commands::{
+        market::{Offered, Rented, cancel, rented, top_up},
+        sender::Sender,
+    },
+    data_dir::Held,
+    output::Output,
+    stack,
+};
+
+/// What was found before anything is signed.
+struct Plan<'a> {
+    args: &'a AppDeployArgs,
+    deployed: &'a Deployed,
+    bundle: Bundle,
+    offer: Offered,
+    /// The rental that runs already, if one does.
+    running: Option<(Note, Rented)>,
+    sender: Sender,
+    output: Output,
+}
+
+/// Runs the command.
+pub(super) async fn run(args: AppDeployArgs, output: Output) -> Result<ExitCode> {
+    let deployed = Deployed::open(&args.app).await?;
+    let bundle = build_bundle(&args.app.folder, &args.app.folder.join("bundle"))?;
+    let sender = deployed.sender()?;
+    let running = match Note::read(&deployed.place)? {
+        Some(note) => {
+            let rental = rented(&sender.node, note.rental).await?;
+            (!rental.is_over).then_some((note, rental))
+        }
+        None => None,
+    };
+    let offer = match (&running, args.offer) {
+        (Some((note, rental)), asked) => {
+            if asked.is_some_and(|asked| asked != rental.offer) {
+                bail!(
+                    "{} runs under rental {} of offer {}: `freehold app remove` it first",
+                    note.name,
+                    note.rental,
+                    rental.offer
+                );
+            }
+            Offered::find(&sender.node, rental.offer).await?
+        }
+        (None, Some(asked)) => Offered::find(&sender.node, asked).await?,
+        (None, None) => Offered::cheapest(&sender.node, args.provider).await?,
+    };
+    let plan = Plan { args: &args, deployed: &deployed, bundle, offer, running, sender, output };
+    plan.check_provider().await?;
+    plan.tell()?;
+    if args.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !args.yes {
+        asked()?;
+    }
+    let _held = Held::take(&deployed.place)?;
+    plan.carry_out().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Plan<'_> {
+    fn tee(&self) -> Result<EmulatedTee> {
+        match (self.offer.terms.trustDomain, self.offer.terms.evidenceKind) {
+            (1, 1) => Ok(EmulatedTee::Tdx),
+            (1, 3) => Ok(EmulatedTee::Snp),
+            _ => bail!(
+                "offer {} is of hardware whose measurement this release cannot compute for the launcher `direct`: set the \
+                 app's policy and rent by hand (docs/market.md)",
+                self.offer.id
+            ),
+        }
+    }
+
+    /// Nothing is signed for a machine that is not there, or is another one.
+    async fn check_provider(&self) -> Result<()> {
+        let offer = &self.offer;
+        let info = ProviderClient::new(offer.endpoint.clone()).info().await;
+        let info = info.with_context(|| format!("the machine of offer {} does not answer", offer.id))?;
+        if info.provider.0 != offer.provider.0.0 || info.genesis_hash != genesis_hash(&self.deployed.network.genesis) {
+            bail!("at {} another provider answers than offer {}'s, or for another chain", offer.endpoint, offer.id);
+        }
+        self.tee().map(drop)
+    }
+
+    fn tell(&self) -> Result<()> {
+        let Self { args, offer, output, .. } = self;
+        let known = known_app(&self.deployed.place)?;
+        let app = known.map_or_else(|| "makes the app".to_owned(), |app| format!("sets the policy of {app}"));
+        let (rent, escrow) = match (&self.running, args.top_up) {
+            (None, _) => (format!("rents offer {} for {} s", offer.id, args.seconds), offer.costs(args.seconds)?),
+            (Some((note, _)), Some(more)) => {
+                (format!("pays rental {} for {more} s more", note.rental), offer.costs(more)?)
+            }
+            (Some((note, _)), None) => (format!("keeps rental {}", note.rental), "0".to_owned()),
+        };
+        output.object(&json!({
+            "event": "plan", "name": self.deployed.name, "digest": self.bundle.digest(), "app_id": known,
+            "account": format!("0x{}", self.sender.account.account()), "offer": offer.id,
+            "provider": offer.provider.to_string(), "endpoint": offer.endpoint.to_string(),
+            "seconds": if self.running.is_none() { Some(args.seconds) } else { args.top_up }, "escrow": escrow,
+            "rental": self.running.as_ref().map(|(note, _)| note.rental), "dry_run": args.dry_run,
+        }));
+        output.text(&format!(
+            "bundle     sha256:{}\naccount    0x{}\nprovider   {} at {}\nsigns      {app}: this bundle, on such machines, and no other\n\
+             signs      the app's log key, where it is not set yet\nsigns      {rent}: {escrow} into escrow; seconds that are not \
+             served come back\nfees       of each transaction are shown before it is sent",
+            self.bundle.digest(),
+            self.sender.account.account(),
+            offer.provider,
+            offer.endpoint,
+        ));
+        if offer.terms.trustDomain == 1 {
+            output.note("this machine shows emulated evidence, which protects nothing");
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self) -> Result<()> {
+        if let Some(store) = &self.args.store {
+            put_into_store(&self.args.app.folder.join("bundle"), store, &self.bundle.digest())?;
+        }
+        let app_id = self.own_app().await?;
+        set_log_key(&self.sender, &self.deployed.network, app_id, self.output).await?;
+        let note = self.rent(app_id).await?;
+        let served = self.serve(&note).await;
+        let (report, instance_id) = match served {
+            Ok(served) => served,
+            Err(error) if self.running.is_none() => {
+                self.give_back(note.rental).await?;
+                return Err(error.context(format!("rental {} is given back", note.rental)));
+            }
+            Err(error) => return Err(error),
+        };
+        let rental = rented(&self.sender.node, note.rental).await?;
+        let api = address(&note, &report);
+        self.output.object(&json!({
+            "event": "deployed", "name": note.name, "app_id": app_id, "rental": note.rental, "offer": note.offer,
+            "provider": format!("0x{}", note.provider), "api": api, "instance_id": instance_id, "digest": note.bundle,
+            "ends_at": rental.ends_at,
+        }));
+        let api = api.unwrap_or_default();
+        self.output.text(&format!(
+            "\ndeployed\n  api       {api}\n  app       {app_id}\n  instance  {instance_id}\n  rental    {}, paid until {}",
+            note.rental, rental.ends_at
+        ));
+        Ok(())
+    }
+
+    /// The app, with this bundle on such machines as its policy.
+    async fn own_app(&self) -> Result<AppId> {
+        let network = &self.deployed.network;
+        let executable = std::env::current_exe().context("this program's own file cannot be found")?;
+        let launch = measure_bundle(&executable, &self.bundle)?;
+        let (events, mut heard) = mpsc::unbounded_channel();
+        let owned = OwnedApp {
+            node: network.node.clone(),
+            network_key: network.network_key,
+            genesis: network.genesis.clone(),
+            owner: Payer::new(
+                NodeClient::new(network.node.clone()),
+                AccountKey::from_bytes(&self.sender.account.to_bytes())?,
+                network.genesis.chain_id,
+            ),
+            data_dir: self.deployed.place.clone(),
+            tee: self.tee()?,
+        };
+        let app_id = owned.ensure(&launch, events).await?;
+        while let Ok(event) = heard.try_recv() {
+            stack::tell_event(event, self.output);
+        }
+        Ok(app_id)
+    }
+
+    /// The rental, new or the one that runs; noted before anything else is done with it.
+    async fn rent(&self, app_id: AppId) -> Result<Note> {
+        let offer = &self.offer;
+        let rental = match (&self.running, self.args.top_up) {
+            (None, _) => offer.rent(&self.sender, &app_id, self.args.seconds, self.output).await?,
+            (Some((note, _)), more) => {
+                if let Some(more) = more {
+                    top_up(&self.sender, (note.rental, offer), more, self.output).await?;
+                }
+                note.rental
+            }
+        };
+        let note = Note {
+            name: self.deployed.name.clone(),
+            app_id,
+            rental,
+            offer: offer.id,
+            provider: Account(offer.provider.0.0),
+            endpoint: offer.endpoint.to_string(),
+            bundle: self.bundle.digest(),
+        };
+        note.write(&self.deployed.place)?;
+        Ok(note)
+    }
+
+    /// Ends a rental that was begun for this deployment alone. The provider may give it back at the same moment.
+    async fn give_back(&self, rental: u64) -> Result<()> {
+        if rented(&self.sender.node, rental).await?.is_over {
+            return Ok(());
+        }
+        match cancel(&self.sender, rental, self.output).await {
+            Err(error) if !rented(&self.sender.node, rental).await?.is_over => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has the provider run it, until it answers and the chain proves its instance.
+    async fn serve(&self, note: &Note) -> Result<(RentalReport, Digest)> {
+        let starts =
+            if self.running.is_some() { self.deployed.send(note, &RentalAction::Report).await?.starts } else { 0 };
+        let action = RentalAction::Deploy { bundle: note.bundle, source: self.args.source.clone() };
+        self.deployed.send(note, &action).await?;
+        self.output.step("deploy", "the provider took the order");
+        let is_there =
+            |report: &RentalReport| report.starts > starts && report.stage == RentalStage::Serving && report.answers;
+        let report = self.deployed.wait(note, is_there).await?;
+        let instance_id = report.instance_id.context("the provider names no instance")?;
+        let network = &self.deployed.network;
+        let trust = ChainTrust {
+            network_key: network.network_key,
+            chain_id: network.genesis.chain_id,
+            genesis_hash: genesis_hash(&network.genesis),
+        };
+        let chain = VerifiedClient::new(NodeClient::new(network.node.clone()), trust);
+        let entry = chain.entry::<InstanceEntry>(&EntryKey::Instance(instance_id)).await?.entry;
+        match entry {
+            Some(entry) if entry.app_id == note.app_id && entry.provider == note.provider => Ok((report, instance_id)),
+            _ => bail!(
+                "the chain proves no instance {instance_id} of this app and provider: what the provider says is not true"
+            ),
+        }
+    }
+}
+
+/// Asks on the terminal.
+fn asked() -> Result<()> {
+    if !io::stdin().is_terminal() {
+        bail!("say --yes where nobody can be asked");
+    }
+    print_question()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "yes") { Ok(()) } else { bail!("nothing was signed") }
+}
+
+fn print_question() -> Result<()> {
+    let mut err = io::stderr().lock();
+    write!(err, "sign this? [y/N] ")?;
+    Ok(err.flush()?)
+}
+
+/// Copies a bundle into a folder of bundles, whole or not at all.
+fn put_into_store(bundle: &Path, store: &Path, digest: &Digest) -> Result<()> {
+    let place = store.join(digest.to_string());
+    if place.exists() {
+        return Ok(());
+    }
+    let put = || -> io::Result<()> {
+        fs::create_dir_all(store)?;
+        let fresh = tempfile::Builder::new().prefix(".bundle-").tempdir_in(store)?;
+        let blobs = fresh.path().join("blobs/sha256");
+        fs::create_dir_all(&blobs)?;
+        for entry in fs::read_dir(bundle.join("blobs/sha256"))? {
+            let entry = entry?;
+            fs::copy(entry.path(), blobs.join(entry.file_name()))?;
+        }
+        for name in ["oci-layout", "index.json"] {
+            fs::copy(bundle.join(name), fresh.path().join(name))?;
+        }
+        fs::rename(fresh.keep(), &place)
+    };
+    put().with_context(|| format!("the bundle cannot be put into {}", store.display()))
+}

@@ -1,0 +1,362 @@
+//! Deployed apps: what is noted of them, and what commands them at their providers (`spec/provider-api.md`).
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use freehold_bundle::{MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest};
+use freehold_crypto::{AccountKey, genesis_hash};
+use freehold_primitives::{Account, AppId, Digest};
+use freehold_rpc::{
+    Endpoint, LogChain, LogGap, LogSecret, LogSource, NodeClient, ProviderClient, ProviderError, RefusalCode,
+    RentalAction, RentalCommand, RentalReport, RentalStage, SignedCommand,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    network::{Network, NetworkAsked},
+    run::plain,
+    settings::read_bounded,
+};
+use crate::{
+    accounts,
+    args::{AppListArgs, AppLogsArgs, DeployedArgs},
+    commands::{
+        market::{cancel, rented},
+        sender::{Sender, account_secret},
+    },
+    output::Output,
+};
+
+/// Folder of deployments, in a network's.
+const FOLDER: &str = "deployments";
+/// What is noted of a deployment.
+const NOTE_FILE: &str = "deployment.json";
+/// Largest note, in bytes.
+const NOTE_BYTES_MAX: u64 = 64 * 1024;
+/// Longest way of an app to where it was sent.
+const STAGE_WAIT: Duration = Duration::from_secs(180);
+/// How long a provider may take to see a new rental.
+const SEEN_WAIT: Duration = Duration::from_secs(60);
+/// Pause between two looks.
+const POLL: Duration = Duration::from_millis(300);
+
+/// What is noted of a deployment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Note {
+    pub(super) name: String,
+    pub(super) app_id: AppId,
+    pub(super) rental: u64,
+    pub(super) offer: u64,
+    pub(super) provider: Account,
+    pub(super) endpoint: String,
+    pub(super) bundle: Digest,
+}
+
+impl Note {
+    pub(super) fn read(place: &Path) -> Result<Option<Self>> {
+        let path = place.join(NOTE_FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = read_bounded(&path, NOTE_BYTES_MAX)?;
+        let note = serde_json::from_slice(&text);
+        note.map(Some).with_context(|| format!("{} is damaged: `freehold market list` has the rental", path.display()))
+    }
+
+    pub(super) fn write(&self, place: &Path) -> Result<()> {
+        let (path, fresh) = (place.join(NOTE_FILE), place.join("deployment.new"));
+        let text = serde_json::to_vec_pretty(self)?;
+        let put = || {
+            fs::write(&fresh, text)?;
+            fs::rename(&fresh, &path)
+        };
+        put().with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// The app of a folder, and who acts for it.
+pub(super) struct Deployed {
+    pub(super) network: Network,
+    pub(super) name: String,
+    /// Where its deployment is noted.
+    pub(super) place: PathBuf,
+    key: Option<PathBuf>,
+    dev_user: Option<u32>,
+}
+
+impl Deployed {
+    pub(super) async fn open(args: &DeployedArgs) -> Result<Self> {
+        let network = network(args).await?;
+        let text = read_bounded(&args.folder.join(MANIFEST_FILE), MANIFEST_BYTES_MAX);
+        let name = Manifest::parse(&text.context("name the app's folder")?)?.name;
+        let place = network.folder.join(FOLDER).join(&name);
+        Ok(Self { network, name, place, key: args.key.clone(), dev_user: args.dev_user })
+    }
+
+    pub(super) fn account(&self) -> Result<AccountKey> {
+        match self.dev_user {
+            Some(index) => accounts::user(index),
+            None => account_secret(self.key.as_deref()),
+        }
+    }
+
+    pub(super) fn note(&self) -> Result<Note> {
+        let note = Note::read(&self.place)?;
+        note.with_context(|| format!("{} is not deployed on this network: `freehold app deploy` it", self.name))
+    }
+
+    pub(super) fn sender(&self) -> Result<Sender> {
+        Ok(Sender {
+            node: NodeClient::new(self.network.node.clone()),
+            genesis: self.network.genesis.clone(),
+            account: self.account()?,
+            dry_run: false,
+            validator: None,
+        })
+    }
+
+    /// Signs a command for the provider, of this moment.
+    pub(super) fn command(&self, note: &Note, action: RentalAction) -> Result<SignedCommand> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?;
+        let command = RentalCommand {
+            genesis_hash: genesis_hash(&self.network.genesis),
+            provider: note.provider,
+            rental: note.rental,
+            sent_at_ms: u64::try_from(since.as_millis())?,
+            action,
+        };
+        Ok(command.sign(&self.account()?))
+    }
+
+    /// Sends a command; a provider that has not seen the rental yet is asked again.
+    pub(super) async fn send(&self, note: &Note, action: &RentalAction) -> Result<RentalReport> {
+        let client = client(note)?;
+        let end = Instant::now() + SEEN_WAIT;
+        loop {
+            match client.command(&self.command(note, action.clone())?).await {
+                Err(ProviderError::Refused(refusal))
+                    if refusal.code == RefusalCode::UnknownRental && Instant::now() < end =>
+                {
+                    sleep(POLL).await;
+                }
+                answer => return Ok(answer?),
+            }
+        }
+    }
+
+    /// Waits until the app stands as wanted; an error as soon as it cannot.
+    pub(super) async fn wait(&self, note: &Note, wanted: impl Fn(&RentalReport) -> bool) -> Result<RentalReport> {
+        let (client, end) = (client(note)?, Instant::now() + STAGE_WAIT);
+        loop {
+            let report = client.command(&self.command(note, RentalAction::Report)?).await?;
+            if wanted(&report) {
+                return Ok(report);
+            }
+            let reason = report.reason.as_ref().map(|reason| reason.message.clone());
+            let is_final = report.stage == RentalStage::Refused
+                || report.reason.as_ref().is_some_and(|reason| reason.code == RefusalCode::Registration);
+            match reason {
+                Some(reason) if is_final => bail!("the provider does not run it: {reason}"),
+                reason if Instant::now() >= end => {
+                    let reason = reason.unwrap_or_else(|| format!("it is {}", word(report.stage)));
+                    bail!("not within {} s: {reason}", STAGE_WAIT.as_secs());
+                }
+                _ => sleep(POLL).await,
+            }
+        }
+    }
+}
+
+async fn network(args: &DeployedArgs) -> Result<Network> {
+    Network::find(NetworkAsked {
+        data_dir: args.data_dir.as_deref(),
+        chain_id: args.chain_id,
+        rpc: args.rpc.clone(),
+        network_key: args.network_key,
+    })
+    .await
+}
+
+fn client(note: &Note) -> Result<ProviderClient> {
+    Ok(ProviderClient::new(note.endpoint.parse::<Endpoint>()?))
+}
+
+/// Where an app answers, seen from here: a provider that listens everywhere is reached where its commands are taken.
+pub(super) fn address(note: &Note, report: &RentalReport) -> Option<String> {
+    let api = report.api?;
+    match note.endpoint.parse() {
+        Ok(Endpoint::Tcp { host, .. }) if api.ip().is_unspecified() => Some(format!("http://{host}:{}", api.port())),
+        _ => Some(format!("http://{api}")),
+    }
+}
+
+const fn word(stage: RentalStage) -> &'static str {
+    match stage {
+        RentalStage::Waiting => "waiting for a bundle",
+        RentalStage::Fetching => "fetching its bundle",
+        RentalStage::Starting => "starting",
+        RentalStage::Serving => "serving",
+        RentalStage::Stopped => "stopped",
+        RentalStage::Refused => "refused",
+        RentalStage::Failed => "failing",
+    }
+}
+
+/// Runs `app restart`, `app stop` and `app start`.
+pub(super) async fn act(args: DeployedArgs, action: RentalAction, output: Output) -> Result<ExitCode> {
+    let deployed = Deployed::open(&args).await?;
+    let note = deployed.note()?;
+    let starts = deployed.send(&note, &RentalAction::Report).await?.starts;
+    deployed.send(&note, &action).await?;
+    let report = deployed
+        .wait(&note, |report| match action {
+            RentalAction::Stop => report.stage == RentalStage::Stopped,
+            RentalAction::Restart => report.starts > starts && report.answers && report.stage == RentalStage::Serving,
+            _ => report.answers && report.stage == RentalStage::Serving,
+        })
+        .await?;
+    tell(&note, &report, output);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(note: &Note, report: &RentalReport, output: Output) {
+    let api = address(note, report);
+    output.object(&json!({
+        "event": "app", "name": note.name, "app_id": note.app_id, "rental": note.rental, "stage": report.stage,
+        "reason": report.reason, "api": api, "instance_id": report.instance_id, "bundle": report.bundle,
+        "answers": report.answers, "starts": report.starts, "logs": report.logs,
+    }));
+    let reason = report.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", reason.message));
+    let at = api.map_or_else(String::new, |api| format!(" at {api}"));
+    output.text(&format!("{}   rental {}, {}{at}{reason}", note.name, note.rental, word(report.stage)));
+}
+
+/// Runs `app list`.
+pub(super) async fn list(args: AppListArgs, output: Output) -> Result<ExitCode> {
+    let network = network(&args.app).await?;
+    let node = NodeClient::new(network.node.clone());
+    let folder = network.folder.join(FOLDER);
+    let mut places: Vec<PathBuf> =
+        fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    places.sort();
+    let mut deployed = Deployed {
+        network,
+        name: String::new(),
+        place: PathBuf::new(),
+        key: args.app.key.clone(),
+        dev_user: args.app.dev_user,
+    };
+    for place in places {
+        let Some(note) = Note::read(&place)? else { continue };
+        (deployed.name, deployed.place) = (note.name.clone(), place);
+        let rental = rented(&node, note.rental).await?;
+        output.object(&json!({
+            "event": "rental", "name": note.name, "rental": note.rental, "offer": rental.offer, "ends_at": rental.ends_at,
+            "over": rental.is_over, "seconds_paid": rental.seconds_paid,
+        }));
+        let paid = format!("{} s served and paid, paid ahead until {}", rental.seconds_paid, rental.ends_at);
+        if rental.is_over {
+            output.text(&format!("{}   rental {} is over; {paid}", note.name, note.rental));
+            continue;
+        }
+        // What the provider says; the chain's word stands without it.
+        match deployed.report(&note).await {
+            Ok(report) => tell(&note, &report, output),
+            Err(error) => output.warn(&format!("{}: {error:#}", note.name)),
+        }
+        output.text(&format!("      {paid}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Deployed {
+    async fn report(&self, note: &Note) -> Result<RentalReport> {
+        Ok(client(note)?.command(&self.command(note, RentalAction::Report)?).await?)
+    }
+}
+
+/// Runs `app remove`.
+pub(super) async fn remove(args: DeployedArgs, output: Output) -> Result<ExitCode> {
+    let deployed = Deployed::open(&args).await?;
+    let note = deployed.note()?;
+    let sender = deployed.sender()?;
+    if !rented(&sender.node, note.rental).await?.is_over {
+        cancel(&sender, note.rental, output).await?;
+    }
+    let rental = rented(&sender.node, note.rental).await?;
+    let path = deployed.place.join(NOTE_FILE);
+    fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    output.object(&json!({
+        "event": "removed", "name": note.name, "rental": note.rental, "seconds_paid": rental.seconds_paid,
+    }));
+    output.text(&format!(
+        "{} is removed: {} s were served and paid, the rest is yours: `freehold market withdraw`",
+        note.name, rental.seconds_paid
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `app logs`.
+pub(super) async fn logs(args: AppLogsArgs, output: Output) -> Result<ExitCode> {
+    let deployed = Deployed::open(&args.app).await?;
+    let note = deployed.note()?;
+    let secret = LogSecret::of(&deployed.account()?, &note.app_id);
+    let shown = show_logs(&deployed, &note, &secret, &args, output);
+    tokio::select! {
+        shown = shown => shown?,
+        stop = crate::commands::asked_to_stop() => stop?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show_logs(
+    deployed: &Deployed,
+    note: &Note,
+    secret: &LogSecret,
+    args: &AppLogsArgs,
+    output: Output,
+) -> Result<()> {
+    let (client, mut chain, mut from) = (client(note)?, LogChain::default(), args.from);
+    loop {
+        let page = client.logs(&deployed.command(note, RentalAction::Logs { from })?).await?;
+        let is_last = page.records.is_empty();
+        for entry in page.records {
+            if entry.number < from {
+                bail!("the provider gave record {} where {from} was asked for", entry.number);
+            }
+            if entry.number > from && from > 0 {
+                output.warn(&format!("the provider keeps no records from {from} to {} any more", entry.number - 1));
+            }
+            from = entry.number + 1;
+            let record = secret.open(&entry.record).map_err(|error| anyhow!("record {}: {error}", entry.number))?;
+            match chain.follow(&record).filter(|_| entry.number > args.from) {
+                Some(LogGap::Missing(lines) | LogGap::Beginning(lines)) => {
+                    output.warn(&format!("{lines} records before record {} are missing", entry.number));
+                }
+                Some(LogGap::Replaced) => {
+                    output.warn(&format!("record {} does not follow the one before", entry.number))
+                }
+                None => {}
+            }
+            let stream = if record.source == LogSource::Output { "out" } else { "err" };
+            let line = String::from_utf8_lossy(&record.line).into_owned();
+            output.object(&json!({
+                "event": "log", "number": entry.number, "at_ms": entry.at_ms, "stream": stream, "line": line,
+            }));
+            output.text(&format!("{stream} | {}", plain(&line)));
+        }
+        match (is_last, args.follow) {
+            (true, false) => return Ok(()),
+            (true, true) => sleep(Duration::from_secs(1)).await,
+            (false, _) => {}
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Running the program with its output sealed to the app's owner, line by line.
+//!
+//! Records of both streams leave by this process's standard output, each as one line, so that whoever started it keeps or
+//! drops lines and reads none. Not here: bounds on how much is kept.
+
+use std::{
+    io::{self, Write as _},
+    process::Stdio,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use freehold_primitives::X25519Key;
+use freehold_rpc::{LOG_LINE_BYTES_MAX, LogSealer, LogSource, SEALED_LINE};
+use rand::{TryRng as _, rngs::SysRng};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader},
+    process::{Child, Command},
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
+use zeroize::Zeroizing;
+
+use super::LaunchError;
+
+/// Exit code of a program that a signal ended.
+const KILLED: u8 = 128;
+
+/// How long its last words may take.
+const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
+
+/// Runs a program to its end; its exit code.
+pub(super) async fn run(
+    mut command: Command,
+    owner: &X25519Key,
+    failed: impl Fn(io::Error) -> LaunchError,
+) -> Result<u8, LaunchError> {
+    let mut entropy = Zeroizing::new([0; 32]);
+    SysRng.try_fill_bytes(&mut *entropy).map_err(|_| LaunchError::Entropy)?;
+    let sealer = Mutex::new(LogSealer::new(owner, &entropy));
+    // Standard input stays the host's: when it ends, the program's does.
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().map_err(&failed)?;
+    let (output, error) = (child.stdout.take(), child.stderr.take());
+    let mut asked = signal(SignalKind::terminate()).map_err(&failed)?;
+    let said =
+        async { tokio::join!(lines(output, LogSource::Output, &sealer), lines(error, LogSource::Error, &sealer)) };
+    tokio::pin!(said);
+    let mut is_said = false;
+    loop {
+        tokio::select! {
+            status = child.wait() => {
+                let code = status.map_err(&failed)?.code();
+                // A process that it left behind may hold the pipes.
+                if !is_said {
+                    let _ = timeout(LAST_WORDS_WAIT, said).await;
+                }
+                return Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(KILLED));
+            }
+            _ = &mut said, if !is_said => is_said = true,
+            Some(()) = asked.recv() => end(&child),
+        }
+    }
+}
+
+/// Passes the wish to end on.
+fn end(child: &Child) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+}
+
+async fn lines(from: Option<impl AsyncRead + Unpin>, source: LogSource, sealer: &Mutex<LogSealer>) {
+    let Some(from) = from else { return };
+    let mut reader = BufReader::new(from);
+    let bound = u64::try_from(LOG_LINE_BYTES_MAX).unwrap_or(u64::MAX);
+    let mut line = Zeroizing::new(Vec::new());
+    loop {
+        line.clear();
+        match (&mut reader).take(bound).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        // Sealed and written under one lock, so that records leave in the order of their numbers.
+        let mut sealer = sealer.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = sealer.seal(source, text);
+        let mut out = io::stdout().lock();
+        if writeln!(out, "{SEALED_LINE}{record}").and_then(|()| out.flush()).is_err() {
+            return;
+        }
+    }
+}
