@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, build_bundle};
 use freehold_crypto::{AccountKey, genesis_hash};
 use freehold_host::{EmulatedTee, OwnedApp, Payer, known_app, measure_bundle};
+use freehold_ledger::TX_GAS_MAX;
 use freehold_primitives::{Account, AppId, Digest, entries::InstanceEntry};
 use freehold_rpc::{
     ChainTrust, EntryKey, NodeClient, ProviderClient, RentalAction, RentalReport, RentalStage, VerifiedClient,
@@ -28,7 +29,7 @@ use crate::{
     args::AppDeployArgs,
     commands::{
         market::{Offered, Rented, cancel, rented, top_up},
-        sender::Sender,
+        sender::{Sender, units},
     },
     data_dir::Held,
     output::Output,
@@ -76,7 +77,7 @@ pub(super) async fn run(args: AppDeployArgs, output: Output) -> Result<ExitCode>
     };
     let plan = Plan { args: &args, deployed: &deployed, bundle, offer, running, sender, output };
     plan.check_provider().await?;
-    plan.tell()?;
+    plan.tell().await?;
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
@@ -112,9 +113,10 @@ impl Plan<'_> {
         self.tee().map(drop)
     }
 
-    fn tell(&self) -> Result<()> {
+    async fn tell(&self) -> Result<()> {
         let Self { args, offer, output, .. } = self;
         let known = known_app(&self.deployed.place)?;
+        let fee_wei = u128::from(TX_GAS_MAX).saturating_mul(self.sender.node.fees().await?.max_fee_per_gas);
         let app = known.map_or_else(|| "makes the app".to_owned(), |app| format!("sets the policy of {app}"));
         let (rent, escrow) = match (&self.running, args.top_up) {
             (None, _) => (format!("rents offer {} for {} s", offer.id, args.seconds), offer.costs(args.seconds)?),
@@ -128,16 +130,17 @@ impl Plan<'_> {
             "account": format!("0x{}", self.sender.account.account()), "offer": offer.id,
             "provider": offer.provider.to_string(), "endpoint": offer.endpoint.to_string(),
             "seconds": if self.running.is_none() { Some(args.seconds) } else { args.top_up }, "escrow": escrow,
-            "rental": self.running.as_ref().map(|(note, _)| note.rental), "dry_run": args.dry_run,
+            "fee_wei_max": fee_wei.to_string(), "rental": self.running.as_ref().map(|(note, _)| note.rental), "dry_run": args.dry_run,
         }));
         output.text(&format!(
             "bundle     sha256:{}\naccount    0x{}\nprovider   {} at {}\nsigns      {app}: this bundle, on such machines, and no other\n\
              signs      the app's log key, where it is not set yet\nsigns      {rent}: {escrow} into escrow; seconds that are not \
-             served come back\nfees       of each transaction are shown before it is sent",
+             served come back\nfees       at most {} for the app's policy; those of the others are shown before each is sent",
             self.bundle.digest(),
             self.sender.account.account(),
             offer.provider,
             offer.endpoint,
+            units(fee_wei),
         ));
         if offer.terms.trustDomain == 1 {
             output.note("this machine shows emulated evidence, which protects nothing");
