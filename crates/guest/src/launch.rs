@@ -61,11 +61,7 @@ pub enum LaunchError {
 ///
 /// # Errors
 /// Every [`LaunchError`].
-pub async fn launch(
-    socket: PathBuf,
-    words: Vec<OsString>,
-    waits_for: impl Fn(&[String]),
-) -> Result<u8, LaunchError> {
+pub async fn launch(socket: PathBuf, words: Vec<OsString>, waits_for: impl Fn(&[String])) -> Result<u8, LaunchError> {
     let (program, arguments) = words.split_first().ok_or(LaunchError::Program)?;
     let settings = wait(&LocalClient::new(Endpoint::unix(socket)?), waits_for).await?;
     let mut command = Command::new(program);

@@ -5,10 +5,7 @@ use std::{fs, path::Path, process::Command, time::Instant};
 
 use serde_json::json;
 
-use crate::{
-    apps::holding,
-    support::{BINARY, Running, app_answer, holding, passes, said, told, turn},
-};
+use crate::support::{BINARY, Running, app_answer, holding, passes, said, told, turn};
 
 const COMPOSE: &str = "\
 services:
