@@ -64,7 +64,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Restore(args) => backup::restore(&args, output),
         Command::BackupKey(args) => backup::key(&args, output),
         Command::Guest(args) => block_on(roles::guest(args)),
-        Command::Launch(args) => block_on(roles::launch(args.words)),
+        Command::Launch(args) => roles::launch(args, output),
         Command::Inference => block_on(roles::inference()),
         Command::BenchEngine { path, name } => bench::engine(&path, &name),
     }

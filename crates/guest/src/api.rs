@@ -25,11 +25,12 @@ use axum::{
     extract::DefaultBodyLimit,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
+    routing::get,
 };
 use freehold_rpc::{LOCAL_BODY_BYTES_MAX, LocalError, LocalErrorBody, LocalErrorCode};
 use serde::Serialize;
 
-use crate::agent::Guest;
+use crate::{agent::Guest, config::EnvironmentSocket};
 
 /// Who holds a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,15 @@ pub(crate) fn router(guest: Arc<Guest>, caller: Caller) -> Router {
         .layer(DefaultBodyLimit::max(LOCAL_BODY_BYTES_MAX))
         .layer(Extension(caller))
         .with_state(guest)
+}
+
+/// The one route of a socket with a service's environment (`spec/settings.md` §6).
+pub(crate) fn environment_router(guest: Arc<Guest>, service: EnvironmentSocket) -> Router {
+    Router::new()
+        .route("/freehold/v1/environment", get(settings::service_environment))
+        .fallback(async || refuse(StatusCode::NOT_FOUND, LocalErrorCode::NotFound, "there is no such path"))
+        .layer(DefaultBodyLimit::max(LOCAL_BODY_BYTES_MAX))
+        .with_state((guest, Arc::new(service)))
 }
 
 /// Takes the value or answers with the refusal.

@@ -15,8 +15,12 @@ use freehold_verify::ChainTrust;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+mod environment;
+
 #[cfg(test)]
 mod tests;
+
+pub use environment::{EnvironmentSocket, VariablePart};
 
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
@@ -119,6 +123,9 @@ pub struct PathConfig {
     /// Sockets of the app's services, where it has several: each is the local API for one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceSocket>,
+    /// Sockets that answer with the environment of one service each, and with nothing else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<EnvironmentSocket>,
 }
 
 /// The local API of one service of an app.
@@ -217,7 +224,15 @@ impl GuestConfig {
         if !is_sound || services.len() != paths.services.len() || services.len() > SERVICES_MAX {
             return Err(ConfigError::Value("paths.services"));
         }
+        let named: BTreeSet<&str> = paths.environments.iter().map(|service| service.name.as_str()).collect();
+        if named.len() != paths.environments.len()
+            || named.len() > SERVICES_MAX
+            || !paths.environments.iter().all(EnvironmentSocket::is_sound)
+        {
+            return Err(ConfigError::Value("paths.environments"));
+        }
         let sockets = paths.services.iter().map(|service| &service.socket);
+        let sockets = sockets.chain(paths.environments.iter().map(|service| &service.socket));
         for socket in [&paths.local_api, &paths.chain, &paths.control].into_iter().chain(evidence).chain(sockets) {
             if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
                 return Err(ConfigError::Value("paths"));

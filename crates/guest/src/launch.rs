@@ -23,6 +23,8 @@ use tokio::time::{Instant, sleep};
 const SETTINGS_WAIT: Duration = Duration::from_secs(120);
 /// Pause between two asks.
 const POLL: Duration = Duration::from_millis(50);
+/// The same while the owner has to act.
+const OWNER_POLL: Duration = Duration::from_secs(1);
 
 /// Why a program was not started.
 #[derive(Debug, Error)]
@@ -55,13 +57,13 @@ pub enum LaunchError {
 
 /// Waits for the owner's settings on the local API's socket, and becomes the program that `words` name, with them in its
 /// environment: then it does not return. Where the owner set a key for the log, it runs the program, seals what it says, and
-/// gives its exit code.
+/// gives its exit code. While the owner has to set something first, `waits_for` is told what.
 ///
 /// # Errors
 /// Every [`LaunchError`].
-pub async fn launch(socket: PathBuf, words: Vec<OsString>) -> Result<u8, LaunchError> {
+pub async fn launch(socket: PathBuf, words: Vec<OsString>, waits_for: impl Fn(&[String])) -> Result<u8, LaunchError> {
     let (program, arguments) = words.split_first().ok_or(LaunchError::Program)?;
-    let settings = wait(&LocalClient::new(Endpoint::unix(socket)?)).await?;
+    let settings = wait(&LocalClient::new(Endpoint::unix(socket)?), waits_for).await?;
     let mut command = Command::new(program);
     command.args(arguments);
     for (name, value) in &settings.environment {
@@ -77,11 +79,21 @@ pub async fn launch(socket: PathBuf, words: Vec<OsString>) -> Result<u8, LaunchE
     }
 }
 
-async fn wait(local: &LocalClient) -> Result<Environment, LaunchError> {
-    let end = Instant::now() + SETTINGS_WAIT;
+/// Waits for an environment that is whole. For what only the owner can set it waits without an end, and says so.
+async fn wait(local: &LocalClient, waits_for: impl Fn(&[String])) -> Result<Environment, LaunchError> {
+    let mut end = Instant::now() + SETTINGS_WAIT;
+    let mut told = Vec::new();
     loop {
         match local.environment().await {
-            Ok(environment) => return Ok(environment),
+            Ok(environment) if environment.missing.is_empty() => return Ok(environment),
+            Ok(Environment { missing, .. }) => {
+                if missing != told {
+                    waits_for(&missing);
+                }
+                told = missing;
+                end = Instant::now() + SETTINGS_WAIT;
+                sleep(OWNER_POLL).await;
+            }
             Err(error) if Instant::now() >= end => return Err(LaunchError::Settings(error)),
             Err(_) => sleep(POLL).await,
         }

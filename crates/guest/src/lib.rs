@@ -28,7 +28,8 @@ mod state;
 pub use agent::{ExecutorGiven, GuestError, run, run_executor};
 pub use asked::asked_by_host;
 pub use config::{
-    BoundConfig, CONFIG_BYTES_MAX, ConfigError, EvidencePath, GuestConfig, PathConfig, ServiceSocket, TrustConfig,
+    BoundConfig, CONFIG_BYTES_MAX, ConfigError, EnvironmentSocket, EvidencePath, GuestConfig, PathConfig,
+    ServiceSocket, TrustConfig, VariablePart,
 };
 pub use evidence::{
     CONFIGFS_ROOT, ConfigfsError, ConfigfsSource, EvidenceError, EvidenceSource, MEASUREMENTS_ROOT, OUTBLOB_BYTES_MAX,

@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use freehold_crypto::{AccountKey, SettingPlace};
-use freehold_guest::{GuestConfig, ServiceSocket, run};
+use freehold_guest::{ConfigError, EnvironmentSocket, GuestConfig, GuestError, ServiceSocket, VariablePart, run};
 use freehold_primitives::{
     Blob,
     entries::{AppSettings, Setting, SettingForm},
@@ -65,7 +65,7 @@ async fn child_launch() {
         Some(script) => vec!["sh".into(), "-c".into(), script],
         None => vec!["env".into(), "-0".into()],
     };
-    match freehold_guest::launch(socket.into(), words).await {
+    match freehold_guest::launch(socket.into(), words, |_| {}).await {
         Ok(code) => std::process::exit(code.into()),
         Err(error) => panic!("{error}"),
     }
@@ -143,6 +143,54 @@ async fn a_launched_program_has_every_setting_in_its_environment() {
     assert!(has(&[b"TOKEN=", &lines[..]].concat()), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(has(b"OVER=the owner's") && !has(b"OVER=the manifest's"));
     assert!(!said.iter().any(|line| line.starts_with(b"TICK=")));
+    guest.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_of_an_environment_gives_that_alone_and_says_what_is_missing() {
+    let host = FakeHost::new(Misbehaviour::default());
+    let public = |text: &str, value: &[u8]| Setting {
+        name: text.to_owned(),
+        set_at: 1,
+        form: SettingForm::Public,
+        key_generation: 0,
+        value: Blob(value.to_vec()),
+    };
+    let settings = vec![public("OTHER", b"not for it"), public("WORD", b"said\xff")];
+    host.chain.set_settings(AppSettings { generation: 1, settings, spending: None });
+    let setting = |name: &str, default: Option<&str>| VariablePart::Setting {
+        name: name.to_owned(),
+        default: default.map(str::to_owned),
+    };
+    let variables = [
+        ("URL", vec![VariablePart::Text("a:".to_owned()), setting("WORD", None), setting("NAME", Some("!"))]),
+        ("PLAIN", vec![VariablePart::Text("x".to_owned())]),
+        ("NONE", vec![setting("NONE", None)]),
+    ];
+    let variables = variables.map(|(name, parts)| (name.to_owned(), parts)).into();
+    let mut config = host.config();
+    let socket = host.dir.path().join("environment.sock");
+    config.paths.environments = vec![EnvironmentSocket { name: "web".to_owned(), socket: socket.clone(), variables }];
+    let mut twice = config.clone();
+    twice.paths.environments.extend(config.paths.environments.clone());
+    let mut reserved = config.clone();
+    let preload = ("A".to_owned(), vec![setting("LD_PRELOAD", None)]);
+    reserved.paths.environments[0].variables.extend([preload]);
+    for bad in [twice, reserved] {
+        let refused = run(bad, std::future::pending()).await;
+        assert!(matches!(refused, Err(GuestError::Config(ConfigError::Value("paths.environments")))));
+    }
+    let guest = tokio::spawn(run(config, std::future::pending()));
+    host.serving().await;
+    let client = LocalClient::new(Endpoint::unix(socket).unwrap());
+    let found = client.environment().await.unwrap();
+    assert_eq!(found.missing, ["NONE"]);
+    let values: Vec<(&str, &[u8])> =
+        found.environment.iter().map(|(name, value)| (name.as_str(), &value.0[..])).collect();
+    assert_eq!(values, [("NONE", &b""[..]), ("PLAIN", b"x"), ("URL", b"a:said\xff!")]);
+    // Nothing else is there: no other setting, no key, no health.
+    assert!(client.settings(None).await.is_err() && client.health().await.is_err());
+    assert!(client.generate_key("disk", KeyKind::Raw256).await.is_err());
     guest.abort();
 }
 

@@ -13,6 +13,7 @@
 mod config;
 mod ground;
 mod health;
+mod launcher;
 mod plan;
 mod publish;
 mod runtime;
@@ -28,6 +29,7 @@ mod tests;
 use std::{path::Path, sync::Arc, time::Instant};
 
 use freehold_bundle::Bundle;
+use serde_json::Value;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -35,8 +37,9 @@ use tokio::{
 
 use crate::{config::IsolationChoice, error::HostError, event::HostEvent};
 
-use ground::Ground;
-use plan::Plan;
+use ground::{Ground, Inside};
+use launcher::Launcher;
+use plan::{Plan, Planned};
 use service::{Board, Task};
 
 /// Folder below the host's data directory for what containers leave behind.
@@ -48,6 +51,8 @@ pub struct ContainerApp {
     pub(crate) bundle: Arc<Bundle>,
     pub(crate) plan: Arc<Plan>,
     ground: Ground,
+    /// What starts programs with the owner's settings; the host sets it where a service asks for them.
+    launcher: Option<Arc<Launcher>>,
 }
 
 impl ContainerApp {
@@ -59,7 +64,23 @@ impl ContainerApp {
         let plan = Plan::of(bundle)?;
         let ground = Ground::new(folder.join(FOLDER));
         ground.allows(&plan, isolation)?;
-        Ok(Self { bundle: Arc::new(bundle.clone()), plan: Arc::new(plan), ground })
+        Ok(Self { bundle: Arc::new(bundle.clone()), plan: Arc::new(plan), ground, launcher: None })
+    }
+
+    /// Lets services that ask for the owner's settings be started by the guest's program.
+    ///
+    /// # Errors
+    /// [`HostError::CannotRun`] where it cannot run in any root.
+    pub(crate) fn launched_by(&mut self, guest: &Path) -> Result<(), HostError> {
+        if self.plan.services.values().any(Planned::asks_owner) {
+            self.launcher = Some(Arc::new(Launcher::of(guest)?));
+        }
+        Ok(())
+    }
+
+    /// What the guest is told of the sockets that it makes for the services: `services` and `environments` of its paths.
+    pub(crate) fn sockets_told(&self, app_dir: &Path) -> (Value, Value) {
+        self.plan.sockets_told(app_dir)
     }
 }
 
@@ -88,17 +109,21 @@ pub(crate) async fn run(
     let begun = Instant::now();
     let prepared = {
         let (app, app_dir) = (app.clone(), app_dir.to_owned());
-        tokio::task::spawn_blocking(move || app.ground.prepare(&app.bundle, &app.plan, &app_dir))
+        tokio::task::spawn_blocking(move || {
+            let inside = Inside { app_dir: &app_dir, launcher: app.launcher.as_deref() };
+            app.ground.prepare(&app.bundle, &app.plan, &inside)
+        })
     };
     let network = prepared.await.expect("preparing does not panic")?;
     tracing::debug!(elapsed = ?begun.elapsed(), "the containers' ground is prepared");
     let mut tasks = JoinSet::new();
     let _ports = publish::publish(&app.plan, network, &app.ground, app_dir, events)?;
     let board = Arc::new(Board::new(&app.plan));
-    for name in app.plan.services.keys() {
+    for (name, planned) in &app.plan.services {
         let task = Task {
             name: name.clone(),
             plan: Arc::clone(&app.plan),
+            launcher: app.launcher.clone().filter(|_| planned.asks_owner()),
             runtime: app.ground.runtime(),
             bundle: app.ground.bundle(name),
             board: Arc::clone(&board),

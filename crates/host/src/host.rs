@@ -86,6 +86,9 @@ impl Host {
         {
             bundle.launcher = Some(config.guest.executable.clone());
         }
+        if let App::Containers(app) = &mut config.app {
+            app.launched_by(&config.guest.executable)?;
+        }
         let isolation = isolation(&config.app).await?;
         let outside = Outside::start(&config, isolation, AppChoice::Configured, &events).await?;
         let Outside { app_id, guest_config, control, app_dir, mut tasks, evidence, sockets } = outside;
@@ -289,7 +292,7 @@ fn sockets(config: &HostConfig) -> Result<(TempDir, Sockets), HostError> {
     let path = |name: &str| dir.path().join(name);
     let sockets =
         Sockets { evidence: path("evidence.sock"), chain: path("chain.sock"), control: path("control.sock"), app_dir };
-    for socket in [&sockets.evidence, &sockets.control, &sockets.app_dir.join("local.sock")] {
+    for socket in [&sockets.evidence, &sockets.control, &sockets.app_dir.join("environment-63.sock")] {
         Endpoint::unix(socket)?;
     }
     Ok((dir, sockets))
@@ -331,6 +334,10 @@ impl GuestFile<'_> {
         // Only a TD has a register that an app extends.
         let event_log = if machine.kind() == EvidenceKind::Tdx { launch.event_log.as_slice() } else { &[] };
         let state_dir = config.data_dir.join("guest");
+        let (services, environments) = match &config.app {
+            App::Containers(app) => app.sockets_told(&sockets.app_dir),
+            App::Process(_) => (json!([]), json!([])),
+        };
         let text = json!({
             "trust": {
                 "network_key": config.network_key,
@@ -346,6 +353,8 @@ impl GuestFile<'_> {
                 "evidence": {"socket": sockets.evidence},
                 "chain": sockets.chain,
                 "control": sockets.control,
+                "services": services,
+                "environments": environments,
             },
             "family": machine.family(),
             "isolation": isolation.as_str(),

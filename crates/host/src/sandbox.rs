@@ -36,6 +36,8 @@ const SYSTEM_FILES: [&str; 2] = ["/etc/ld.so.cache", "/etc/ld.so.conf"];
 /// Files that a program with a network needs, read-only.
 const NETWORK_FILES: [&str; 5] =
     ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/ca-certificates"];
+/// Files of the kernel that nothing inside may write: where the host is root, their owner is who runs inside.
+const KERNEL_FILES: [&str; 4] = ["/proc/sys", "/proc/irq", "/proc/bus", "/proc/fs"];
 /// Where a bundle's files are seen.
 const BUNDLE_DIR: &str = "/app";
 /// Where what starts a bundle's program is seen.
@@ -181,10 +183,15 @@ pub(crate) fn bubblewrap_arguments(program: &AppProgram, app_dir: &Path) -> Vec<
     let mut add = |parts: &[&OsStr]| arguments.extend(parts.iter().map(|part| (*part).to_owned()));
     let inside = Path::new("/run/freehold");
     add(&["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"].map(OsStr::new));
+    // Bubblewrap leaves root all its capabilities where nobody says otherwise.
+    add(&["--cap-drop", "ALL"].map(OsStr::new));
     for dir in SYSTEM_DIRS.iter().chain(&SYSTEM_FILES) {
         add(&["--ro-bind-try", dir, dir].map(OsStr::new));
     }
     add(&["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--chdir", "/tmp"].map(OsStr::new));
+    for file in KERNEL_FILES {
+        add(&["--ro-bind-try", file, file].map(OsStr::new));
+    }
     let executable = PathBuf::from("/app/program");
     match &program.bundle {
         None => add(&["--ro-bind".as_ref(), program.executable.as_os_str(), executable.as_os_str()]),

@@ -81,7 +81,10 @@ fn the_sandbox_has_no_network_and_names_its_files() {
     let own = |path: &&&str| Path::new(path).starts_with(dir.path());
     assert_eq!(bound.iter().filter(own).count(), 3);
     assert!(bound.iter().filter(|path| !own(path)).all(|path| {
-        ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/etc/ld.so.cache", "/etc/ld.so.conf"].contains(path)
+        // The kernel's files are bound so that they cannot be written.
+        path.starts_with("/proc/")
+            || ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/etc/ld.so.cache", "/etc/ld.so.conf"]
+                .contains(path)
     }));
 }
 
@@ -106,6 +109,27 @@ async fn bubblewrap_runs_where_it_is_present() {
     // Released clients of dstack and ROFL find the socket by themselves.
     assert!(seen.contains("DSTACK_SIMULATOR_ENDPOINT=/run/freehold/local.sock"), "{seen}");
     assert!(seen.ends_with(&"/run/freehold/local.sock\n".repeat(3)), "{seen}");
+}
+
+/// Also where the host is root, whose files the kernel's are.
+#[tokio::test]
+async fn a_sandboxed_program_has_no_rights_and_writes_no_file_of_the_kernel() {
+    if sandbox::detect(IsolationChoice::Auto).await == Isolation::None {
+        eprintln!("SKIPPED: bubblewrap is not present or does not work here; install `bwrap` to run this test");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let sockets = dir.path().join("sockets");
+    std::fs::create_dir(&sockets).unwrap();
+    let (_, app) = programs(dir.path());
+    // Opening is enough: nothing is written.
+    let script = "cd /run/freehold; grep CapEff /proc/self/status > seen; \
+         for file in /proc/sys/kernel/core_pattern /proc/sys/vm/drop_caches /proc/sysrq-trigger; do \
+         ( : >> $file ) 2> /dev/null && echo $file >> seen; done; exit 0";
+    let app = AppProgram { executable: "/bin/sh".into(), arguments: vec!["-c".to_owned(), script.to_owned()], ..app };
+    let mut child = sandbox::spawn(&app, Isolation::Bubblewrap, &sockets).unwrap();
+    assert!(child.wait().await.unwrap().success());
+    assert_eq!(std::fs::read_to_string(sockets.join("seen")).unwrap(), "CapEff:\t0000000000000000\n");
 }
 
 #[tokio::test]

@@ -87,4 +87,7 @@ pub struct Environment {
     pub generation: u64,
     /// Values by name, base64; those with a zero byte are left out.
     pub environment: BTreeMap<String, Base64Text>,
+    /// Settings that the environment needs and the owner has not set, or that do not open: then it is not whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }

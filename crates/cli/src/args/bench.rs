@@ -108,6 +108,18 @@ pub(crate) enum BenchCommand {
         #[arg(long = "part", value_name = "PART")]
         parts: Vec<NetworkPart>,
     },
+    /// Apps: from an empty folder to an answer, cold starts, the local API, isolation, renewals, recovery after a kill.
+    Apps {
+        /// Starts for each figure.
+        #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+        count: u32,
+        /// Folder of an app of containers with its images, such as examples/hostile/container.
+        #[arg(long, value_name = "DIR")]
+        container: Option<PathBuf>,
+        /// Instances that renew their leases.
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=200))]
+        instances: u8,
+    },
     /// Seconds from cold to ready and to the first token.
     Start {
         /// Repetitions.

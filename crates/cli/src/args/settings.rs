@@ -45,6 +45,7 @@ pub(crate) enum EnvCommand {
         /// Its name.
         name: String,
         /// The value.
+        #[arg(allow_hyphen_values = true)]
         value: String,
         #[command(flatten)]
         app: SettingsArgs,
@@ -126,6 +127,9 @@ pub(crate) struct SettingsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LaunchArgs {
+    /// Socket with the environment; by default the local API.
+    #[arg(long)]
+    pub(crate) socket: Option<PathBuf>,
     /// The program, and its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) words: Vec<std::ffi::OsString>,

@@ -1,5 +1,6 @@
 //! `bench`: figures, with processor seconds beside wall time. A figure never decides anything.
 
+mod apps;
 mod attest;
 mod counters;
 mod evm;
@@ -38,6 +39,9 @@ pub(crate) async fn run(command: BenchCommand, output: Output) -> Result<ExitCod
         }
         BenchCommand::Network { validators, count, rounds, term_blocks, accounts, parts } => {
             network::run(network::Plan { validators, count, rounds, term_blocks, accounts, parts }, output).await?;
+        }
+        BenchCommand::Apps { count, container, instances } => {
+            apps::run(apps::Plan { count, container, instances }, output).await?;
         }
         BenchCommand::Start { count } => start::run(count, output).await?,
         BenchCommand::Sync { rpc, network_key } => network_sync::run(&rpc, &network_key, output).await?,

@@ -1,12 +1,16 @@
 //! Roles that the host starts as processes of their own: the guest agent and the private inference app.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use freehold_guest::{GuestConfig, StopReason, asked_by_host};
 use freehold_host::{APP_SOCKET_VARIABLE, LOCAL_API_VARIABLE, MODEL_VARIABLE};
 
-use crate::{args::RoleArgs, stack::MODEL_NAME_VARIABLE};
+use crate::{
+    args::{LaunchArgs, RoleArgs},
+    output::Output,
+    stack::MODEL_NAME_VARIABLE,
+};
 
 /// Runs the guest agent.
 pub(crate) async fn guest(args: RoleArgs) -> Result<ExitCode> {
@@ -16,10 +20,16 @@ pub(crate) async fn guest(args: RoleArgs) -> Result<ExitCode> {
 }
 
 /// Becomes another program, with what the app's owner set in its environment, or runs it with its output sealed.
-pub(crate) async fn launch(words: Vec<OsString>) -> Result<ExitCode> {
-    let socket = std::env::var_os(LOCAL_API_VARIABLE);
+pub(crate) fn launch(args: LaunchArgs, output: Output) -> Result<ExitCode> {
+    let socket = args.socket.or_else(|| std::env::var_os(LOCAL_API_VARIABLE).map(PathBuf::from));
     let socket = socket.with_context(|| format!("{LOCAL_API_VARIABLE} is not set: the host starts this role"))?;
-    Ok(ExitCode::from(freehold_guest::launch(PathBuf::from(socket), words).await?))
+    // One thread: a container may have no place for a second.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("the runtime cannot be started")?;
+    let waits_for = |names: &[String]| {
+        output.warn(&format!("waiting for the app's owner: freehold app secret set {}", names.join(" | ")));
+    };
+    Ok(ExitCode::from(runtime.block_on(freehold_guest::launch(socket, args.words, waits_for))?))
 }
 
 /// Runs the private inference app; the host tells it its sockets and its model by the environment.

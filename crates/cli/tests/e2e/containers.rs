@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command, time::Instant};
 
 use serde_json::json;
 
-use crate::support::{BINARY, Running, app_answer, passes, said, told, turn};
+use crate::support::{BINARY, Running, app_answer, holding, passes, said, told, turn};
 
 const COMPOSE: &str = "\
 services:
@@ -29,7 +29,7 @@ volumes:
 ";
 
 /// Whether containers can run here; where not, says so loudly.
-fn containers_work() -> bool {
+pub(crate) fn containers_work() -> bool {
     let is_root = fs::metadata("/proc/self").is_ok_and(|about| std::os::unix::fs::MetadataExt::uid(&about) == 0);
     let has_runtime = Command::new("runc").arg("--version").output().is_ok_and(|output| output.status.success());
     if !(is_root && has_runtime) {
@@ -131,6 +131,49 @@ fn a_compose_file_becomes_an_instance_with_keys_and_a_changed_image_is_refused()
     fs::write(Path::new(folder).join("compose.yaml"), COMPOSE.replace("IMAGE", &id)).unwrap();
     let refused = Running::try_start(&kept).err().expect("a changed image is not admitted");
     assert!(said(&refused).contains("the chain refused the registration"), "{}", said(&refused));
+    up.interrupt();
+}
+
+#[test]
+fn settings_reach_the_services_that_name_them_and_no_other() {
+    if !containers_work() {
+        return;
+    }
+    let _turn = turn();
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("net");
+    let data = data.to_str().unwrap();
+    let up = Running::start(&["up", "--no-app", "--validators", "1", "--rpc", "127.0.0.1:0", "--data-dir", data]);
+    let (archive, id) = saved(dir.path(), "one");
+    let named = "    environment: {TOKEN: 'token $$ ${TOKEN}', GREETING: '${GREETING:-hello}', LD_PRELOAD: /none}\n";
+    let compose = COMPOSE.replace("IMAGE", &id).replace("    user: web\n", &format!("{named}    user: web\n"));
+    fs::write(dir.path().join("compose.yaml"), compose).unwrap();
+    told(dir.path(), &["app", "init", "boxes", "--kind", "container", "--from", "compose.yaml"]).unwrap();
+    let folder = dir.path().join("boxes");
+    fs::create_dir(folder.join("images")).unwrap();
+    fs::write(folder.join("images/test.tar"), archive).unwrap();
+    let folder = folder.to_str().unwrap();
+    let arguments = ["app", "run", folder, "--data-dir", data, "--api", "127.0.0.1:0", "--once"];
+    let running = Running::start(&arguments);
+    // Only the owner can say what the token is: until then the service waits.
+    let file = dir.path().join("canary");
+    fs::write(&file, "canary-7c01d3 'of \"two\"\nlines").unwrap();
+    let place = ["--folder", folder, "--data-dir", data];
+    let words = ["app", "secret", "set", "TOKEN", "--from-file", file.to_str().unwrap()];
+    told(dir.path(), &[&words[..], &place].concat()).unwrap();
+    let answer = app_answer(&running);
+    assert_eq!(answer["token"], "token $ canary-7c01d3 'of \"two\"\nlines", "{answer}");
+    assert_eq!((&answer["greeting"], &answer["store"]), (&json!("hello"), &json!("1")), "{answer}");
+    told(dir.path(), &[&["app", "env", "set", "GREETING", "good day"][..], &place].concat()).unwrap();
+    // What runs keeps its environment; what starts anew has the newest.
+    running.interrupt();
+    let again = Running::start(&arguments);
+    assert_eq!(app_answer(&again)["greeting"], "good day");
+    // No file of the host's, its configuration of containers included, holds the secret while they run.
+    fs::remove_file(&file).unwrap();
+    assert_eq!(holding(dir.path(), b"canary-7c01d3"), Vec::<std::path::PathBuf>::new());
+    assert!(!holding(dir.path(), b"/run/freehold-launch").is_empty());
+    again.interrupt();
     up.interrupt();
 }
 

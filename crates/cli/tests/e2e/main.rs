@@ -9,6 +9,7 @@ mod contracts;
 mod damage;
 mod denial;
 mod deploy;
+mod examples;
 mod executor;
 mod follower;
 mod founding;

@@ -331,7 +331,7 @@ pub(crate) fn free_address() -> String {
 }
 
 /// Folder that keeps third-party clients between runs.
-fn clients_folder(name: &str) -> PathBuf {
+pub(crate) fn clients_folder(name: &str) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
     let folder = cache.unwrap_or_else(std::env::temp_dir).join("freehold-tests").join(name);

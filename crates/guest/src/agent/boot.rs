@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock},
 };
 
+use axum::Router;
 use freehold_crypto::AccountKey;
 use freehold_rpc::{Endpoint, HttpClient, NodeClient, VerifiedClient};
 use rustix::fs::{FlockOperation, flock};
@@ -19,7 +20,7 @@ use tokio::{
 
 use super::{Guest, GuestError};
 use crate::{
-    api::{Caller, Metadata, router},
+    api::{Caller, Metadata, environment_router, router},
     config::{EvidencePath, Settings},
     evidence::{
         ConfigfsSource, EvidenceError, EvidenceSource, MEASUREMENTS_ROOT, QuoteService, Rtmr3, SocketSource,
@@ -105,16 +106,20 @@ fn lock_dir(dir: &Path) -> Result<File, GuestError> {
     }
 }
 
-/// Binds the local API's sockets and serves them: the app's, and one for each service.
+/// Binds the local API's sockets and serves them: those of the services first, since who finds the app's finds all.
 pub(super) fn serve_api(guest: &Arc<Guest>, tasks: &mut JoinSet<()>) -> Result<(), GuestError> {
-    serve_on(guest, &guest.settings.paths.local_api, Caller::App, tasks)?;
-    for service in &guest.settings.paths.services {
-        serve_on(guest, &service.socket, Caller::Service(service.name.as_str().into()), tasks)?;
+    let paths = &guest.settings.paths;
+    for service in &paths.services {
+        let caller = Caller::Service(service.name.as_str().into());
+        serve_on(&service.socket, router(Arc::clone(guest), caller), tasks)?;
     }
-    Ok(())
+    for service in &paths.environments {
+        serve_on(&service.socket, environment_router(Arc::clone(guest), service.clone()), tasks)?;
+    }
+    serve_on(&paths.local_api, router(Arc::clone(guest), Caller::App), tasks)
 }
 
-fn serve_on(guest: &Arc<Guest>, path: &Path, caller: Caller, tasks: &mut JoinSet<()>) -> Result<(), GuestError> {
+fn serve_on(path: &Path, app: Router, tasks: &mut JoinSet<()>) -> Result<(), GuestError> {
     let bound = (|| {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -126,7 +131,6 @@ fn serve_on(guest: &Arc<Guest>, path: &Path, caller: Caller, tasks: &mut JoinSet
     })();
     let listener =
         bound.map_err(|source| GuestError::System { what: "the local API's socket cannot be bound", source })?;
-    let app = router(Arc::clone(guest), caller);
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
             tracing::error!(%error, "the local API ended");

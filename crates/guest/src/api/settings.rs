@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     agent::Guest,
+    config::EnvironmentSocket,
     owner::{HeldSet, HeldSetting},
 };
 
@@ -83,7 +84,22 @@ pub(super) async fn environment(State(guest): State<Arc<Guest>>) -> Response {
         Some((setting.name.clone(), Base64Text(value.to_vec())))
     };
     let environment = held.settings.iter().filter_map(fits).collect();
-    json(StatusCode::OK, &Environment { generation: held.generation, environment })
+    json(StatusCode::OK, &Environment { generation: held.generation, environment, missing: Vec::new() })
+}
+
+/// The environment of one service alone.
+pub(super) async fn service_environment(
+    State((guest, service)): State<(Arc<Guest>, Arc<EnvironmentSocket>)>,
+) -> Response {
+    or_refuse!(serving(&guest));
+    let held = or_refuse!(held(&guest));
+    let fits = |name: &str| {
+        let value = held.get(name)?.value.as_ref()?;
+        (!value.contains(&0)).then_some(value.as_slice())
+    };
+    let (filled, missing) = service.fill(fits);
+    let environment = filled.into_iter().map(|(name, value)| (name, Base64Text(value))).collect();
+    json(StatusCode::OK, &Environment { generation: held.generation, environment, missing })
 }
 
 fn held(guest: &Guest) -> Result<Arc<HeldSet>, Response> {

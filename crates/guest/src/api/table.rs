@@ -213,7 +213,7 @@ const FREEHOLD: &[Operation] = &[
     Operation::get("/freehold/v1/environment", "What the owner set, as environment variables.", || {
         get(settings::environment)
     })
-    .gives(&["generation:integer", "environment:object"]),
+    .gives(&["generation:integer", "environment:object", "missing?:array"]),
     Operation::get("/freehold/v1/leases/{name}", "A lease.", || get(leases::lease)).gives(LEASE),
     Operation::post("/freehold/v1/leases/{name}/acquire", "Takes a lease, or renews it.", || post(leases::acquire))
         .asks(&["length_s?:integer", "wait_s?:integer"])

@@ -623,6 +623,7 @@ impl FakeHost {
                 chain: path("chain.sock"),
                 control: path("control.sock"),
                 services: Vec::new(),
+                environments: Vec::new(),
             },
             family: FMSPC,
             isolation: "none".to_owned(),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     ground::Mapping,
+    launcher::{self, Launcher},
     plan::{APP_DIR, Planned},
     seccomp,
     users::User,
@@ -53,8 +54,10 @@ pub(super) struct Footing<'a> {
     pub(super) cgroup: Option<String>,
     /// Files in place of the image's: (on the machine, in the container).
     pub(super) files: Vec<(PathBuf, String)>,
-    /// The guest's socket.
+    /// The guest's socket for this service.
     pub(super) local_api: PathBuf,
+    /// What starts its program with the owner's settings, and the socket that has them, if it asks for any.
+    pub(super) launch: Option<(&'a Launcher, PathBuf)>,
     /// The folder for the socket of the app's API, if that is the way.
     pub(super) app_dir: Option<PathBuf>,
     /// Where the app's storage is.
@@ -63,12 +66,16 @@ pub(super) struct Footing<'a> {
 
 /// The configuration of a service's container.
 pub(super) fn of_service(planned: &Planned, user: &User, footing: &Footing<'_>) -> Value {
-    let Footing { root, name, .. } = footing;
-    let mut environment: Vec<String> =
-        planned.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let Footing { root, name, launch, .. } = footing;
+    let mut environment: Vec<String> = Vec::new();
+    // What starts the program gets the others from the guest: it itself is not to act on any.
+    if launch.is_none() {
+        environment.extend(planned.environment.iter().map(|(name, value)| format!("{name}={value}")));
+    }
     if !planned.environment.contains_key("HOME") {
         environment.push(format!("HOME={}", user.home.as_deref().unwrap_or("/")));
     }
+    let command = launch.as_ref().map_or_else(|| planned.command.clone(), |(with, _)| with.words(&planned.command));
     // Root's capabilities are root's: another user has none, and gets none by a program's rights.
     let effective: &[&str] = if user.uid == 0 { &CAPABILITIES } else { &[] };
     json!({
@@ -76,7 +83,7 @@ pub(super) fn of_service(planned: &Planned, user: &User, footing: &Footing<'_>) 
         "process": {
             "terminal": false,
             "user": { "uid": user.uid, "gid": user.gid, "additionalGids": user.groups },
-            "args": planned.command,
+            "args": command,
             "env": environment,
             "cwd": planned.working_dir,
             "capabilities": { "bounding": effective, "effective": effective, "permitted": effective },
@@ -179,6 +186,10 @@ fn mounts(planned: &Planned, footing: &Footing<'_>) -> Vec<Value> {
         });
     }
     mounts.extend(footing.files.iter().map(|(source, target)| bind(source, target, "ro")));
+    if let Some((with, socket)) = &footing.launch {
+        mounts.extend(with.files.iter().map(|(source, target)| bind(source, target, "ro")));
+        mounts.push(bind(socket, launcher::SOCKET, "ro"));
+    }
     if planned.has_local_api {
         mounts.extend(CLIENT_SOCKETS.iter().map(|target| bind(&footing.local_api, target, "ro")));
         mounts.extend(footing.app_dir.iter().map(|folder| bind(folder, APP_DIR, "rw")));

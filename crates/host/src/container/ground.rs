@@ -24,7 +24,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     config::{self, Footing},
-    plan::{Plan, Planned, cannot},
+    launcher::Launcher,
+    plan::{Plan, Planned, Sockets, cannot},
     runtime::Runtime,
     system,
     users::{self, User},
@@ -87,6 +88,14 @@ pub(crate) struct Ground {
 pub(super) struct Network {
     /// A process in it, if it is not the machine's.
     pub(super) holder: Option<u32>,
+}
+
+/// What reaches into the containers.
+pub(super) struct Inside<'a> {
+    /// Folder with the guest's sockets.
+    pub(super) app_dir: &'a Path,
+    /// What starts programs with the owner's settings, if a service asks for them.
+    pub(super) launcher: Option<&'a Launcher>,
 }
 
 impl Ground {
@@ -157,10 +166,10 @@ impl Ground {
     }
 
     /// Prepares everything but the containers themselves.
-    pub(super) fn prepare(&self, bundle: &Bundle, plan: &Plan, app_dir: &Path) -> Result<Network, HostError> {
+    pub(super) fn prepare(&self, bundle: &Bundle, plan: &Plan, inside: &Inside<'_>) -> Result<Network, HostError> {
         self.claim()?;
         self.clear();
-        let made = self.lay(bundle, plan, app_dir);
+        let made = self.lay(bundle, plan, inside);
         if made.is_err() {
             self.clear();
         }
@@ -178,7 +187,7 @@ impl Ground {
         }
     }
 
-    fn lay(&self, bundle: &Bundle, plan: &Plan, app_dir: &Path) -> Result<Network, HostError> {
+    fn lay(&self, bundle: &Bundle, plan: &Plan, inside: &Inside<'_>) -> Result<Network, HostError> {
         let failed = |what: &'static str| HostError::system(what, &self.folder);
         self.make_folders().map_err(failed("the folders of containers cannot be made"))?;
         self.unpack(bundle, plan)?;
@@ -187,15 +196,16 @@ impl Ground {
         self.storage(plan, &found).map_err(failed("the storage of containers cannot be opened"))?;
         if self.is_root() {
             system::mount_memory(&self.app_dir(), 64 * 1024, 64, "1777").map_err(failed("no place for a socket"))?;
-            // Nobody else enters the folder that it is in.
-            let socket = app_dir.join("local.sock");
-            fs::set_permissions(&socket, fs::Permissions::from_mode(0o666))
-                .map_err(HostError::system("the local API cannot be opened to containers", &socket))?;
+            // Nobody else enters the folder that they are in.
+            for socket in plan.sockets(inside.app_dir).into_values().flat_map(Sockets::all) {
+                fs::set_permissions(&socket, fs::Permissions::from_mode(0o666))
+                    .map_err(HostError::system("the local API cannot be opened to containers", &socket))?;
+            }
         } else {
             fs::create_dir_all(self.app_dir()).map_err(failed("no place for a socket"))?;
         }
         let holder = self.hold(plan).map_err(failed("the namespaces of containers cannot be made"))?;
-        self.configure(plan, &found, holder, app_dir).map_err(failed("the containers cannot be configured"))?;
+        self.configure(plan, &found, holder, inside).map_err(failed("the containers cannot be configured"))?;
         Ok(Network { holder: (plan.reach == Reach::Nobody).then_some(holder) })
     }
 
@@ -355,7 +365,7 @@ impl Ground {
         Ok(holder)
     }
 
-    fn configure(&self, plan: &Plan, found: &[User], holder: u32, app_dir: &Path) -> io::Result<()> {
+    fn configure(&self, plan: &Plan, found: &[User], holder: u32, inside: &Inside<'_>) -> io::Result<()> {
         let shared = self.folder.join("services");
         let hosts = shared.join(".hosts");
         let names: Vec<&str> = plan.services.keys().map(String::as_str).collect();
@@ -366,7 +376,9 @@ impl Ground {
         {
             files.push((resolver, "/etc/resolv.conf".to_owned()));
         }
+        let mut sockets = plan.sockets(inside.app_dir);
         for ((name, planned), user) in plan.services.iter().zip(found) {
+            let Sockets { local_api, environment } = sockets.remove(name.as_str()).unwrap_or_default();
             let footing = Footing {
                 name,
                 root: self.root(name),
@@ -375,7 +387,8 @@ impl Ground {
                 has_network: plan.reach == Reach::Nobody,
                 cgroup: self.group().map(|group| format!("{group}/{name}")),
                 files: files.clone(),
-                local_api: app_dir.join("local.sock"),
+                local_api: local_api.unwrap_or_default(),
+                launch: inside.launcher.zip(environment),
                 app_dir: plan.ports.is_empty().then(|| self.app_dir()),
                 storage: self.storage_dir(),
             };

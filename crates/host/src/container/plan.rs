@@ -2,15 +2,20 @@
 //!
 //! Pure: it looks at no file. Not here: the runtime's own configuration (`config`).
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use freehold_bundle::{
     Bundle, Compose, Condition, Egress, HealthCheck, HealthTest, Image, ImageHealth, Kind, Manifest, MountSource,
     Protocol, Service, ServiceRestart, StorageKind,
 };
-use freehold_primitives::Digest;
+use freehold_primitives::{Digest, entries::is_setting_name};
 
-use super::variables;
+use serde_json::{Value, json};
+
+use super::variables::{self, Part};
 use crate::{
     config::Reach,
     error::HostError,
@@ -48,6 +53,8 @@ pub(super) struct Planned {
     pub(super) image: Digest,
     pub(super) command: Vec<String>,
     pub(super) environment: BTreeMap<String, String>,
+    /// Further variables, which hold what the app's owner sets.
+    pub(super) owned: BTreeMap<String, Vec<Part>>,
     pub(super) user: String,
     pub(super) working_dir: String,
     pub(super) mounts: Vec<PlannedMount>,
@@ -59,6 +66,39 @@ pub(super) struct Planned {
     pub(super) grace_ms: u64,
     /// Whether it reaches the guest's local API, and so the app's keys.
     pub(super) has_local_api: bool,
+}
+
+impl Planned {
+    /// Whether its environment holds what the owner sets.
+    pub(super) fn asks_owner(&self) -> bool {
+        !self.owned.is_empty()
+    }
+
+    /// All its variables, as a guest's configuration has them.
+    fn variables_told(&self) -> Value {
+        let plain = self.environment.iter().map(|(name, text)| (name, vec![Part::Text(text.clone()).to_json()]));
+        let owned = self.owned.iter().map(|(name, parts)| (name, parts.iter().map(Part::to_json).collect()));
+        plain
+            .chain(owned)
+            .map(|(name, parts)| (name.clone(), Value::Array(parts)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    }
+}
+
+/// Sockets of the guest's that a service is given.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    /// The local API.
+    pub(super) local_api: Option<PathBuf>,
+    /// Its environment alone, for what starts its program.
+    pub(super) environment: Option<PathBuf>,
+}
+
+impl Sockets {
+    pub(super) fn all(self) -> impl Iterator<Item = PathBuf> {
+        self.local_api.into_iter().chain(self.environment)
+    }
 }
 
 /// What a container may use.
@@ -171,11 +211,39 @@ impl Plan {
         Ok(())
     }
 
+    /// Sockets of the guest's that each service is given, by its name.
+    pub(super) fn sockets(&self, app_dir: &Path) -> BTreeMap<&str, Sockets> {
+        let mut sockets = BTreeMap::new();
+        for (index, (name, planned)) in self.services.iter().enumerate() {
+            let local_api = planned.has_local_api.then(|| app_dir.join(format!("service-{index}.sock")));
+            let environment = planned.asks_owner().then(|| app_dir.join(format!("environment-{index}.sock")));
+            sockets.insert(name.as_str(), Sockets { local_api, environment });
+        }
+        sockets
+    }
+
+    /// What a guest's configuration says of these sockets: `services` and `environments`.
+    pub(super) fn sockets_told(&self, app_dir: &Path) -> (Value, Value) {
+        let (mut services, mut environments) = (Vec::new(), Vec::new());
+        for (name, Sockets { local_api, environment }) in self.sockets(app_dir) {
+            services.extend(local_api.map(|socket| json!({ "name": name, "socket": socket })));
+            if let (Some(socket), Some(planned)) = (environment, self.services.get(name)) {
+                environments.push(json!({ "name": name, "socket": socket, "variables": planned.variables_told() }));
+            }
+        }
+        (services.into(), environments.into())
+    }
+
     /// Paths below the app's storage that are mounted.
     pub(super) fn sources(&self) -> impl Iterator<Item = &str> {
         self.services.values().flat_map(|planned| &planned.mounts).filter_map(|mount| mount.source.as_deref())
     }
 }
+
+/// Variables by name.
+type Variables = BTreeMap<String, String>;
+/// Variables by name, with places in them.
+type Owned = BTreeMap<String, Vec<Part>>;
 
 /// One service on its way to a plan.
 struct Planner<'a> {
@@ -191,10 +259,12 @@ impl Planner<'_> {
         let Self { service, image, .. } = self;
         let has_local_api = service.mounts.iter().any(|mount| mount.source == MountSource::LocalApi);
         let nothing_said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let (environment, owned) = self.environment(has_local_api, serves_on_socket)?;
         Ok(Planned {
             image: image.digest,
             command: self.command()?,
-            environment: self.environment(has_local_api, serves_on_socket)?,
+            environment,
+            owned,
             user: service.user.clone().or_else(|| nothing_said(&image.program.user)).unwrap_or_else(|| "0".to_owned()),
             working_dir: service
                 .working_dir
@@ -205,7 +275,7 @@ impl Planner<'_> {
             is_read_only: service.is_read_only,
             limits: self.limits(),
             depends_on: service.depends_on.clone(),
-            health: self.health(),
+            health: self.health()?,
             restart: service.restart,
             grace_ms: service.grace_ms.unwrap_or(GRACE_MS).min(GRACE_MS_MAX),
             has_local_api,
@@ -232,22 +302,31 @@ impl Planner<'_> {
     fn filled(&self, text: &str) -> Result<String, HostError> {
         variables::fill(text, self.variables).map_err(|name| {
             let what = format!("service `{}` asks for the variable `{name}`, which nothing sets", self.name);
-            cannot(&what, "set metadata `env.NAME` of the deployment in rofl.yaml; secrets are not brought yet")
+            cannot(
+                &what,
+                "set metadata `env.NAME` of the deployment in rofl.yaml; the owner's settings come in `environment`",
+            )
         })
     }
 
-    fn environment(&self, has_local_api: bool, on_socket: bool) -> Result<BTreeMap<String, String>, HostError> {
+    /// Variables as they stand, and those that the owner's settings belong into.
+    fn environment(&self, has_local_api: bool, on_socket: bool) -> Result<(Variables, Owned), HostError> {
+        let mut owned = BTreeMap::new();
         let mut variables = BTreeMap::from([("PATH".to_owned(), PROGRAM_PATH.to_owned())]);
         for pair in self.image.program.env.iter().flatten() {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             variables.insert(name.to_owned(), value.to_owned());
         }
         for (name, value) in &self.service.environment {
-            let value = match value {
-                Some(value) => self.filled(value)?,
-                None => self.filled(&format!("${{{name}}}"))?,
-            };
-            variables.insert(name.clone(), value);
+            let text = value.clone().unwrap_or_else(|| format!("${{{name}}}"));
+            let parts = self.settable(variables::parts(&text, self.variables))?;
+            variables.remove(name);
+            match <[Part; 1]>::try_from(parts) {
+                Ok([Part::Text(text)]) => drop(variables.insert(name.clone(), text)),
+                Ok(parts) => drop(owned.insert(name.clone(), parts.to_vec())),
+                Err(parts) if parts.is_empty() => drop(variables.insert(name.clone(), String::new())),
+                Err(parts) => drop(owned.insert(name.clone(), parts)),
+            }
         }
         if has_local_api {
             let own = [LOCAL_API_VARIABLE].into_iter().chain(DSTACK_VARIABLES);
@@ -256,10 +335,24 @@ impl Planner<'_> {
         if has_local_api && on_socket {
             variables.insert(APP_SOCKET_VARIABLE.to_owned(), APP_SOCKET.to_owned());
         }
-        if variables.iter().any(|(name, value)| name.is_empty() || name.contains('\0') || value.contains('\0')) {
+        let is_bad = |name: &String| name.is_empty() || name.contains('\0');
+        if variables.iter().any(|(name, value)| is_bad(name) || value.contains('\0')) || owned.keys().any(is_bad) {
             return Err(self.cannot("has a variable with a zero byte or without a name", "mend it"));
         }
-        Ok(variables)
+        owned.retain(|name, _| !variables.contains_key(name));
+        Ok((variables, owned))
+    }
+
+    /// Leaves open what an owner can set: a default takes the place of what has another name, and without one it is refused.
+    fn settable(&self, parts: Vec<Part>) -> Result<Vec<Part>, HostError> {
+        let settable = parts.into_iter().map(|part| match part {
+            Part::Setting { name, default } if !is_setting_name(&name) => default.map(Part::Text).ok_or_else(|| {
+                let what = format!("asks for the variable `{name}`, which neither the deployment nor an owner can set");
+                self.cannot(&what, "give it another name, or a default")
+            }),
+            part => Ok(part),
+        });
+        settable.collect()
     }
 
     fn mounts(&self) -> Vec<PlannedMount> {
@@ -288,12 +381,15 @@ impl Planner<'_> {
     }
 
     /// The compose file's check, or else the image's.
-    fn health(&self) -> Option<Health> {
-        match (&self.service.health, &self.image.program.healthcheck) {
-            (Some(check), _) => health_of_compose(check),
-            (None, Some(check)) => health_of_image(check),
-            (None, None) => None,
+    fn health(&self) -> Result<Option<Health>, HostError> {
+        let Some(check) = &self.service.health else {
+            return Ok(self.image.program.healthcheck.as_ref().and_then(health_of_image));
+        };
+        let Some(mut health) = health_of_compose(check) else { return Ok(None) };
+        for word in &mut health.command {
+            *word = self.filled(word)?;
         }
+        Ok(Some(health))
     }
 
     fn cannot(&self, what: &str, hint: &'static str) -> HostError {

@@ -16,7 +16,8 @@ use tokio::{
 
 use super::{
     health::{self, Verdict},
-    plan::{Plan, Planned},
+    launcher::Launcher,
+    plan::{Health, Plan, Planned},
     runtime::Runtime,
 };
 use crate::{backoff::Backoff, event::HostEvent, logs};
@@ -73,6 +74,8 @@ const fn decided(standing: Standing, condition: Condition) -> Option<bool> {
 pub(super) struct Task {
     pub(super) name: String,
     pub(super) plan: Arc<Plan>,
+    /// What starts its program, and its checks, with the owner's settings.
+    pub(super) launcher: Option<Arc<Launcher>>,
     pub(super) runtime: Runtime,
     pub(super) bundle: std::path::PathBuf,
     pub(super) board: Arc<Board>,
@@ -164,7 +167,9 @@ impl Task {
 
     async fn watch(&self, planned: &Planned) {
         let Some(check) = &planned.health else { return std::future::pending().await };
-        health::watch(&self.runtime, &self.name, check, |verdict| {
+        let command = self.launcher.as_ref().map_or_else(|| check.command.clone(), |with| with.words(&check.command));
+        let check = Health { command, ..check.clone() };
+        health::watch(&self.runtime, &self.name, &check, |verdict| {
             let is_healthy = verdict == Verdict::Healthy;
             self.board.set(&self.name, if is_healthy { Standing::Healthy } else { Standing::Started });
             self.tell(HostEvent::ServiceHealth { service: self.name.clone(), is_healthy });

@@ -46,7 +46,7 @@ fn serve(port: &str, store: &str) {
         let mut request = [0; 4096];
         let _ = stream.read(&mut request);
         let (status, body) = match (key(), ask(store)) {
-            (Ok(key), Ok(stored)) => ("200 OK", format!("{{\"key\":{key},\"store\":{stored:?}}}")),
+            (Ok(key), Ok(stored)) => ("200 OK", format!("{{\"key\":{key},\"store\":{stored:?},\"token\":{:?},\"greeting\":{:?}}}", variable("TOKEN"), variable("GREETING"))),
             other => ("503 Service Unavailable", format!("{{\"error\":{:?}}}", format!("{other:?}"))),
         };
         let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
@@ -77,8 +77,12 @@ fn store(port: &str) {
     let listener = TcpListener::bind(format!("0.0.0.0:{port}")).unwrap();
     println!("stored {count}");
     for stream in listener.incoming() {
-        let _ = stream.unwrap().write_all(count.to_string().as_bytes());
+        let _ = stream.unwrap().write_all(format!("{count}{}", variable("TOKEN")).as_bytes());
     }
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_default()
 }
 
 fn ask(address: &str) -> io::Result<String> {

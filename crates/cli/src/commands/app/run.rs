@@ -231,6 +231,10 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Se
                 stack::tell_event(HostEvent::GuestServing { expires_at }, output);
                 progress.send_replace(Progress::Serving);
             }
+            HostEvent::RegistrationSubmitted { instance_id, tx_hash } => {
+                output.object(&json!({ "event": "registration", "instance_id": instance_id, "tx_hash": tx_hash }));
+                stack::tell_event(HostEvent::RegistrationSubmitted { instance_id, tx_hash }, output);
+            }
             HostEvent::RegistrationRefused { instance_id, reason } => {
                 let said = format!("the chain refused the registration: {reason}");
                 stack::tell_event(HostEvent::RegistrationRefused { instance_id, reason }, output);

@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use super::{
     Samples, cpu_s,
     network::{KEY_AIM_MS, missed},
-    registration::{Registrant, app_calls},
+    registration::{KEYSET_S, Registrant, app_calls},
     round,
 };
 use crate::{
@@ -193,6 +193,7 @@ impl App {
                 provider: accounts::user(0)?.account(),
                 transport_key: transport.public(),
                 block,
+                not_after: block.time_unix_s + KEYSET_S,
             };
             let (instance, call) = registrant.call(&AccountKey::generate(&mut rng), machine, &self.td);
             hashes.push(self.send(slots::APPS, call, GAS).await?);

@@ -33,6 +33,8 @@ pub(super) const REGISTRATIONS: u8 = 24;
 const CHAIN_ID: u64 = 31_337;
 const GAS: u64 = 2_400_000;
 const GAS_CREATE: u64 = 12_000_000;
+/// How long a keyset lasts, in seconds: 30 days.
+pub(super) const KEYSET_S: u64 = 30 * 86_400;
 const GWEI: u128 = 1_000_000_000;
 const OWNER: u8 = 1;
 const PROVIDER: u8 = 2;
@@ -174,6 +176,7 @@ impl Chain {
                 block_hash: Digest(tip.hash_slow().0),
                 time_unix_s: tip.timestamp,
             },
+            not_after: tip.timestamp + KEYSET_S,
         };
         let call = registrant.call(&key(seed)?, u32::from(seed), &self.td).1;
         self.transaction(PROVIDER, slots::APPS, call, GAS)
@@ -189,6 +192,8 @@ pub(super) struct Registrant {
     pub(super) transport_key: G1Point,
     /// The block whose hash is the nonce.
     pub(super) block: BlockMoment,
+    /// End of the keyset, Unix seconds: a renewal keeps the keyset.
+    pub(super) not_after: u64,
 }
 
 impl Registrant {
@@ -207,7 +212,7 @@ impl Registrant {
         let instance = subject_digest(&subject);
         let keyset = Keyset {
             subject: instance,
-            not_after: self.block.time_unix_s + 30 * 86_400,
+            not_after: self.not_after,
             receipt_key: Ed25519Key([tag; 32]),
             hpke_key: X25519Key([tag; 32]),
             tls_keys: Vec::new(),

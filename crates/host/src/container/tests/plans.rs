@@ -1,5 +1,9 @@
 //! What a compose file becomes, and what is refused before anything starts.
 
+use std::path::Path;
+
+use serde_json::json;
+
 use super::{super::plan::Plan, app};
 use crate::HostError;
 
@@ -60,13 +64,43 @@ fn variables_are_those_of_the_deployment_and_missing_ones_are_refused() {
         let compose = format!("services:\n  one:\n    image: IMAGE\n    environment: ['A={value}']\n");
         assert_eq!(plan(&manifest, &compose).unwrap().services["one"].environment["A"], expect, "{value}");
     };
+    check("", "");
     check("${WORD}", "said");
     check("$WORD!", "said!");
-    check("${OTHER:-else}", "else");
+    check("${PATH:-else}", "else");
     check("$$WORD", "$WORD");
     check("100$", "100$");
-    let compose = "services:\n  one:\n    image: IMAGE\n    environment: {WORD: null, SECRET: null}\n";
-    assert!(refused(&manifest, compose).contains("`SECRET`"));
+    let one = |more: &str| format!("services:\n  one:\n    image: IMAGE\n    {more}\n");
+    // In a command nothing of the owner's can stand; in an environment nothing that no owner may set.
+    assert!(refused(&manifest, &one("command: ['$SECRET']")).contains("`SECRET`"));
+    assert!(refused(&manifest, &one("environment: {WORD: null, LD_PRELOAD: null}")).contains("`LD_PRELOAD`"));
+}
+
+#[test]
+fn each_service_gets_the_settings_that_its_own_environment_names() {
+    let manifest = format!("{MANIFEST}deployments: {{main: {{default: true, metadata: {{env.WORD: said}}}}}}\n");
+    let compose = "services:\n  one:\n    image: IMAGE\n    environment:\n      URL: 'db://${WORD}:$PASSWORD@db/${NAME:-main}'\n      \
+                   TOKEN:\n      PLAIN: $WORD\n    volumes: ['/run/rofl-appd.sock:/run/rofl-appd.sock']\n  two:\n    image: IMAGE\n";
+    let plan = plan(&manifest, compose).unwrap();
+    let (services, environments) = plan.sockets_told(Path::new("/s"));
+    assert_eq!(services, json!([{"name": "one", "socket": "/s/service-0.sock"}]));
+    assert_eq!((&environments[0]["name"], environments.as_array().unwrap().len()), (&json!("one"), 1));
+    let variables = &environments[0]["variables"];
+    assert_eq!(
+        variables["URL"],
+        json!([
+            {"text": "db://said:"},
+            {"setting": {"name": "PASSWORD", "default": null}},
+            {"text": "@db/"},
+            {"setting": {"name": "NAME", "default": "main"}},
+        ])
+    );
+    assert_eq!(variables["TOKEN"], json!([{"setting": {"name": "TOKEN", "default": null}}]));
+    assert_eq!(
+        (&variables["PLAIN"], &variables["FROM_IMAGE"]),
+        (&json!([{"text": "said"}]), &json!([{"text": "said"}]))
+    );
+    assert!(!plan.services["two"].asks_owner());
 }
 
 #[test]

@@ -43,7 +43,7 @@ struct Ground {
     heard: mpsc::UnboundedReceiver<HostEvent>,
     stop: watch::Sender<bool>,
     stopping: watch::Receiver<bool>,
-    _local: StdUnixListener,
+    _local: Vec<StdUnixListener>,
 }
 
 impl Ground {
@@ -56,7 +56,10 @@ impl Ground {
         let bundle = app(dir.path(), program(), manifest, &compose(dir.path()));
         let app = ContainerApp::new(&bundle, dir.path(), IsolationChoice::Required).unwrap();
         fs::create_dir(dir.path().join("sockets")).unwrap();
-        let local = StdUnixListener::bind(dir.path().join("sockets/local.sock")).unwrap();
+        // The sockets that a guest would have made.
+        let sockets = app.plan.sockets(&dir.path().join("sockets")).into_values();
+        let local =
+            sockets.flat_map(|sockets| sockets.all()).map(|path| StdUnixListener::bind(path).unwrap()).collect();
         let (events, heard) = mpsc::unbounded_channel();
         let (stop, stopping) = watch::channel(false);
         Self { dir, app, events, heard, stop, stopping, _local: local }
