@@ -26,3 +26,4 @@ mod sapphire;
 mod succession;
 mod support;
 mod validators;
+mod vm;

@@ -1,6 +1,6 @@
 //! `app init`: a folder that builds and runs as it is.
 
-use std::{ffi::OsStr, fs, process::ExitCode};
+use std::{ffi::OsStr, fs, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{COMPOSE_BYTES_MAX, Compose, MANIFEST_FILE, Manifest};
