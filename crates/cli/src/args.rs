@@ -19,14 +19,14 @@ use freehold_primitives::{Account, Digest, NetworkKey};
 use freehold_rpc::Endpoint;
 
 pub(crate) use app::{
-    AppBuildArgs, AppCommand, AppDeployArgs, AppInitArgs, AppKindArg, AppListArgs, AppLogsArgs, AppRunArgs,
-    AppShowArgs, DeployedArgs,
+    AccelArg, AppBuildArgs, AppCommand, AppDeployArgs, AppInitArgs, AppKindArg, AppListArgs, AppLogsArgs, AppRunArgs,
+    AppShowArgs, DeployedArgs, LauncherArg, VmArgs,
 };
 pub(crate) use backup::{BackupArgs, BackupKeyArgs, RestoreArgs};
 pub(crate) use bench::{BenchCommand, NetworkPart};
 pub(crate) use collateral::{CollateralCommand, CollateralScopeArgs, CollateralWatchArgs};
 pub(crate) use follow::{FollowArgs, SyncChoice};
-pub(crate) use image::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, SnpCpuArg};
+pub(crate) use image::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, ImagePartArgs, ShapeArgs, SnpCpuArg};
 pub(crate) use market::{
     ActingArgs, HostCommand, HostOfferAddArgs, HostOfferCommand, HostRunArgs, MarketCommand, MarketListArgs,
     MarketRentArgs,

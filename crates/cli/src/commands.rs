@@ -45,7 +45,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Ask(args) => block_on(ask::run(args, output)),
         Command::Chat(args) => block_on(chat::run(args, output)),
         Command::App(command) => app::run(command, output),
-        Command::Image(command) => image::run(command, output),
+        Command::Image(command) => image::run(&command, output),
         Command::Attest(command) => attest::run(&command, output),
         Command::Collateral(command) => block_on(collateral::run(command, output)),
         Command::Verify(args) => verify::run(&args, output),

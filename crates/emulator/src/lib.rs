@@ -23,6 +23,6 @@ pub use nitro::{NITRO_LEAF_VALID_S, NitroCollateralCondition, NitroCondition, Ni
 pub use nvidia::{EmulatedGpu, GpuCondition, GpuPlan, GpuRevocation, gpu_rim_root_certificate, gpu_root_certificate};
 pub use platform::{FMSPC, Platform, PlatformFlags, PlatformPlan, root_certificate};
 pub use quote::TdBody;
-pub use report::{AppImage, Rtmr, RtmrEvent, TdReport};
+pub use report::{AppImage, Rtmr, RtmrEvent, TdReport, VmBoot};
 pub use server::{EvidenceMachine, EvidenceServer};
 pub use snp::{SNP_CLOUD, SnpCollateralCondition, SnpCondition, SnpGuest, SnpPlatform};

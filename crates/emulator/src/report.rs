@@ -3,6 +3,9 @@
 //! MRTD stands for the guest executable, RTMR0 to RTMR2 are fixed, RTMR3 is extended by the app's image digest before
 //! the guest starts: the host measures the very files that it then starts.
 
+#[cfg(test)]
+mod tests;
+
 use freehold_primitives::{Canonical as _, Digest, Register, TdxMeasurement, canonical_struct};
 use sha2::{Digest as _, Sha256, Sha384};
 
@@ -35,6 +38,22 @@ impl AppImage {
     pub fn digest(&self) -> Register {
         hash(b"freehold app image\n", &self.to_canonical())
     }
+}
+
+/// What an emulated VM boots, hashed as hardware hashes it (`spec/evidence.md` §3): all but the firmware, which the emulator's
+/// host has none of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VmBoot {
+    /// Events of RTMR1, as a TD's firmware extends it: the kernel, and the firmware's steps to it.
+    pub rtmr1: Vec<Register>,
+    /// Events of RTMR2: command line and initrd.
+    pub rtmr2: Vec<Register>,
+    /// SHA-256 of the kernel's file.
+    pub kernel: Digest,
+    /// SHA-256 of the initrd's file.
+    pub initrd: Digest,
+    /// SHA-256 of the command line and the zero byte behind it.
+    pub command_line: Digest,
 }
 
 /// A runtime measurement register.
@@ -92,10 +111,22 @@ pub struct TdReport {
 impl TdReport {
     /// A TD whose guest executable has SHA-256 `guest` and that will start `app`.
     pub fn launch(guest: &Digest, app: &AppImage) -> Self {
+        let fixed = |text: &[u8]| vec![hash(text, &[])];
+        let mrtd = hash(b"freehold emulated mrtd\n", guest.as_ref());
+        let between = [fixed(b"freehold emulated rtmr1\n"), fixed(b"freehold emulated rtmr2\n")];
+        Self::of(mrtd, between, app)
+    }
+
+    /// A TD that boots a VM image which holds `app`. Its MRTD says that no firmware was measured.
+    pub fn boot(boot: &VmBoot, app: &AppImage) -> Self {
+        Self::of(hash(b"freehold emulated vm mrtd\n", &[]), [boot.rtmr1.clone(), boot.rtmr2.clone()], app)
+    }
+
+    fn of(mrtd: Register, [rtmr1, rtmr2]: [Vec<Register>; 2], app: &AppImage) -> Self {
         let mut report = Self {
             td_attributes: TD_ATTRIBUTES,
             xfam: XFAM,
-            mrtd: hash(b"freehold emulated mrtd\n", guest.as_ref()),
+            mrtd,
             mr_config_id: Register::ZERO,
             mr_owner: Register::ZERO,
             mr_owner_config: Register::ZERO,
@@ -108,8 +139,11 @@ impl TdReport {
             events: Vec::new(),
         };
         report.extend(Rtmr::Rtmr0, &hash(b"freehold emulated rtmr0\n", &[]));
-        report.extend(Rtmr::Rtmr1, &hash(b"freehold emulated rtmr1\n", &[]));
-        report.extend(Rtmr::Rtmr2, &hash(b"freehold emulated rtmr2\n", &[]));
+        for (register, events) in [(Rtmr::Rtmr1, rtmr1), (Rtmr::Rtmr2, rtmr2)] {
+            for event in events {
+                report.extend(register, &event);
+            }
+        }
         report.extend(Rtmr::Rtmr3, &app.digest());
         report
     }

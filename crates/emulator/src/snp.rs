@@ -291,3 +291,12 @@ pub(crate) fn measurement(guest: &freehold_primitives::Digest, app: &crate::AppI
         host_data: Some(freehold_primitives::Digest(host_data.into())),
     }
 }
+
+/// The launch of a VM that boots an image: the hashes that QEMU gives to firmware, and the bundle in HOST_DATA, as on hardware.
+pub(crate) fn boot_measurement(boot: &crate::VmBoot, app: &crate::AppImage) -> SnpMeasurement {
+    use sha2::{Digest as _, Sha384};
+    let hashes = [boot.command_line, boot.initrd, boot.kernel];
+    let start = Sha384::new().chain_update(b"freehold emulated vm snp launch\n");
+    let measurement = hashes.iter().fold(start, |hasher, hash| hasher.chain_update(hash)).finalize();
+    SnpMeasurement { measurement: freehold_primitives::Register(measurement.into()), host_data: Some(app.executable) }
+}

@@ -24,6 +24,7 @@ mod seen;
 mod sender;
 mod spending;
 mod state;
+mod vm;
 
 pub use agent::{ExecutorGiven, GuestError, run, run_executor};
 pub use asked::asked_by_host;
@@ -43,3 +44,4 @@ pub use state::{
     CLOCK_SLIP_S, Effect, Input, LEASE_MARGIN_S, LeaseTerms, Lifecycle, RECHECK_MS, RETRY_MS_MAX, RETRY_MS_MIN, Stage,
     StopReason,
 };
+pub use vm::{VmError, VmPlaces, run_in_vm};

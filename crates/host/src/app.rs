@@ -1,5 +1,8 @@
 //! The app on the chain: created once, its policy kept at the measurement of what runs, its collateral kept current.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -136,8 +139,12 @@ impl Registrar {
         if entry.owner != self.owner.account() || entry.closed_at.is_some() {
             return Err(HostError::ForeignApp(app_id, path));
         }
-        let policy = self.policy(launch);
-        if entry.policy == policy || self.choice == PolicyChoice::Keep {
+        let policy = match self.choice {
+            PolicyChoice::Follow => self.policy(launch),
+            PolicyChoice::Add => with(entry.policy.clone(), self.policy(launch)),
+            PolicyChoice::Keep => return Ok(app_id),
+        };
+        if entry.policy == policy {
             return Ok(app_id);
         }
         let data =
@@ -222,6 +229,31 @@ impl OwnedApp {
 /// [`HostError::System`].
 pub fn known_app(data_dir: &Path) -> Result<Option<AppId>, HostError> {
     read(&data_dir.join(APP_FILE))
+}
+
+/// A policy that admits what another one admits too: its measurements, and the models that they were measured with.
+fn with(mut policy: AppPolicy, other: AppPolicy) -> AppPolicy {
+    let add = |known: &mut EvidencePolicy, other: EvidencePolicy| {
+        match (&mut known.tdx, other.tdx) {
+            (Some(known), Some(other)) => add_new(&mut known.measurements, other.measurements),
+            (known, other) => *known = known.take().or(other),
+        }
+        match (&mut known.snp, other.snp) {
+            (Some(known), Some(other)) => add_new(&mut known.measurements, other.measurements),
+            (known, other) => *known = known.take().or(other),
+        }
+    };
+    add(&mut policy.evidence, other.evidence);
+    add_new(&mut policy.models, other.models);
+    policy
+}
+
+fn add_new<T: PartialEq>(known: &mut Vec<T>, others: Vec<T>) {
+    for other in others {
+        if !known.contains(&other) {
+            known.push(other);
+        }
+    }
 }
 
 /// Every measurement that a policy names.

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use freehold_primitives::{AppId, Digest, Genesis, NetworkKey};
 use freehold_rpc::Endpoint;
 
-use crate::{container::ContainerApp, payer::Payer};
+use crate::{container::ContainerApp, payer::Payer, vm::VmApp};
 
 /// Whether the app's process is kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub enum App {
     Process(Box<AppProgram>),
     /// Containers.
     Containers(ContainerApp),
+    /// A VM that boots an image; the guest agent is in the image.
+    Vm(Box<VmApp>),
 }
 
 impl From<AppProgram> for App {
@@ -96,6 +98,8 @@ pub enum Reach {
 pub enum PolicyChoice {
     /// The owner's policy is updated to what runs now.
     Follow,
+    /// What runs now is admitted beside what the owner's policy names.
+    Add,
     /// It stays as it is: the chain refuses other programs.
     Keep,
 }

@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use freehold_bundle::BundleError;
 use freehold_crypto::KeyError;
+use freehold_image::ImageError;
 use freehold_primitives::{AppId, Digest};
 use freehold_rpc::{EndpointError, NodeError, VerifiedError};
 use thiserror::Error;
@@ -81,6 +82,9 @@ pub enum HostError {
     /// The bundle is refused.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// The VM image cannot be read, or is changed.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// The bundle asks for what this host cannot give; better not run than run otherwise than it says.
     #[error("this host cannot run the app: {what}; {hint}")]
     CannotRun {
@@ -100,6 +104,16 @@ pub enum HostError {
         "the app is made of containers and needs `runc` 1.1 or newer, and {0}: install it (Debian: `apt-get install runc`)"
     )]
     NoRuntime(String),
+    /// The app is to run in a VM, and QEMU is not there.
+    #[error(
+        "the app is to run in a VM, and `{program}` cannot be started: {source}; install the package `qemu-system-x86`"
+    )]
+    NoQemu {
+        /// QEMU's program.
+        program: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A file, directory or process failed.
     #[error("{what} ({path}): {source}; check the free space and the rights", path = .path.display())]
     System {

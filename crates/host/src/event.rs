@@ -147,6 +147,11 @@ pub enum HostEvent {
         /// Lines that were dropped.
         lines: u64,
     },
+    /// The console of the app's VM said something: the kernel's words and PID 1's, never the app's.
+    VmSaid {
+        /// A line, or a piece of a long one.
+        line: String,
+    },
     /// A process could not be started, or something else needs attention.
     Trouble {
         /// A sentence.

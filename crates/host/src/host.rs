@@ -37,10 +37,16 @@ use crate::{
     relay::{ChainRelay, chain_router, relay_api},
     sandbox::{self, Isolation},
     supervise::Supervisor,
+    vm,
 };
 
 /// Pause between two looks at readiness.
 const POLL: Duration = Duration::from_millis(50);
+
+/// Names of a host's sockets, in its own directory.
+pub(crate) const EVIDENCE_SOCKET: &str = "evidence.sock";
+pub(crate) const CHAIN_SOCKET: &str = "chain.sock";
+pub(crate) const CONTROL_SOCKET: &str = "control.sock";
 
 /// A running host. Dropping it kills its processes; [`Host::stop`] lets them end.
 pub struct Host {
@@ -102,6 +108,7 @@ impl Host {
             guest_config,
             app: config.app,
             isolation,
+            dir: sockets.path().to_owned(),
             app_dir,
             control,
             events,
@@ -123,7 +130,8 @@ impl Host {
         self.api
     }
 
-    /// The guest's local API, for its health; the app's keys are behind it too.
+    /// The guest's local API, for its health; the app's keys are behind it too, unless the app is in a VM: then nothing else
+    /// is served there.
     pub const fn local_api(&self) -> &Endpoint {
         &self.local_api
     }
@@ -166,6 +174,7 @@ async fn isolation(app: &App) -> Result<Isolation, HostError> {
             if is_missing { Err(HostError::NoIsolation) } else { Ok(isolation) }
         }
         App::Containers(_) => container::check_runtime().await.map(|()| Isolation::Runc),
+        App::Vm(_) => vm::check_qemu().await.map(|()| Isolation::Vm),
     }
 }
 
@@ -291,7 +300,7 @@ fn sockets(config: &HostConfig) -> Result<(TempDir, Sockets), HostError> {
         .map_err(HostError::system("the data directory cannot be made", &config.data_dir))?;
     let path = |name: &str| dir.path().join(name);
     let sockets =
-        Sockets { evidence: path("evidence.sock"), chain: path("chain.sock"), control: path("control.sock"), app_dir };
+        Sockets { evidence: path(EVIDENCE_SOCKET), chain: path(CHAIN_SOCKET), control: path(CONTROL_SOCKET), app_dir };
     for socket in [&sockets.evidence, &sockets.control, &sockets.app_dir.join("environment-63.sock")] {
         Endpoint::unix(socket)?;
     }
@@ -333,34 +342,39 @@ impl GuestFile<'_> {
         let Self { config, sockets, launch, machine, app_id, provider, isolation } = self;
         // Only a TD has a register that an app extends.
         let event_log = if machine.kind() == EvidenceKind::Tdx { launch.event_log.as_slice() } else { &[] };
-        let state_dir = config.data_dir.join("guest");
+        let trust = json!({
+            "network_key": config.network_key,
+            "genesis": hex::encode(config.genesis.to_canonical()),
+            "app_id": app_id,
+            "provider": provider,
+            "trust_domain": TrustDomain::Emulated.as_str(),
+            "lease_s": config.lease_s,
+        });
+        let family = machine.family();
         let (services, environments) = match &config.app {
             App::Containers(app) => app.sockets_told(&sockets.app_dir),
-            App::Process(_) => (json!([]), json!([])),
+            App::Process(_) | App::Vm(_) => (json!([]), json!([])),
         };
-        let text = json!({
-            "trust": {
-                "network_key": config.network_key,
-                "genesis": hex::encode(config.genesis.to_canonical()),
-                "app_id": app_id,
-                "provider": provider,
-                "trust_domain": TrustDomain::Emulated.as_str(),
-                "lease_s": config.lease_s,
-            },
-            "paths": {
-                "state_dir": state_dir,
-                "local_api": sockets.app_dir.join("local.sock"),
-                "evidence": {"socket": sockets.evidence},
-                "chain": sockets.chain,
-                "control": sockets.control,
-                "services": services,
-                "environments": environments,
-            },
-            "family": machine.family(),
-            "isolation": isolation.as_str(),
-            "event_log": event_log,
-        })
-        .to_string();
+        // In a VM the image says where things stand and what keeps the app apart.
+        let document = match &config.app {
+            App::Vm(_) => json!({ "trust": trust, "family": family, "event_log": event_log }),
+            App::Process(_) | App::Containers(_) => json!({
+                "trust": trust,
+                "paths": {
+                    "state_dir": config.data_dir.join("guest"),
+                    "local_api": sockets.app_dir.join("local.sock"),
+                    "evidence": {"socket": sockets.evidence},
+                    "chain": sockets.chain,
+                    "control": sockets.control,
+                    "services": services,
+                    "environments": environments,
+                },
+                "family": family,
+                "isolation": isolation.as_str(),
+                "event_log": event_log,
+            }),
+        };
+        let text = document.to_string();
         let path = dir.join("guest.json");
         let options = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).to_owned();
         let put = || options.open(&path)?.write_all(text.as_bytes());

@@ -21,6 +21,7 @@ mod provider;
 mod relay;
 mod sandbox;
 mod supervise;
+mod vm;
 mod whole_file;
 
 #[cfg(test)]
@@ -43,7 +44,8 @@ pub use event::HostEvent;
 pub use executor::ExecutorHost;
 pub use host::Host;
 pub use logs::LogStream;
-pub use measure::{Launch, MeasureError, measure, measure_bundle};
+pub use measure::{Launch, MeasureError, measure, measure_bundle, measure_image};
 pub use payer::Payer;
 pub use provider::{AllowedEgress, AllowedKind, Provider, ProviderConfig, ProviderEvent, ProviderPolicy};
 pub use sandbox::{APP_SOCKET_VARIABLE, Isolation, LOCAL_API_VARIABLE, MODEL_VARIABLE};
+pub use vm::VmApp;

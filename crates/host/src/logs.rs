@@ -45,10 +45,21 @@ pub(crate) fn sealed_record(line: &str) -> Option<&str> {
     line.strip_prefix(SEALED_LINE).filter(|record| !record.is_empty() && record.bytes().all(is_base64))
 }
 
-async fn lines(
+/// Passes on the lines of a stream of the app's.
+pub(crate) async fn lines(
     from: impl AsyncRead + Unpin,
     (service, stream): (Option<String>, LogStream),
     events: mpsc::UnboundedSender<HostEvent>,
+) {
+    let pass = |line| drop(events.send(HostEvent::AppLog { service: service.clone(), stream, line }));
+    read_lines(from, &events, pass).await;
+}
+
+/// Reads lines, bounded, until there are no more; what is dropped is told as the app's.
+pub(crate) async fn read_lines(
+    from: impl AsyncRead + Unpin,
+    events: &mpsc::UnboundedSender<HostEvent>,
+    mut pass: impl FnMut(String),
 ) {
     let mut reader = BufReader::new(from);
     let (mut second, mut passed, mut dropped) = (Instant::now(), 0u64, 0u64);
@@ -61,17 +72,16 @@ async fn lines(
         }
         if second.elapsed() >= Duration::from_secs(1) {
             (second, passed) = (Instant::now(), 0);
-            tell_dropped(&mut dropped, &events);
+            tell_dropped(&mut dropped, events);
         }
         passed += 1;
         if passed > LINES_A_SECOND_MAX {
             dropped += 1;
             continue;
         }
-        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-        let _ = events.send(HostEvent::AppLog { service: service.clone(), stream, line });
+        pass(String::from_utf8_lossy(&line).trim_end().to_owned());
     }
-    tell_dropped(&mut dropped, &events);
+    tell_dropped(&mut dropped, events);
 }
 
 fn tell_dropped(dropped: &mut u64, events: &mpsc::UnboundedSender<HostEvent>) {

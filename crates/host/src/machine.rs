@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use freehold_attestation::development_policy;
-use freehold_emulator::{
-    DEVELOPMENT_SEED, EvidenceMachine, FMSPC, Platform, SnpCollateralCondition, SnpGuest, SnpPlatform,
-};
+use freehold_emulator::{DEVELOPMENT_SEED, EvidenceMachine, FMSPC, Platform, SnpCollateralCondition, SnpPlatform};
 use freehold_primitives::{
     DcapPolicy, EvidenceKind, EvidencePolicy, Measurement, PlatformFamily, SnpMeasurement, SnpProduct, SnpSigningKey,
     TcbStatus, TdxPolicy, TrustDomain, UnixSeconds,
@@ -88,7 +86,7 @@ impl Machine {
     pub(crate) fn serves(&self, launch: &Launch) -> EvidenceMachine {
         match self {
             Self::Tdx(platform) => EvidenceMachine::Td(Arc::clone(platform), Box::new(launch.report.clone())),
-            Self::Snp(platform) => EvidenceMachine::Snp(Arc::clone(platform), Box::new(snp_guest(launch))),
+            Self::Snp(platform) => EvidenceMachine::Snp(Arc::clone(platform), Box::new(launch.snp.clone())),
         }
     }
 }
@@ -99,15 +97,11 @@ impl EmulatedTee {
         match self {
             Self::Tdx => launch.report.measurement().into(),
             Self::Snp => {
-                let guest = snp_guest(launch);
+                let guest = &launch.snp;
                 SnpMeasurement { measurement: guest.measurement, host_data: Some(guest.host_data) }.into()
             }
         }
     }
-}
-
-fn snp_guest(launch: &Launch) -> SnpGuest {
-    SnpGuest::launch(&launch.guest, &launch.app)
 }
 
 fn tdx_policy(launch: &Launch) -> TdxPolicy {

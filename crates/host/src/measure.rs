@@ -10,7 +10,8 @@ use std::{
 };
 
 use freehold_bundle::Bundle;
-use freehold_emulator::{AppImage, TdReport};
+use freehold_emulator::{AppImage, SnpGuest, TdReport, VmBoot};
+use freehold_image::{BootEvents, Image, KernelHashes, MeasureFault, VmShape};
 use freehold_primitives::{Canonical as _, Digest};
 use freehold_rpc::EventLogEntry;
 use sha2::{Digest as _, Sha256};
@@ -37,17 +38,22 @@ pub enum MeasureError {
         /// What the system said.
         source: io::Error,
     },
+    /// A VM image boots nothing that can be measured.
+    #[error(transparent)]
+    Image(#[from] MeasureFault),
 }
 
 /// What a launch shows.
 #[derive(Debug, Clone)]
 pub struct Launch {
-    /// SHA-256 of the guest's executable.
+    /// SHA-256 of the guest's executable, or of the VM image's document.
     pub guest: Digest,
     /// The app as it was measured.
     pub app: AppImage,
     /// The TD's registers.
     pub report: TdReport,
+    /// The same as an SEV-SNP guest shows it.
+    pub snp: SnpGuest,
     /// Events that extended its runtime registers.
     pub event_log: Vec<EventLogEntry>,
 }
@@ -57,12 +63,16 @@ pub struct Launch {
 /// # Errors
 /// [`MeasureError::Read`].
 pub fn measure(guest: &GuestProgram, app: &App) -> Result<Launch, MeasureError> {
-    let guest_digest = file_digest(&guest.executable)?;
-    let image = match app {
-        App::Containers(app) => bundle_image(app.bundle.digest(), bundle_model(&app.bundle)),
-        App::Process(app) => program_image(guest, guest_digest, app)?,
-    };
-    Ok(launch(guest_digest, image))
+    Ok(match app {
+        App::Vm(app) => app.launch().clone(),
+        App::Process(app) => {
+            let digest = file_digest(&guest.executable)?;
+            launch(digest, program_image(guest, digest, app)?)
+        }
+        App::Containers(app) => {
+            launch(file_digest(&guest.executable)?, bundle_image(app.bundle.digest(), bundle_model(&app.bundle)))
+        }
+    })
 }
 
 fn program_image(guest: &GuestProgram, guest_digest: Digest, app: &AppProgram) -> Result<AppImage, MeasureError> {
@@ -85,6 +95,25 @@ pub fn measure_bundle(guest: &Path, bundle: &Bundle) -> Result<Launch, MeasureEr
     Ok(launch(file_digest(guest)?, bundle_image(bundle.digest(), bundle_model(bundle))))
 }
 
+/// What a VM shows that boots an image of a bundle: the very files that are booted, hashed as hardware hashes them.
+///
+/// # Errors
+/// [`MeasureError::Image`].
+pub fn measure_image(image: &Image, shape: VmShape, bundle: &Bundle) -> Result<Launch, MeasureError> {
+    let events = BootEvents::of(&image.kernel, &image.initrd, &image.line, shape)?;
+    let hashes = KernelHashes::of(&image.kernel, &image.initrd, &image.line);
+    let boot = VmBoot {
+        rtmr1: events.rtmr1,
+        rtmr2: events.rtmr2,
+        kernel: hashes.kernel,
+        initrd: hashes.initrd,
+        command_line: hashes.command_line,
+    };
+    let app = bundle_image(bundle.digest(), bundle_model(bundle));
+    let (report, snp) = (TdReport::boot(&boot, &app), SnpGuest::boot(&boot, &app));
+    Ok(Launch { guest: image.digest(), event_log: event_log(&app), app, report, snp })
+}
+
 /// A bundle as an image: its digest stands for program and arguments, which it fixes (`spec/bundle.md` §5).
 fn bundle_image(digest: Digest, model: Option<Digest>) -> AppImage {
     AppImage { executable: digest, arguments: Vec::new(), model }
@@ -98,16 +127,20 @@ pub(crate) fn bundle_model(bundle: &Bundle) -> Option<Digest> {
     }
 }
 
-fn launch(guest_digest: Digest, image: AppImage) -> Launch {
-    let report = TdReport::launch(&guest_digest, &image);
-    let event_log = vec![EventLogEntry {
+fn launch(guest: Digest, app: AppImage) -> Launch {
+    let (report, snp) = (TdReport::launch(&guest, &app), SnpGuest::launch(&guest, &app));
+    Launch { guest, event_log: event_log(&app), app, report, snp }
+}
+
+/// The event of an app.
+fn event_log(image: &AppImage) -> Vec<EventLogEntry> {
+    vec![EventLogEntry {
         imr: EVENT_REGISTER,
         event_type: EVENT_TYPE,
         digest: image.digest().to_string(),
         event: EVENT_NAME.to_owned(),
         event_payload: hex::encode(image.to_canonical()),
-    }];
-    Launch { guest: guest_digest, app: image, report, event_log }
+    }]
 }
 
 fn file_digest(path: &Path) -> Result<Digest, MeasureError> {

@@ -3,5 +3,5 @@
 mod api;
 mod chain;
 
-pub(crate) use api::{connect_plain, relay_api};
+pub(crate) use api::relay_api;
 pub(crate) use chain::{ChainRelay, chain_router};

@@ -54,6 +54,8 @@ pub enum Isolation {
     Bubblewrap,
     /// Containers: roots, users, processes and a network of their own, a filter of system calls, bounded memory and disk.
     Runc,
+    /// A VM of its own: the app is apart from the host, and in the VM from the agent.
+    Vm,
     /// Nothing but the operating system's users.
     None,
 }
@@ -64,6 +66,7 @@ impl Isolation {
         match self {
             Self::Bubblewrap => "bubblewrap",
             Self::Runc => "runc",
+            Self::Vm => "vm",
             Self::None => "none",
         }
     }
@@ -98,7 +101,7 @@ pub(crate) async fn detect(choice: IsolationChoice) -> Isolation {
 pub(crate) fn spawn(program: &AppProgram, isolation: Isolation, app_dir: &Path) -> std::io::Result<Child> {
     let mut command = match isolation {
         Isolation::Bubblewrap => bubblewrapped(program, app_dir),
-        Isolation::Runc | Isolation::None => plain(program, app_dir),
+        Isolation::Runc | Isolation::Vm | Isolation::None => plain(program, app_dir),
     };
     // A group of its own: Ctrl-C in the terminal reaches the host alone, which then stops its processes in order. The
     // pipe on standard input ends with the host, however that ends.

@@ -2,6 +2,7 @@
 //! started again, each after a pause that grows with quick failures.
 
 mod process;
+mod vm;
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,7 @@ use std::{
 };
 
 use freehold_bundle::Restart;
-use freehold_rpc::{Endpoint, LocalClient};
+use freehold_rpc::{Endpoint, LocalClient, connect_plain};
 use tokio::{
     net::UnixStream,
     process::Child,
@@ -28,7 +29,6 @@ use crate::{
     control::Control,
     event::HostEvent,
     logs,
-    relay::connect_plain,
     sandbox::{self, Isolation},
 };
 
@@ -43,6 +43,8 @@ pub(crate) struct Supervisor {
     pub(crate) guest_config: PathBuf,
     pub(crate) app: App,
     pub(crate) isolation: Isolation,
+    /// Directory with the sockets of evidence, relay and control.
+    pub(crate) dir: PathBuf,
     /// Directory with the sockets that the app sees.
     pub(crate) app_dir: PathBuf,
     pub(crate) control: Arc<Control>,
@@ -55,8 +57,12 @@ pub(crate) struct Supervisor {
 
 /// How a run of the guest ended.
 enum Ended {
+    /// The host stops.
     Stopping,
+    /// It ended by itself.
     Guest(Option<i32>),
+    /// Its app ended, and is not started again; so did the VM.
+    App(Option<i32>),
 }
 
 impl Supervisor {
@@ -75,28 +81,43 @@ impl Supervisor {
         self.control.deregister().await;
         while !*self.stopping.borrow() {
             let begun = Instant::now();
-            let code = match spawn_guest(&self.guest, &self.guest_config) {
-                Ok(mut guest) => {
-                    // Waiting for a child closes its standard input, and the guest ends with that: so it is held here.
-                    let _input = guest.stdin.take();
-                    self.tell(HostEvent::GuestStarted { pid: guest.id().unwrap_or(0) });
-                    match self.with_guest(&mut guest).await {
-                        Ended::Stopping => {
-                            end(&mut guest, GUEST_END_WAIT).await;
-                            return self.control.deregister().await;
-                        }
-                        Ended::Guest(code) => code,
-                    }
+            let ended = match &self.app {
+                App::Vm(app) => self.run_vm(app).await,
+                App::Process(_) | App::Containers(_) => self.run_guest().await,
+            };
+            let code = match ended {
+                Ended::Stopping => return self.control.deregister().await,
+                Ended::App(code) => {
+                    self.control.deregister().await;
+                    self.tell(HostEvent::AppEnded { code });
+                    return self.stopped().await;
                 }
-                Err(error) => {
-                    self.trouble("the guest cannot be started", &error);
-                    None
-                }
+                Ended::Guest(code) => code,
             };
             self.control.deregister().await;
             let restart_in = backoff.after(begun.elapsed());
             self.tell(HostEvent::GuestExited { code, restart_in });
             self.pause(restart_in).await;
+        }
+    }
+
+    /// Runs one guest to its end.
+    async fn run_guest(&self) -> Ended {
+        match spawn_guest(&self.guest, &self.guest_config) {
+            Ok(mut guest) => {
+                // Waiting for a child closes its standard input, and the guest ends with that: so it is held here.
+                let _input = guest.stdin.take();
+                self.tell(HostEvent::GuestStarted { pid: guest.id().unwrap_or(0) });
+                let ended = self.with_guest(&mut guest).await;
+                if matches!(ended, Ended::Stopping) {
+                    end(&mut guest, GUEST_END_WAIT).await;
+                }
+                ended
+            }
+            Err(error) => {
+                self.trouble("the guest cannot be started", &error);
+                Ended::Guest(None)
+            }
         }
     }
 
@@ -144,7 +165,7 @@ impl Supervisor {
         let guest = LocalClient::new(Endpoint::Unix(local.clone()));
         tokio::select! {
             () = self.run_app() => {}
-            () = self.announce_serving(&guest) => {}
+            () = self.announce_serving(&guest, POLL) => {}
         }
     }
 
@@ -152,6 +173,7 @@ impl Supervisor {
         match &self.app {
             App::Process(program) => self.restart_app(program).await,
             App::Containers(app) => self.run_containers(app).await,
+            App::Vm(_) => std::future::pending().await,
         }
     }
 
@@ -216,14 +238,14 @@ impl Supervisor {
     }
 
     /// Tells once when the guest serves, then waits for ever.
-    async fn announce_serving(&self, guest: &LocalClient) {
+    async fn announce_serving(&self, guest: &LocalClient, pause: Duration) {
         loop {
             match guest.health().await {
                 Ok(health) if health.ready => {
                     self.tell(HostEvent::GuestServing { expires_at: health.expires_at });
                     return std::future::pending().await;
                 }
-                _ => sleep(POLL).await,
+                _ => sleep(pause).await,
             }
         }
     }

@@ -57,6 +57,20 @@ pub struct AppStart {
     pub processes: Option<u64>,
     /// Largest file it may write, in MiB.
     pub file_mib: Option<u64>,
+    /// Whether it is started again when it ends.
+    pub restart: RestartRule,
+}
+
+/// Whether a program is started again when it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartRule {
+    /// Always.
+    Always,
+    /// Unless it ended with status 0.
+    OnFailure,
+    /// Never.
+    Never,
 }
 
 /// What an image is made of.

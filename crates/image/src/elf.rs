@@ -44,7 +44,7 @@ pub fn with_libraries(tree: &mut Tree, programs: &[Program]) -> Result<(), Image
     for program in programs {
         let data = std::fs::read(&program.file).map_err(ImageError::file(&program.file))?;
         let needs = needs(&data).ok_or_else(|| ImageError::Program(program.file.clone()))?;
-        tree.file(&program.place, data, true)?;
+        tree.file(&program.place, loaded(data), true)?;
         let mut wanted: Vec<String> = needs.libraries;
         if let Some(loader) = needs.loader
             && placed.insert(loader.clone())
@@ -67,6 +67,36 @@ pub fn with_libraries(tree: &mut Tree, programs: &[Program]) -> Result<(), Image
     Ok(())
 }
 
+/// A program without what no loader reads: symbols and debugging information behind its last segment, which would make most
+/// of a development build. What is loaded stays, byte for byte.
+pub(crate) fn loaded(mut file: Vec<u8>) -> Vec<u8> {
+    let Some(end) = loaded_end(&file).filter(|end| *end < file.len()) else { return file };
+    file.truncate(end);
+    // No table of sections: its place, and the count of its entries with the index of their names.
+    file[40..48].fill(0);
+    file[60..64].fill(0);
+    file
+}
+
+/// Where the last byte of a segment, or of their table, stands.
+fn loaded_end(file: &[u8]) -> Option<usize> {
+    let table = usize::try_from(number(file, 32, 8)?).ok()?;
+    let count = number(file, 56, 2)? as usize;
+    let mut end = table.checked_add(count * 56)?;
+    for index in 0..count {
+        let at = table.checked_add(index * 56)?;
+        let last = number(file, at + 8, 8)?.checked_add(number(file, at + 32, 8)?)?;
+        end = end.max(usize::try_from(last).ok()?);
+    }
+    Some(end)
+}
+
+/// A little-endian number of some bytes.
+fn number(file: &[u8], at: usize, bytes: usize) -> Option<u64> {
+    let piece = file.get(at..at.checked_add(bytes)?)?;
+    Some(piece.iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte)))
+}
+
 /// Puts a file of this machine at the same place.
 fn put(tree: &mut Tree, path: &Path) -> Result<Vec<u8>, ImageError> {
     let data = std::fs::read(path).map_err(ImageError::file(path))?;
@@ -83,10 +113,7 @@ pub(crate) struct Needs {
 
 /// Reads what an ELF file for x86-64 needs; `None` where it is none.
 pub(crate) fn needs(file: &[u8]) -> Option<Needs> {
-    let number = |at: usize, bytes: usize| {
-        let piece = file.get(at..at.checked_add(bytes)?)?;
-        Some(piece.iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte)))
-    };
+    let number = |at: usize, bytes: usize| number(file, at, bytes);
     if file.get(..6)? != b"\x7fELF\x02\x01" || number(18, 2)? != 62 {
         return None;
     }

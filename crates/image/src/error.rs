@@ -1,4 +1,4 @@
-//! Why an image is not built, or a measurement not computed: typed, with a stable code (`spec/vm-image.md` §7).
+//! Why an image is not built, or a measurement not computed: typed, with a stable code (`spec/vm-image.md` §9).
 
 use std::{io, path::PathBuf};
 

@@ -1,7 +1,8 @@
 //! How QEMU is called: one machine, and four ways to run it. Only what the accelerator needs differs.
 //!
 //! The host is trusted for nothing that is measured: kernel, initrd, command line and disk are the image's. The VM has
-//! no network device, no console input and no monitor; its console is for PID 1's few lines.
+//! no network device, no console input and no monitor; its console is for PID 1's few lines. Its way to the host is a port of
+//! virtio-serial, which needs no driver of the host's kernel and none but a built-in one of the VM's.
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,8 @@ use freehold_primitives::Digest;
 
 use crate::{boot::CommandLine, shape::VmShape, snp::SnpCpu};
 
+/// QEMU's program.
+pub const QEMU: &str = "qemu-system-x86_64";
 /// SNP guest policy: ABI 0.0, SMT allowed (bit 16), bit 17 is always set; no debugging, no migration.
 const SNP_POLICY: u64 = 0x3_0000;
 
@@ -61,6 +64,15 @@ impl Default for SnpPlatformOptions {
     }
 }
 
+/// A port of virtio-serial: a socket of the host's, to which QEMU connects, and the port's name in the VM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    /// The name: letters, digits and dots.
+    pub name: &'static str,
+    /// The socket.
+    pub socket: PathBuf,
+}
+
 /// One call of QEMU.
 #[derive(Debug, Clone)]
 pub struct QemuLaunch<'a> {
@@ -72,6 +84,8 @@ pub struct QemuLaunch<'a> {
     pub image: &'a Path,
     /// The image's command line.
     pub line: &'a CommandLine,
+    /// Ways between host and VM; without any, nothing reaches the VM.
+    pub ports: &'a [HostPort],
 }
 
 impl QemuLaunch<'_> {
@@ -94,6 +108,13 @@ impl QemuLaunch<'_> {
         let disk = escaped(&self.image.join("disk"));
         arguments.pair("-drive", joined("if=none,id=disk,format=raw,readonly=on,file=", &disk));
         arguments.pair("-device", format!("virtio-blk-pci,drive=disk,{shared}"));
+        if !self.ports.is_empty() {
+            arguments.pair("-device", format!("virtio-serial-pci,{shared}"));
+        }
+        for HostPort { name, socket } in self.ports {
+            arguments.pair("-chardev", joined(&format!("socket,id={name},path="), &escaped(socket)));
+            arguments.pair("-device", format!("virtserialport,chardev={name},name={name}"));
+        }
         arguments.0
     }
 

@@ -13,12 +13,10 @@ use thiserror::Error;
 
 use crate::{
     boot::CommandLine,
-    qemu::{Accel, QemuLaunch},
+    qemu::{Accel, QEMU, QemuLaunch},
     shape::VmShape,
 };
 
-/// QEMU's program.
-const QEMU: &str = "qemu-system-x86_64";
 /// Most bytes of a console that are kept.
 const CONSOLE_BYTES_MAX: u64 = 1024 * 1024;
 /// Pause between two looks.
@@ -95,10 +93,10 @@ pub fn run_vm(launch: &QemuLaunch<'_>, limit: Duration) -> Result<Ran, RunError>
 /// Whether a guest boots under an accelerator within a limit: the image's kernel and PID 1, told of no image, say so and power
 /// off.
 pub fn self_test(accel: &Accel, image: &Path, limit: Duration) -> bool {
-    let (Ok(shape), Ok(line)) = (VmShape::new(1, 256), CommandLine::new("console=ttyS0 quiet panic=-1")) else {
+    let (Ok(shape), Ok(line)) = (VmShape::new(1, 512), CommandLine::new("console=ttyS0 quiet panic=-1")) else {
         return false;
     };
-    let launch = QemuLaunch { accel, shape, image, line: &line };
+    let launch = QemuLaunch { accel, shape, image, line: &line, ports: &[] };
     run_vm(&launch, limit).is_ok_and(|ran| ran.console.contains(SELF_TEST_LINE))
 }
 

@@ -10,6 +10,9 @@ pub struct VmShape {
 }
 
 impl VmShape {
+    /// One CPU, 2 GiB.
+    pub const DEFAULT: Self = Self { cpus: 1, memory_mib: 2048 };
+
     /// A shape of 1 to 512 CPUs and 128 MiB to 1 TiB of memory.
     ///
     /// # Errors

@@ -129,12 +129,36 @@ impl TdxBoot<'_> {
         Ok(boot(kernel::measured(self.kernel, self.initrd.len(), machine.shape)?, machine.separator))
     }
 
-    /// Events of the kernel's EFI stub: command line and initrd.
     fn rtmr2(&self) -> Vec<Register> {
-        if self.initrd.is_empty() {
-            return vec![sha384(&self.line.utf16(""))];
-        }
-        vec![sha384(&self.line.utf16(INITRD_ARGUMENT)), sha384(self.initrd)]
+        stub(self.initrd, self.line)
+    }
+}
+
+/// Events of the kernel's EFI stub: command line and initrd.
+fn stub(initrd: &[u8], line: &CommandLine) -> Vec<Register> {
+    if initrd.is_empty() {
+        return vec![sha384(&line.utf16(""))];
+    }
+    vec![sha384(&line.utf16(INITRD_ARGUMENT)), sha384(initrd)]
+}
+
+/// What a TD's registers take of a boot below the firmware: the events of RTMR1 and RTMR2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootEvents {
+    /// The kernel, and the firmware's steps to it as OVMF made them until 2025-02.
+    pub rtmr1: Vec<Register>,
+    /// Command line and initrd.
+    pub rtmr2: Vec<Register>,
+}
+
+impl BootEvents {
+    /// The events of a kernel with its initrd and command line in a VM of some shape.
+    ///
+    /// # Errors
+    /// [`MeasureFault::Kernel`], [`MeasureFault::Initrd`].
+    pub fn of(kernel: &[u8], initrd: &[u8], line: &CommandLine, shape: VmShape) -> Result<Self, MeasureFault> {
+        let digest = kernel::measured(kernel, initrd.len(), shape)?;
+        Ok(Self { rtmr1: boot(digest, Separator::InRtmr1), rtmr2: stub(initrd, line) })
     }
 }
 

@@ -1,16 +1,20 @@
 //! The app: what the disk says of it, the register that it is measured into, its root folder, and its process.
 //!
-//! What it writes to its output goes nowhere: the console is the host's, and the app's words are its owner's.
+//! What it writes to its output never reaches the console, which is the host's: the app's words are its owner's.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::Write as _,
-    os::unix::{fs::chown, process::ExitStatusExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, chown, symlink},
+    },
     path::Path,
-    process::{Command, Stdio},
+    process::{ChildStdin, Command, Stdio},
 };
 
-use freehold_image::AppStart;
+use freehold_image::{AppStart, RestartRule};
 use freehold_primitives::{Digest, Register};
 
 use crate::{InitError, disk::ROOT, sys};
@@ -19,8 +23,19 @@ use crate::{InitError, disk::ROOT, sys};
 const REGISTER: &str = "/sys/devices/virtual/misc/tdx_guest/measurements/rtmr3:sha384";
 /// Device of a TD.
 const TDX: &str = "/dev/tdx_guest";
-/// Folder of the app's sockets, as the app sees it.
-pub(crate) const SOCKETS: &str = "/run/freehold";
+/// Folder of the sockets, as the app sees it; it is root's, so that the local API's stays what it is.
+const SOCKETS: &str = "/run/freehold";
+/// The app's own folder in it, and the socket that the app makes there.
+const OWN_SOCKETS: &str = "/run/freehold/app";
+pub(crate) const APP_SOCKET: &str = "/run/freehold/app/app.sock";
+/// The local API's socket.
+pub(crate) const LOCAL_API: &str = "/run/freehold/local.sock";
+/// Where released clients of dstack and of ROFL look for the same socket; `/var/run` is not there, `/run` is.
+const CLIENT_SOCKETS: [&str; 3] = ["/run/dstack.sock", "/run/tappd.sock", "/run/rofl-appd.sock"];
+/// Variables that name it, ours and those of dstack's clients.
+const LOCAL_API_VARIABLES: [&str; 3] = ["FREEHOLD_LOCAL_API", "DSTACK_SIMULATOR_ENDPOINT", "TAPPD_SIMULATOR_ENDPOINT"];
+/// Most looks for processes that an app left behind.
+const CLEAR_MAX: u32 = 100;
 /// Its devices.
 const DEVICES: [(&str, u32, u32); 4] = [("null", 1, 3), ("zero", 1, 5), ("random", 1, 8), ("urandom", 1, 9)];
 
@@ -54,11 +69,16 @@ pub(crate) fn prepare() -> Result<(), InitError> {
         sys::device(&place, major, minor).map_err(failed("making the app's devices"))?;
         allow_all(&place).map_err(failed("making the app's devices"))?;
     }
-    let sockets = format!("{ROOT}{SOCKETS}");
     let own = || {
-        fs::create_dir(&sockets)?;
-        chown(&sockets, Some(sys::APP_USER), Some(sys::APP_USER))?;
-        chown(format!("{ROOT}/tmp"), Some(sys::APP_USER), Some(sys::APP_USER))
+        fs::create_dir(format!("{ROOT}{SOCKETS}"))?;
+        fs::create_dir(format!("{ROOT}{OWN_SOCKETS}"))?;
+        for socket in CLIENT_SOCKETS {
+            symlink(LOCAL_API, format!("{ROOT}{socket}"))?;
+        }
+        for folder in [OWN_SOCKETS, "/tmp"] {
+            chown(format!("{ROOT}{folder}"), Some(sys::APP_USER), Some(sys::APP_USER))?;
+        }
+        Ok(())
     };
     own().map_err(failed("making the app's folders"))
 }
@@ -69,16 +89,39 @@ pub(crate) fn allow_all(path: &str) -> std::io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o666))
 }
 
-/// Runs the app to its end: its exit status, or 128 and the signal that ended it.
-pub(crate) fn run(start: &AppStart) -> Result<i32, InitError> {
+/// Whether the manifest starts an app again that ended so.
+pub(crate) fn starts_again(rule: RestartRule, status: i32) -> bool {
+    match rule {
+        RestartRule::Always => true,
+        RestartRule::OnFailure => status != 0,
+        RestartRule::Never => false,
+    }
+}
+
+/// A running app.
+pub(crate) struct Running {
+    /// The number of its process.
+    pub(crate) process: u32,
+    /// Its standard input, which ends with this: programs take that for a wish that they end.
+    _input: Option<ChildStdin>,
+}
+
+/// Starts the app with what its owner set, and its words where they go.
+pub(crate) fn start(start: &AppStart, settings: &[(String, Vec<u8>)], words: [Stdio; 2]) -> Result<Running, InitError> {
     let failed = InitError::system;
     let (program, arguments) = start.command.split_first().ok_or(InitError::OtherApp)?;
+    // What an app before it left is not the new one's.
+    let _ = fs::remove_file(format!("{ROOT}{APP_SOCKET}"));
     let mut command = Command::new(program);
     command.args(arguments).env_clear().env("PATH", "/app:/bin:/usr/bin").env("HOME", "/tmp");
     command.envs(start.environment.iter().map(|(name, value)| (name, value)));
-    command.env("FREEHOLD_LOCAL_API", format!("{SOCKETS}/local.sock"));
-    command.env("FREEHOLD_APP_SOCKET", format!("{SOCKETS}/app.sock"));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.envs(settings.iter().map(|(name, value)| (name, OsStr::from_bytes(value))));
+    for variable in LOCAL_API_VARIABLES {
+        command.env(variable, LOCAL_API);
+    }
+    command.env("FREEHOLD_APP_SOCKET", APP_SOCKET);
+    let [output, errors] = words;
+    command.stdin(Stdio::piped()).stdout(output).stderr(errors);
     let mib = |count: Option<u64>| count.map(|count| count.saturating_mul(1 << 20));
     let limits = [
         (libc::RLIMIT_AS, mib(start.memory_mib)),
@@ -91,6 +134,20 @@ pub(crate) fn run(start: &AppStart) -> Result<i32, InitError> {
     sys::confine(&mut command, ROOT, "/app", limits).map_err(failed("starting the app"))?;
     let mut child = command.spawn().map_err(failed("starting the app"))?;
     println!("freehold: app started");
-    let status = child.wait().map_err(failed("waiting for the app"))?;
-    Ok(status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1))
+    Ok(Running { process: child.id(), _input: child.stdin.take() })
+}
+
+/// Kills what an app left behind: every process of its user.
+pub(crate) fn clear() {
+    for _ in 0..CLEAR_MAX {
+        let Ok(processes) = fs::read_dir("/proc") else { return };
+        let theirs = processes.flatten().filter_map(|entry| {
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            (entry.metadata().ok()?.uid() == sys::APP_USER).then_some(number)
+        });
+        if theirs.map(sys::kill).count() == 0 {
+            return;
+        }
+        while let Ok(Some(_)) = sys::reap(sys::Reap::Ended) {}
+    }
 }

@@ -1,4 +1,4 @@
-//! The local API as far as PID 1 has it: `GET /freehold/v1/health`, which says that no agent serves. Every other path is
+//! The local API of an image without an agent: `GET /freehold/v1/health`, which says that no agent serves. Every other path is
 //! refused as the agent refuses before it serves (`spec/local-api.md`).
 
 use std::{
@@ -19,7 +19,7 @@ const REFUSED: &str = r#"{"error":{"code":"not_serving","message":"this image ho
 
 /// Serves the app's socket until the process ends; the listener is kept by whoever holds what this gives.
 pub(crate) fn serve() -> io::Result<UnixListener> {
-    let path = format!("{ROOT}{}/local.sock", app::SOCKETS);
+    let path = format!("{ROOT}{}", app::LOCAL_API);
     let listener = UnixListener::bind(&path)?;
     app::allow_all(&path)?;
     let accepting = listener.try_clone()?;

@@ -7,6 +7,8 @@ use std::{
     io,
     os::{fd::AsRawFd as _, unix::process::CommandExt as _},
     process::Command,
+    thread,
+    time::{Duration, Instant},
 };
 
 /// Flags of mounts.
@@ -16,6 +18,17 @@ pub(crate) const NO_RIGHTS: u64 = libc::MS_NODEV | libc::MS_NOSUID;
 pub(crate) const APP_USER: u32 = 1000;
 /// `MODULE_INIT_COMPRESSED_FILE` (Linux, `include/uapi/linux/module.h`).
 const COMPRESSED: libc::c_int = 4;
+/// Pause between two looks.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Whether to wait for a process that ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reap {
+    /// One that has ended, if there is one.
+    Ended,
+    /// The next that ends.
+    Wait,
+}
 
 fn checked(result: libc::c_long) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -79,6 +92,56 @@ pub(crate) fn confine(command: &mut Command, root: &str, folder: &str, limits: V
     // SAFETY: the closure makes system calls alone and allocates nothing.
     unsafe { command.pre_exec(enter) };
     Ok(())
+}
+
+/// Takes the end of one process, whoever started it: its number, and its exit status or 128 and the signal. An error where
+/// there is no process.
+pub(crate) fn reap(how: Reap) -> io::Result<Option<(u32, i32)>> {
+    let mut status = 0;
+    let flags = if how == Reap::Ended { libc::WNOHANG } else { 0 };
+    // SAFETY: a place for the status that lives over the call.
+    let number = unsafe { libc::waitpid(-1, &raw mut status, flags) };
+    checked(number.into())?;
+    let Some(number) = u32::try_from(number).ok().filter(|number| *number > 0) else { return Ok(None) };
+    let status = if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) };
+    Ok(Some((number, status)))
+}
+
+/// Asks a process to end.
+pub(crate) fn terminate(process: u32) {
+    signal(process, libc::SIGTERM);
+}
+
+/// Ends a process.
+pub(crate) fn kill(process: u32) {
+    signal(process, libc::SIGKILL);
+}
+
+fn signal(process: u32, signal: libc::c_int) {
+    // A number of 1 or less would be more than one process, or this one.
+    if let Ok(process) = libc::pid_t::try_from(process)
+        && process > 1
+    {
+        // SAFETY: a call with numbers; one that is gone is an error that nobody needs.
+        unsafe { libc::kill(process, signal) };
+    }
+}
+
+/// Waits until the other end of a port is there: before, the kernel takes it for hung up.
+pub(crate) fn wait_for_host(port: &File, limit: Duration) -> io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        let mut ask = libc::pollfd { fd: port.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+        // SAFETY: one structure that lives over the call.
+        checked(unsafe { libc::poll(&raw mut ask, 1, 0) }.into())?;
+        if ask.revents & libc::POLLHUP == 0 && ask.revents & libc::POLLOUT != 0 {
+            return Ok(());
+        }
+        if begun.elapsed() > limit {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        thread::sleep(POLL);
+    }
 }
 
 /// Writes everything and turns the machine off; does not return on a machine that can.

@@ -7,8 +7,8 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use freehold_image::{
-    Accel, AppStart, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, Program, QemuLaunch, Ran, RunError, Tree, VmShape,
-    run_vm, self_test, usable_accel,
+    Accel, AppStart, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, Program, QemuLaunch, Ran, RestartRule, RunError,
+    Tree, VmShape, run_vm, self_test, usable_accel,
 };
 use freehold_primitives::{Digest, Register};
 
@@ -50,14 +50,20 @@ fn parts(kernel: KernelFiles) -> ImageParts {
             open_files: Some(64),
             processes: None,
             file_mib: Some(1),
+            restart: RestartRule::Never,
         },
     }
 }
 
 fn boot(image: &Image, folder: &Path) -> Result<Ran, RunError> {
     image.write(folder).unwrap();
-    let launch =
-        QemuLaunch { accel: &Accel::Tcg, shape: VmShape::new(1, 512).unwrap(), image: folder, line: &image.line };
+    let launch = QemuLaunch {
+        accel: &Accel::Tcg,
+        shape: VmShape::new(1, 512).unwrap(),
+        image: folder,
+        line: &image.line,
+        ports: &[],
+    };
     run_vm(&launch, LIMIT)
 }
 

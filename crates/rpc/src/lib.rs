@@ -17,10 +17,12 @@ mod node;
 mod node_client;
 mod provider;
 mod sealed_log;
+mod socket;
 mod sync;
 mod taint;
 mod transaction;
 mod verified;
+mod vm_link;
 
 #[cfg(test)]
 mod tests;
@@ -72,6 +74,7 @@ pub use sealed_log::{
     LOG_KEY_SETTING, LOG_LINE_BYTES_MAX, LogChain, LogGap, LogSealer, LogSecret, LogSource, OpenedRecord, RecordError,
     SEALED_LINE,
 };
+pub use socket::connect_plain;
 pub use sync::{
     SYNC_AHEAD_MAX, SYNC_BLOCKS_MAX, SYNC_OPERATIONS_MAX, SYNC_PAGE_BYTES, SyncBlock, SyncContent, SyncCover, SyncPage,
     SyncPart, SyncPiece, SyncState,
@@ -79,3 +82,7 @@ pub use sync::{
 pub use taint::{ChainDenial, TaintPage, TaintedGrant, TaintedInstance};
 pub use transaction::CallTransaction;
 pub use verified::{AnswerAsked, CallReads, Checked, Proven, VerifiedClient, VerifiedError};
+pub use vm_link::{
+    AskedStream, LinkEnd, LinkError, LinkReader, LinkService, LinkStream, LinkWriter, StartedLink, VM_FRAME_BYTES_MAX,
+    VM_LINK_PORT, VM_LINK_PREFACE, VM_STREAM_WINDOW, VM_STREAMS_MAX, VmLink, relay,
+};

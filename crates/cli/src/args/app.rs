@@ -10,7 +10,7 @@ use freehold_rpc::Endpoint;
 
 pub(crate) use deploy::{AppDeployArgs, AppListArgs, AppLogsArgs, DeployedArgs};
 
-use super::{EnvCommand, LimitsCommand, SecretCommand, TeeArg};
+use super::{EnvCommand, ImagePartArgs, LimitsCommand, SecretCommand, ShapeArgs, TeeArg};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppCommand {
@@ -88,6 +88,9 @@ pub(crate) struct AppBuildArgs {
     /// Build beside the bundle that is there and compare, instead of writing it.
     #[arg(long)]
     pub(crate) verify: bool,
+    /// What a VM image of it shows too, of this kernel package, PID 1, agent and programs (`freehold image build`).
+    #[arg(long, value_name = "FILE.deb")]
+    pub(crate) kernel: Option<PathBuf>,
     /// Sign the bundle's digest by the account whose secret this file holds, in hex.
     #[arg(long, value_name = "FILE", conflicts_with = "verify")]
     pub(crate) sign: Option<PathBuf>,
@@ -98,6 +101,39 @@ pub(crate) struct AppShowArgs {
     /// The bundle.
     #[arg(value_name = "DIR", default_value = "bundle")]
     pub(crate) bundle: PathBuf,
+}
+
+/// A launcher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LauncherArg {
+    /// Guest and app are processes of this machine.
+    Direct,
+    /// Guest and app are in a VM.
+    Qemu,
+}
+
+/// How QEMU runs a VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AccelArg {
+    /// KVM where a guest boots under it, else software.
+    Auto,
+    /// KVM.
+    Kvm,
+    /// Software.
+    Tcg,
+}
+
+/// The VM of `--launcher qemu`.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "With --launcher qemu")]
+pub(crate) struct VmArgs {
+    #[command(flatten)]
+    pub(crate) parts: ImagePartArgs,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
+    /// How QEMU runs it.
+    #[arg(long, value_name = "auto|kvm|tcg", default_value = "auto")]
+    pub(crate) accel: AccelArg,
 }
 
 #[derive(Debug, Args)]
@@ -128,9 +164,17 @@ pub(crate) struct AppRunArgs {
     /// Which TEE the emulator plays.
     #[arg(long, value_name = "tdx|snp", default_value = "tdx")]
     pub(crate) tee: TeeArg,
+    /// How it is launched: beside this process, or in a VM of its own under QEMU.
+    #[arg(long, value_name = "direct|qemu", default_value = "direct")]
+    pub(crate) launcher: LauncherArg,
+    #[command(flatten)]
+    pub(crate) vm: VmArgs,
     /// Leave the app's policy on the chain as it is.
     #[arg(long)]
     pub(crate) keep_policy: bool,
+    /// Admit what runs here beside what the app's policy names, instead of it: an app that runs under both launchers.
+    #[arg(long, conflicts_with = "keep_policy")]
+    pub(crate) add_to_policy: bool,
     /// Run once; changes of the files are not looked at.
     #[arg(long)]
     pub(crate) once: bool,

@@ -21,21 +21,44 @@ pub(crate) struct ImageBuildArgs {
     /// The bundle, as `app build` writes it.
     #[arg(value_name = "BUNDLE", default_value = "bundle")]
     pub(crate) bundle: PathBuf,
-    /// The pinned kernel package.
-    #[arg(long, value_name = "FILE.deb")]
-    pub(crate) kernel: PathBuf,
+    #[command(flatten)]
+    pub(crate) parts: ImagePartArgs,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
     /// Where the image is written.
     #[arg(long, value_name = "DIR", default_value = "image")]
     pub(crate) output: PathBuf,
-    /// PID 1; by default `freehold-init` beside this program.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) init: Option<PathBuf>,
-    /// A program of this machine that the app needs, such as /usr/bin/python3: it and its libraries are put into the image.
-    #[arg(long = "with", value_name = "PROGRAM")]
-    pub(crate) with: Vec<PathBuf>,
     /// Build beside the image that is there and compare, instead of writing it.
     #[arg(long)]
     pub(crate) verify: bool,
+}
+
+/// What an image is made of beside the bundle.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ImagePartArgs {
+    /// The pinned kernel package; by default the one that FREEHOLD_KERNEL_PACKAGE names.
+    #[arg(long, value_name = "FILE.deb")]
+    pub(crate) kernel: Option<PathBuf>,
+    /// PID 1; by default `freehold-init` beside this program.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) init: Option<PathBuf>,
+    /// The guest agent; by default `freehold-guest` beside this program.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) agent: Option<PathBuf>,
+    /// A program of this machine that the app needs, such as /usr/bin/python3: it and its libraries are put into the image.
+    #[arg(long = "with", value_name = "PROGRAM")]
+    pub(crate) with: Vec<PathBuf>,
+}
+
+/// How large a VM is; it is measured.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ShapeArgs {
+    /// CPUs.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) cpus: u16,
+    /// Memory, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    pub(crate) memory_mib: u32,
 }
 
 /// A model of CPUs.
@@ -65,12 +88,8 @@ pub(crate) struct ImageMeasureArgs {
     /// Firmware of an SEV-SNP guest: OVMF's AmdSev build.
     #[arg(long, value_name = "FILE", group = "firmware")]
     pub(crate) snp_firmware: Option<PathBuf>,
-    /// CPUs.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) cpus: u16,
-    /// Memory, in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 2048)]
-    pub(crate) memory_mib: u32,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
     /// Model of the CPUs of an SEV-SNP guest.
     #[arg(long, value_name = "MODEL", default_value = "epyc-v4")]
     pub(crate) cpu: SnpCpuArg,

@@ -1,4 +1,4 @@
-//! Arguments of `app secret`, `app env` and `app limits`, and of what starts a program with them.
+//! Arguments of `app secret`, `app env` and `app limits`, of what starts a program with them, and of roles that the host starts.
 
 use std::path::PathBuf;
 

@@ -1,59 +1,87 @@
 //! `image`: the VM image of a bundle, and its measurements (`spec/vm-image.md`).
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, Result, bail};
-use freehold_bundle::{Bundle, Kind, open_bundle};
-use freehold_host::measure_bundle;
+use freehold_bundle::{Bundle, Kind, Restart, open_bundle};
+use freehold_host::{EmulatedTee, Launch, measure_bundle, measure_image};
 use freehold_image::{
-    AcpiTables, AppStart, Firmware, Image, ImageParts, KernelFiles, KernelHashes, OVMF_BOOT_ENTRY, PageOrder, Program,
-    Separator, SnpCpu, SnpLaunch, TdxBoot, TdxMachine, Tree, VmShape,
+    AcpiTables, AppStart, Firmware, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, KernelHashes, OVMF_BOOT_ENTRY,
+    PageOrder, Program, RestartRule, Separator, SnpCpu, SnpLaunch, TdxBoot, TdxMachine, Tree, VmShape,
 };
 use freehold_primitives::Measurement;
 use serde_json::{Value, json};
 
 use super::app::registers;
 use crate::{
-    args::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, SnpCpuArg},
+    args::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, ImagePartArgs, SnpCpuArg},
     output::Output,
 };
 
+/// Variable that names the kernel package where no argument does.
+const KERNEL_VARIABLE: &str = "FREEHOLD_KERNEL_PACKAGE";
+
 /// Runs the command.
-pub(crate) fn run(command: ImageCommand, output: Output) -> Result<ExitCode> {
+pub(crate) fn run(command: &ImageCommand, output: Output) -> Result<ExitCode> {
     match command {
-        ImageCommand::Build(args) => build(&args, output),
-        ImageCommand::Measure(args) => measure(&args, output),
+        ImageCommand::Build(args) => build(args, output),
+        ImageCommand::Measure(args) => measure(args, output),
     }
 }
 
 fn build(args: &ImageBuildArgs, output: Output) -> Result<ExitCode> {
     let bundle = open_bundle(&args.bundle)?;
-    let own = std::env::current_exe().context("this program's own file cannot be found")?;
-    let init = args.init.clone().unwrap_or_else(|| own.with_file_name("freehold-init"));
-    let system = args.with.iter().map(|file| {
-        let name = file.file_name().with_context(|| format!("{} is no program", file.display()))?;
-        Ok(Program { file: file.clone(), place: format!("bin/{}", name.to_string_lossy()) })
-    });
-    let parts = ImageParts {
-        kernel: KernelFiles::read(&args.kernel)?,
-        programs: vec![Program { file: init, place: "init".to_owned() }],
-        system: system.collect::<Result<_>>()?,
-        files: files(&bundle)?,
-        start: start(&bundle, &own)?,
-    };
-    let image = Image::build(parts)?;
-    if args.verify {
+    let image = assembled(&bundle, &args.parts)?;
+    let shape = VmShape::new(args.shape.cpus, args.shape.memory_mib)?;
+    let launch = measure_image(&image, shape, &bundle)?;
+    let event = if args.verify {
         let there = Image::open(&args.output)?;
         if there != image {
             let (found, built) = (there.digest(), image.digest());
             bail!("{} is not what these inputs build now: {found} instead of {built}", args.output.display());
         }
-        tell("verified", &args.output, &image, output);
+        "verified"
     } else {
         image.write(&args.output)?;
-        tell("built", &args.output, &image, output);
-    }
+        "built"
+    };
+    tell((event, &args.output), &image, shape, &launch, output);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The image of a bundle: pinned kernel, PID 1, agent, and the programs that were named.
+pub(crate) fn assembled(bundle: &Bundle, args: &ImagePartArgs) -> Result<Image> {
+    let own = std::env::current_exe().context("this program's own file cannot be found")?;
+    let beside = |given: &Option<PathBuf>, name: &str| given.clone().unwrap_or_else(|| own.with_file_name(name));
+    let kernel = args.kernel.clone().or_else(|| std::env::var_os(KERNEL_VARIABLE).map(PathBuf::from));
+    let kernel = kernel.with_context(|| {
+        format!("a VM boots the kernel of {KERNEL_PACKAGE}: name the package with --kernel or {KERNEL_VARIABLE}")
+    })?;
+    let system = args.with.iter().map(|file| {
+        let name = file.file_name().with_context(|| format!("{} is no program", file.display()))?;
+        Ok(Program { file: file.clone(), place: format!("bin/{}", name.to_string_lossy()) })
+    });
+    let parts = ImageParts {
+        kernel: KernelFiles::read(&kernel)?,
+        programs: vec![
+            Program { file: beside(&args.init, "freehold-init"), place: "init".to_owned() },
+            Program { file: beside(&args.agent, "freehold-guest"), place: "agent".to_owned() },
+        ],
+        system: system.collect::<Result<_>>()?,
+        files: files(bundle)?,
+        start: start(bundle, &own)?,
+    };
+    Ok(Image::build(parts)?)
+}
+
+/// What a VM of an image shows under the emulator, by machine.
+pub(crate) fn emulated(launch: &Launch) -> [(&'static str, Measurement); 2] {
+    [("emulated-tdx", EmulatedTee::Tdx), ("emulated-snp", EmulatedTee::Snp)]
+        .map(|(machine, tee)| (machine, tee.measurement(launch)))
 }
 
 /// A bundle's files, each digest checked.
@@ -89,11 +117,18 @@ fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
         open_files: limits.open_files,
         processes: limits.processes,
         file_mib: limits.file_mib,
+        restart: match process.restart {
+            Restart::Always => RestartRule::Always,
+            Restart::OnFailure => RestartRule::OnFailure,
+            Restart::Never => RestartRule::Never,
+        },
     })
 }
 
-fn tell(event: &str, place: &Path, image: &Image, output: Output) {
+fn tell((event, place): (&str, &Path), image: &Image, shape: VmShape, launch: &Launch, output: Output) {
     let sizes = [image.kernel.len(), image.initrd.len(), image.disk.len()];
+    let shown = emulated(launch);
+    let backends = shown.iter().map(|(machine, measurement)| backend(machine, measurement)).collect::<Vec<_>>();
     output.object(&json!({
         "event": event,
         "image": place,
@@ -104,10 +139,13 @@ fn tell(event: &str, place: &Path, image: &Image, output: Output) {
         "kernel_bytes": sizes[0],
         "initrd_bytes": sizes[1],
         "disk_bytes": sizes[2],
+        "cpus": shape.cpus(),
+        "memory_mib": shape.memory_mib(),
+        "backends": backends,
     }));
     output.text(&format!(
         "{event}  {}\n  digest  {}\n  app     sha256:{}\n  root    {}\n  kernel  {} bytes\n  initrd  {} bytes\n  disk    {} \
-         bytes\n  line    {}\n\nnext: freehold image measure {} --tdx-firmware OVMF.fd",
+         bytes\n  line    {}",
         place.display(),
         image.digest(),
         image.app,
@@ -116,13 +154,28 @@ fn tell(event: &str, place: &Path, image: &Image, output: Output) {
         sizes[1],
         sizes[2],
         image.line.as_str(),
-        place.display(),
     ));
+    for (machine, measurement) in &shown {
+        output.text(&format!("\n  qemu, process, {machine}, {} CPUs, {} MiB", shape.cpus(), shape.memory_mib()));
+        tell_registers(&registers(measurement), output);
+    }
+    output.text(&format!("\nnext: freehold image measure {} --tdx-firmware OVMF.fd", place.display()));
+}
+
+/// One line of `backends`: what a VM shows, by launcher, executor and machine.
+fn backend(machine: &str, measurement: &Measurement) -> Value {
+    json!({ "launcher": "qemu", "executor": "process", "machine": machine, "measurement": registers(measurement) })
+}
+
+fn tell_registers(registers: &Value, output: Output) {
+    for (name, value) in registers.as_object().into_iter().flatten() {
+        output.text(&format!("    {name:<12} {}", value.as_str().unwrap_or("not told here")));
+    }
 }
 
 fn measure(args: &ImageMeasureArgs, output: Output) -> Result<ExitCode> {
     let image = Image::open(&args.image)?;
-    let shape = VmShape::new(args.cpus, args.memory_mib)?;
+    let shape = VmShape::new(args.shape.cpus, args.shape.memory_mib)?;
     let rows = match (&args.tdx_firmware, &args.snp_firmware) {
         (Some(path), _) => tdx(args, &image, shape, &firmware(path)?)?,
         (None, Some(path)) => vec![snp(args, &image, shape, &firmware(path)?)?],
@@ -133,17 +186,13 @@ fn measure(args: &ImageMeasureArgs, output: Output) -> Result<ExitCode> {
         output.object(&json!({
             "event": "measured",
             "machine": machine,
-            "cpus": args.cpus,
-            "memory_mib": args.memory_mib,
+            "cpus": args.shape.cpus,
+            "memory_mib": args.shape.memory_mib,
             "measurement": registers,
             "run_on_hardware": false,
         }));
-        output.text(&format!("{machine}, {} CPUs, {} MiB", args.cpus, args.memory_mib));
-        if let Value::Object(registers) = registers {
-            for (name, value) in registers {
-                output.text(&format!("  {name:<12} {}", value.as_str().unwrap_or("not told here")));
-            }
-        }
+        output.text(&format!("{machine}, {} CPUs, {} MiB", shape.cpus(), shape.memory_mib()));
+        tell_registers(&registers, output);
     }
     output.note("computed, not compared with a VM of this image on hardware (docs/vm.md)");
     Ok(ExitCode::SUCCESS)

@@ -27,3 +27,4 @@ mod sapphire;
 mod succession;
 mod support;
 mod validators;
+mod vm;

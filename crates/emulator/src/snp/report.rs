@@ -1,9 +1,9 @@
 //! A guest as its report shows it, and the report's bytes (AMD 56860, table 23).
 
-use freehold_primitives::{Digest, Register, SnpProduct, SnpSigningKey, SnpTcb};
+use freehold_primitives::{Digest, Register, SnpMeasurement, SnpProduct, SnpSigningKey, SnpTcb};
 
-use super::{SnpCondition, SnpPlatform, measurement};
-use crate::{AppImage, keys::derive_bytes, x509::P384Key};
+use super::{SnpCondition, SnpPlatform, boot_measurement, measurement};
+use crate::{AppImage, VmBoot, keys::derive_bytes, x509::P384Key};
 
 /// ABI 1.51 at least, multithreading allowed, and the bit that is always one.
 const GUEST_POLICY: u64 = 51 | 1 << 8 | 1 << 16 | 1 << 17;
@@ -53,7 +53,15 @@ pub struct SnpGuest {
 impl SnpGuest {
     /// A guest whose executable has SHA-256 `guest` and that will start `app`, on a machine with today's firmware.
     pub fn launch(guest: &Digest, app: &AppImage) -> Self {
-        let launch = measurement(guest, app);
+        Self::of(&measurement(guest, app))
+    }
+
+    /// A guest that boots a VM image which holds `app`, on the same machine.
+    pub fn boot(boot: &VmBoot, app: &AppImage) -> Self {
+        Self::of(&boot_measurement(boot, app))
+    }
+
+    fn of(launch: &SnpMeasurement) -> Self {
         let tcb = SnpTcb { fmc: 0, bootloader: 0x0a, tee: 0, snp: 0x19, microcode: 0x60 };
         Self {
             report_version: 5,

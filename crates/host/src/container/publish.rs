@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use freehold_rpc::connect_plain;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::{
     io::{AsyncRead, AsyncWrite, copy_bidirectional},
@@ -27,7 +28,7 @@ use super::{
     ground::{Ground, Network},
     plan::Plan,
 };
-use crate::{error::HostError, event::HostEvent, relay::connect_plain};
+use crate::{error::HostError, event::HostEvent};
 
 /// Pause between two looks at whether something listens.
 const POLL: Duration = Duration::from_millis(50);

@@ -4,16 +4,14 @@
 //! direction, so that a client may end its request before the answer streams.
 
 use std::{
-    io,
-    os::fd::AsRawFd as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use freehold_rpc::connect_plain;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
-    net::{TcpListener, TcpStream, UnixStream},
+    net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{Duration, sleep, timeout},
 };
@@ -49,18 +47,6 @@ pub(crate) async fn relay_api(listener: TcpListener, app_socket: PathBuf) {
             }
         }
     }
-}
-
-/// Connects to a socket that an app may have made. A link in its place could lead to any socket of the machine: it is not
-/// followed.
-pub(crate) async fn connect_plain(path: &Path) -> io::Result<UnixStream> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let socket = open(path, flags, Mode::empty())?;
-    if FileType::from_raw_mode(fstat(&socket)?.st_mode) != FileType::Socket {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    // The very file that was looked at, whatever has its name now.
-    UnixStream::connect(format!("/proc/self/fd/{}", socket.as_raw_fd())).await
 }
 
 async fn relay_one(mut client: TcpStream, app_socket: &Path) {

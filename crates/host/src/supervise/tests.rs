@@ -51,6 +51,7 @@ fn supervise(dir: &Path, guest: &str, app: &str) -> Running {
         }
         .into(),
         isolation: Isolation::None,
+        dir: dir.to_owned(),
         app_dir: dir.to_owned(),
         control: Arc::new(control),
         events: sender,

@@ -19,6 +19,7 @@ fn parts() -> ImageParts {
             open_files: None,
             processes: None,
             file_mib: None,
+            restart: RestartRule::Never,
         },
     }
 }

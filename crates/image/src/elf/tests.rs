@@ -33,3 +33,23 @@ fn what_is_no_program_is_refused_and_never_panics() {
         let _ = needs(&head[..at]);
     }
 }
+
+/// What is left of a program runs as the whole one does.
+#[test]
+fn a_program_without_what_no_loader_reads_runs_as_before() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let own = std::env::current_exe().unwrap();
+    let whole = std::fs::read(&own).unwrap();
+    let left = loaded(whole.clone());
+    // Test binaries carry symbols.
+    assert!(left.len() < whole.len() && loaded(left.clone()) == left);
+    assert_eq!(needs(&left).unwrap(), needs(&whole).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("left");
+    std::fs::write(&file, &left).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let list = |program: &std::path::Path| std::process::Command::new(program).arg("--list").output().unwrap().stdout;
+    assert!(!list(&own).is_empty() && list(&file) == list(&own));
+    // What is cut short is left as it is.
+    assert_eq!(loaded(whole[..64].to_vec()), whole[..64]);
+}

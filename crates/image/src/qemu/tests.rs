@@ -5,7 +5,7 @@ use super::*;
 fn text(accel: &Accel) -> String {
     let line = CommandLine::new("console=ttyS0 freehold.root=00").unwrap();
     let shape = VmShape::new(2, 2048).unwrap();
-    let launch = QemuLaunch { accel, shape, image: Path::new("/images/a,b"), line: &line };
+    let launch = QemuLaunch { accel, shape, image: Path::new("/images/a,b"), line: &line, ports: &[] };
     let words: Vec<String> = launch.arguments().iter().map(|word| word.to_string_lossy().into_owned()).collect();
     words.join("\n")
 }
@@ -88,4 +88,25 @@ fn snp_not_run_on_hardware() {
         "/firmware/OVMF.amdsev.fd",
     ];
     assert_eq!(text(&snp), expected(&machine, SHARED));
+}
+
+#[test]
+fn a_port_is_a_socket_of_the_hosts_and_a_name_in_the_vm() {
+    let line = CommandLine::new("console=ttyS0").unwrap();
+    let ports = [HostPort { name: "freehold.link", socket: "/run/a,b/link".into() }];
+    let words = |accel: &Accel| {
+        let shape = VmShape::new(1, 512).unwrap();
+        let launch = QemuLaunch { accel, shape, image: Path::new("/i"), line: &line, ports: &ports };
+        let words: Vec<String> = launch.arguments().iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        words[words.len() - 6..].join("\n")
+    };
+    let expected = |shared: &str| {
+        format!(
+            "-device\nvirtio-serial-pci,{shared}\n-chardev\nsocket,id=freehold.link,path=/run/a,,b/link\n-device\n\
+             virtserialport,chardev=freehold.link,name=freehold.link"
+        )
+    };
+    assert_eq!(words(&Accel::Tcg), expected(PLAIN));
+    let tdx = Accel::Tdx { firmware: "/f".into(), quote_port: None };
+    assert_eq!(words(&tdx), expected(SHARED));
 }

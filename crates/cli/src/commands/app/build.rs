@@ -5,12 +5,14 @@ use std::{path::Path, process::ExitCode};
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, Image, Kind, add_signature, build_bundle, open_bundle};
 use freehold_crypto::AccountKey;
-use freehold_host::{EmulatedTee, measure_bundle};
-use freehold_primitives::Measurement;
+use freehold_host::{measure_bundle, measure_image};
+use freehold_image::VmShape;
+use freehold_primitives::{Digest, Measurement};
 use serde_json::{Value, json};
 
 use crate::{
-    args::{AppBuildArgs, AppShowArgs},
+    args::{AppBuildArgs, AppShowArgs, ImagePartArgs},
+    commands::image,
     output::Output,
 };
 
@@ -21,7 +23,9 @@ const BUNDLE_FOLDER: &str = "bundle";
 pub(super) fn run(args: &AppBuildArgs, output: Output) -> Result<ExitCode> {
     let place = args.output.clone().unwrap_or_else(|| args.folder.join(BUNDLE_FOLDER));
     if args.verify {
-        return verify(&args.folder, &place, output);
+        let bundle = verify(&args.folder, &place)?;
+        tell("verified", &place, &bundle, args.kernel.as_deref(), output)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let mut bundle = build_bundle(&args.folder, &place)?;
     if let Some(path) = &args.sign {
@@ -29,18 +33,18 @@ pub(super) fn run(args: &AppBuildArgs, output: Output) -> Result<ExitCode> {
         let key = AccountKey::from_bytes(&secret).context("the secret is none of an account")?;
         bundle = add_signature(&place, &key)?;
     }
-    tell("built", &place, &bundle, output)?;
+    tell("built", &place, &bundle, args.kernel.as_deref(), output)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Runs `app show`.
 pub(super) fn show(args: &AppShowArgs, output: Output) -> Result<ExitCode> {
     let bundle = open_bundle(&args.bundle)?;
-    tell("bundle", &args.bundle, &bundle, output)?;
+    tell("bundle", &args.bundle, &bundle, None, output)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn verify(folder: &Path, place: &Path, output: Output) -> Result<ExitCode> {
+fn verify(folder: &Path, place: &Path) -> Result<Bundle> {
     let there = open_bundle(place).with_context(|| format!("the bundle {} cannot be compared", place.display()))?;
     let fresh = tempfile::tempdir().context("no place to build beside")?;
     let built = build_bundle(folder, &fresh.path().join(BUNDLE_FOLDER))?;
@@ -54,8 +58,7 @@ fn verify(folder: &Path, place: &Path, output: Output) -> Result<ExitCode> {
             built.digest(),
         );
     }
-    tell("verified", place, &there, output)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(there)
 }
 
 /// The first thing that differs, for a person.
@@ -69,16 +72,32 @@ fn changed(one: &Bundle, other: &Bundle) -> String {
     file.map_or_else(|| "the text of rofl.yaml or the compose file".to_owned(), |file| file.path.clone())
 }
 
-fn tell(event: &str, place: &Path, bundle: &Bundle, output: Output) -> Result<()> {
+/// What a launch of a bundle shows: launcher and machine, and the measurement.
+type Shown = (&'static str, &'static str, Measurement);
+
+/// What instances show under each launcher: under `qemu` of the image that this kernel package makes, if one is named.
+fn shown(bundle: &Bundle, kernel: Option<&Path>) -> Result<(Digest, Vec<Shown>)> {
     let guest = std::env::current_exe().context("this program's own file cannot be found")?;
     let launch = measure_bundle(&guest, bundle)?;
-    let machines = [("emulated-tdx", EmulatedTee::Tdx), ("emulated-snp", EmulatedTee::Snp)];
+    let direct = image::emulated(&launch).map(|(machine, measurement)| ("direct", machine, measurement));
+    let mut shown = direct.to_vec();
+    if let Some(kernel) = kernel {
+        let parts = ImagePartArgs { kernel: Some(kernel.to_owned()), ..ImagePartArgs::default() };
+        let image = image::assembled(bundle, &parts)?;
+        let in_vm = measure_image(&image, VmShape::DEFAULT, bundle)?;
+        shown.extend(image::emulated(&in_vm).map(|(machine, measurement)| ("qemu", machine, measurement)));
+    }
+    Ok((launch.guest, shown))
+}
+
+fn tell(event: &str, place: &Path, bundle: &Bundle, kernel: Option<&Path>, output: Output) -> Result<()> {
+    let (guest, shown) = shown(bundle, kernel)?;
     let executor = if bundle.manifest().kind == Kind::Process { "process" } else { "container" };
-    let backends: Vec<Value> = machines
+    let backends: Vec<Value> = shown
         .iter()
-        .map(|(machine, tee)| {
-            let registers = registers(&tee.measurement(&launch));
-            json!({ "launcher": "direct", "executor": executor, "machine": machine, "measurement": registers })
+        .map(|(launcher, machine, measurement)| {
+            let registers = registers(measurement);
+            json!({ "launcher": launcher, "executor": executor, "machine": machine, "measurement": registers })
         })
         .collect();
     let manifest = bundle.manifest();
@@ -90,9 +109,9 @@ fn tell(event: &str, place: &Path, bundle: &Bundle, output: Output) -> Result<()
         "version": manifest.version,
         "files": bundle.files().len(),
         "bytes": bundle.bytes(),
-        "images": bundle.images().iter().map(image).collect::<Vec<_>>(),
+        "images": bundle.images().iter().map(outline).collect::<Vec<_>>(),
         "signed_by": bundle.signatures().iter().map(|signature| signature.account).collect::<Vec<_>>(),
-        "guest": launch.guest,
+        "guest": guest,
         "backends": backends,
     }));
     let notes = manifest.notes.iter().chain(bundle.compose().into_iter().flat_map(|compose| &compose.notes));
@@ -107,7 +126,7 @@ fn tell(event: &str, place: &Path, bundle: &Bundle, output: Output) -> Result<()
         bundle.digest(),
         bundle.files().len(),
         bundle.bytes(),
-        launch.guest,
+        guest,
     ));
     for image in bundle.images() {
         let bytes: u64 = image.layers.iter().map(|layer| layer.bytes).sum();
@@ -119,9 +138,9 @@ fn tell(event: &str, place: &Path, bundle: &Bundle, output: Output) -> Result<()
     for signature in bundle.signatures() {
         output.text(&format!("  signed  by {}", signature.account));
     }
-    for ((machine, tee), _) in machines.iter().zip(&backends) {
-        output.text(&format!("\n  direct, {executor}, {machine}"));
-        if let Value::Object(registers) = registers(&tee.measurement(&launch)) {
+    for (launcher, machine, measurement) in &shown {
+        output.text(&format!("\n  {launcher}, {executor}, {machine}"));
+        if let Value::Object(registers) = registers(measurement) {
             for (name, value) in registers {
                 output.text(&format!("    {name:<12} {}", value.as_str().unwrap_or("any")));
             }
@@ -130,7 +149,7 @@ fn tell(event: &str, place: &Path, bundle: &Bundle, output: Output) -> Result<()
     Ok(())
 }
 
-fn image(image: &Image) -> Value {
+fn outline(image: &Image) -> Value {
     let bytes: u64 = image.layers.iter().map(|layer| layer.bytes).sum();
     json!({ "digest": image.digest, "layers": image.layers.len(), "bytes": bytes })
 }

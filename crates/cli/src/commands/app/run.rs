@@ -11,9 +11,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, build_bundle};
 use freehold_host::{
-    AppOwner, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, LogStream, Payer, PolicyChoice,
-    bundled_app,
+    App, AppOwner, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, LogStream, Payer,
+    PolicyChoice, VmApp, bundled_app,
 };
+use freehold_image::{Accel, VmShape, usable_accel};
 use freehold_primitives::{Genesis, NetworkKey, Purpose};
 use freehold_rpc::{Endpoint, NodeClient};
 use serde_json::json;
@@ -21,11 +22,13 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     network::{Network, NetworkAsked},
+    registers,
     watch::changed,
 };
 use crate::{
     accounts,
-    args::{AppRunArgs, TeeArg},
+    args::{AccelArg, AppRunArgs, LauncherArg, TeeArg, VmArgs},
+    commands::image::assembled,
     data_dir::Held,
     output::Output,
     stack,
@@ -35,8 +38,11 @@ use crate::{
 pub(super) const OWNER: u32 = 18;
 /// Development account that pays for their instances.
 const PROVIDER: u32 = 19;
-/// Longest way to a serving instance.
+/// Longest way to a serving instance, and that of one in a VM that software emulates.
 const SERVING_WAIT: Duration = Duration::from_secs(120);
+const SERVING_WAIT_VM: Duration = Duration::from_secs(300);
+/// Name of the VM image in the app's folder.
+const IMAGE_FOLDER: &str = "image";
 /// Gas allowance that an instance's account is kept at, in wei: a tenth of a unit.
 const ALLOWANCE_WEI: u128 = accounts::UNIT / 10;
 
@@ -125,12 +131,14 @@ impl Session {
         let (events, heard) = mpsc::unbounded_channel();
         let (progress, mut seen) = watch::channel(Progress::Starting);
         tokio::spawn(tell(heard, progress, self.output));
-        let host = Host::start(self.host_config(bundle, place)?, events).await?;
+        let app = self.app(bundle, place)?;
+        let host = Host::start(self.host_config(app, place)?, events).await?;
         let begun = seen.wait_for(|progress| *progress != Progress::Starting);
-        let progress = match tokio::time::timeout(SERVING_WAIT, begun).await {
+        let wait = if self.args.launcher == LauncherArg::Qemu { SERVING_WAIT_VM } else { SERVING_WAIT };
+        let progress = match tokio::time::timeout(wait, begun).await {
             Ok(Ok(progress)) => progress.clone(),
             Ok(Err(_)) => Progress::Refused("the host ended".to_owned()),
-            Err(_) => Progress::Refused(format!("the instance did not serve within {} s", SERVING_WAIT.as_secs())),
+            Err(_) => Progress::Refused(format!("the instance did not serve within {} s", wait.as_secs())),
         };
         if let Progress::Refused(reason) = progress {
             host.stop().await;
@@ -149,11 +157,38 @@ impl Session {
         Ok(host)
     }
 
-    fn host_config(&self, bundle: &Bundle, place: &Path) -> Result<HostConfig> {
+    /// What the host runs of a build: the bundle itself, or a VM image of it.
+    fn app(&self, bundle: &Bundle, place: &Path) -> Result<App> {
+        let isolation = if self.args.no_sandbox { IsolationChoice::None } else { IsolationChoice::Required };
+        match self.args.launcher {
+            LauncherArg::Direct => Ok(bundled_app(bundle, place, isolation)?),
+            LauncherArg::Qemu => self.vm(bundle, &place.join(IMAGE_FOLDER)),
+        }
+    }
+
+    fn vm(&self, bundle: &Bundle, folder: &Path) -> Result<App> {
+        let VmArgs { parts, shape, accel } = &self.args.vm;
+        let image = assembled(bundle, parts)?;
+        image.write(folder)?;
+        let accel = match accel {
+            AccelArg::Auto => usable_accel(folder),
+            AccelArg::Kvm => Accel::Kvm,
+            AccelArg::Tcg => Accel::Tcg,
+        };
+        let software = accel == Accel::Tcg;
+        let app = VmApp::new(bundle, folder, accel, VmShape::new(shape.cpus, shape.memory_mib)?)?;
+        let sizes = (image.initrd.len() + image.kernel.len() + image.disk.len()) / 1_000_000;
+        let by = if software { "software emulation" } else { "KVM" };
+        self.output.step("image", &format!("{}, {sizes} MB, booted by {by}", image.digest()));
+        self.output
+            .object(&json!({ "event": "image", "digest": image.digest(), "image": folder, "software": software }));
+        Ok(App::Vm(Box::new(app)))
+    }
+
+    fn host_config(&self, app: App, place: &Path) -> Result<HostConfig> {
         let Self { args, genesis, .. } = self;
         let executable = std::env::current_exe().context("this program's own file cannot be found")?;
         let (pay, chain_id) = (NodeClient::new(self.node.clone()), genesis.chain_id);
-        let isolation = if args.no_sandbox { IsolationChoice::None } else { IsolationChoice::Required };
         Ok(HostConfig {
             node: self.node.clone(),
             network_key: self.network_key,
@@ -168,8 +203,12 @@ impl Session {
                 TeeArg::Snp => EmulatedTee::Snp,
             },
             guest: GuestProgram { executable, arguments: vec!["guest".to_owned()] },
-            app: bundled_app(bundle, place, isolation)?,
-            policy: if args.keep_policy { PolicyChoice::Keep } else { PolicyChoice::Follow },
+            app,
+            policy: match (args.keep_policy, args.add_to_policy) {
+                (true, _) => PolicyChoice::Keep,
+                (false, true) => PolicyChoice::Add,
+                (false, false) => PolicyChoice::Follow,
+            },
             api: args.api,
             allowance_wei: ALLOWANCE_WEI,
         })
@@ -191,7 +230,11 @@ fn tell_signing(args: &AppRunArgs, output: Output) -> Result<()> {
         "allowance_wei": ALLOWANCE_WEI.to_string(),
         "dry_run": args.dry_run,
     }));
-    let policy = if args.keep_policy { "leaves the policy as it is" } else { "keeps the policy at what runs here" };
+    let policy = match (args.keep_policy, args.add_to_policy) {
+        (true, _) => "leaves the policy as it is",
+        (false, true) => "admits what runs here too",
+        (false, false) => "keeps the policy at what runs here",
+    };
     output.text(&format!(
         "signs as owner     {owner} (development account {OWNER}): creates the app once, {policy}\n\
          pays as provider   {provider} (development account {PROVIDER}): gas of each registration and renewal, and an\n\
@@ -221,6 +264,14 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Se
                 output.step(&service, state);
             }
             HostEvent::ServiceExited { service, code, restart_in } => tell_exited(&service, code, restart_in, output),
+            HostEvent::Measured { guest, app, model, measurement } => {
+                output.object(&json!({ "event": "measured", "measurement": registers(&measurement) }));
+                stack::tell_event(HostEvent::Measured { guest, app, model, measurement }, output);
+            }
+            HostEvent::VmSaid { line } => {
+                output.object(&json!({ "event": "console", "line": line }));
+                output.text(&format!("vm | {}", plain(&line)));
+            }
             HostEvent::AppLogDropped { lines } => output.warn(&format!("the app says too much: {lines} lines dropped")),
             HostEvent::AppReady => output.step("app", "answers on its socket"),
             HostEvent::AppEnded { code } => {

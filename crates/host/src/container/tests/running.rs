@@ -306,9 +306,9 @@ async fn a_hostile_container_is_stopped_at_each_attempt() {
 async fn a_link_in_place_of_an_apps_socket_is_not_followed() {
     let dir = tempfile::tempdir().unwrap();
     let _machine = StdUnixListener::bind(dir.path().join("machine.sock")).unwrap();
-    assert!(crate::relay::connect_plain(&dir.path().join("machine.sock")).await.is_ok());
+    assert!(freehold_rpc::connect_plain(&dir.path().join("machine.sock")).await.is_ok());
     std::os::unix::fs::symlink(dir.path().join("machine.sock"), dir.path().join("app.sock")).unwrap();
-    assert!(crate::relay::connect_plain(&dir.path().join("app.sock")).await.is_err());
+    assert!(freehold_rpc::connect_plain(&dir.path().join("app.sock")).await.is_err());
     fs::write(dir.path().join("file"), "").unwrap();
-    assert!(crate::relay::connect_plain(&dir.path().join("file")).await.is_err());
+    assert!(freehold_rpc::connect_plain(&dir.path().join("file")).await.is_err());
 }

@@ -1,0 +1,31 @@
+//! Policies of apps that run under more than one launcher.
+#![allow(clippy::unwrap_used)]
+
+use freehold_primitives::{TdxMeasurement, TdxPolicy};
+
+use super::*;
+use crate::{config::EmulatedTee, tests::launched};
+
+fn policy(machine: &Machine, launch: &Launch) -> AppPolicy {
+    AppPolicy { evidence: machine.policy(launch), lease_s_max: 7, ..AppPolicy::default() }
+}
+
+#[test]
+fn a_policy_is_widened_and_loses_nothing() {
+    let machine = Machine::new(EmulatedTee::Tdx);
+    let launch = launched();
+    let (mut first, second) = (policy(&machine, &launch), policy(&machine, &launch));
+    let measurements = |policy: &AppPolicy| policy.evidence.tdx.as_ref().unwrap().measurements.clone();
+    let own = measurements(&second);
+    let other = TdxMeasurement { rtmr3: None, ..own[0].clone() };
+    first.evidence.tdx = Some(TdxPolicy { measurements: vec![other.clone()], ..first.evidence.tdx.unwrap() });
+    first.lease_s_max = 9;
+    let both = with(first.clone(), second.clone());
+    assert_eq!(measurements(&both), [&[other], own.as_slice()].concat());
+    // What else the owner set stays.
+    assert_eq!(both.lease_s_max, 9);
+    assert_eq!(with(both.clone(), second.clone()), both);
+    // A policy that knows no TDX takes the other's whole.
+    first.evidence.tdx = None;
+    assert_eq!(with(first, second.clone()).evidence.tdx, second.evidence.tdx);
+}
