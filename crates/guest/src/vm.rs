@@ -106,6 +106,7 @@ impl Told {
             chain: socket(places, LinkService::Chain),
             control: socket(places, LinkService::Control),
             services: Vec::new(),
+            environments: Vec::new(),
         };
         let Self { trust, family, event_log } = self;
         GuestConfig { trust, paths, family, isolation: ISOLATION.to_owned(), event_log }
