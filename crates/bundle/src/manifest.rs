@@ -6,6 +6,7 @@
 
 mod additions;
 mod deployment;
+mod egress;
 
 #[cfg(test)]
 mod tests;
@@ -18,11 +19,10 @@ use crate::{
     yaml,
 };
 
-pub use additions::{
-    Additions, Egress, GpuModel, GpuWish, KeyScope, Limits, LogVisibility, ModelFile, ProcessSpec, Restart,
-};
+pub use additions::{Additions, GpuModel, GpuWish, KeyScope, Limits, LogVisibility, ModelFile, ProcessSpec, Restart};
 pub use deployment::Deployment;
 pub(crate) use deployment::is_variable;
+pub use egress::{Egress, EgressTarget, HostName};
 
 /// Name of the file.
 pub const MANIFEST_FILE: &str = "rofl.yaml";

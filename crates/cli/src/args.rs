@@ -19,8 +19,8 @@ use freehold_primitives::{Account, Digest, NetworkKey};
 use freehold_rpc::Endpoint;
 
 pub(crate) use app::{
-    AccelArg, AppBuildArgs, AppCommand, AppDeployArgs, AppInitArgs, AppKindArg, AppListArgs, AppLogsArgs, AppRunArgs,
-    AppShowArgs, DeployedArgs, LauncherArg, VmArgs,
+    AccelArg, AppBuildArgs, AppCommand, AppDeployArgs, AppFetchCheckArgs, AppInitArgs, AppKindArg, AppListArgs,
+    AppLogsArgs, AppRunArgs, AppShowArgs, DeployedArgs, LauncherArg, VmArgs,
 };
 pub(crate) use backup::{BackupArgs, BackupKeyArgs, RestoreArgs};
 pub(crate) use bench::{BenchCommand, NetworkPart};

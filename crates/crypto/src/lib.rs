@@ -7,6 +7,7 @@ mod call_data;
 mod certificate;
 mod deoxys;
 mod ehbp;
+mod fetch;
 mod hash;
 mod jcs;
 mod kdf;
@@ -37,6 +38,9 @@ pub use certificate::{CertificateError, CertificateVerifier, chain_namespace, ve
 pub use ehbp::{
     EHBP_KEYS_TYPE, EhbpError, ExportedSecret, FRAME_BYTES_MAX, FrameReader, HpkeSecret, KEY_CONFIG_BYTES,
     RequestOpener, RequestSealer, ResponseOpener, ResponseSealer, frame, key_config, parse_key_config,
+};
+pub use fetch::{
+    fetch_certificates_digest, fetch_digest, fetch_headers_digest, fetch_roots_digest, recover_fetch, sign_fetch,
 };
 pub use hash::{
     body_digest, content_digest, genesis_hash, hash, keccak256, keyset_digest, measurement_digest, payload_digest,

@@ -35,6 +35,7 @@ use crate::{
     config::{ConfigError, Settings},
     dstack::EmittedEvents,
     evidence::{EvidenceError, QuoteService},
+    fetch::Fetcher,
     keys::{BootKeys, Identity},
     leases::Leases,
     owner::OwnerSettings,
@@ -111,6 +112,7 @@ pub(crate) struct Guest {
     inputs: mpsc::Sender<Input>,
     control: HttpClient,
     quotes: QuoteService,
+    fetcher: Fetcher,
     life: Mutex<Lifecycle>,
     identity: OnceLock<Identity>,
     serving: OnceLock<Serving>,
@@ -155,6 +157,9 @@ impl Guest {
     }
     pub(crate) const fn quotes(&self) -> &QuoteService {
         &self.quotes
+    }
+    pub(crate) const fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
     }
     pub(crate) fn life(&self) -> MutexGuard<'_, Lifecycle> {
         lock(&self.life)

@@ -4,6 +4,7 @@
 //! serves, nothing after it stopped.
 
 mod dstack;
+mod fetch;
 mod freehold;
 mod keys;
 mod leases;

@@ -120,6 +120,9 @@ pub struct PathConfig {
     pub chain: PathBuf,
     /// Socket of the host's control channel.
     pub control: PathBuf,
+    /// Socket of the host's gate to the outside, for fetches; without one there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<PathBuf>,
     /// Sockets of the app's services, where it has several: each is the local API for one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceSocket>,
@@ -233,7 +236,8 @@ impl GuestConfig {
         }
         let sockets = paths.services.iter().map(|service| &service.socket);
         let sockets = sockets.chain(paths.environments.iter().map(|service| &service.socket));
-        for socket in [&paths.local_api, &paths.chain, &paths.control].into_iter().chain(evidence).chain(sockets) {
+        let given = [&paths.local_api, &paths.chain, &paths.control].into_iter().chain(&paths.egress);
+        for socket in given.chain(evidence).chain(sockets) {
             if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
                 return Err(ConfigError::Value("paths"));
             }

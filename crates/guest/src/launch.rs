@@ -10,14 +10,16 @@ use std::{
     ffi::{OsStr, OsString},
     io,
     os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
-use freehold_rpc::{Endpoint, Environment, LOG_KEY_SETTING, LocalClient};
+use freehold_rpc::{EGRESS_VARIABLE, Endpoint, Environment, LOG_KEY_SETTING, LocalClient, proxy_variables};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
+
+use crate::outlet;
 
 /// Longest wait for an instance that serves and knows its owner's settings.
 const SETTINGS_WAIT: Duration = Duration::from_secs(120);
@@ -45,6 +47,9 @@ pub enum LaunchError {
     /// The system gives no randomness.
     #[error("the system gives no randomness")]
     Entropy,
+    /// The way out cannot be opened.
+    #[error("the relay to the gate cannot be started: {0}")]
+    Outlet(#[source] io::Error),
     /// The program cannot be started.
     #[error("{program} cannot be started: {source}")]
     Start {
@@ -68,6 +73,11 @@ pub async fn launch(socket: PathBuf, words: Vec<OsString>, waits_for: impl Fn(&[
     command.args(arguments);
     for (name, value) in &settings.environment {
         command.env(name, OsStr::from_bytes(&value.0));
+    }
+    if let Some(gate) = std::env::var_os(EGRESS_VARIABLE) {
+        let port = outlet::start(Path::new(&gate)).await.map_err(LaunchError::Outlet)?;
+        // The only way out, so they stand above what anybody else set.
+        command.envs(proxy_variables(port));
     }
     let failed = |source| LaunchError::Start { program: program.to_string_lossy().into_owned(), source };
     match settings.environment.get(LOG_KEY_SETTING) {

@@ -11,9 +11,11 @@ mod clock;
 mod config;
 mod dstack;
 mod evidence;
+mod fetch;
 mod keys;
 mod launch;
 mod leases;
+mod outlet;
 mod owner;
 mod receipts;
 mod release;
@@ -39,6 +41,7 @@ pub use evidence::{
 #[cfg(feature = "nvml")]
 pub use evidence::{GpuEvidence, GpuEvidenceError, NvmlSource};
 pub use launch::{LaunchError, launch};
+pub use outlet::relay_egress;
 pub use seen::SeenError;
 pub use state::{
     CLOCK_SLIP_S, Effect, Input, LEASE_MARGIN_S, LeaseTerms, Lifecycle, RECHECK_MS, RETRY_MS_MAX, RETRY_MS_MIN, Stage,

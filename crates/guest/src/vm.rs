@@ -105,6 +105,7 @@ impl Told {
             evidence,
             chain: socket(places, LinkService::Chain),
             control: socket(places, LinkService::Control),
+            egress: None,
             services: Vec::new(),
             environments: Vec::new(),
         };

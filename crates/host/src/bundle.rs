@@ -4,11 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
-use freehold_bundle::{Bundle, Egress, Kind, ProcessSpec};
+use freehold_bundle::{Bundle, Kind, ProcessSpec};
 
 use crate::{
-    config::{App, AppProgram, BundledProgram, IsolationChoice, Reach},
+    config::{App, AppProgram, BundledProgram, IsolationChoice},
     container::ContainerApp,
+    egress,
     error::HostError,
     measure::bundle_model,
 };
@@ -32,7 +33,6 @@ pub(crate) fn bundled_program(
     isolation: IsolationChoice,
 ) -> Result<AppProgram, HostError> {
     let process = process(bundle)?;
-    let reach = reach(bundle)?;
     let additions = &bundle.manifest().additions;
     if additions.gpu.is_some() {
         return Err(cannot("it asks for GPUs", "the `direct` launcher under the emulator has none to give"));
@@ -54,7 +54,7 @@ pub(crate) fn bundled_program(
             model: bundle_model(bundle),
             limits: process.limits,
             restart: process.restart,
-            reach,
+            reach: egress::reach(&additions.egress),
             launcher: None,
         }),
     })
@@ -64,17 +64,6 @@ fn process(bundle: &Bundle) -> Result<&ProcessSpec, HostError> {
     match (bundle.manifest().kind, &bundle.manifest().additions.process) {
         (Kind::Process, Some(process)) => Ok(process),
         _ => Err(cannot("it is made of containers", "run them as such")),
-    }
-}
-
-fn reach(bundle: &Bundle) -> Result<Reach, HostError> {
-    match &bundle.manifest().additions.egress {
-        Egress::Deny => Ok(Reach::Nobody),
-        Egress::Open => Ok(Reach::Everybody),
-        Egress::Allow(_) => Err(cannot(
-            "its egress is a list of hosts",
-            "nothing here enforces a list yet: write `egress: deny` or `open`",
-        )),
     }
 }
 

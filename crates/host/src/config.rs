@@ -84,13 +84,26 @@ pub struct BundledProgram {
 }
 
 /// Whom a program may reach.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Reach {
     /// Nobody but the sockets it is given.
     #[default]
     Nobody,
+    /// These, through the gate.
+    Listed(Vec<freehold_bundle::EgressTarget>),
     /// Everybody.
     Everybody,
+}
+
+impl App {
+    /// Whom it may reach.
+    pub(crate) fn reach(&self) -> Reach {
+        match self {
+            Self::Process(program) => program.bundle.as_ref().map(|bundle| bundle.reach.clone()).unwrap_or_default(),
+            Self::Containers(app) => app.reach(),
+            Self::Vm(_) => Reach::Nobody,
+        }
+    }
 }
 
 /// Whether the app's policy follows the programs that run.

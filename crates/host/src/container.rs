@@ -31,11 +31,17 @@ use std::{path::Path, sync::Arc, time::Instant};
 use freehold_bundle::Bundle;
 use serde_json::Value;
 use tokio::{
+    net::TcpListener,
     sync::{mpsc, watch},
     task::JoinSet,
 };
 
-use crate::{config::IsolationChoice, error::HostError, event::HostEvent};
+use crate::{
+    config::{IsolationChoice, Reach},
+    egress::{self, Gate},
+    error::HostError,
+    event::HostEvent,
+};
 
 use ground::{Ground, Inside};
 use launcher::Launcher;
@@ -82,6 +88,11 @@ impl ContainerApp {
     pub(crate) fn sockets_told(&self, app_dir: &Path) -> (Value, Value) {
         self.plan.sockets_told(app_dir)
     }
+
+    /// Whom its containers may reach.
+    pub(crate) fn reach(&self) -> Reach {
+        self.plan.reach.clone()
+    }
 }
 
 /// Whether the runtime is there and new enough.
@@ -116,6 +127,7 @@ pub(crate) async fn run(
     };
     let network = prepared.await.expect("preparing does not panic")?;
     tracing::debug!(elapsed = ?begun.elapsed(), "the containers' ground is prepared");
+    let _gate = open_gate(&app.plan.reach, network)?;
     let mut tasks = JoinSet::new();
     let _ports = publish::publish(&app.plan, network, &app.ground, app_dir, events)?;
     let board = Arc::new(Board::new(&app.plan));
@@ -140,4 +152,17 @@ pub(crate) async fn run(
     }
     clear(app).await;
     Ok(code)
+}
+
+/// Opens the gate in the containers' network where their manifest lists whom they may reach; dropping the tasks closes it.
+fn open_gate(reach: &Reach, network: ground::Network) -> Result<JoinSet<()>, HostError> {
+    let mut tasks = JoinSet::new();
+    if let (Reach::Listed(_), Some(holder)) = (reach, network.holder) {
+        let bound = egress::bind_inside(holder, egress::PROXY_PORT).and_then(TcpListener::from_std);
+        let listener = bound.map_err(HostError::system("the gate of the containers cannot be opened", "/proc"))?;
+        let gate = Gate::new(reach.clone());
+        tasks.spawn(Arc::clone(&gate).log_counts());
+        tasks.spawn(egress::accept_tcp(gate, listener));
+    }
+    Ok(tasks)
 }

@@ -30,6 +30,7 @@ use crate::{
     config::{App, AppOwner, HostConfig, IsolationChoice},
     container,
     control::{self, Control},
+    egress::{self, Gate},
     error::HostError,
     event::HostEvent,
     machine::Machine,
@@ -67,6 +68,13 @@ struct Sockets {
     chain: PathBuf,
     control: PathBuf,
     app_dir: PathBuf,
+}
+
+impl Sockets {
+    /// The way out, for the app and for its guest's fetches.
+    fn gate(&self) -> PathBuf {
+        self.app_dir.join(sandbox::GATE_SOCKET)
+    }
 }
 
 impl Host {
@@ -263,6 +271,7 @@ impl Outside {
         let relay = Arc::new(ChainRelay { node: HttpClient::new(config.node.clone()) });
         serve(&sockets.chain, chain_router(relay), &mut tasks)?;
         serve(&sockets.control, control::router(Arc::clone(&control)), &mut tasks)?;
+        open_gate(&sockets, config, &mut tasks)?;
         Ok(Self { app_id, guest_config, control, app_dir: sockets.app_dir, tasks, evidence, sockets: dir })
     }
 }
@@ -325,6 +334,15 @@ fn serve(path: &Path, router: Router, tasks: &mut JoinSet<()>) -> Result<(), Hos
     Ok(())
 }
 
+fn open_gate(sockets: &Sockets, config: &HostConfig, tasks: &mut JoinSet<()>) -> Result<(), HostError> {
+    let path = sockets.gate();
+    let listener = UnixListener::bind(&path).map_err(HostError::system("a socket cannot be bound", &path))?;
+    let gate = Gate::new(config.app.reach());
+    tasks.spawn(Arc::clone(&gate).log_counts());
+    tasks.spawn(egress::accept_unix(gate, listener));
+    Ok(())
+}
+
 /// What a guest is started with.
 struct GuestFile<'a> {
     config: &'a HostConfig,
@@ -366,6 +384,7 @@ impl GuestFile<'_> {
                     "evidence": {"socket": sockets.evidence},
                     "chain": sockets.chain,
                     "control": sockets.control,
+                    "egress": sockets.gate(),
                     "services": services,
                     "environments": environments,
                 },

@@ -9,6 +9,7 @@ mod collateral;
 mod config;
 mod container;
 mod control;
+mod egress;
 mod error;
 mod event;
 mod executor;

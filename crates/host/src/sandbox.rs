@@ -9,6 +9,7 @@ use std::{
 };
 
 use freehold_bundle::Limits;
+use freehold_rpc::EGRESS_VARIABLE;
 use tokio::{
     process::{Child, Command},
     time::timeout,
@@ -46,6 +47,9 @@ const LAUNCHER: &str = "/run/freehold-launch";
 const LAUNCH_ROLE: &str = "launch";
 /// Where a bundle's program looks for the system's.
 pub(crate) const PROGRAM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// Name of the gate's socket, in the folder of sockets that the app sees.
+pub(crate) const GATE_SOCKET: &str = "egress.sock";
 
 /// What keeps the app's process apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +116,11 @@ pub(crate) fn spawn(program: &AppProgram, isolation: Isolation, app_dir: &Path) 
     command.process_group(0).stdin(Stdio::piped()).kill_on_drop(true).spawn()
 }
 
+/// Whether the program may reach what a list names, and so gets the gate.
+fn is_listed(program: &AppProgram) -> bool {
+    program.bundle.as_ref().is_some_and(|bundle| matches!(bundle.reach, Reach::Listed(_)))
+}
+
 fn plain(program: &AppProgram, app_dir: &Path) -> Command {
     let bundle = program.bundle.as_ref();
     let launcher = bundle.and_then(|bundle| bundle.launcher.as_deref());
@@ -126,6 +135,9 @@ fn plain(program: &AppProgram, app_dir: &Path) -> Command {
     command.env(LOCAL_API_VARIABLE, app_dir.join("local.sock")).env(APP_SOCKET_VARIABLE, app_dir.join("app.sock"));
     for variable in DSTACK_VARIABLES {
         command.env(variable, app_dir.join("local.sock"));
+    }
+    if is_listed(program) {
+        command.env(EGRESS_VARIABLE, app_dir.join(GATE_SOCKET));
     }
     if let Some(model) = &program.model {
         command.env(MODEL_VARIABLE, model);
@@ -201,6 +213,12 @@ pub(crate) fn bubblewrap_arguments(program: &AppProgram, app_dir: &Path) -> Vec<
         Some(bundle) => {
             add(&["--ro-bind".as_ref(), bundle.files.as_os_str(), BUNDLE_DIR.as_ref()]);
             add(&["--chdir", BUNDLE_DIR, "--setenv", "PATH", PROGRAM_PATH, "--setenv", "HOME", "/tmp"].map(OsStr::new));
+            if matches!(bundle.reach, Reach::Listed(_)) {
+                add(&["--setenv".as_ref(), EGRESS_VARIABLE.as_ref(), inside.join(GATE_SOCKET).as_os_str()]);
+                for folder in ["/etc/ssl", "/etc/ca-certificates"] {
+                    add(&["--ro-bind-try", folder, folder].map(OsStr::new));
+                }
+            }
             if bundle.reach == Reach::Everybody {
                 add(&["--share-net"].map(OsStr::new));
                 for file in NETWORK_FILES {

@@ -266,7 +266,8 @@ async fn a_bundled_program_sees_its_files_its_words_and_its_limits_alone() {
 
 #[test]
 fn what_a_host_cannot_give_is_refused_and_not_run_otherwise() {
-    for (additions, what) in [("  egress: ['example.org:443']\n", "egress"), ("  gpu: {count: 1}\n", "GPUs")] {
+    let models = format!("  models: [{{name: m, sha256: {}}}]\n", "ab".repeat(32));
+    for (additions, what) in [(models.as_str(), "model files"), ("  gpu: {count: 1}\n", "GPUs")] {
         let dir = tempfile::tempdir().unwrap();
         let error = bundled(dir.path(), "true", additions).unwrap_err();
         assert!(matches!(error, crate::HostError::CannotRun { .. }), "{error}");

@@ -8,7 +8,7 @@ use std::{
     process::Stdio,
 };
 
-use freehold_bundle::{Bundle, Kind};
+use freehold_bundle::{Bundle, Egress, Kind};
 use freehold_image::{Accel, CommandLine, Image, QEMU, VmShape};
 use tokio::process::Command;
 
@@ -37,6 +37,9 @@ impl VmApp {
         let cannot = |what: &str, hint| HostError::CannotRun { what: what.to_owned(), hint };
         if bundle.manifest().kind != Kind::Process {
             return Err(cannot("it is made of containers", "a VM of this release runs `kind: raw` alone"));
+        }
+        if bundle.manifest().additions.egress != Egress::Deny {
+            return Err(cannot("it reaches out", "a VM of this release has no network: write `egress: deny`"));
         }
         if matches!(accel, Accel::Tdx { .. } | Accel::Snp { .. }) {
             // Evidence, collateral and policy of this host are the emulator's.

@@ -6,6 +6,7 @@ mod cbor;
 mod codec;
 mod answer;
 mod evidence;
+mod fetch;
 mod ids;
 mod keyset;
 mod masters;
@@ -25,6 +26,7 @@ pub use answer::{AnswerPurpose, AnswerStatus, AskedCall, CallAnswer};
 pub use cbor::{CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, CborError, CborMap, CborValue};
 pub use codec::{Blob, Canonical, CodecError, LENGTH_MAX, Reader, VERSION, write_length};
 pub use evidence::{BUNDLE_GPUS_MAX, EvidenceBundle, EvidenceKind};
+pub use fetch::{FETCH_URL_BYTES_MAX, FetchMethod, FetchRecord};
 pub use ids::{
     Account, AppId, Digest, Ed25519Key, Ed25519Signature, G1Point, Generation, Height, IdError, NetworkKey,
     PlatformFamily, Register, Term, UnixSeconds, X25519Key,

@@ -3,6 +3,7 @@
 
 mod control;
 mod dstack;
+mod egress;
 mod endpoint;
 mod eth_view;
 mod health;
@@ -10,6 +11,7 @@ mod hexed;
 mod http_client;
 mod local;
 mod local_client;
+mod local_fetch;
 mod local_leases;
 mod local_rofl;
 mod local_settings;
@@ -34,6 +36,7 @@ pub use dstack::{
     DstackReportData, DstackSign, DstackSigned, DstackTcbInfo, DstackTdxQuote, DstackTlsKey, DstackVerified,
     DstackVerify, DstackVersion,
 };
+pub use egress::{EGRESS_VARIABLE, proxy_variables};
 pub use endpoint::{Endpoint, EndpointError, SOCKET_PATH_BYTES_MAX};
 pub use eth_view::{
     BlockView, Detail, EthBlock, EthTransaction, TIP_SUGGESTED_WEI, TransactionView, pending_transaction, revert_reason,
@@ -53,6 +56,11 @@ pub use local::{
     QuoteAsk, StoredReceipt, SubjectJson,
 };
 pub use local_client::LocalClient;
+pub use local_fetch::{
+    FETCH_BODY_BYTES_MAX, FETCH_FORMAT, FETCH_HEADER_BYTES_MAX, FETCH_HEADERS_MAX, FETCH_RESPONSE_BYTES_DEFAULT,
+    FETCH_RESPONSE_BYTES_MAX, FETCH_ROOTS_MAX, FETCH_TIMEOUT_MS_DEFAULT, FETCH_TIMEOUT_MS_MAX, FetchAsk, FetchHeader,
+    Fetched,
+};
 pub use local_leases::{
     AcquireLease, AdoptCounters, CountersReport, DiskReport, DiskState, IncrementCounter, IncrementedCounter,
     LeaseReport,

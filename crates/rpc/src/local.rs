@@ -373,6 +373,16 @@ pub enum LocalErrorCode {
     ChainBehind,
     /// The chain proved nothing in time; whether the change was made is not known.
     Unavailable,
+    /// The app's manifest does not let it reach this host, or the host's address is not public.
+    EgressDenied,
+    /// The server cannot be reached, or the exchange with it broke.
+    Unreachable,
+    /// The server's certificate or its TLS is refused.
+    TlsRefused,
+    /// The exchange took longer than it may.
+    TimedOut,
+    /// The response is larger than it may be.
+    TooLarge,
     /// Disk, evidence source or another part failed.
     Internal,
     /// A code that this version does not know.

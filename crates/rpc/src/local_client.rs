@@ -14,6 +14,7 @@ use crate::{
         HpkeOpen, HpkeOpened, Inclusion, InstanceInfo, KeyGenerations, KeyKind, KeyScope, QuoteAnswer, QuoteAsk,
         StoredReceipt,
     },
+    local_fetch::{FetchAsk, Fetched},
     local_leases::{AcquireLease, AdoptCounters, CountersReport, IncrementCounter, IncrementedCounter, LeaseReport},
     local_settings::{Environment, SettingValue, SettingsReport},
 };
@@ -210,6 +211,15 @@ impl LocalClient {
     /// Any [`HttpError`].
     pub async fn counters(&self, lease: &str) -> Result<CountersReport, HttpError> {
         self.http.get_json(&format!("/freehold/v1/counters/{lease}")).await
+    }
+
+    /// `POST /freehold/v1/fetch`: fetches over HTTPS and signs what came.
+    ///
+    /// # Errors
+    /// Any [`HttpError`]; [`HttpError::Refused`] with 403 where the app may not reach the host, 502 and 504 where the
+    /// exchange failed.
+    pub async fn fetch(&self, ask: &FetchAsk) -> Result<Fetched, HttpError> {
+        self.http.post_json("/freehold/v1/fetch", ask).await
     }
 
     /// `GET /freehold/v1/settings`: what the owner set; at once, or once there is a set after `after`, or after a while.

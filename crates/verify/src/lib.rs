@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bundle;
+mod fetch;
 mod instance;
 mod judge;
 mod light;
@@ -17,6 +18,7 @@ pub use bundle::{
     StateProofSection, SubjectSection, SuccessionFileError, TlsKeySection, mutations, read_succession,
     write_succession,
 };
+pub use fetch::{FetchRecordError, VerifiedFetch, verify_fetch};
 pub use instance::{InstanceClaim, InstanceError, VerifiedInstance, verify_instance};
 pub use judge::{MAX_AGE_S_DEFAULT, Step, VerifyOptions, verify_bundle, verify_bundle_with, verify_header_file};
 pub use light::{

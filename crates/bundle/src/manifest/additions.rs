@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 
 use freehold_primitives::Digest;
 
-use super::{deployment::is_variable, relative};
+use super::{
+    deployment::is_variable,
+    egress::{Egress, EgressTarget},
+    relative,
+};
 use crate::{
     error::{Fault, ManifestError},
     section::Item,
@@ -79,18 +83,6 @@ pub struct Limits {
     pub processes: Option<u64>,
     /// Largest file that it may write, MiB.
     pub file_mib: Option<u64>,
-}
-
-/// Whom an app may reach.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Egress {
-    /// Nobody.
-    #[default]
-    Deny,
-    /// These hosts and ports.
-    Allow(Vec<String>),
-    /// Everybody.
-    Open,
 }
 
 /// A model of GPU that attestation knows.
@@ -287,14 +279,9 @@ fn egress(item: &Item<'_>) -> Result<Egress, ManifestError> {
     }
     let target = |item: &Item<'_>| {
         let text = item.text()?;
-        let good = text.rsplit_once(':').is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok());
-        if good { Ok(text) } else { Err(item.form("HOST:PORT, such as api.example.org:443")) }
+        EgressTarget::parse(&text).ok_or_else(|| {
+            item.form("HOST:PORT, such as api.example.org:443, *.example.org:443, 10.0.0.7:443 or [::1]:443")
+        })
     };
     Ok(Egress::Allow(bounded(item)?.iter().map(target).collect::<Result<_, _>>()?))
-}
-
-fn is_host(host: &str) -> bool {
-    !host.is_empty()
-        && host.len() <= 253
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
 }

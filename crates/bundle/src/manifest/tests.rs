@@ -80,7 +80,7 @@ fn our_additions_are_read_and_their_absence_is_careful() {
         digest = "ab".repeat(32)
     );
     let all = Manifest::parse(text.as_bytes()).expect("a manifest").additions;
-    assert_eq!(all.egress, Egress::Allow(vec!["api.example.org:443".to_owned()]));
+    assert_eq!(all.egress, Egress::Allow(EgressTarget::parse("api.example.org:443").into_iter().collect()));
     assert_eq!(all.scopes, [KeyScope::App, KeyScope::Instance]);
     assert_eq!((all.logs, all.upgrade_notice_s, all.models.len()), (LogVisibility::Public, 3600, 1));
 }

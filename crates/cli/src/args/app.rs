@@ -45,6 +45,32 @@ pub(crate) enum AppCommand {
     Remove(DeployedArgs),
     /// Check a bundle that somebody else made, and show what it is and what its instances will show.
     Show(AppShowArgs),
+    /// Check offline what an instance fetched over HTTPS and signed.
+    FetchCheck(AppFetchCheckArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "`freehold header --instance ID --save FILE` gives the header, from any node. \
+                  Exit status: 0 where the record counts, 1 otherwise.")]
+pub(crate) struct AppFetchCheckArgs {
+    /// What `POST /freehold/v1/fetch` answered.
+    #[arg(value_name = "FILE")]
+    pub(crate) fetched: PathBuf,
+    /// Header of the network with the instance, newer than the record.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) header: PathBuf,
+    /// Network key to trust, 96 bytes in hex; by default the one pinned in the data directory.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) network_key: Option<NetworkKey>,
+    /// Records by which the network key named its successors, where it was replaced since it was pinned.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) succession: Option<PathBuf>,
+    /// Data directory whose pinned network key counts.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Chain id, which names the default data directory.
+    #[arg(long, value_name = "N", default_value_t = 23_293)]
+    pub(crate) chain_id: u64,
 }
 
 #[derive(Debug, Args)]

@@ -130,8 +130,11 @@ pub(crate) struct LaunchArgs {
     /// Socket with the environment; by default the local API.
     #[arg(long)]
     pub(crate) socket: Option<PathBuf>,
+    /// Start none, and relay a port inside the sandbox to this socket of the gate.
+    #[arg(long, value_name = "SOCKET", conflicts_with = "words")]
+    pub(crate) relay: Option<PathBuf>,
     /// The program, and its arguments.
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(required_unless_present = "relay", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) words: Vec<std::ffi::OsString>,
 }
 

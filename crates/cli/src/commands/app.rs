@@ -3,6 +3,7 @@
 mod build;
 mod deploy;
 mod deployed;
+mod fetch;
 mod init;
 mod network;
 mod run;
@@ -25,6 +26,7 @@ pub(crate) fn run(command: AppCommand, output: Output) -> Result<ExitCode> {
         AppCommand::Init(args) => init::run(&args, output),
         AppCommand::Build(args) => build::run(&args, output),
         AppCommand::Show(args) => build::show(&args, output),
+        AppCommand::FetchCheck(args) => fetch::check(&args, output),
         AppCommand::Run(args) => super::block_on(run::run(args, output)),
         AppCommand::Deploy(args) => super::block_on(deploy::run(*args, output)),
         AppCommand::List(args) => super::block_on(deployed::list(args, output)),

@@ -19,13 +19,18 @@ pub(crate) async fn guest(args: RoleArgs) -> Result<ExitCode> {
     Ok(if reason == StopReason::Asked { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Becomes another program, with what the app's owner set in its environment, or runs it with its output sealed.
+/// Becomes another program, with what the app's owner set in its environment, or runs it with its output sealed; or is
+/// the relay that leads it to the gate.
 pub(crate) fn launch(args: LaunchArgs, output: Output) -> Result<ExitCode> {
-    let socket = args.socket.or_else(|| std::env::var_os(LOCAL_API_VARIABLE).map(PathBuf::from));
-    let socket = socket.with_context(|| format!("{LOCAL_API_VARIABLE} is not set: the host starts this role"))?;
     // One thread: a container may have no place for a second.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("the runtime cannot be started")?;
+    if let Some(gate) = args.relay {
+        runtime.block_on(freehold_guest::relay_egress(gate))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let socket = args.socket.or_else(|| std::env::var_os(LOCAL_API_VARIABLE).map(PathBuf::from));
+    let socket = socket.with_context(|| format!("{LOCAL_API_VARIABLE} is not set: the host starts this role"))?;
     let waits_for = |names: &[String]| {
         output.warn(&format!("waiting for the app's owner: freehold app secret set {}", names.join(" | ")));
     };

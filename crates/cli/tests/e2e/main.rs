@@ -9,6 +9,7 @@ mod contracts;
 mod damage;
 mod denial;
 mod deploy;
+mod egress;
 mod examples;
 mod executor;
 mod follower;

@@ -26,6 +26,7 @@ use crate::{
         ConfigfsSource, EvidenceError, EvidenceSource, MEASUREMENTS_ROOT, QuoteService, Rtmr3, SocketSource,
         TDX_GUEST_DEVICE, TDX_PROVIDER, Wanted,
     },
+    fetch::Fetcher,
     keys::BootKeys,
     owner::OwnerSettings,
     seen::SeenFile,
@@ -49,6 +50,7 @@ pub(super) fn prepare(settings: Settings, inputs: mpsc::Sender<Input>) -> Result
     let chain = VerifiedClient::new(node, settings.chain);
     let key = AccountKey::from_bytes(&keys.account.to_bytes()).expect("a key's own bytes are a key");
     let sender = Arc::new(AccountSender::new(chain.clone(), key));
+    let fetcher = Fetcher::new(settings.paths.egress.clone());
     let guest = Guest {
         settings,
         keys,
@@ -60,6 +62,7 @@ pub(super) fn prepare(settings: Settings, inputs: mpsc::Sender<Input>) -> Result
         inputs,
         control,
         quotes,
+        fetcher,
         life: Mutex::new(Lifecycle::above(floor)),
         identity: OnceLock::new(),
         serving: OnceLock::new(),

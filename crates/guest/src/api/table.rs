@@ -8,7 +8,7 @@ use axum::{
     routing::{MethodRouter, delete, get, post, put},
 };
 
-use super::{dstack, freehold, keys, leases, openapi, rofl, settings};
+use super::{dstack, fetch, freehold, keys, leases, openapi, rofl, settings};
 use crate::agent::Guest;
 
 /// HTTP methods that the API uses.
@@ -184,6 +184,17 @@ const FREEHOLD: &[Operation] = &[
             "events:array",
         ])
         .gives(&["receipt:object", "sequence:integer"]),
+    Operation::post("/freehold/v1/fetch", "Fetches over HTTPS, and signs what came.", || post(fetch::fetch))
+        .asks(&[
+            "url:string",
+            "method?:string",
+            "headers?:array",
+            "body?:base64|null",
+            "roots?:array",
+            "body_bytes_max?:integer|null",
+            "timeout_ms?:integer|null",
+        ])
+        .gives(&["format:string", "record:object", "signature:hex", "headers:array", "body:base64"]),
     Operation::get("/freehold/v1/receipts/{id}", "A receipt.", || get(freehold::receipt))
         .gives(&["receipt:object", "access:hex|null"]),
     Operation::get("/freehold/v1/receipts/{id}/inclusion", "Where a receipt stands in the log.", || {

@@ -622,6 +622,7 @@ impl FakeHost {
                 evidence: EvidencePath::Socket(path("evidence.sock")),
                 chain: path("chain.sock"),
                 control: path("control.sock"),
+                egress: Some(path("egress.sock")),
                 services: Vec::new(),
                 environments: Vec::new(),
             },

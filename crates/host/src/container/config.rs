@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use freehold_rpc::proxy_variables;
 use serde_json::{Value, json};
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
     seccomp,
     users::User,
 };
-use crate::sandbox::CLIENT_SOCKETS;
+use crate::{egress::PROXY_PORT, sandbox::CLIENT_SOCKETS};
 
 /// Capabilities of root in a container, each only over what is the container's own.
 const CAPABILITIES: [&str; 7] =
@@ -50,6 +51,8 @@ pub(super) struct Footing<'a> {
     /// The process whose user namespace it joins, and whose network, if they have one of their own.
     pub(super) holder: u32,
     pub(super) has_network: bool,
+    /// Whether the gate to the outside is at its port there.
+    pub(super) has_gate: bool,
     /// Its path among the machine's control groups; `None` without the rights to use them.
     pub(super) cgroup: Option<String>,
     /// Files in place of the image's: (on the machine, in the container).
@@ -76,6 +79,9 @@ pub(super) fn of_service(planned: &Planned, user: &User, footing: &Footing<'_>) 
         environment.push(format!("HOME={}", user.home.as_deref().unwrap_or("/")));
     }
     let command = launch.as_ref().map_or_else(|| planned.command.clone(), |(with, _)| with.words(&planned.command));
+    if footing.has_gate {
+        environment.extend(proxy_variables(PROXY_PORT).map(|(name, value)| format!("{name}={value}")));
+    }
     // Root's capabilities are root's: another user has none, and gets none by a program's rights.
     let effective: &[&str] = if user.uid == 0 { &CAPABILITIES } else { &[] };
     json!({

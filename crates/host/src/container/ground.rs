@@ -206,7 +206,7 @@ impl Ground {
         }
         let holder = self.hold(plan).map_err(failed("the namespaces of containers cannot be made"))?;
         self.configure(plan, &found, holder, inside).map_err(failed("the containers cannot be configured"))?;
-        Ok(Network { holder: (plan.reach == Reach::Nobody).then_some(holder) })
+        Ok(Network { holder: (plan.reach != Reach::Everybody).then_some(holder) })
     }
 
     fn make_folders(&self) -> io::Result<()> {
@@ -355,7 +355,7 @@ impl Ground {
         fs::write(&program, b"")?;
         fs::set_permissions(&program, fs::Permissions::from_mode(0o555))?;
         let group = self.group().map(|group| format!("{group}/{HOLDER}"));
-        let has_network = plan.reach == Reach::Nobody;
+        let has_network = plan.reach != Reach::Everybody;
         let config = config::of_holder(&root, self.mapping, has_network, group.as_deref());
         put(&bundle.join("config.json"), &config)?;
         let holder = self.runtime().create(HOLDER, &bundle)?;
@@ -384,7 +384,8 @@ impl Ground {
                 root: self.root(name),
                 mapping: self.mapping,
                 holder,
-                has_network: plan.reach == Reach::Nobody,
+                has_network: plan.reach != Reach::Everybody,
+                has_gate: matches!(plan.reach, Reach::Listed(_)),
                 cgroup: self.group().map(|group| format!("{group}/{name}")),
                 files: files.clone(),
                 local_api: local_api.unwrap_or_default(),

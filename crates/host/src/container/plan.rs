@@ -8,8 +8,8 @@ use std::{
 };
 
 use freehold_bundle::{
-    Bundle, Compose, Condition, Egress, HealthCheck, HealthTest, Image, ImageHealth, Kind, Manifest, MountSource,
-    Protocol, Service, ServiceRestart, StorageKind,
+    Bundle, Compose, Condition, HealthCheck, HealthTest, Image, ImageHealth, Kind, Manifest, MountSource, Protocol,
+    Service, ServiceRestart, StorageKind,
 };
 use freehold_primitives::{Digest, entries::is_setting_name};
 
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::variables::{self, Part};
 use crate::{
     config::Reach,
+    egress,
     error::HostError,
     sandbox::{APP_SOCKET_VARIABLE, CLIENT_SOCKETS, DSTACK_VARIABLES, LOCAL_API_VARIABLE, PROGRAM_PATH},
 };
@@ -164,7 +165,7 @@ impl Plan {
         let plan = Self {
             services,
             memory_bytes: manifest.resources.memory_mib << 20,
-            reach: reach(manifest)?,
+            reach: egress::reach(&manifest.additions.egress),
             storage: (storage.0, storage.1 << 20),
             ports,
         };
@@ -436,17 +437,6 @@ fn refuse_additions(manifest: &Manifest) -> Result<(), HostError> {
         return Err(cannot("it names model files", "bring them inside an image for now"));
     }
     Ok(())
-}
-
-fn reach(manifest: &Manifest) -> Result<Reach, HostError> {
-    match &manifest.additions.egress {
-        Egress::Deny => Ok(Reach::Nobody),
-        Egress::Open => Ok(Reach::Everybody),
-        Egress::Allow(_) => Err(cannot(
-            "its egress is a list of hosts",
-            "nothing here enforces a list yet: write `egress: deny` or `open`",
-        )),
-    }
 }
 
 /// The ports of all services, in the order of the file's services. They share one network, so no port stands twice.

@@ -33,6 +33,7 @@ fn main() {
         "hog" => hog(),
         "probe" => probe(),
         "look" => look(),
+        "through" => through(&words[1..]),
         _ => exit(98),
     }
 }
@@ -51,6 +52,25 @@ fn serve(port: &str, store: &str) {
         };
         let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
         let _ = stream.write_all((head + &body).as_bytes());
+    }
+}
+
+/// Tries each target directly, and through the proxy that the environment names.
+fn through(targets: &[String]) {
+    let proxy = env::var("HTTPS_PROXY").unwrap_or_default();
+    let proxy = proxy.trim_start_matches("http://");
+    for target in targets {
+        let direct = ask(target).is_ok();
+        let answer = TcpStream::connect(proxy).and_then(|mut stream| {
+            stream.write_all(format!("CONNECT {target} HTTP/1.1\r\n\r\n").as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        });
+        let answer = answer.unwrap_or_default();
+        let refusal = answer.lines().find_map(|line| line.strip_prefix("freehold-refusal: "));
+        let last = refusal.or(answer.lines().last()).unwrap_or_default();
+        println!("{} {} {}", if direct { "direct" } else { "stopped" }, answer.get(9..12).unwrap_or("-"), last);
     }
 }
 

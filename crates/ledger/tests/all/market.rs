@@ -1,8 +1,9 @@
-//! The market of the genesis and the quorum library, as their real code runs on the real ledger.
+//! The market of the genesis, the quorum library and that of fetch records, as their real code runs on the real ledger.
 #![allow(clippy::unwrap_used)]
 
 mod chance;
 mod faults;
+mod fetched;
 mod money;
 mod quorum;
 mod serving;

@@ -120,10 +120,7 @@ fn what_this_host_cannot_give_is_refused_before_anything_starts() {
         &format!("{}  two: {{image: IMAGE}}\n", one("    depends_on: {two: {condition: service_healthy}}\n")),
         "no health check",
     );
-    let additions = [("gpu: {count: 1}", "GPUs"), ("egress: ['a.org:443']", "list of hosts")];
-    for (addition, expect) in additions {
-        check(&format!("{MANIFEST}freehold: {{{addition}}}\n"), &one(""), expect);
-    }
+    check(&format!("{MANIFEST}freehold: {{gpu: {{count: 1}}}}\n"), &one(""), "GPUs");
     check(MANIFEST, "services:\n  one:\n    image: IMAGE\n    entrypoint: ['']\n", "no command");
 }
 

@@ -302,6 +302,31 @@ async fn a_hostile_container_is_stopped_at_each_attempt() {
     ground.check_gone();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_reach_what_their_list_names_and_through_the_gate_alone() {
+    if !runs_here() {
+        return;
+    }
+    let listener = StdListener::bind("127.0.0.1:0").unwrap();
+    let other = StdListener::bind("127.0.0.1:0").unwrap();
+    let (at, other_at) = (listener.local_addr().unwrap(), other.local_addr().unwrap());
+    for listener in [listener, other] {
+        std::thread::spawn(move || {
+            listener.incoming().for_each(|stream| drop(stream.unwrap().write_all(b"of the machine")));
+        });
+    }
+    let compose = format!(
+        "services:\n  one:\n    image: IMAGE\n    command: [through, '{at}', '{other_at}', 'localhost:{}']\n",
+        at.port()
+    );
+    let manifest = format!("{MANIFEST}freehold: {{egress: ['{at}', 'localhost:{}']}}\n", at.port());
+    let mut ground = Ground::with(&manifest, |_| compose.clone());
+    let (code, told) = ground.run().await;
+    assert_eq!(code, Some(0));
+    assert_eq!(lines(&told, "one"), ["stopped 200 of the machine", "stopped 403 not_listed", "stopped 403 not_public"]);
+    ground.check_gone();
+}
+
 #[tokio::test]
 async fn a_link_in_place_of_an_apps_socket_is_not_followed() {
     let dir = tempfile::tempdir().unwrap();
