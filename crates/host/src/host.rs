@@ -27,7 +27,7 @@ use tokio::{
 
 use crate::{
     app::Registrar,
-    config::{App, AppOwner, HostConfig, IsolationChoice},
+    config::{App, AppOwner, HostConfig, IsolationChoice, Reach},
     container,
     control::{self, Control},
     egress::{self, Gate},
@@ -67,14 +67,9 @@ struct Sockets {
     evidence: PathBuf,
     chain: PathBuf,
     control: PathBuf,
+    /// The way out, for the guest's fetches.
+    egress: PathBuf,
     app_dir: PathBuf,
-}
-
-impl Sockets {
-    /// The way out, for the app and for its guest's fetches.
-    fn gate(&self) -> PathBuf {
-        self.app_dir.join(sandbox::GATE_SOCKET)
-    }
 }
 
 impl Host {
@@ -308,8 +303,13 @@ fn sockets(config: &HostConfig) -> Result<(TempDir, Sockets), HostError> {
     fs::create_dir_all(&config.data_dir)
         .map_err(HostError::system("the data directory cannot be made", &config.data_dir))?;
     let path = |name: &str| dir.path().join(name);
-    let sockets =
-        Sockets { evidence: path(EVIDENCE_SOCKET), chain: path(CHAIN_SOCKET), control: path(CONTROL_SOCKET), app_dir };
+    let sockets = Sockets {
+        evidence: path(EVIDENCE_SOCKET),
+        chain: path(CHAIN_SOCKET),
+        control: path(CONTROL_SOCKET),
+        egress: path(sandbox::GATE_SOCKET),
+        app_dir,
+    };
     for socket in [&sockets.evidence, &sockets.control, &sockets.app_dir.join("environment-63.sock")] {
         Endpoint::unix(socket)?;
     }
@@ -335,11 +335,15 @@ fn serve(path: &Path, router: Router, tasks: &mut JoinSet<()>) -> Result<(), Hos
 }
 
 fn open_gate(sockets: &Sockets, config: &HostConfig, tasks: &mut JoinSet<()>) -> Result<(), HostError> {
-    let path = sockets.gate();
-    let listener = UnixListener::bind(&path).map_err(HostError::system("a socket cannot be bound", &path))?;
-    let gate = Gate::new(config.app.reach());
+    let reach = config.app.reach();
+    let gate = Gate::new(reach.clone());
     tasks.spawn(Arc::clone(&gate).log_counts());
-    tasks.spawn(egress::accept_unix(gate, listener));
+    // The guest's is where the app cannot put another in its place.
+    let of_app = matches!(reach, Reach::Listed(_)).then(|| sockets.app_dir.join(sandbox::GATE_SOCKET));
+    for path in of_app.iter().chain([&sockets.egress]) {
+        let listener = UnixListener::bind(path).map_err(HostError::system("a socket cannot be bound", path))?;
+        tasks.spawn(egress::accept_unix(Arc::clone(&gate), listener));
+    }
     Ok(())
 }
 
@@ -384,7 +388,7 @@ impl GuestFile<'_> {
                     "evidence": {"socket": sockets.evidence},
                     "chain": sockets.chain,
                     "control": sockets.control,
-                    "egress": sockets.gate(),
+                    "egress": sockets.egress,
                     "services": services,
                     "environments": environments,
                 },
