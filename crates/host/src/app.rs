@@ -118,7 +118,7 @@ impl Registrar {
     async fn create(&self, launch: &Launch) -> Result<AppId, HostError> {
         let policy = self.policy(launch).to_canonical();
         let data = IApps::createCall { scheme: SCHEME_NONCE, policy: policy.into() }.abi_encode();
-        let call = Call { to: APPS, value_wei: 0, data };
+        let call = Call { to: APPS, value_wei: 0, gas_min: 0, data };
         let (receipt, nonce) = self.owner.execute("create the app", call).await?;
         let app_id = app_id_from_creator_nonce(&self.owner.account(), nonce);
         let entry = self.chain.entry::<AppEntry>(&EntryKey::App(app_id)).await?.entry;
@@ -149,7 +149,7 @@ impl Registrar {
         }
         let data =
             IApps::updateCall { app: (*app_id.as_bytes()).into(), policy: policy.to_canonical().into() }.abi_encode();
-        self.owner.execute("update the app's policy", Call { to: APPS, value_wei: 0, data }).await?;
+        self.owner.execute("update the app's policy", Call { to: APPS, value_wei: 0, gas_min: 0, data }).await?;
         let old = measurements(&entry.policy.evidence);
         let new = self.machine.measurement(launch);
         self.tell(HostEvent::PolicyUpdated { app_id, version: entry.version + 1, old, new });
@@ -174,7 +174,7 @@ impl Registrar {
             document: machine.collateral(now).into(),
         }
         .abi_encode();
-        let call = Call { to: COLLATERAL, value_wei: 0, data };
+        let call = Call { to: COLLATERAL, value_wei: 0, gas_min: 0, data };
         let (receipt, _) = self.owner.execute("accept collateral", call).await?;
         self.tell(HostEvent::CollateralSubmitted { tx_hash: receipt.transaction_hash });
         Ok(())

@@ -102,7 +102,7 @@ async fn pay(control: &Control, submit: RegistrationSubmit) -> Result<Digest, No
         signature: submit.signature.to_vec().into(),
     }
     .abi_encode();
-    control.provider.send(Call { to: APPS, value_wei, data }).await.map(|(tx_hash, _)| tx_hash)
+    control.provider.send(Call { to: APPS, value_wei, gas_min: 0, data }).await.map(|(tx_hash, _)| tx_hash)
 }
 
 /// Tells how it went; the guest sees for itself.
@@ -145,7 +145,8 @@ impl Control {
         let Some(instance) = self.running().take() else { return };
         let _ = fs::remove_file(&self.instance_file);
         let data = IApps::deregisterCall { instance: instance.0.into() }.abi_encode();
-        let sent = timeout(DEREGISTER_WAIT, self.provider.send(Call { to: APPS, value_wei: 0, data })).await;
+        let sent =
+            timeout(DEREGISTER_WAIT, self.provider.send(Call { to: APPS, value_wei: 0, gas_min: 0, data })).await;
         if let Ok(Err(error)) = sent {
             // It never stood on the chain, or was closed already; otherwise its lease ends by itself.
             tracing::debug!(error = explain(&error), %instance, "not deregistered");

@@ -27,6 +27,8 @@ pub struct Payer {
 pub(crate) struct Call {
     pub(crate) to: Account,
     pub(crate) value_wei: u128,
+    /// Gas that it is given at least, where it may take more when it is executed than when it is estimated.
+    pub(crate) gas_min: u64,
     pub(crate) data: Vec<u8>,
 }
 
@@ -58,7 +60,7 @@ impl Payer {
             nonce,
             to: call.to,
             value_wei: call.value_wei,
-            gas_limit: gas.0.saturating_add(gas.0 / 4).min(GAS_MAX),
+            gas_limit: gas.0.saturating_add(gas.0 / 4).clamp(call.gas_min, GAS_MAX),
             fees: self.node.fees().await?,
             data: call.data,
         };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use freehold_bundle::{Bundle, Kind, Restart, open_bundle};
+use freehold_bundle::{Bundle, Egress, Kind, Restart, open_bundle};
 use freehold_host::{EmulatedTee, Launch, measure_bundle, measure_image};
 use freehold_image::{
     AcpiTables, AppStart, Firmware, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, KernelHashes, OVMF_BOOT_ENTRY,
@@ -106,6 +106,9 @@ fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
     };
     if !manifest.additions.models.is_empty() || manifest.additions.gpu.is_some() {
         bail!("{} asks for model files or GPUs, which a VM of this release has none of", manifest.name);
+    }
+    if manifest.additions.egress != Egress::Deny {
+        bail!("{} wants a network, which a VM of this release has none of: write `egress: deny`", manifest.name);
     }
     let limits = process.limits;
     Ok(AppStart {

@@ -26,6 +26,8 @@ pub(super) struct Contract {
     pub(super) name: &'static str,
     pub(super) address: Account,
     pub(super) told: fn(NodeError) -> anyhow::Error,
+    /// Gas that a call is given at least, where it may take more when it is executed than when it is estimated.
+    pub(super) gas_min: u64,
 }
 
 /// An account that acts, and the node that takes its transactions.
@@ -76,7 +78,7 @@ impl Sender {
         output: Output,
     ) -> Result<Option<TransactionReceipt>> {
         let (from, to, data) = (self.account.account(), contract.address, call.abi_encode());
-        let gas_limit = self.estimate(&to, &data, value_wei).await.map_err(contract.told)?;
+        let gas_limit = self.estimate(&to, &data, value_wei).await.map_err(contract.told)?.max(contract.gas_min);
         let fees = self.node.fees().await?;
         let fee_wei = u128::from(gas_limit).saturating_mul(fees.max_fee_per_gas);
         output.object(&json!({

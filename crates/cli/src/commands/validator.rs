@@ -36,7 +36,7 @@ mod abi {
 use abi::IValidators;
 
 /// The module, which says no by a code.
-const MODULE: Contract = Contract { name: "Validators", address: slots::VALIDATORS, told };
+const MODULE: Contract = Contract { name: "Validators", address: slots::VALIDATORS, told, gas_min: 0 };
 
 /// Runs the command.
 pub(crate) async fn run(command: ValidatorCommand, output: Output) -> Result<ExitCode> {

@@ -113,6 +113,13 @@ fn one_bundle_gets_one_key_under_both_launchers_and_a_changed_image_gets_none() 
     assert_eq!(key(&direct), first);
     direct.interrupt();
 
+    // What no VM can give is refused, not left out.
+    let manifest = folder.join("rofl.yaml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("egress: deny", "egress: open")).unwrap();
+    let refused = told(dir.path(), &["app", "build", place, "--kernel", package]).unwrap_err();
+    assert!(refused.contains("wants a network"), "{refused}");
+
     app(&folder, "other");
     let refused = Running::try_start(&[&in_vm[..], &["--keep-policy"]].concat()).err().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();

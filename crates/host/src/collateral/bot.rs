@@ -403,7 +403,8 @@ impl CollateralBot {
             document: candidate.document.clone().into(),
         }
         .abi_encode();
-        let (receipt, _) = payer.execute("accept collateral", Call { to: COLLATERAL, value_wei: 0, data }).await?;
+        let (receipt, _) =
+            payer.execute("accept collateral", Call { to: COLLATERAL, value_wei: 0, gas_min: 0, data }).await?;
         self.tell(CollateralEvent::Submitted {
             subject: subject.clone(),
             tx_hash: receipt.transaction_hash,

@@ -16,6 +16,9 @@ use crate::{
 /// The contract of the genesis (`spec/market.md`).
 const MARKET: Account = Account([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf4, 0xee, 0x10]);
 
+/// Gas that a call is given at least: what it takes depends on the second in which it is executed, as seconds are settled.
+const GAS_MIN: u64 = 400_000;
+
 /// A rental as the chain has it now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rental {
@@ -126,7 +129,7 @@ impl Market {
     }
 
     async fn act<C: SolCall>(&self, what: &'static str, call: C) -> Result<(), HostError> {
-        let call = Call { to: MARKET, value_wei: 0, data: call.abi_encode() };
+        let call = Call { to: MARKET, value_wei: 0, gas_min: GAS_MIN, data: call.abi_encode() };
         self.provider.execute(what, call).await.map(drop)
     }
 }

@@ -44,7 +44,7 @@ mod abi {
 use abi::IApps;
 
 /// The module as JSON-RPC names it.
-const CONTRACT: Contract = Contract { name: "Apps", address: APPS, told };
+const CONTRACT: Contract = Contract { name: "Apps", address: APPS, told, gas_min: 0 };
 
 /// Runs `app secret`.
 pub(super) async fn secret(command: SecretCommand, output: Output) -> Result<ExitCode> {

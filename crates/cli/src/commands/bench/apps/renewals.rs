@@ -6,10 +6,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use freehold_crypto::{AccountKey, app_id_from_creator_nonce, genesis_hash, slots};
+use freehold_crypto::{AccountKey, TransportSecret, app_id_from_creator_nonce, genesis_hash, slots};
 use freehold_emulator::{AppImage, TdReport};
 use freehold_primitives::{AppId, BlockMoment, Digest, G1Point, Genesis};
 use freehold_rpc::{CallTransaction, Endpoint, FeeQuote, NodeClient};
+use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::super::{
     Samples,
@@ -35,6 +36,8 @@ struct Payer {
     nonce: u64,
     app: AppId,
     td: TdReport,
+    /// Key that shares of the app's keys would be sealed to.
+    transport: G1Point,
     /// End of every keyset.
     not_after: u64,
 }
@@ -59,7 +62,8 @@ impl Payer {
         let image = AppImage { executable: Digest([7; 32]), arguments: Vec::new(), model: None };
         let td = TdReport::launch(&Digest([9; 32]), &image);
         let now = node.block("latest").await?.context("there is no block")?.timestamp.0;
-        let mut payer = Self { node, genesis, key, nonce, app, td, not_after: now + KEYSET_S };
+        let transport = TransportSecret::generate(&mut StdRng::seed_from_u64(7)).public();
+        let mut payer = Self { node, genesis, key, nonce, app, td, transport, not_after: now + KEYSET_S };
         // The platform's collateral was brought by the host that ran here before.
         let [(to, data), _collateral] = app_calls(&payer.td, now);
         let hash = payer.send(to, data, GAS_CREATE).await?;
@@ -75,7 +79,7 @@ impl Payer {
             genesis_hash: genesis_hash(&self.genesis),
             app: self.app,
             provider: self.key.account(),
-            transport_key: G1Point([5; 48]),
+            transport_key: self.transport,
             block: BlockMoment { height: block.number.0, block_hash: block.hash, time_unix_s: block.timestamp.0 },
             not_after: self.not_after,
         };
@@ -83,6 +87,10 @@ impl Payer {
         for number in 1..=instances {
             let account = AccountKey::from_bytes(&[number; 32])?;
             calls.push(registrant.call(&account, u32::from(number), &self.td).1);
+        }
+        if let Some(first) = calls.first() {
+            // What the chain refuses it tells in its own words here.
+            self.node.estimate_gas(&self.key.account(), &slots::APPS, first.clone()).await?;
         }
         let begun = Instant::now();
         let mut waiting = std::collections::VecDeque::new();
