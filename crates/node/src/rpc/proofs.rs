@@ -76,12 +76,19 @@ fn prove_call(rpc: &Rpc, params: Params<'_>) -> Answer<CallProof> {
     let request = CallRequest { entropy, ..call_request(request, Overrides::default())? };
     for _ in 0..TRIES {
         let height = rpc.newest();
-        let read = read_set(rpc, height, &request, purpose)?;
+        let mut read = read_set(rpc, height, &request, purpose)?;
         if read.keys.len() > CALL_KEYS_MAX {
             return Err(limit(format!("the call reads {} keys, and {CALL_KEYS_MAX} can be proven", read.keys.len())));
         }
-        if let Some(proof) = proven(rpc, height, read)? {
-            return Ok(proof);
+        let keys: Vec<Digest> = read.keys.iter().copied().collect();
+        let found = rpc.chain().tree.prove_many(&keys).map_err(internal)?;
+        let proven = found.height.ok_or_else(|| internal("the tree is empty"))?;
+        if proven != height {
+            // The chain moved on. As a rule the call reads the same keys in the newer state, of which the proofs are.
+            read = read_set(rpc, proven, &request, purpose)?;
+        }
+        if read.keys.iter().all(|key| keys.binary_search(key).is_ok()) {
+            return call_proof((proven, found.root), keys.iter().zip(found.proofs), read);
         }
     }
     Err(refused("the chain moved on each time the call was made: try again"))
@@ -103,24 +110,21 @@ fn read_set(rpc: &Rpc, height: Height, request: &CallRequest, purpose: CallPurpo
     Ok(recorder.finish())
 }
 
-/// Proofs of what was read at a height; `None` where the tree has moved on.
-fn proven(rpc: &Rpc, height: Height, read: ReadSet) -> Answer<Option<CallProof>> {
-    let ReadSet { keys, content, headers } = read;
-    let keys: Vec<Digest> = keys.into_iter().collect();
-    let found = rpc.chain().tree.prove_many(&keys).map_err(internal)?;
-    if found.height != Some(height) {
-        return Ok(None);
-    }
-    let root = found.root;
+/// The answer for a call that read this at a height, with proofs of no fewer keys.
+fn call_proof<'a>(
+    (height, root): (Height, Digest),
+    proofs: impl Iterator<Item = (&'a Digest, Vec<u8>)>,
+    read: ReadSet,
+) -> Answer<CallProof> {
     let leaf = |(key, proof): (&Digest, Vec<u8>)| -> Answer<LeafProof> {
         let value = freehold_crypto::verify_state(&root, key, &proof).map_err(internal)?;
         Ok(LeafProof { key: *key, value: value.map(HexBytes), proof: HexBytes(proof) })
     };
-    let leaves = keys.iter().zip(found.proofs).map(leaf).collect::<Answer<_>>()?;
-    let content: Vec<HexBytes> = content.into_values().map(HexBytes).collect();
-    let headers: Vec<HexBytes> = headers.values().map(rlp).collect();
+    let leaves = proofs.filter(|(key, _)| read.keys.contains(key)).map(leaf).collect::<Answer<_>>()?;
+    let content: Vec<HexBytes> = read.content.into_values().map(HexBytes).collect();
+    let headers: Vec<HexBytes> = read.headers.values().map(rlp).collect();
     if content.iter().chain(&headers).map(|bytes| bytes.0.len()).sum::<usize>() > CONTENT_BYTES_MAX {
         return Err(limit(format!("the call reads more than {CONTENT_BYTES_MAX} bytes of code and documents")));
     }
-    Ok(Some(CallProof { height, state_root: root, leaves, content, headers }))
+    Ok(CallProof { height, state_root: root, leaves, content, headers })
 }

@@ -148,14 +148,14 @@ fn the_agent_pays_for_its_owner_within_the_limits_on_the_chain() {
     fs::create_dir_all(ground.folder.join("app")).unwrap();
     fs::copy(program, ground.folder.join("app/telegram-bot")).unwrap();
     let running = ground.run("");
-    // It begins as soon as it has a token and an owner, so these come last.
+    // It begins once it has a token and an owner: whatever was set before, the limits too, holds from its first payment on.
+    let amounts = ["--per-transaction", "1000000000000000", "--per-day", "4000000000000000", "--per-day-count", "99"];
+    ground.owner("", &[&["limits", "set", "--contract", PAYEE], &amounts[..]].concat());
     for (name, value) in [("TELEGRAM_API", &server.address), ("TELEGRAM_CA", &server.certificate)] {
         ground.owner("", &["env", "set", name, value]);
     }
     ground.secret("", "TELEGRAM_TOKEN", TOKEN);
     ground.owner("", &["env", "set", "TELEGRAM_OWNER", &OWNER.to_string()]);
-    let amounts = ["--per-transaction", "1000000000000000", "--per-day", "4000000000000000", "--per-day-count", "99"];
-    ground.owner("", &[&["limits", "set", "--contract", PAYEE], &amounts[..]].concat());
 
     let address = server.says(1, "/address");
     assert!(address.starts_with("0x") && address.len() == 42, "{address}");
