@@ -7,6 +7,7 @@ mod collateral;
 mod follow;
 mod image;
 mod market;
+mod network;
 mod settings;
 mod validator;
 
@@ -31,6 +32,7 @@ pub(crate) use market::{
     ActingArgs, HostCommand, HostOfferAddArgs, HostOfferCommand, HostRunArgs, MarketCommand, MarketListArgs,
     MarketRentArgs,
 };
+pub(crate) use network::NetworkArgs;
 pub(crate) use settings::{
     EnvCommand, LaunchArgs, LimitsCommand, LimitsSetArgs, RoleArgs, SecretCommand, SettingsArgs,
 };

@@ -6,11 +6,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use freehold_primitives::NetworkKey;
-use freehold_rpc::Endpoint;
 
 pub(crate) use deploy::{AppDeployArgs, AppListArgs, AppLogsArgs, DeployedArgs};
 
-use super::{EnvCommand, ImagePartArgs, LimitsCommand, SecretCommand, ShapeArgs, TeeArg};
+use super::{EnvCommand, ImagePartArgs, LimitsCommand, NetworkArgs, SecretCommand, ShapeArgs, TeeArg};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppCommand {
@@ -172,18 +171,8 @@ pub(crate) struct AppRunArgs {
     /// Folder of the app, with its rofl.yaml.
     #[arg(value_name = "DIR", default_value = ".")]
     pub(crate) folder: PathBuf,
-    /// Data directory of the `up` to run against, where the app's own files are kept too; by default that of the chain id.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// Chain id, which names the default data directory.
-    #[arg(long, value_name = "N", default_value_t = 23_293)]
-    pub(crate) chain_id: u64,
-    /// JSON-RPC of a node of another network than an `up` of this machine, such as http://10.0.0.1:8545.
-    #[arg(long, value_name = "URL", requires = "network_key")]
-    pub(crate) rpc: Option<Endpoint>,
-    /// Network key of that network, 96 bytes in hex: what its nodes say is believed under it alone.
-    #[arg(long, value_name = "HEX", requires = "rpc")]
-    pub(crate) network_key: Option<NetworkKey>,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
     /// Where the app's API is offered; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
     pub(crate) api: SocketAddr,

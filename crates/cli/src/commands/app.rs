@@ -11,7 +11,7 @@ mod settings;
 mod watch;
 
 pub(crate) use build::registers;
-pub(super) use network::{Network, NetworkAsked};
+pub(super) use network::Network;
 
 use std::process::ExitCode;
 

@@ -17,11 +17,13 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{
-    app::{Network, NetworkAsked},
-    sender::account_secret,
+use super::{app::Network, sender::account_secret};
+use crate::{
+    accounts,
+    args::{HostRunArgs, NetworkArgs},
+    data_dir::Held,
+    output::Output,
 };
-use crate::{accounts, args::HostRunArgs, data_dir::Held, output::Output};
 
 /// Largest file, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -136,13 +138,13 @@ async fn config(file: HostFile, held: &Held) -> Result<ProviderConfig> {
     if file.rpc.is_some() != file.network_key.is_some() {
         bail!("`rpc` and `network_key` belong together: what a node says is believed under that key alone");
     }
-    let asked = NetworkAsked {
-        data_dir: file.data_dir.as_deref(),
+    let asked = NetworkArgs {
+        data_dir: file.data_dir.clone(),
         chain_id: file.chain_id,
         rpc: file.rpc.map(|rpc| rpc.parse()).transpose()?,
         network_key: file.network_key,
     };
-    let Network { node, network_key, genesis, .. } = Network::find(asked).await?;
+    let Network { node, network_key, genesis, .. } = Network::find(&asked).await?;
     if genesis.is_production() {
         bail!(
             "this release runs rented apps under the emulator, and this network is for production: it admits none of it"

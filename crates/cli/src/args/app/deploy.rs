@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use alloy_primitives::Address;
 use clap::Args;
-use freehold_primitives::NetworkKey;
-use freehold_rpc::Endpoint;
+
+use super::super::NetworkArgs;
 
 /// The app of a folder, its network, and who acts.
 #[derive(Debug, Clone, Args)]
@@ -14,18 +14,8 @@ pub(crate) struct DeployedArgs {
     /// Folder of the app, with its rofl.yaml.
     #[arg(value_name = "DIR", default_value = ".")]
     pub(crate) folder: PathBuf,
-    /// Data directory of the network, where deployments are noted too; by default that of the chain id.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// Chain id, which names the default data directory.
-    #[arg(long, value_name = "N", default_value_t = 23_293)]
-    pub(crate) chain_id: u64,
-    /// JSON-RPC of a node of another network than an `up` of this machine.
-    #[arg(long, value_name = "URL", requires = "network_key")]
-    pub(crate) rpc: Option<Endpoint>,
-    /// Network key of that network, 96 bytes in hex: what its nodes say is believed under it alone.
-    #[arg(long, value_name = "HEX", requires = "rpc")]
-    pub(crate) network_key: Option<NetworkKey>,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
     /// File with the secret of the account that owns the app and rents, in hex, readable by you only.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,

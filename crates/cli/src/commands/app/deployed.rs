@@ -19,11 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{
-    network::{Network, NetworkAsked},
-    run::plain,
-    settings::read_bounded,
-};
+use super::{network::Network, run::plain, settings::read_bounded};
 use crate::{
     accounts,
     args::{AppListArgs, AppLogsArgs, DeployedArgs},
@@ -176,13 +172,7 @@ impl Deployed {
 }
 
 async fn network(args: &DeployedArgs) -> Result<Network> {
-    Network::find(NetworkAsked {
-        data_dir: args.data_dir.as_deref(),
-        chain_id: args.chain_id,
-        rpc: args.rpc.clone(),
-        network_key: args.network_key,
-    })
-    .await
+    Network::find(&args.network).await
 }
 
 fn client(note: &Note) -> Result<ProviderClient> {

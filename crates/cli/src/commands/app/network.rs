@@ -1,6 +1,6 @@
 //! The network that an app is on, and its genesis, which is believed under the network key alone.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use freehold_client::Endpoints;
@@ -8,15 +8,7 @@ use freehold_node::{chain_genesis, read_genesis};
 use freehold_primitives::{Genesis, NetworkKey};
 use freehold_rpc::Endpoint;
 
-use crate::data_dir;
-
-/// What the user named.
-pub(in crate::commands) struct NetworkAsked<'a> {
-    pub(in crate::commands) data_dir: Option<&'a Path>,
-    pub(in crate::commands) chain_id: u64,
-    pub(in crate::commands) rpc: Option<Endpoint>,
-    pub(in crate::commands) network_key: Option<NetworkKey>,
-}
+use crate::{args::NetworkArgs, data_dir};
 
 /// A network.
 pub(in crate::commands) struct Network {
@@ -29,9 +21,9 @@ pub(in crate::commands) struct Network {
 
 impl Network {
     /// The one of the data directory, or that of the node and key that are named.
-    pub(in crate::commands) async fn find(asked: NetworkAsked<'_>) -> Result<Self> {
-        let folder = data_dir::of(asked.data_dir, asked.chain_id)?;
-        if let (Some(node), Some(network_key)) = (asked.rpc, asked.network_key) {
+    pub(in crate::commands) async fn find(asked: &NetworkArgs) -> Result<Self> {
+        let folder = data_dir::of(asked.data_dir.as_deref(), asked.chain_id)?;
+        if let (Some(node), Some(network_key)) = (asked.rpc.clone(), asked.network_key) {
             data_dir::make(&folder)?;
             let genesis = chain_genesis(std::slice::from_ref(&node), &network_key, &folder).await;
             let genesis = genesis.context("no network that the key vouches for")?;

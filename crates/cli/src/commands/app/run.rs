@@ -20,11 +20,7 @@ use freehold_rpc::{Endpoint, NodeClient};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
-use super::{
-    network::{Network, NetworkAsked},
-    registers,
-    watch::changed,
-};
+use super::{network::Network, registers, watch::changed};
 use crate::{
     accounts,
     args::{AccelArg, AppRunArgs, LauncherArg, TeeArg, VmArgs},
@@ -67,13 +63,7 @@ struct Session {
 
 /// Runs the command.
 pub(super) async fn run(args: AppRunArgs, output: Output) -> Result<ExitCode> {
-    let asked = NetworkAsked {
-        data_dir: args.data_dir.as_deref(),
-        chain_id: args.chain_id,
-        rpc: args.rpc.clone(),
-        network_key: args.network_key,
-    };
-    let Network { folder, node, network_key, genesis } = Network::find(asked).await?;
+    let Network { folder, node, network_key, genesis } = Network::find(&args.network).await?;
     if genesis.purpose == Purpose::Production {
         bail!("`app run` acts for accounts whose secrets everybody knows: it is for development networks alone");
     }

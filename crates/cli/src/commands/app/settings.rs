@@ -27,7 +27,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
-    network::{Network, NetworkAsked},
+    network::Network,
     run::{OWNER, app_folder},
 };
 use crate::{
@@ -129,13 +129,7 @@ struct Opened {
 
 impl Opened {
     async fn read(args: SettingsArgs) -> Result<Self> {
-        let asked = NetworkAsked {
-            data_dir: args.data_dir.as_deref(),
-            chain_id: args.chain_id,
-            rpc: args.rpc.clone(),
-            network_key: args.network_key,
-        };
-        let network = Network::find(asked).await?;
+        let network = Network::find(&args.network).await?;
         let app = match args.app {
             Some(app) => app,
             None => run_here(&network.folder, &args.folder)?,
