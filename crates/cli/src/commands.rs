@@ -7,6 +7,7 @@ mod backup;
 mod bench;
 mod chat;
 mod collateral;
+mod completions;
 mod demo;
 mod genesis;
 mod header;
@@ -63,6 +64,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Backup(args) => backup::backup(&args, output),
         Command::Restore(args) => backup::restore(&args, output),
         Command::BackupKey(args) => backup::key(&args, output),
+        Command::Completions { shell } => completions::run(shell),
         Command::Guest(args) => block_on(roles::guest(args)),
         Command::Launch(args) => roles::launch(args, output),
         Command::Inference => block_on(roles::inference()),

@@ -155,6 +155,22 @@ fn said_on_help() -> String {
 }
 
 #[test]
+fn shells_complete_commands_and_flags() {
+    let script = |shell| String::from_utf8(run(&["completions", shell]).stdout).unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(script(shell).contains("deploy"), "{shell}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("freehold.bash");
+    fs::write(&path, script("bash")).unwrap();
+    let complete = "source \"$1\"; COMP_WORDS=(freehold app de); COMP_CWORD=2; _freehold freehold de app; echo \"${COMPREPLY[*]}\"";
+    match Command::new("bash").args(["-c", complete, "bash"]).arg(&path).output() {
+        Ok(output) => assert_eq!(said(&output).trim(), "deploy"),
+        Err(error) => eprintln!("SKIPPED: bash is not here ({error}): its script is not run"),
+    }
+}
+
+#[test]
 fn example_units_are_valid() {
     let folder = tempfile::tempdir().unwrap();
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/systemd");
