@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::support::{
-    Running, beside, get, node_clients, passes, post, post_bytes, python_clients, run, said, turn, until,
+    Running, beside, get, node_clients, passes, post, post_bytes, python_clients, run, said, turn, turn_alone, until,
 };
 
 fn up(folder: &str) -> Running {
@@ -42,7 +42,7 @@ fn stock_ethereum_clients_transfer_deploy_call_and_read_logs() {
 
 #[test]
 fn floods_get_clear_errors_and_the_node_goes_on() {
-    let _turn = turn();
+    let _turn = turn_alone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
     let network = Running::start(&["up", "--no-app", "--validators", "1", "--data-dir", path, "--rpc", "127.0.0.1:0"]);

@@ -7,7 +7,10 @@ use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Condvar, Mutex, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -19,11 +22,40 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_freehold");
 /// Generous: only a hang lasts as long.
 const WAIT: Duration = Duration::from_secs(120);
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// Tests that may run networks at the same time. One network leaves most of a processor idle.
+const TURNS: usize = 2;
+static FREE_TURNS: (Mutex<usize>, Condvar) = (Mutex::new(TURNS), Condvar::new());
+static INSTALLS: Mutex<()> = Mutex::new(());
+/// Ports below those that the system gives to clients and to port 0, so that nothing takes one before it is listened on.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 
-/// Networks are heavy: one test at a time runs them.
-pub(crate) fn turn() -> MutexGuard<'static, ()> {
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+/// Networks are heavy: only so many tests at a time run them. Ends when it is dropped.
+pub(crate) struct Turn(usize);
+
+impl Turn {
+    fn take(turns: usize) -> Self {
+        let free = FREE_TURNS.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = FREE_TURNS.1.wait_while(free, |free| *free < turns);
+        *wait.unwrap_or_else(PoisonError::into_inner) -= turns;
+        Self(turns)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *FREE_TURNS.0.lock().unwrap_or_else(PoisonError::into_inner) += self.0;
+        FREE_TURNS.1.notify_all();
+    }
+}
+
+/// A turn of a test that runs a network.
+pub(crate) fn turn() -> Turn {
+    Turn::take(1)
+}
+
+/// The turn of a test that takes all of the machine: no other network runs meanwhile.
+pub(crate) fn turn_alone() -> Turn {
+    Turn::take(TURNS)
 }
 
 /// Whether programs can be run under bubblewrap here; where not, says so loudly.
@@ -327,7 +359,14 @@ fn relay_one(mut client: TcpStream, honest: &str, (method, change): (&str, fn(&m
 
 /// A free port of the loopback, as `127.0.0.1:port`.
 pub(crate) fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    const FIRST: u16 = 16_384;
+    let start = u16::try_from(std::process::id() % 16_384).unwrap();
+    loop {
+        let next = NEXT_PORT.fetch_add(1, Ordering::Relaxed).wrapping_add(start);
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", FIRST + next % FIRST)) {
+            return listener.local_addr().unwrap().to_string();
+        }
+    }
 }
 
 /// Folder that keeps third-party clients between runs.
@@ -356,6 +395,7 @@ fn skipped(what: &str, why: &str) -> Option<()> {
 
 /// Folder with npm packages, installed once; `program` is npm, with what it needs before its arguments.
 fn npm(name: &str, what: &str, mut program: Command, packages: &[&str]) -> Option<PathBuf> {
+    let _one = INSTALLS.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = clients_folder(name);
     if !folder.join("done").exists() {
         program.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).args(packages);
@@ -363,6 +403,19 @@ fn npm(name: &str, what: &str, mut program: Command, packages: &[&str]) -> Optio
         fs::write(folder.join("done"), []).unwrap();
     }
     Some(folder)
+}
+
+/// Python with PyPI packages, installed once.
+fn pypi(name: &str, what: &str, packages: &[&str]) -> Option<PathBuf> {
+    let _one = INSTALLS.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = clients_folder(name);
+    let python = folder.join("bin/python");
+    if !folder.join("done").exists() {
+        install("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        install(what, Command::new(&python).args(["-m", "pip", "install", "-q"]).args(packages))?;
+        fs::write(folder.join("done"), []).unwrap();
+    }
+    Some(python)
 }
 
 /// Folder with the npm clients.
@@ -442,29 +495,16 @@ pub(crate) fn hardhat_3() -> Option<Hardhat> {
 
 /// Python with Sapphire's PyPI client.
 pub(crate) fn sapphire_python_client() -> Option<PathBuf> {
-    let folder = clients_folder("pypi-sapphire-1");
-    let python = folder.join("bin/python");
-    if !folder.join("done").exists() {
-        install("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-        let packages = ["oasis-sapphire-py==0.4.2"];
-        install("Sapphire's PyPI client", Command::new(&python).args(["-m", "pip", "install", "-q"]).args(packages))?;
-        fs::write(folder.join("done"), []).unwrap();
-    }
-    Some(python)
+    pypi("pypi-sapphire-1", "Sapphire's PyPI client", &["oasis-sapphire-py==0.4.2"])
 }
 
 /// Python with the PyPI clients of dstack and ROFL.
 pub(crate) fn guest_python_clients() -> Option<PathBuf> {
-    let folder = clients_folder("pypi-guest-1");
-    let python = folder.join("bin/python");
-    if !folder.join("done").exists() {
-        install("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-        let packages = ["dstack-sdk==0.5.4", "oasis-rofl-client==0.2.0", "eth-hash[pycryptodome]"];
-        let what = "the PyPI clients of dstack and ROFL";
-        install(what, Command::new(&python).args(["-m", "pip", "install", "-q"]).args(packages))?;
-        fs::write(folder.join("done"), []).unwrap();
-    }
-    Some(python)
+    pypi(
+        "pypi-guest-1",
+        "the PyPI clients of dstack and ROFL",
+        &["dstack-sdk==0.5.4", "oasis-rofl-client==0.2.0", "eth-hash[pycryptodome]"],
+    )
 }
 
 /// Folder with dstack's npm client.
@@ -475,15 +515,7 @@ pub(crate) fn dstack_node_client() -> Option<PathBuf> {
 
 /// Python with the PyPI clients.
 pub(crate) fn python_clients() -> Option<PathBuf> {
-    let folder = clients_folder("pypi-1");
-    let python = folder.join("bin/python");
-    if !folder.join("done").exists() {
-        install("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-        let packages = ["web3==8.0.0", "openai==3.54.0", "tinfoil-ehbp==0.4.1"];
-        install("PyPI clients", Command::new(&python).args(["-m", "pip", "install", "-q"]).args(packages))?;
-        fs::write(folder.join("done"), []).unwrap();
-    }
-    Some(python)
+    pypi("pypi-1", "PyPI clients", &["web3==8.0.0", "openai==3.54.0", "tinfoil-ehbp==0.4.1"])
 }
 
 /// A file beside the tests.
