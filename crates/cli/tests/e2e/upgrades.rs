@@ -70,6 +70,9 @@ fn a_new_build_waits_for_its_notice_and_runs_beside_the_old_one_until_it_is_take
     app(&["policy", "edit", "--notice", "3600", "--yes"]).unwrap();
     let back = app(&["rollback", "--to", "0", "--yes"]).unwrap();
     assert_eq!((back["event"].as_str(), back["version"].as_u64()), (Some("in_force"), Some(2)));
+    let newest = app(&["policy", "show"]).unwrap();
+    assert_eq!((newest["event"].as_str(), newest["version"].as_u64()), (Some("version"), Some(2)));
+    assert_eq!((&newest["policy"], &newest["returns_at_once"]), (&back["policy"], &false.into()));
     assert_eq!(check(&[]), Some(1));
     new.kill();
     let text = refused(&kept);

@@ -138,6 +138,9 @@ pub(crate) struct AppPolicyAuditArgs {
                   that promises nothing the new policy counts at once."
 )]
 pub(crate) struct AppUpgradeArgs {
+    /// Folder of the app, with its rofl.yaml; by default that of --folder.
+    #[arg(value_name = "DIR", conflicts_with = "folder")]
+    pub(crate) build: Option<PathBuf>,
     /// Put what is announced in force.
     #[arg(long, conflicts_with = "drop_old")]
     pub(crate) activate: bool,

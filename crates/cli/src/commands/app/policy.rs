@@ -53,25 +53,35 @@ pub(super) async fn run(command: AppPolicyCommand, output: Output) -> Result<Exi
 
 async fn show(args: SettingsArgs, output: Output) -> Result<()> {
     let owned = Owned::read(args).await?;
-    let AppUpgrades { time_unix_s, app, entry } = &owned.found;
-    let now = *time_unix_s;
-    let promised = owned.found.rule();
-    for version in versions(&owned).await?.iter().rev() {
+    tell_in_force(&owned, output);
+    tell_announced(&owned.found, output);
+    let (found, now) = (&owned.found, owned.found.time_unix_s);
+    for version in versions(&owned).await? {
         let policy = content_digest(&version.policy.to_canonical());
-        let returns = entry.as_ref().is_some_and(|entry| entry.may_return(&policy, now));
+        let may_return = found.entry.as_ref().is_some_and(|entry| entry.may_return(&policy, now));
+        let returns = policy != found.policy_digest() && (may_return || found.rule().is_free());
         output.object(&json!({
             "event": "version", "version": version.version, "policy": policy, "since_height": version.changed_at,
-            "measurements": measurements(&version.policy), "returns_at_once": returns || promised.is_free(),
+            "measurements": measurements(&version.policy), "returns_at_once": returns,
         }));
+        let note = if returns { ", may come back at once" } else { "" };
+        output
+            .text(&format!("version    {}, from block {}, policy {policy}{note}", version.version, version.changed_at));
     }
-    tell_announced(&owned.found, output);
+    Ok(())
+}
+
+/// The app, its promise, and its policy in force.
+fn tell_in_force(owned: &Owned, output: Output) {
+    let AppUpgrades { time_unix_s: now, app, entry } = &owned.found;
+    let (promised, policy) = (owned.found.rule(), owned.found.policy_digest());
     let in_force = entry.as_ref().map(|entry| &entry.in_force);
+    let public_s = in_force.map(|in_force| now.saturating_sub(in_force.public_since_unix_s));
     output.object(&json!({
         "event": "policy", "app_id": owned.app, "owner": format!("0x{}", app.owner), "version": app.version,
-        "closed": app.closed_at.is_some(), "policy": owned.found.policy_digest(), "measurements": measurements(&app.policy),
+        "closed": app.closed_at.is_some(), "policy": policy, "measurements": measurements(&app.policy),
         "rule": rule(&promised), "promised_since": entry.as_ref().map(|entry| entry.promised_since_unix_s),
-        "public_since": in_force.map(|in_force| in_force.public_since_unix_s),
-        "public_s": in_force.map(|in_force| now.saturating_sub(in_force.public_since_unix_s)), "time": now,
+        "public_since": in_force.map(|in_force| in_force.public_since_unix_s), "public_s": public_s, "time": now,
     }));
     output.text(&format!("app        {}\nowner      0x{}", owned.app, app.owner));
     output.text(&format!(
@@ -83,19 +93,12 @@ async fn show(args: SettingsArgs, output: Output) -> Result<()> {
     for cosigner in &promised.cosigners {
         output.text(&format!("           co-signer 0x{cosigner}"));
     }
-    output.text(&format!("in force   version {}, policy {}", app.version, owned.found.policy_digest()));
-    match in_force {
-        Some(in_force) => output.text(&format!(
-            "           public for {} s, in force for {} s",
-            now.saturating_sub(in_force.public_since_unix_s),
-            now.saturating_sub(in_force.since_unix_s)
-        )),
-        None => {
-            output.text("           since when it is public, the chain does not say: the app never promised anything")
-        }
-    }
+    output.text(&format!("in force   version {}, policy {policy}", app.version));
+    output.text(&match public_s {
+        Some(public_s) => format!("           public for {public_s} s"),
+        None => "           since when it is public the chain does not say: the app never promised anything".to_owned(),
+    });
     tell_measurements("admits", &app.policy, output);
-    Ok(())
 }
 
 /// The newest versions of an app, oldest first, each by proof.

@@ -26,7 +26,10 @@ use crate::{
 };
 
 /// Runs `app upgrade`.
-pub(super) async fn run(args: AppUpgradeArgs, output: Output) -> Result<ExitCode> {
+pub(super) async fn run(mut args: AppUpgradeArgs, output: Output) -> Result<ExitCode> {
+    if let Some(folder) = args.build.take() {
+        args.app.folder = folder;
+    }
     let owned = Owned::read(args.app.clone()).await?;
     owned.owner()?;
     if args.activate {
