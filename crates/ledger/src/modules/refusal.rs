@@ -109,7 +109,7 @@ refusals! {
     /// No such version, or its policy is in force.
     RollbackVersion = 57, "the app has no such version, or its policy is the one in force";
     /// The version's policy was replaced too long ago.
-    RollbackOld = 58, "the version was not in force within the last notice: announce its policy";
+    RollbackOld = 58, "the version was not in force within the last notice, or was not public for one: announce its policy";
     /// No verdict, or the place of the report is out of bounds.
     Audit = 59, "an audit says 1 sound or 2 flawed, and names its report's place in at most 256 printable characters";
 

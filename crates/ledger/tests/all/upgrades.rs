@@ -334,6 +334,27 @@ fn a_version_comes_back_while_its_users_remember_it() {
 }
 
 #[test]
+fn what_stood_for_a_moment_before_a_promise_does_not_come_back_under_it() {
+    let mut registry = Registry::new();
+    registry.announce_policy(both());
+    registry.activate().unwrap();
+    registry.update(&policy()).unwrap();
+    registry.rule(OWNER, &without_cosigners()).unwrap();
+    // It was replaced just now, and nobody who relies on the notice had time to see it.
+    assert_refused(registry.roll_back(1), ModuleRefusal::RollbackOld);
+    // Nor under a notice that was raised since.
+    let mut registry = Registry::promising(policy(), &without_cosigners());
+    registry.announce_policy(both());
+    registry.wait(NOTICE_S);
+    registry.activate().unwrap();
+    registry.rule(OWNER, &UpgradeRule { notice_s: 3 * NOTICE_S, ..UpgradeRule::default() }).unwrap();
+    assert_refused(registry.roll_back(0), ModuleRefusal::RollbackOld);
+    registry.wait(2 * NOTICE_S);
+    registry.roll_back(0).unwrap();
+    assert_eq!(registry.in_force().policy, policy());
+}
+
+#[test]
 fn going_back_needs_the_cosigners_too_but_no_notice() {
     let [first, second] = cosigners();
     let mut registry = Registry::promising(policy(), &with_cosigners(1));

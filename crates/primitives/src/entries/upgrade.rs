@@ -232,11 +232,15 @@ impl UpgradeEntry {
         self.pending.as_ref().map(|pending| pending.announced_at_unix_s.saturating_add(self.rule.notice_s))
     }
 
-    /// Whether a policy was in force until less than one notice ago, so that it may come back without another.
+    /// Whether a policy was in force until less than one notice ago, and is public for one at least: then it may come back
+    /// without another. Its age is asked for too, because a promise may be younger than what it followed.
     pub fn may_return(&self, policy: &Digest, now_unix_s: UnixSeconds) -> bool {
-        self.stood
-            .iter()
-            .any(|stood| stood.policy == *policy && now_unix_s < stood.until_unix_s.saturating_add(self.rule.notice_s))
+        let notice_s = self.rule.notice_s;
+        self.stood.iter().any(|stood| {
+            stood.policy == *policy
+                && now_unix_s < stood.until_unix_s.saturating_add(notice_s)
+                && now_unix_s >= stood.public_since_unix_s.saturating_add(notice_s)
+        })
     }
 
     /// Puts a policy in force, and remembers the one before.

@@ -159,7 +159,7 @@ pub(crate) struct AppUpgradeArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A version that was in force until less than one notice ago comes back at once, with the co-signers' approval \
+    after_help = "A version that was in force until less than one notice ago, and was public for one, comes back at once, with the co-signers' approval \
                   where the app needs it; an older one is announced like any policy."
 )]
 pub(crate) struct AppRollbackArgs {

@@ -193,7 +193,7 @@ pub(super) async fn roll_back(args: AppRollbackArgs, output: Output) -> Result<E
     output.text(&format!("app        {}, back to what version {} admitted", owned.app, args.to));
     tell_measurements("would admit", &old.policy, output);
     if !returns {
-        output.text("           was not in force within the last notice: it is announced like any policy");
+        output.text("           was not in force within the last notice, or not public for one: it is announced like any policy");
     }
     ask(&args.app, args.yes)?;
     if !returns {

@@ -103,6 +103,7 @@ fn what_was_replaced_may_return_for_one_notice() {
     entry.replace(in_force(3, 1, 1_060));
     assert_eq!(entry.stood.iter().filter(|stood| stood.policy == Digest([0; 32])).count(), 1);
     assert!(entry.may_return(&Digest([0; 32]), 1_159));
+    assert!(!entry.may_return(&Digest([0; 32]), 1_149), "it was not public for a notice");
     // The list forgets, by time and by number.
     for number in 0..40 {
         entry.replace(in_force(4 + u32::from(number), 100 + number, 1_061));
