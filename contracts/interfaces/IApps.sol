@@ -119,7 +119,18 @@ interface IApps {
     /// An app has new settings for its instances.
     event SettingsChanged(bytes21 indexed app, uint64 generation, bytes32 entry);
 
-    /// Codes: spec/apps.md and spec/registration.md; detail is the refusal code of spec/evidence.md, or 0.
+    /// An app promises another rule about its upgrades.
+    event UpgradeRuleSet(bytes21 indexed app, uint64 noticeS, address[] cosigners, uint32 cosignersNeeded, bytes32 entry);
+    /// A change of an app is announced, and can come into force from a time on, in unix seconds.
+    event UpgradeAnnounced(bytes21 indexed app, bytes32 indexed change, uint64 dueAt, bytes32 entry);
+    /// A co-signer approved a change, or took that back.
+    event UpgradeApproved(bytes21 indexed app, bytes32 indexed change, address indexed cosigner, bool approved);
+    /// What was announced is announced no more, without having come into force.
+    event UpgradeWithdrawn(bytes21 indexed app, bytes32 indexed change);
+    /// An account speaks about a policy of an app: 1 sound, 2 flawed.
+    event Audited(bytes21 indexed app, bytes32 indexed policy, address indexed auditor, uint8 verdict, bytes32 entry);
+
+    /// Codes: spec/apps.md, spec/upgrades.md and spec/registration.md; detail is the refusal code of spec/evidence.md, or 0.
     error Refused(uint16 code, uint16 detail);
 
     /// Creates an app owned by the caller. Scheme 0: id from caller, height and index of the transaction; scheme 1: id
@@ -156,6 +167,27 @@ interface IApps {
     /// its generation, which is one above the newest. Owner only.
     function setSettings(bytes21 app, bytes calldata settings) external;
 
+    /// Sets what the app promises about its upgrades, where that protects its users as much as before (spec/upgrades.md);
+    /// any other rule is announced. Owner only.
+    function setUpgradeRule(bytes21 app, uint64 noticeS, address[] calldata cosigners, uint32 cosignersNeeded) external;
+    /// Announces a change, in place of one that is announced: a canonical document with a policy, a rule, or both.
+    /// Owner only.
+    function announceUpgrade(bytes21 app, bytes calldata change) external returns (bytes32 digest);
+    /// Approves the change that is announced. Its co-signers only.
+    function approveUpgrade(bytes21 app, bytes32 change) external;
+    /// Takes an approval back. Its co-signers only.
+    function disapproveUpgrade(bytes21 app, bytes32 change) external;
+    /// Withdraws what is announced. Owner only.
+    function withdrawUpgrade(bytes21 app) external;
+    /// Puts what is announced in force, once its notice is over and enough co-signers approved. Owner only.
+    function activateUpgrade(bytes21 app) external;
+    /// Brings back the policy of a version that was in force until less than one notice ago: at once, or as soon as enough
+    /// co-signers approved and activateUpgrade is called. Owner only.
+    function rollBack(bytes21 app, uint32 version) external returns (bool isInForce);
+    /// Says about a policy of an app, by its content digest: 1 sound, 2 flawed; with the SHA-256 of a report, and its place.
+    /// Anyone, in their own name; the newest word counts.
+    function audit(bytes21 app, bytes32 policy, uint8 verdict, bytes32 report, string calldata place) external;
+
     /// Announces the next version of the protocol, with notice (spec/protocol.md). Governor only.
     function scheduleProtocol(uint32 version, uint64 fromHeight, string calldata release) external;
 
@@ -190,6 +222,16 @@ interface IApps {
     function lease(bytes21 id, string calldata name) external view returns (bytes memory entry);
     /// Canonical bytes of the entry with the app's settings.
     function settings(bytes21 id) external view returns (bytes memory entry);
+    /// Canonical bytes of the entry with the app's rule about upgrades and what is announced.
+    function upgrade(bytes21 id) external view returns (bytes memory entry);
+    /// What an app promises about its upgrades, since when its policy is public, and when what is announced can come into
+    /// force, in unix seconds; zero where it promises nothing, and where nothing is announced.
+    function upgradeRule(bytes21 id)
+        external
+        view
+        returns (uint64 noticeS, address[] memory cosigners, uint32 cosignersNeeded, uint64 publicSince, uint64 dueAt);
+    /// Canonical bytes of an auditor's newest word on a policy.
+    function auditOf(address auditor, bytes21 id, bytes32 policy) external view returns (bytes memory entry);
     /// Who holds a lease now.
     function leaseHolder(bytes21 id, string calldata name) external view returns (LeaseHolder memory holder);
 }

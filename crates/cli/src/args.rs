@@ -1,6 +1,7 @@
 //! The command line: one struct per command; parser, help and completion come from it.
 
 mod app;
+mod ask;
 mod attest;
 mod backup;
 mod bench;
@@ -22,8 +23,10 @@ use freehold_rpc::Endpoint;
 
 pub(crate) use app::{
     AccelArg, AppBuildArgs, AppCommand, AppDeployArgs, AppFetchCheckArgs, AppInitArgs, AppKindArg, AppListArgs,
-    AppLogsArgs, AppRunArgs, AppShowArgs, DeployedArgs, LauncherArg, VmArgs,
+    AppLogsArgs, AppPolicyApproveArgs, AppPolicyAuditArgs, AppPolicyCheckArgs, AppPolicyCommand, AppPolicyEditArgs,
+    AppRollbackArgs, AppRunArgs, AppShowArgs, AppUpgradeArgs, DeployedArgs, LauncherArg, VerdictArg, VmArgs,
 };
+pub(crate) use ask::{AskArgs, ChatArgs};
 pub(crate) use attest::{AttestCommand, AttestEmulateArgs, AttestVerifyArgs};
 pub(crate) use backup::{BackupArgs, BackupKeyArgs, RestoreArgs};
 pub(crate) use bench::{BenchCommand, NetworkPart};
@@ -250,32 +253,6 @@ pub(crate) struct FindArgs {
     /// Network key to trust, 96 bytes in hex; by default the one pinned in the data directory.
     #[arg(long, value_name = "HEX")]
     pub(crate) network_key: Option<NetworkKey>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AskArgs {
-    /// The question.
-    pub(crate) question: String,
-    /// Write the proof to this file (readable by you only).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) save_proof: Option<PathBuf>,
-    /// Keep hashes instead of the texts in the proof.
-    #[arg(long)]
-    pub(crate) redact: bool,
-    /// Most tokens of the answer.
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    pub(crate) max_tokens: u32,
-    #[command(flatten)]
-    pub(crate) find: FindArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ChatArgs {
-    /// Most tokens of an answer.
-    #[arg(long, value_name = "N", default_value_t = 512)]
-    pub(crate) max_tokens: u32,
-    #[command(flatten)]
-    pub(crate) find: FindArgs,
 }
 
 #[derive(Debug, Args)]

@@ -24,6 +24,7 @@ use crate::{
     exchange::{Exchange, SealedRequest},
     prove::{Answered, collect_proof},
     report::Report,
+    upgrades::{AppUpgrades, UpgradeDemand},
 };
 
 /// Longest wait for the anchor of a receipt, unless the caller chooses.
@@ -144,6 +145,7 @@ pub struct Answer {
 #[derive(Debug, Clone)]
 pub struct Asker {
     target: AskTarget,
+    demand: UpgradeDemand,
     api: HttpClient,
     node: NodeClient,
 }
@@ -154,7 +156,13 @@ impl Asker {
         let limits = HttpLimits { head: ANSWER_WAIT, pause: ANSWER_WAIT, ..HttpLimits::default() };
         let api = HttpClient::with_limits(target.api.clone(), limits);
         let node = NodeClient::new(target.rpc.clone());
-        Self { target, api, node }
+        Self { target, demand: UpgradeDemand::default(), api, node }
+    }
+
+    /// Asks no app that does not keep to this.
+    #[must_use]
+    pub fn demanding(self, demand: UpgradeDemand) -> Self {
+        Self { demand, ..self }
     }
 
     /// The node, for what needs no check.
@@ -266,6 +274,9 @@ impl Asker {
             return Err(AskError::StaleNode { age_s });
         }
         let app = app.entry.ok_or(AskError::NoApp(instance.app_id))?;
+        if !self.demand.is_empty() {
+            AppUpgrades::read(&chain, instance.app_id).await?.check(&chain, &self.demand).await?;
+        }
         let collateral = crate::collect::collateral(&self.node, &instance).await?;
         let collateral: Vec<&[u8]> = collateral.iter().map(Vec::as_slice).collect();
         Ok(verify_instance(&InstanceClaim {

@@ -6,7 +6,7 @@ use freehold_rpc::{HttpError, NodeError, VerifiedError};
 use freehold_verify::{DocumentError, HeaderFileError, InstanceError};
 use thiserror::Error;
 
-use crate::{collect::CollectError, exchange::ExchangeError, report::ReportError};
+use crate::{collect::CollectError, exchange::ExchangeError, report::ReportError, upgrades::UpgradesError};
 
 /// Why a question got no proven answer.
 #[derive(Debug, Error)]
@@ -39,6 +39,9 @@ pub enum AskError {
     /// The chain knows no such app.
     #[error("the chain knows no app {0}; nothing was sent")]
     NoApp(AppId),
+    /// The app does not keep to what is demanded of its upgrades.
+    #[error("{0}; nothing was sent. `freehold app policy show` tells what the app promises")]
+    Upgrades(#[from] UpgradesError),
     /// The node's newest certified header is old.
     #[error(
         "the node's newest certified header is {age_s} s old; nothing was sent. Check this machine's clock, or ask another node"

@@ -14,6 +14,7 @@ mod prove;
 mod register_call;
 mod report;
 mod settings;
+mod upgrades;
 
 #[cfg(test)]
 mod tests;
@@ -36,3 +37,4 @@ pub use policy_file::{POLICY_FILE_BYTES_MAX, PolicyFile, PolicyFileError};
 pub use prove::{Answered, collect_proof};
 pub use report::{Report, ReportError};
 pub use settings::{SettingsDraft, SettingsError, parse_variables};
+pub use upgrades::{AppUpgrades, UpgradeDemand, UpgradeShortfall, UpgradesError};

@@ -7,9 +7,10 @@ mod server;
 mod support;
 
 use freehold_client::{
-    AskError, AskEvent, AskOptions, AskTarget, Asker, Chat, ExchangeError, Message, Texts, fetch_header,
+    AskError, AskEvent, AskOptions, AskTarget, Asker, Chat, ExchangeError, Message, Texts, UpgradeDemand,
+    UpgradeShortfall, UpgradesError, fetch_header,
 };
-use freehold_primitives::{AppId, NetworkKey};
+use freehold_primitives::{Account, AppId, NetworkKey};
 use freehold_verify::{
     InstanceError, Link, LinkStatus, ProofDocument, ValidNow, VerifyOptions, mutations, verify_bundle,
 };
@@ -116,6 +117,21 @@ async fn what_does_not_verify_is_refused() {
     assert!(matches!(ask(Fault::OldHeaders).await, Err(AskError::StaleNode { .. })));
     assert!(matches!(ask(Fault::Unsealed).await, Err(AskError::Exchange(ExchangeError::NotSealed))));
     assert!(matches!(ask(Fault::OtherReceipt).await, Err(AskError::OtherReceipt("response"))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_that_promises_less_than_is_demanded_is_not_asked() {
+    let (asker, served) = asker(Fault::None).await;
+    let asker = asker.demanding(UpgradeDemand { notice_s_min: 60, ..UpgradeDemand::default() });
+    let refused = asker.ask(&[Message::user("why?")], &AskOptions::default(), &mut |_| ()).await.unwrap_err();
+    let AskError::Upgrades(UpgradesError::Shortfall(shortfall)) = refused else { panic!("{refused}") };
+    assert_eq!(shortfall, UpgradeShortfall::Notice { promised_s: 0, demanded_s: 60 });
+    assert_eq!(served.requests(), 0);
+    // An auditor's word is demanded by proof too.
+    let demand = UpgradeDemand { auditors: vec![Account([7; 20])], ..UpgradeDemand::default() };
+    let refused = asker.demanding(demand).ask(&[Message::user("why?")], &AskOptions::default(), &mut |_| ()).await;
+    let unaudited = UpgradeShortfall::Unaudited(Account([7; 20]));
+    assert!(matches!(refused, Err(AskError::Upgrades(UpgradesError::Shortfall(found))) if found == unaudited));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

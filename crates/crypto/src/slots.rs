@@ -62,7 +62,9 @@ pub const fn entry_module(kind: EntryKind) -> Account {
         | EntryKind::Protocol
         | EntryKind::Tier
         | EntryKind::Lease
-        | EntryKind::Settings => APPS,
+        | EntryKind::Settings
+        | EntryKind::Upgrade
+        | EntryKind::Audit => APPS,
         EntryKind::Grant
         | EntryKind::StateKeyStatus
         | EntryKind::StateKey
@@ -105,6 +107,15 @@ pub fn anchor_id(instance: &Digest, index: u64) -> [u8; 40] {
 /// Id bytes of [`EntryKind::Lease`] and [`EntryKind::Counters`] entries: app id, name of the lease.
 pub fn lease_id(app: &AppId, name: &str) -> Vec<u8> {
     [app.as_bytes().as_slice(), name.as_bytes()].concat()
+}
+
+/// Id bytes of an [`EntryKind::Audit`] entry: auditor, app id, content digest of the policy.
+pub fn audit_id(auditor: &Account, app: &AppId, policy: &Digest) -> [u8; 73] {
+    let mut id = [0; 73];
+    id[..20].copy_from_slice(auditor.as_bytes());
+    id[20..41].copy_from_slice(app.as_bytes());
+    id[41..].copy_from_slice(policy.as_bytes());
+    id
 }
 
 /// Id bytes of the one [`EntryKind::Governor`] entry.

@@ -15,9 +15,8 @@ use freehold_crypto::{
     slots::{APPS, COLLATERAL},
 };
 use freehold_primitives::{
-    AppId, AppPolicy, Canonical as _, Digest, EvidencePolicy, Genesis, Measurement, NetworkKey, ReleaseModel,
-    TrustDomain,
-    entries::{AppEntry, CollateralEntry, CollateralKind, SETTINGS_CONTEXT, collateral_key},
+    AppId, AppPolicy, Canonical as _, EvidencePolicy, Genesis, Measurement, NetworkKey, ReleaseModel, TrustDomain,
+    entries::{AppEntry, CollateralEntry, CollateralKind, SETTINGS_CONTEXT, UpgradeEntry, collateral_key},
 };
 use freehold_rpc::{ChainTrust, Endpoint, EntryKey, NodeClient, VerifiedClient};
 use serde::{Deserialize, Serialize};
@@ -67,18 +66,7 @@ impl Registrar {
 
     /// What the app accepts: exactly this launch on this machine.
     fn policy(&self, launch: &Launch) -> AppPolicy {
-        AppPolicy {
-            evidence: self.machine.policy(launch),
-            lease_s_max: self.lease_s,
-            boot_contexts: vec!["root".to_owned(), SETTINGS_CONTEXT.to_owned()],
-            models: launch.app.model.map(|model| self.release_model(launch, model)).into_iter().collect(),
-            ..AppPolicy::default()
-        }
-    }
-
-    /// Names the model that this launch was measured with, so that contracts can ask for it.
-    fn release_model(&self, launch: &Launch, model: Digest) -> ReleaseModel {
-        ReleaseModel { measurement: measurement_digest(&self.machine.measurement(launch)), model }
+        policy_of(&self.machine, launch, self.lease_s)
     }
 
     /// Creates the app, or updates its policy if other programs run now.
@@ -141,11 +129,17 @@ impl Registrar {
         }
         let policy = match self.choice {
             PolicyChoice::Follow => self.policy(launch),
-            PolicyChoice::Add => with(entry.policy.clone(), self.policy(launch)),
+            PolicyChoice::Add => widened(entry.policy.clone(), self.policy(launch)),
             PolicyChoice::Keep => return Ok(app_id),
         };
         if entry.policy == policy {
             return Ok(app_id);
+        }
+        let upgrade = self.chain.entry::<UpgradeEntry>(&EntryKey::Upgrade(app_id)).await?.entry;
+        if upgrade.is_some_and(|upgrade| !upgrade.rule.is_free()) {
+            // The chain would refuse it. What is admitted already needs no change; what else is, is the owner's to drop.
+            let is_admitted = widened(entry.policy.clone(), self.policy(launch)) == entry.policy;
+            return if is_admitted { Ok(app_id) } else { Err(HostError::NoticePromised(app_id)) };
         }
         let data =
             IApps::updateCall { app: (*app_id.as_bytes()).into(), policy: policy.to_canonical().into() }.abi_encode();
@@ -231,8 +225,26 @@ pub fn known_app(data_dir: &Path) -> Result<Option<AppId>, HostError> {
     read(&data_dir.join(APP_FILE))
 }
 
+/// What an app accepts that runs by this launch on emulated machines, and nothing else.
+pub async fn launch_policy(tee: EmulatedTee, launch: &Launch, lease_s: u64) -> AppPolicy {
+    let machine = tokio::task::spawn_blocking(move || Machine::new(tee));
+    policy_of(&machine.await.expect("making a machine does not panic"), launch, lease_s)
+}
+
+fn policy_of(machine: &Machine, launch: &Launch, lease_s: u64) -> AppPolicy {
+    // Names the model that this launch was measured with, so that contracts can ask for it.
+    let measurement = measurement_digest(&machine.measurement(launch));
+    AppPolicy {
+        evidence: machine.policy(launch),
+        lease_s_max: lease_s,
+        boot_contexts: vec!["root".to_owned(), SETTINGS_CONTEXT.to_owned()],
+        models: launch.app.model.map(|model| ReleaseModel { measurement, model }).into_iter().collect(),
+        ..AppPolicy::default()
+    }
+}
+
 /// A policy that admits what another one admits too: its measurements, and the models that they were measured with.
-fn with(mut policy: AppPolicy, other: AppPolicy) -> AppPolicy {
+pub fn widened(mut policy: AppPolicy, other: AppPolicy) -> AppPolicy {
     let add = |known: &mut EvidencePolicy, other: EvidencePolicy| {
         match (&mut known.tdx, other.tdx) {
             (Some(known), Some(other)) => add_new(&mut known.measurements, other.measurements),

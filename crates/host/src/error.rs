@@ -47,6 +47,12 @@ pub enum HostError {
     /// The recorded app is not this owner's, or closed.
     #[error("app {0}, which {path} names, cannot be updated by this owner: remove that file to create a new app", path = .1.display())]
     ForeignApp(AppId, PathBuf),
+    /// The app's policy does not admit the build, and its rule lets nothing new in at once.
+    #[error(
+        "app {0} promises notice or co-signers for its upgrades, and its policy does not admit this build: announce it with \
+         `freehold app upgrade`, and run it once it is in force (docs/upgrades.md)"
+    )]
+    NoticePromised(AppId),
     /// The genesis names no app for executors.
     #[error(
         "this chain's genesis names no app whose instances validate and execute (membership.app): it has no executors \

@@ -28,7 +28,7 @@ mod whole_file;
 #[cfg(test)]
 mod tests;
 
-pub use app::{OwnedApp, known_app};
+pub use app::{OwnedApp, known_app, launch_policy, widened};
 pub use backoff::Backoff;
 pub use bundle::bundled_app;
 pub use collateral::{

@@ -12,6 +12,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod tier;
+mod upgrade;
 mod validator;
 
 pub use self::{
@@ -29,6 +30,11 @@ pub use self::{
         is_setting_name, is_variable_name,
     },
     tier::{GovernorEntry, TIER_NAME_BYTES_MAX, TIERS_MAX, TierEntry},
+    upgrade::{
+        ANNOUNCEMENT_LAPSE_S, AUDIT_PLACE_BYTES_MAX, AuditEntry, AuditVerdict, COSIGNERS_MAX, NOTICE_S_MAX,
+        POLICIES_STOOD_MAX, PolicyInForce, PolicyStood, UpgradeAnnouncement, UpgradeChange, UpgradeEntry, UpgradeRule,
+        UpgradeState,
+    },
     validator::{
         CommitteeEntry, Peer, PlayersEntry, RosterEntry, SuccessionEntry, TurnAct, TurnEntry, TurnEvent,
         ValidatorEntry, ValidatorState,
@@ -106,6 +112,10 @@ canonical_enum! {
         Counters = 31,
         /// [`SettingsEntry`] in `Apps`, by app id.
         Settings = 33,
+        /// [`UpgradeEntry`] in `Apps`, by app id.
+        Upgrade = 34,
+        /// [`AuditEntry`] in `Apps`, by (auditor, app id, policy).
+        Audit = 35,
     }
 }
 

@@ -91,6 +91,16 @@ impl EvidencePolicy {
         self
     }
 
+    /// Whether it accepts nothing that the other one does not: the same but for measurements and kinds that are gone.
+    pub fn only_drops_from(&self, other: &Self) -> bool {
+        let mut kept = other.clone();
+        let of_the_others = dropped(&self.tdx, &mut kept.tdx, |tdx| &mut tdx.measurements)
+            && dropped(&self.sgx, &mut kept.sgx, |sgx| &mut sgx.releases)
+            && dropped(&self.snp, &mut kept.snp, |snp| &mut snp.measurements)
+            && dropped(&self.nitro, &mut kept.nitro, |nitro| &mut nitro.measurements);
+        of_the_others && *self == kept
+    }
+
     /// Whether every list is within [`POLICY_LIST_MAX`].
     pub fn is_bounded(&self) -> bool {
         let common = [
@@ -107,6 +117,24 @@ impl EvidencePolicy {
             && self.nitro.as_ref().is_none_or(NitroPolicy::is_bounded)
             && self.nvidia.as_ref().is_none_or(NvidiaPolicy::is_bounded)
     }
+}
+
+/// Drops from a kind's section what another one's list lacks, and the section where it has none; whether nothing stands in
+/// that list which was not there.
+fn dropped<K: Clone, T: Clone + PartialEq>(
+    next: &Option<K>,
+    kept: &mut Option<K>,
+    list: fn(&mut K) -> &mut Vec<T>,
+) -> bool {
+    let Some(next) = next else {
+        *kept = None;
+        return true;
+    };
+    let Some(kept) = kept else { return false };
+    let wanted = list(&mut next.clone()).clone();
+    let is_part = wanted.iter().all(|item| list(kept).contains(item));
+    *list(kept) = wanted;
+    is_part
 }
 
 canonical_struct! {
@@ -134,5 +162,16 @@ canonical_struct! {
         pub instances_per_platform_max: u32,
         /// Models of the releases; at most [`POLICY_LIST_MAX`].
         pub models: Vec<ReleaseModel>,
+    }
+}
+
+impl AppPolicy {
+    /// Whether it admits nothing that the other one does not, and grants the same: the same but for measurements, kinds of
+    /// evidence and models that are gone.
+    pub fn only_drops_from(&self, other: &Self) -> bool {
+        let kept = Self { evidence: self.evidence.clone(), models: self.models.clone(), ..other.clone() };
+        *self == kept
+            && self.evidence.only_drops_from(&other.evidence)
+            && self.models.iter().all(|model| other.models.contains(model))
     }
 }

@@ -1,6 +1,7 @@
 //! Arguments of `app`.
 
 mod deploy;
+mod upgrade;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -8,6 +9,10 @@ use clap::{Args, Subcommand};
 use freehold_primitives::NetworkKey;
 
 pub(crate) use deploy::{AppDeployArgs, AppListArgs, AppLogsArgs, DeployedArgs};
+pub(crate) use upgrade::{
+    AppPolicyApproveArgs, AppPolicyAuditArgs, AppPolicyCheckArgs, AppPolicyCommand, AppPolicyEditArgs, AppRollbackArgs,
+    AppUpgradeArgs, DemandArgs, VerdictArg,
+};
 
 use super::{EnvCommand, ImagePartArgs, LimitsCommand, NetworkArgs, SecretCommand, ShapeArgs, TeeArg};
 
@@ -30,6 +35,13 @@ pub(crate) enum AppCommand {
     Limits(LimitsCommand),
     /// Rent a machine for an app and run it there, or run a new build where it is rented already.
     Deploy(Box<AppDeployArgs>),
+    /// What the app admits and promises about its upgrades: shown, changed, checked, approved, audited.
+    #[command(subcommand)]
+    Policy(Box<AppPolicyCommand>),
+    /// Admit a new build beside the old one, with the notice that the app promises.
+    Upgrade(Box<AppUpgradeArgs>),
+    /// Bring back what an older version of the app admitted.
+    Rollback(Box<AppRollbackArgs>),
     /// Deployed apps, how they stand at their providers, and until when they are paid.
     List(AppListArgs),
     /// Show what a deployed app says: sealed to its owner, opened here.

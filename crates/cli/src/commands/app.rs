@@ -6,8 +6,11 @@ mod deployed;
 mod fetch;
 mod init;
 mod network;
+mod owned;
+mod policy;
 mod run;
 mod settings;
+mod upgrade;
 mod watch;
 
 pub(crate) use build::registers;
@@ -29,6 +32,9 @@ pub(crate) fn run(command: AppCommand, output: Output) -> Result<ExitCode> {
         AppCommand::FetchCheck(args) => fetch::check(&args, output),
         AppCommand::Run(args) => super::block_on(run::run(args, output)),
         AppCommand::Deploy(args) => super::block_on(deploy::run(*args, output)),
+        AppCommand::Policy(command) => super::block_on(policy::run(*command, output)),
+        AppCommand::Upgrade(args) => super::block_on(upgrade::run(*args, output)),
+        AppCommand::Rollback(args) => super::block_on(upgrade::roll_back(*args, output)),
         AppCommand::List(args) => super::block_on(deployed::list(args, output)),
         AppCommand::Logs(args) => super::block_on(deployed::logs(args, output)),
         AppCommand::Restart(args) => super::block_on(deployed::act(args, RentalAction::Restart, output)),

@@ -11,7 +11,7 @@ use crate::{args::AskArgs, find, output::Output, stack, verdict};
 /// Runs the command.
 pub(crate) async fn run(args: AskArgs, output: Output) -> Result<ExitCode> {
     let endpoints = find::endpoints(&args.find).await?;
-    let asker = Asker::new(stack::target(&endpoints)?);
+    let asker = Asker::new(stack::target(&endpoints)?).demanding(args.demand.demand());
     let options = AskOptions {
         max_tokens: Some(args.max_tokens),
         texts: if args.redact { Texts::Redacted } else { Texts::Kept },

@@ -14,7 +14,8 @@ use crate::{args::ChatArgs, find, output::Output, stack, verdict};
 pub(crate) async fn run(args: ChatArgs, output: Output) -> Result<ExitCode> {
     let endpoints = find::endpoints(&args.find).await?;
     let options = AskOptions { max_tokens: Some(args.max_tokens), ..AskOptions::default() };
-    let mut chat = Chat::new(Asker::new(stack::target(&endpoints)?), options);
+    let asker = Asker::new(stack::target(&endpoints)?).demanding(args.demand.demand());
+    let mut chat = Chat::new(asker, options);
     output.text("Each line is a turn. /clear forgets what was said; an empty line ends.");
     let mut lines = read_lines();
     let mut all_valid = true;

@@ -27,5 +27,6 @@ mod safekeeping;
 mod sapphire;
 mod succession;
 mod support;
+mod upgrades;
 mod validators;
 mod vm;

@@ -20,12 +20,12 @@ fn a_policy_is_widened_and_loses_nothing() {
     let other = TdxMeasurement { rtmr3: None, ..own[0].clone() };
     first.evidence.tdx = Some(TdxPolicy { measurements: vec![other.clone()], ..first.evidence.tdx.unwrap() });
     first.lease_s_max = 9;
-    let both = with(first.clone(), second.clone());
+    let both = widened(first.clone(), second.clone());
     assert_eq!(measurements(&both), [&[other], own.as_slice()].concat());
     // What else the owner set stays.
     assert_eq!(both.lease_s_max, 9);
-    assert_eq!(with(both.clone(), second.clone()), both);
+    assert_eq!(widened(both.clone(), second.clone()), both);
     // A policy that knows no TDX takes the other's whole.
     first.evidence.tdx = None;
-    assert_eq!(with(first, second.clone()).evidence.tdx, second.evidence.tdx);
+    assert_eq!(widened(first, second.clone()).evidence.tdx, second.evidence.tdx);
 }

@@ -83,6 +83,13 @@ const FUNCTIONS: [(Account, &[&str]); 6] = [
             "instances(bytes21,uint64)",
             "isAuthorized(bytes21,address)",
             "denied(bytes21,uint8,bytes)",
+            "setUpgradeRule(bytes21,uint64,address[],uint32)",
+            "announceUpgrade(bytes21,bytes)",
+            "approveUpgrade(bytes21,bytes32)",
+            "activateUpgrade(bytes21)",
+            "rollBack(bytes21,uint32)",
+            "audit(bytes21,bytes32,uint8,bytes32,string)",
+            "upgradeRule(bytes21)",
         ],
     ),
     (

@@ -1,6 +1,7 @@
 //! `Apps`: the registry of apps and of their instances (`spec/apps.md`, `spec/registration.md`).
 
 mod attest;
+mod audits;
 mod denials;
 mod governor;
 mod instances;
@@ -11,6 +12,7 @@ mod register;
 mod rofl;
 mod settings;
 mod shadow;
+mod upgrades;
 mod views;
 
 use std::sync::Arc;
@@ -98,6 +100,40 @@ impl Apps {
                 settings::set(ctx, &owned, &args.settings)?;
             }
             IAppsCalls::releaseLease(args) => leases::release(ctx, caller, &args.name, args.fence)?,
+            other => return self.upgrade(caller, other, ctx),
+        }
+        Ok(Bytes::new())
+    }
+
+    /// Calls about upgrades.
+    fn upgrade(
+        &self,
+        caller: &Address,
+        calls: IAppsCalls,
+        ctx: &mut ModuleContext<'_>,
+    ) -> Result<Bytes, ModuleFailure> {
+        let owned = |app| Ok::<_, ModuleFailure>(owner::Owned { app: app_id(app)?, caller });
+        match calls {
+            IAppsCalls::setUpgradeRule(args) => upgrades::set_rule(ctx, &owned(args.app)?, &args)?,
+            IAppsCalls::announceUpgrade(args) => {
+                let digest = upgrades::announce(ctx, &owned(args.app)?, &args.change)?;
+                return Ok(returned::<IApps::announceUpgradeCall>(&digest.0.into()));
+            }
+            IAppsCalls::approveUpgrade(args) => {
+                let named = (&app_id(args.app)?, &Digest(args.change.0));
+                upgrades::approve(ctx, caller, named, upgrades::Approval::Given)?;
+            }
+            IAppsCalls::disapproveUpgrade(args) => {
+                let named = (&app_id(args.app)?, &Digest(args.change.0));
+                upgrades::approve(ctx, caller, named, upgrades::Approval::TakenBack)?;
+            }
+            IAppsCalls::withdrawUpgrade(args) => upgrades::withdraw(ctx, &owned(args.app)?)?,
+            IAppsCalls::activateUpgrade(args) => upgrades::activate(ctx, &self.genesis, &owned(args.app)?)?,
+            IAppsCalls::rollBack(args) => {
+                let in_force = upgrades::roll_back(ctx, &self.genesis, &owned(args.app)?, args.version)?;
+                return Ok(returned::<IApps::rollBackCall>(&in_force));
+            }
+            IAppsCalls::audit(args) => audits::say(ctx, caller, &args)?,
             _ => return Err(ModuleRefusal::Call.into()),
         }
         Ok(Bytes::new())

@@ -86,6 +86,32 @@ refusals! {
     Settings = 45, "the settings are malformed, name what is reserved, or break a bound";
     /// The settings do not follow the newest ones.
     SettingsGeneration = 46, "the settings do not follow the newest ones: read those, and set again";
+    /// The app's rule demands notice or co-signers.
+    UpgradeNotice = 47, "the app promises notice or co-signers: announce the policy (`freehold app upgrade`)";
+    /// The rule is out of bounds, or cannot be satisfied.
+    UpgradeRule = 48, "a notice is at most a year; co-signers are at most 16, in rising order, and no more are needed than named";
+    /// The rule protects less than the one in force.
+    UpgradeWeaker = 49, "the rule protects less than the one in force: announce it";
+    /// The change is no canonical document, changes nothing, or breaks a bound.
+    UpgradeChange = 50, "the change is malformed, changes nothing, or breaks a bound";
+    /// Nothing of this digest is announced.
+    UpgradeNone = 51, "no such change is announced";
+    /// The notice is not over.
+    UpgradeEarly = 52, "the notice of the announced change is not over";
+    /// Co-signers are missing.
+    UpgradeApprovals = 53, "not enough co-signers approved the announced change";
+    /// The announcement had its time.
+    UpgradeLapsed = 54, "the announced change was not put in force in time: announce it again";
+    /// The caller is no co-signer.
+    NotCosigner = 55, "only a co-signer of the app may do this";
+    /// The approval stands, or does not, already.
+    UpgradeSaid = 56, "the co-signer said so already";
+    /// No such version, or its policy is in force.
+    RollbackVersion = 57, "the app has no such version, or its policy is the one in force";
+    /// The version's policy was replaced too long ago.
+    RollbackOld = 58, "the version was not in force within the last notice, or was not public for one: announce its policy";
+    /// No verdict, or the place of the report is out of bounds.
+    Audit = 59, "an audit says 1 sound or 2 flawed, and names its report's place in at most 256 printable characters";
 
     /// Check 1: a part of the call is too long.
     RegistrationTooLong = 101, "registration, evidence or signature is too long";

@@ -23,6 +23,7 @@ mod registration;
 mod settings;
 mod simulate;
 mod subcalls;
+mod upgrades;
 mod validators;
 mod verifier;
 mod witness;

@@ -3,8 +3,8 @@
 use freehold_crypto::{
     content_digest,
     slots::{
-        GOVERNOR_ID, STATE_KEY_STATUS_ID, anchor_id, app_version_id, call_data_key_id, collateral_id, deny_id,
-        entry_module, entry_slot, key_context_id, lease_id, master_id, term_id, tier_id,
+        GOVERNOR_ID, STATE_KEY_STATUS_ID, anchor_id, app_version_id, audit_id, call_data_key_id, collateral_id,
+        deny_id, entry_module, entry_slot, key_context_id, lease_id, master_id, term_id, tier_id,
     },
 };
 use freehold_primitives::{
@@ -85,6 +85,10 @@ pub enum EntryKey {
     Counters(AppId, String),
     /// What an app's owner set for its instances.
     Settings(AppId),
+    /// What an app promises about its upgrades, and what is announced.
+    Upgrade(AppId),
+    /// What an account says of a policy of an app, by the policy's content digest.
+    Audit(Account, AppId, Digest),
 }
 
 impl EntryKey {
@@ -117,13 +121,16 @@ impl EntryKey {
             Self::Lease(..) => EntryKind::Lease,
             Self::Counters(..) => EntryKind::Counters,
             Self::Settings(_) => EntryKind::Settings,
+            Self::Upgrade(_) => EntryKind::Upgrade,
+            Self::Audit(..) => EntryKind::Audit,
         }
     }
 
     /// Id of the entry within its kind (`spec/entries.md`).
     pub fn id(&self) -> Vec<u8> {
         match self {
-            Self::App(app) | Self::Settings(app) => app.as_bytes().to_vec(),
+            Self::App(app) | Self::Settings(app) | Self::Upgrade(app) => app.as_bytes().to_vec(),
+            Self::Audit(auditor, app, policy) => audit_id(auditor, app, policy).to_vec(),
             Self::AppVersion(app, version) => app_version_id(app, *version).to_vec(),
             Self::Instance(id) | Self::UsedEvidence(id) | Self::Grant(id) | Self::Log(id) => id.0.to_vec(),
             Self::Account(account) => account.0.to_vec(),

@@ -14,10 +14,11 @@ use freehold_bundle::{Bundle, build_bundle};
 use freehold_crypto::{AccountKey, genesis_hash};
 use freehold_host::{EmulatedTee, OwnedApp, Payer, known_app, measure_bundle};
 use freehold_ledger::TX_GAS_MAX;
-use freehold_primitives::{Account, AppId, Digest, entries::InstanceEntry};
-use freehold_rpc::{
-    ChainTrust, EntryKey, NodeClient, ProviderClient, RentalAction, RentalReport, RentalStage, VerifiedClient,
+use freehold_primitives::{
+    Account, AppId, Digest,
+    entries::{InstanceEntry, UpgradeEntry},
 };
+use freehold_rpc::{EntryKey, NodeClient, ProviderClient, RentalAction, RentalReport, RentalStage};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -117,7 +118,18 @@ impl Plan<'_> {
         let Self { args, offer, output, .. } = self;
         let known = known_app(&self.deployed.place)?;
         let fee_wei = u128::from(TX_GAS_MAX).saturating_mul(self.sender.node.fees().await?.max_fee_per_gas);
-        let app = known.map_or_else(|| "makes the app".to_owned(), |app| format!("sets the policy of {app}"));
+        let upgrades = match known {
+            Some(app) => self.deployed.network.verified().entry::<UpgradeEntry>(&EntryKey::Upgrade(app)).await?.entry,
+            None => None,
+        };
+        let promises = upgrades.is_some_and(|upgrades| !upgrades.rule.is_free());
+        let app = match known {
+            None => "makes the app: this bundle, on such machines, and no other".to_owned(),
+            Some(app) if promises => {
+                format!("nothing of {app}, whose upgrades have notice: it has to admit this bundle already")
+            }
+            Some(app) => format!("sets the policy of {app}: this bundle, on such machines, and no other"),
+        };
         let (rent, escrow) = match (&self.running, args.top_up) {
             (None, _) => (format!("rents offer {} for {} s", offer.id, args.seconds), offer.costs(args.seconds)?),
             (Some((note, _)), Some(more)) => {
@@ -133,7 +145,7 @@ impl Plan<'_> {
             "fee_wei_max": fee_wei.to_string(), "rental": self.running.as_ref().map(|(note, _)| note.rental), "dry_run": args.dry_run,
         }));
         output.text(&format!(
-            "bundle     sha256:{}\naccount    0x{}\nprovider   {} at {}\nsigns      {app}: this bundle, on such machines, and no other\n\
+            "bundle     sha256:{}\naccount    0x{}\nprovider   {} at {}\nsigns      {app}\n\
              signs      the app's log key, where it is not set yet\nsigns      {rent}: {escrow} into escrow; seconds that are not \
              served come back\nfees       at most {} for the app's policy; those of the others are shown before each is sent",
             self.bundle.digest(),
@@ -252,13 +264,7 @@ impl Plan<'_> {
         let report = self.deployed.wait(note, is_there).await?;
         let instance_id = report.instance_id.context("the provider names no instance")?;
         let network = &self.deployed.network;
-        let trust = ChainTrust {
-            network_key: network.network_key,
-            chain_id: network.genesis.chain_id,
-            genesis_hash: genesis_hash(&network.genesis),
-        };
-        let chain = VerifiedClient::new(NodeClient::new(network.node.clone()), trust);
-        let entry = chain.entry::<InstanceEntry>(&EntryKey::Instance(instance_id)).await?.entry;
+        let entry = network.verified().entry::<InstanceEntry>(&EntryKey::Instance(instance_id)).await?.entry;
         match entry {
             Some(entry) if entry.app_id == note.app_id && entry.provider == note.provider => Ok((report, instance_id)),
             _ => bail!(
@@ -269,7 +275,7 @@ impl Plan<'_> {
 }
 
 /// Asks on the terminal.
-fn asked() -> Result<()> {
+pub(super) fn asked() -> Result<()> {
     if !io::stdin().is_terminal() {
         bail!("say --yes where nobody can be asked");
     }

@@ -93,7 +93,7 @@ impl Deployed {
         let network = network(args).await?;
         let text = read_bounded(&args.folder.join(MANIFEST_FILE), MANIFEST_BYTES_MAX);
         let name = Manifest::parse(&text.context("name the app's folder")?)?.name;
-        let place = network.folder.join(FOLDER).join(&name);
+        let place = deployment_folder(&network.folder, &name);
         Ok(Self { network, name, place, key: args.key.clone(), dev_user: args.dev_user })
     }
 
@@ -169,6 +169,11 @@ impl Deployed {
             }
         }
     }
+}
+
+/// Where a deployment is noted, by the app's name.
+pub(super) fn deployment_folder(network: &Path, name: &str) -> PathBuf {
+    network.join(FOLDER).join(name)
 }
 
 async fn network(args: &DeployedArgs) -> Result<Network> {

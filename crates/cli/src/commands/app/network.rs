@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use freehold_client::Endpoints;
+use freehold_crypto::genesis_hash;
 use freehold_node::{chain_genesis, read_genesis};
 use freehold_primitives::{Genesis, NetworkKey};
-use freehold_rpc::Endpoint;
+use freehold_rpc::{ChainTrust, Endpoint, NodeClient, VerifiedClient};
 
 use crate::{args::NetworkArgs, data_dir};
 
@@ -33,5 +34,13 @@ impl Network {
         let genesis = read_genesis(&folder)?;
         let genesis = genesis.context("the data directory holds no network: start one with `freehold up`")?;
         Ok(Self { folder, node: told.rpc_endpoint()?, network_key: told.network_key, genesis })
+    }
+
+    /// Its node, held to its key.
+    pub(in crate::commands) fn verified(&self) -> VerifiedClient {
+        let Self { network_key, genesis, .. } = self;
+        let trust =
+            ChainTrust { network_key: *network_key, chain_id: genesis.chain_id, genesis_hash: genesis_hash(genesis) };
+        VerifiedClient::new(NodeClient::new(self.node.clone()), trust)
     }
 }

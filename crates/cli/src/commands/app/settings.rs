@@ -11,14 +11,14 @@ use alloy_sol_types::SolError as _;
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest};
 use freehold_client::{SettingsDraft, parse_variables};
-use freehold_crypto::{AccountKey, genesis_hash, slots::APPS};
+use freehold_crypto::{AccountKey, slots::APPS};
 use freehold_host::known_app;
 use freehold_ledger::ModuleRefusal;
 use freehold_primitives::{
     Account, AppId, Purpose,
     entries::{SETTING_BYTES_MAX, SETTINGS_BYTES_MAX, Setting, SettingForm, SpendingLimits},
 };
-use freehold_rpc::{ChainTrust, LOG_KEY_SETTING, LogSecret, NodeClient, NodeError, VerifiedClient};
+use freehold_rpc::{LOG_KEY_SETTING, LogSecret, NodeClient, NodeError};
 use rand::{
     SeedableRng as _,
     rngs::{StdRng, SysRng},
@@ -27,6 +27,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
+    deployed::deployment_folder,
     network::Network,
     run::{OWNER, app_folder},
 };
@@ -41,10 +42,10 @@ use crate::{
 mod abi {
     alloy_sol_types::sol!("../../contracts/interfaces/IApps.sol");
 }
-use abi::IApps;
+pub(super) use abi::IApps;
 
 /// The module as JSON-RPC names it.
-const CONTRACT: Contract = Contract { name: "Apps", address: APPS, told, gas_min: 0 };
+pub(super) const CONTRACT: Contract = Contract { name: "Apps", address: APPS, told, gas_min: 0 };
 
 /// Runs `app secret`.
 pub(super) async fn secret(command: SecretCommand, output: Output) -> Result<ExitCode> {
@@ -130,26 +131,14 @@ struct Opened {
 impl Opened {
     async fn read(args: SettingsArgs) -> Result<Self> {
         let network = Network::find(&args.network).await?;
-        let app = match args.app {
-            Some(app) => app,
-            None => run_here(&network.folder, &args.folder)?,
-        };
+        let app = named_app(&network, &args)?;
         let draft = read_draft(&network, app).await?;
         Ok(Self { args, app, network, draft })
     }
 
-    fn account(&self) -> Result<AccountKey> {
-        if let Some(index) = self.args.dev_user {
-            return accounts::user(index);
-        }
-        let development = accounts::user(OWNER)?;
-        let is_its = self.network.genesis.purpose != Purpose::Production && development.account() == self.draft.owner();
-        if self.args.key.is_none() && is_its { Ok(development) } else { account_secret(self.args.key.as_deref()) }
-    }
-
     /// Sends the draft; instances have it a few seconds later.
     async fn send(self, names: &[&str], output: Output) -> Result<()> {
-        let account = self.account()?;
+        let account = acting(&self.network, &self.args, self.draft.owner())?;
         if account.account() != self.draft.owner() {
             bail!("0x{} does not own the app: 0x{} does", account.account(), self.draft.owner());
         }
@@ -164,6 +153,16 @@ impl Opened {
             Sender { node: NodeClient::new(node), genesis, account, dry_run: self.args.dry_run, validator: None };
         sender.send(&CONTRACT, &call, 0, output).await
     }
+}
+
+/// The account that acts: the one that is named, or the development account that owns apps which are run here.
+pub(super) fn acting(network: &Network, args: &SettingsArgs, owner: Account) -> Result<AccountKey> {
+    if let Some(index) = args.dev_user {
+        return accounts::user(index);
+    }
+    let development = accounts::user(OWNER)?;
+    let is_its = network.genesis.purpose != Purpose::Production && development.account() == owner;
+    if args.key.is_none() && is_its { Ok(development) } else { account_secret(args.key.as_deref()) }
 }
 
 /// Tells an app's instances the key that its owner reads logs by, where they do not know it yet.
@@ -181,11 +180,7 @@ pub(super) async fn set_log_key(sender: &Sender, network: &Network, app: AppId, 
 
 /// An app's settings, as the chain proves them.
 async fn read_draft(network: &Network, app: AppId) -> Result<SettingsDraft> {
-    let Network { network_key, genesis, .. } = network;
-    let trust =
-        ChainTrust { network_key: *network_key, chain_id: genesis.chain_id, genesis_hash: genesis_hash(genesis) };
-    let chain = VerifiedClient::new(NodeClient::new(network.node.clone()), trust);
-    Ok(SettingsDraft::read(&chain, genesis, app).await?)
+    Ok(SettingsDraft::read(&network.verified(), &network.genesis, app).await?)
 }
 
 async fn remove(app: SettingsArgs, names: &[String], form: SettingForm, output: Output) -> Result<()> {
@@ -235,15 +230,24 @@ fn tell_limits(draft: &SettingsDraft, output: Output) {
     output.text(if limits.may_create { "may create contracts" } else { "may create no contract" });
 }
 
-/// The app of a folder that was run against this network.
-fn run_here(network: &Path, folder: &Path) -> Result<AppId> {
-    let path = folder.join(MANIFEST_FILE);
+/// The app that is named, or that of a folder which was run against this network, or was deployed on it.
+pub(super) fn named_app(network: &Network, args: &SettingsArgs) -> Result<AppId> {
+    if let Some(app) = args.app {
+        return Ok(app);
+    }
+    let path = args.folder.join(MANIFEST_FILE);
     let text =
         read_bounded(&path, MANIFEST_BYTES_MAX).context("name the app with --app, or its folder with --folder")?;
     let name = Manifest::parse(&text)?.name;
-    let known = known_app(&app_folder(network, &name))?;
-    known
-        .with_context(|| format!("{name} was not run against this network: `freehold app run` it first, or name --app"))
+    let run = known_app(&app_folder(&network.folder, &name))?;
+    match (run, known_app(&deployment_folder(&network.folder, &name))?) {
+        (Some(run), Some(deployed)) if run != deployed => {
+            bail!("{name} was run here as {run} and deployed as {deployed}: name one with --app")
+        }
+        (known, None) | (None, known) | (known, Some(_)) => known.with_context(|| {
+            format!("{name} was not run against this network: `freehold app run` it first, or name --app")
+        }),
+    }
 }
 
 fn value(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {

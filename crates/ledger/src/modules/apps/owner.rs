@@ -21,6 +21,7 @@ use super::{
     },
     BOOT_CONTEXTS_MAX, POLICY_BYTES_MAX,
     instances::{Closing, close as close_instances, open_instances},
+    upgrades,
 };
 use crate::state::{to_account, to_address};
 
@@ -80,8 +81,21 @@ pub(super) fn update(
     owned: &Owned<'_>,
     policy: &[u8],
 ) -> Result<(), ModuleFailure> {
-    let mut app = owned.open(ctx)?;
-    app.policy = read_policy(policy)?;
+    let app = owned.open(ctx)?;
+    let policy = read_policy(policy)?;
+    upgrades::replaced_at_once(ctx, &app, &policy)?;
+    put_in_force(ctx, genesis, app, policy)
+}
+
+/// Makes the next version of an app with another policy, and closes whom that does not accept. Whether it may come into
+/// force was asked before.
+pub(super) fn put_in_force(
+    ctx: &mut ModuleContext<'_>,
+    genesis: &Genesis,
+    mut app: AppEntry,
+    policy: AppPolicy,
+) -> Result<(), ModuleFailure> {
+    app.policy = policy;
     app.version += 1;
     app.changed_at = ctx.environment().height;
     let entry = store_app(ctx, &app)?;
@@ -175,13 +189,20 @@ fn read_policy(bytes: &[u8]) -> Result<AppPolicy, ModuleFailure> {
         return Err(ModuleRefusal::Policy.into());
     }
     let policy = AppPolicy::from_canonical(bytes).map_err(|_| ModuleRefusal::Policy)?;
+    check_policy(&policy)?;
+    Ok(policy)
+}
+
+/// Checks the bounds of a policy.
+pub(super) fn check_policy(policy: &AppPolicy) -> Result<(), ModuleFailure> {
     let contexts: BTreeSet<&String> = policy.boot_contexts.iter().collect();
     let is_sound = policy.evidence.is_bounded()
         && policy.boot_contexts.len() <= BOOT_CONTEXTS_MAX
         && contexts.len() == policy.boot_contexts.len()
         && contexts.iter().all(|context| is_context(context))
-        && policy.models.len() <= POLICY_LIST_MAX;
-    if is_sound { Ok(policy) } else { Err(ModuleRefusal::Policy.into()) }
+        && policy.models.len() <= POLICY_LIST_MAX
+        && policy.to_canonical().len() <= POLICY_BYTES_MAX;
+    if is_sound { Ok(()) } else { Err(ModuleRefusal::Policy.into()) }
 }
 
 /// Printable ASCII, so that a context looks the same wherever it is shown.

@@ -12,9 +12,9 @@ use super::{
         refusal::ModuleRefusal,
         returned,
     },
-    INSTANCES_PAGE, app_id,
+    INSTANCES_PAGE, app_id, audits,
     denials::named,
-    governor, leases, protocol, settings, shadow,
+    governor, leases, protocol, settings, shadow, upgrades,
 };
 use crate::state::to_address;
 
@@ -49,6 +49,11 @@ pub(super) fn answer(ctx: &mut ModuleContext<'_>, calls: &IAppsCalls) -> Result<
         IAppsCalls::leaseHolder(args) => {
             returned::<IApps::leaseHolderCall>(&leases::holder(ctx, &app_id(args.id)?, &args.name)?)
         }
+        IAppsCalls::upgrade(args) => returned::<IApps::upgradeCall>(&upgrades::entry_bytes(ctx, &app_id(args.id)?)?),
+        IAppsCalls::upgradeRule(args) => {
+            returned::<IApps::upgradeRuleCall>(&upgrades::rule_of(ctx, &app_id(args.id)?)?)
+        }
+        IAppsCalls::auditOf(args) => returned::<IApps::auditOfCall>(&audits::entry_bytes(ctx, args)?),
         _ => return Ok(None),
     };
     Ok(Some(answer))
