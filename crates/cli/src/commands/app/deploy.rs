@@ -44,6 +44,8 @@ struct Plan<'a> {
     offer: Offered,
     /// The rental that runs already, if one does.
     running: Option<(Note, Rented)>,
+    /// The app's other machines that are rented.
+    others: Vec<Note>,
     sender: Sender,
     output: Output,
 }
@@ -53,13 +55,15 @@ pub(super) async fn run(args: AppDeployArgs, output: Output) -> Result<ExitCode>
     let deployed = Deployed::open(&args.app).await?;
     let bundle = build_bundle(&args.app.folder, &args.app.folder.join("bundle"))?;
     let sender = deployed.sender()?;
-    let running = match Note::read(&deployed.place)? {
-        Some(note) => {
-            let rental = rented(&sender.node, note.rental).await?;
-            (!rental.is_over).then_some((note, rental))
+    let (mut running, mut others) = (None, Vec::new());
+    for note in Note::all(&deployed.place)? {
+        let rental = rented(&sender.node, note.rental).await?;
+        match (rental.is_over, note.replica == deployed.replica) {
+            (true, _) => {}
+            (false, true) => running = Some((note, rental)),
+            (false, false) => others.push(note),
         }
-        None => None,
-    };
+    }
     let offer = match (&running, args.offer) {
         (Some((note, rental)), asked) => {
             if asked.is_some_and(|asked| asked != rental.offer) {
@@ -73,9 +77,13 @@ pub(super) async fn run(args: AppDeployArgs, output: Output) -> Result<ExitCode>
             Offered::find(&sender.node, rental.offer).await?
         }
         (None, Some(asked)) => Offered::find(&sender.node, asked).await?,
-        (None, None) => Offered::cheapest(&sender.node, args.provider).await?,
+        (None, None) => {
+            // A machine that fails with another one is no replica.
+            let besides: Vec<Account> = others.iter().map(|note| note.provider).collect();
+            Offered::cheapest(&sender.node, args.provider, &besides).await?
+        }
     };
-    let plan = Plan { args: &args, deployed: &deployed, bundle, offer, running, sender, output };
+    let plan = Plan { args: &args, deployed: &deployed, bundle, offer, running, others, sender, output };
     plan.check_provider().await?;
     plan.tell().await?;
     if args.dry_run {
@@ -118,6 +126,10 @@ impl Plan<'_> {
         let known = known_app(&self.deployed.place)?;
         let fee_wei = u128::from(TX_GAS_MAX).saturating_mul(self.sender.node.fees().await?.max_fee_per_gas);
         let app = known.map_or_else(|| "makes the app".to_owned(), |app| format!("sets the policy of {app}"));
+        let others = match self.others.len() {
+            0 => "this bundle, on such machines, and no other".to_owned(),
+            others => format!("this bundle, on such machines, and what its {others} other machines run, and no other"),
+        };
         let (rent, escrow) = match (&self.running, args.top_up) {
             (None, _) => (format!("rents offer {} for {} s", offer.id, args.seconds), offer.costs(args.seconds)?),
             (Some((note, _)), Some(more)) => {
@@ -126,14 +138,14 @@ impl Plan<'_> {
             (Some((note, _)), None) => (format!("keeps rental {}", note.rental), "0".to_owned()),
         };
         output.object(&json!({
-            "event": "plan", "name": self.deployed.name, "digest": self.bundle.digest(), "app_id": known,
+            "event": "plan", "name": self.deployed.name, "replica": self.deployed.replica, "digest": self.bundle.digest(), "app_id": known,
             "account": format!("0x{}", self.sender.account.account()), "offer": offer.id,
             "provider": offer.provider.to_string(), "endpoint": offer.endpoint.to_string(),
             "seconds": if self.running.is_none() { Some(args.seconds) } else { args.top_up }, "escrow": escrow,
             "fee_wei_max": fee_wei.to_string(), "rental": self.running.as_ref().map(|(note, _)| note.rental), "dry_run": args.dry_run,
         }));
         output.text(&format!(
-            "bundle     sha256:{}\naccount    0x{}\nprovider   {} at {}\nsigns      {app}: this bundle, on such machines, and no other\n\
+            "bundle     sha256:{}\naccount    0x{}\nprovider   {} at {}\nsigns      {app}: {others}\n\
              signs      the app's log key, where it is not set yet\nsigns      {rent}: {escrow} into escrow; seconds that are not \
              served come back\nfees       at most {} for the app's policy; those of the others are shown before each is sent",
             self.bundle.digest(),
@@ -152,6 +164,7 @@ impl Plan<'_> {
         if let Some(store) = &self.args.store {
             put_into_store(&self.args.app.folder.join("bundle"), store, &self.bundle.digest())?;
         }
+        let policy = self.policy().await?;
         let app_id = self.own_app().await?;
         set_log_key(&self.sender, &self.deployed.network, app_id, self.output).await?;
         let note = self.rent(app_id).await?;
@@ -167,7 +180,7 @@ impl Plan<'_> {
         let rental = rented(&self.sender.node, note.rental).await?;
         let api = address(&note, &report);
         self.output.object(&json!({
-            "event": "deployed", "name": note.name, "app_id": app_id, "rental": note.rental, "offer": note.offer,
+            "event": "deployed", "name": note.name, "replica": note.replica, "app_id": app_id, "rental": note.rental, "offer": note.offer,
             "provider": format!("0x{}", note.provider), "api": api, "instance_id": instance_id, "digest": note.bundle,
             "ends_at": rental.ends_at,
         }));
@@ -224,6 +237,8 @@ impl Plan<'_> {
             provider: Account(offer.provider.0.0),
             endpoint: offer.endpoint.to_string(),
             bundle: self.bundle.digest(),
+            replica: self.deployed.replica.clone(),
+            policy: Some(HexBytes(policy.to_canonical())),
         };
         note.write(&self.deployed.place)?;
         Ok(note)
