@@ -56,6 +56,8 @@ pub(crate) struct Registrar {
     pub(crate) data_dir: PathBuf,
     pub(crate) lease_s: u64,
     pub(crate) choice: PolicyChoice,
+    /// What other machines of the app run, each admitted beside this launch.
+    pub(crate) besides: Vec<AppPolicy>,
     pub(crate) events: mpsc::UnboundedSender<HostEvent>,
 }
 
@@ -64,9 +66,9 @@ impl Registrar {
         let _ = self.events.send(event);
     }
 
-    /// What the app accepts: exactly this launch on this machine.
+    /// What the app accepts: exactly this launch on this machine, and what its other machines run.
     fn policy(&self, launch: &Launch) -> AppPolicy {
-        policy_of(&self.machine, launch, self.lease_s)
+        self.besides.iter().cloned().fold(policy_of(&self.machine, launch, self.lease_s), widened)
     }
 
     /// Creates the app, or updates its policy if other programs run now.
@@ -189,10 +191,12 @@ pub struct OwnedApp {
     pub data_dir: PathBuf,
     /// The machines that it shall run on.
     pub tee: EmulatedTee,
+    /// Policies of what its other machines run ([`launch_policy`]).
+    pub besides: Vec<AppPolicy>,
 }
 
 impl OwnedApp {
-    /// Creates the app, or sets its policy: this launch on such machines, and no other.
+    /// Creates the app, or sets its policy: this launch on such machines, what its other machines run, and no other.
     ///
     /// # Errors
     /// [`HostError`] of node, chain and files.
@@ -211,6 +215,7 @@ impl OwnedApp {
             data_dir: self.data_dir,
             lease_s: self.genesis.lease_s,
             choice: PolicyChoice::Follow,
+            besides: self.besides,
             events,
         };
         registrar.ensure_app(launch).await

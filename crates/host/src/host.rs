@@ -225,6 +225,7 @@ impl Outside {
             data_dir: config.data_dir.clone(),
             lease_s: config.lease_s,
             choice: config.policy,
+            besides: Vec::new(),
             events: events.clone(),
         };
         // The app that a genesis names hangs on its owner's nonce, so it comes first.

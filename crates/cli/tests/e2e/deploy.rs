@@ -196,12 +196,14 @@ fn an_app_is_deployed_to_a_rented_machine_commanded_and_paid_for() {
     let unpacked = format!("rentals/{rental}/app/unpacked");
     until("one app runs, not two", || running_with(&place.path("state").display().to_string(), &unpacked) <= 2);
 
+    place.a_replica_has_the_same_keys_and_another_build_leaves_the_first_alone(&first, &api);
+
     // An app that the policy does not name is given back, and nothing was paid.
     place.app_init("two");
     let refused = place.deploy("two", "1").unwrap_err();
     assert!(refused.contains("runs only apps that it names"), "{refused}");
-    assert_eq!(place.rental(rental + 1)["seconds_paid"], 0);
-    assert_ne!(place.rental(rental + 1)["ended_at"], 0);
+    assert_eq!(place.rental(rental + 2)["seconds_paid"], 0);
+    assert_ne!(place.rental(rental + 2)["ended_at"], 0);
 
     place.the_rest_comes_back(rental, &api);
     until("nothing is left of it", || !place.path("state/rentals").join(rental.to_string()).exists());
@@ -210,6 +212,27 @@ fn an_app_is_deployed_to_a_rented_machine_commanded_and_paid_for() {
 }
 
 impl Place {
+    /// One more machine of the same app; the first one serves on while the second runs another build.
+    fn a_replica_has_the_same_keys_and_another_build_leaves_the_first_alone(&self, first: &Value, api: &str) {
+        let words = ["deploy", "one", "--replica", "b", "--seconds", "600", "--store", "store", "--yes"];
+        let refused = self.app(&words, RENTER).unwrap_err();
+        assert!(refused.contains("no open offer"), "the only provider has a machine of it: {refused}");
+        let words = [&words[..], &["--offer", "1"]].concat();
+        let replica = self.app(&words, RENTER).unwrap();
+        let its_api = replica["api"].as_str().unwrap();
+        assert_ne!(its_api, api);
+        assert_eq!(&answered(its_api), first, "its keys are the app's");
+        let program = self.path("one/app/main.py");
+        fs::write(&program, fs::read_to_string(&program).unwrap() + "\n# Another build.\n").unwrap();
+        let words = ["deploy", "one", "--replica", "b", "--store", "store", "--yes"];
+        assert_ne!(self.app(&words, RENTER).unwrap()["digest"], replica["digest"]);
+        assert_eq!((&answered(its_api), &answered(api)), (first, first));
+        assert_eq!(self.app(&["restart", "one", "--replica", "b"], RENTER).unwrap()["replica"], "b");
+        self.app(&["remove", "one", "--replica", "b"], RENTER).unwrap();
+        assert!(self.app(&["stop", "one", "--replica", "b"], RENTER).unwrap_err().contains("no machine b"));
+        assert_eq!(&answered(api), first);
+    }
+
     fn app_init(&self, name: &str) {
         told(self.dir.path(), &["app", "init", name]).unwrap();
     }

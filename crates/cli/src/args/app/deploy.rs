@@ -22,13 +22,24 @@ pub(crate) struct DeployedArgs {
     /// User's account of a development network, whose secret everybody knows.
     #[arg(long, value_name = "N", conflicts_with = "key")]
     pub(crate) dev_user: Option<u32>,
+    /// Which of the app's machines, where it has several: the name that `deploy --replica` gave it. Each is rented for itself.
+    #[arg(long, value_name = "NAME", value_parser = replica)]
+    pub(crate) replica: Option<String>,
+}
+
+/// A replica's name stands in a file's name and in what is shown.
+fn replica(text: &str) -> Result<String, String> {
+    let is_good = (1..=32).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if is_good { Ok(text.to_owned()) } else { Err("1 to 32 of a to z, 0 to 9 and -".to_owned()) }
 }
 
 #[derive(Debug, Args)]
 #[command(
     after_help = "It builds the bundle, makes the app or sets its policy, rents, and waits until the instance stands on the chain \
-                  and answers. Where the app runs already, its rental goes on with the new bundle. A provider that \
-                  refuses costs nothing: the rental is cancelled."
+                  and answers. Where the app runs already, its rental goes on with the new bundle. With --replica NAME it is \
+                  one more machine of the same app, with the same keys, by default of another provider. A provider that refuses costs \
+                  nothing: the rental is cancelled."
 )]
 pub(crate) struct AppDeployArgs {
     #[command(flatten)]

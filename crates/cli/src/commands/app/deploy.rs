@@ -12,13 +12,13 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, build_bundle};
 use freehold_crypto::{AccountKey, genesis_hash};
-use freehold_host::{EmulatedTee, OwnedApp, Payer, known_app, measure_bundle};
+use freehold_host::{EmulatedTee, Launch, OwnedApp, Payer, known_app, launch_policy, measure_bundle};
 use freehold_ledger::TX_GAS_MAX;
 use freehold_primitives::{
-    Account, AppId, Digest,
+    Account, AppId, AppPolicy, Canonical as _, Digest,
     entries::{InstanceEntry, UpgradeEntry},
 };
-use freehold_rpc::{EntryKey, NodeClient, ProviderClient, RentalAction, RentalReport, RentalStage};
+use freehold_rpc::{EntryKey, HexBytes, NodeClient, ProviderClient, RentalAction, RentalReport, RentalStage};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -45,6 +45,8 @@ struct Plan<'a> {
     offer: Offered,
     /// The rental that runs already, if one does.
     running: Option<(Note, Rented)>,
+    /// The app's other machines that are rented.
+    others: Vec<Note>,
     sender: Sender,
     output: Output,
 }
@@ -54,13 +56,15 @@ pub(super) async fn run(args: AppDeployArgs, output: Output) -> Result<ExitCode>
     let deployed = Deployed::open(&args.app).await?;
     let bundle = build_bundle(&args.app.folder, &args.app.folder.join("bundle"))?;
     let sender = deployed.sender()?;
-    let running = match Note::read(&deployed.place)? {
-        Some(note) => {
-            let rental = rented(&sender.node, note.rental).await?;
-            (!rental.is_over).then_some((note, rental))
+    let (mut running, mut others) = (None, Vec::new());
+    for note in Note::all(&deployed.place)? {
+        let rental = rented(&sender.node, note.rental).await?;
+        match (rental.is_over, note.replica == deployed.replica) {
+            (true, _) => {}
+            (false, true) => running = Some((note, rental)),
+            (false, false) => others.push(note),
         }
-        None => None,
-    };
+    }
     let offer = match (&running, args.offer) {
         (Some((note, rental)), asked) => {
             if asked.is_some_and(|asked| asked != rental.offer) {
@@ -74,9 +78,13 @@ pub(super) async fn run(args: AppDeployArgs, output: Output) -> Result<ExitCode>
             Offered::find(&sender.node, rental.offer).await?
         }
         (None, Some(asked)) => Offered::find(&sender.node, asked).await?,
-        (None, None) => Offered::cheapest(&sender.node, args.provider).await?,
+        (None, None) => {
+            // A machine that fails with another one is no replica.
+            let besides: Vec<Account> = others.iter().map(|note| note.provider).collect();
+            Offered::cheapest(&sender.node, args.provider, &besides).await?
+        }
     };
-    let plan = Plan { args: &args, deployed: &deployed, bundle, offer, running, sender, output };
+    let plan = Plan { args: &args, deployed: &deployed, bundle, offer, running, others, sender, output };
     plan.check_provider().await?;
     plan.tell().await?;
     if args.dry_run {
@@ -123,12 +131,16 @@ impl Plan<'_> {
             None => None,
         };
         let promises = upgrades.is_some_and(|upgrades| !upgrades.rule.is_free());
+        let admits = match self.others.len() {
+            0 => "this bundle, on such machines, and no other".to_owned(),
+            others => format!("this bundle, on such machines, what its {others} other machines run, and no other"),
+        };
         let app = match known {
-            None => "makes the app: this bundle, on such machines, and no other".to_owned(),
+            None => format!("makes the app: {admits}"),
             Some(app) if promises => {
                 format!("nothing of {app}, whose upgrades have notice: it has to admit this bundle already")
             }
-            Some(app) => format!("sets the policy of {app}: this bundle, on such machines, and no other"),
+            Some(app) => format!("sets the policy of {app}: {admits}"),
         };
         let (rent, escrow) = match (&self.running, args.top_up) {
             (None, _) => (format!("rents offer {} for {} s", offer.id, args.seconds), offer.costs(args.seconds)?),
@@ -138,7 +150,7 @@ impl Plan<'_> {
             (Some((note, _)), None) => (format!("keeps rental {}", note.rental), "0".to_owned()),
         };
         output.object(&json!({
-            "event": "plan", "name": self.deployed.name, "digest": self.bundle.digest(), "app_id": known,
+            "event": "plan", "name": self.deployed.name, "replica": self.deployed.replica, "digest": self.bundle.digest(), "app_id": known,
             "account": format!("0x{}", self.sender.account.account()), "offer": offer.id,
             "provider": offer.provider.to_string(), "endpoint": offer.endpoint.to_string(),
             "seconds": if self.running.is_none() { Some(args.seconds) } else { args.top_up }, "escrow": escrow,
@@ -164,9 +176,12 @@ impl Plan<'_> {
         if let Some(store) = &self.args.store {
             put_into_store(&self.args.app.folder.join("bundle"), store, &self.bundle.digest())?;
         }
-        let app_id = self.own_app().await?;
+        let executable = std::env::current_exe().context("this program's own file cannot be found")?;
+        let launch = measure_bundle(&executable, &self.bundle)?;
+        let app_id = self.own_app(&launch).await?;
         set_log_key(&self.sender, &self.deployed.network, app_id, self.output).await?;
-        let note = self.rent(app_id).await?;
+        let policy = launch_policy(self.tee()?, &launch, self.deployed.network.genesis.lease_s).await;
+        let note = self.rent(app_id, &policy).await?;
         let served = self.serve(&note).await;
         let (report, instance_id) = match served {
             Ok(served) => served,
@@ -179,7 +194,7 @@ impl Plan<'_> {
         let rental = rented(&self.sender.node, note.rental).await?;
         let api = address(&note, &report);
         self.output.object(&json!({
-            "event": "deployed", "name": note.name, "app_id": app_id, "rental": note.rental, "offer": note.offer,
+            "event": "deployed", "name": note.name, "replica": note.replica, "app_id": app_id, "rental": note.rental, "offer": note.offer,
             "provider": format!("0x{}", note.provider), "api": api, "instance_id": instance_id, "digest": note.bundle,
             "ends_at": rental.ends_at,
         }));
@@ -191,11 +206,12 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// The app, with this bundle on such machines as its policy.
-    async fn own_app(&self) -> Result<AppId> {
+    /// The app, with this bundle on such machines as its policy, and what its other machines run.
+    async fn own_app(&self, launch: &Launch) -> Result<AppId> {
         let network = &self.deployed.network;
-        let executable = std::env::current_exe().context("this program's own file cannot be found")?;
-        let launch = measure_bundle(&executable, &self.bundle)?;
+        let besides = self.others.iter().filter_map(|note| note.policy.as_ref());
+        let besides: Result<Vec<AppPolicy>, _> =
+            besides.map(|policy| AppPolicy::from_canonical(policy.0.as_slice())).collect();
         let (events, mut heard) = mpsc::unbounded_channel();
         let owned = OwnedApp {
             node: network.node.clone(),
@@ -208,8 +224,9 @@ impl Plan<'_> {
             ),
             data_dir: self.deployed.place.clone(),
             tee: self.tee()?,
+            besides: besides.context("the note of another machine is damaged")?,
         };
-        let app_id = owned.ensure(&launch, events).await?;
+        let app_id = owned.ensure(launch, events).await?;
         while let Ok(event) = heard.try_recv() {
             stack::tell_event(event, self.output);
         }
@@ -217,7 +234,7 @@ impl Plan<'_> {
     }
 
     /// The rental, new or the one that runs; noted before anything else is done with it.
-    async fn rent(&self, app_id: AppId) -> Result<Note> {
+    async fn rent(&self, app_id: AppId, policy: &AppPolicy) -> Result<Note> {
         let offer = &self.offer;
         let rental = match (&self.running, self.args.top_up) {
             (None, _) => offer.rent(&self.sender, &app_id, self.args.seconds, self.output).await?,
@@ -236,6 +253,8 @@ impl Plan<'_> {
             provider: Account(offer.provider.0.0),
             endpoint: offer.endpoint.to_string(),
             bundle: self.bundle.digest(),
+            replica: self.deployed.replica.clone(),
+            policy: Some(HexBytes(policy.to_canonical())),
         };
         note.write(&self.deployed.place)?;
         Ok(note)

@@ -12,7 +12,7 @@ use freehold_bundle::{MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest};
 use freehold_crypto::{AccountKey, genesis_hash};
 use freehold_primitives::{Account, AppId, Digest};
 use freehold_rpc::{
-    Endpoint, LogChain, LogGap, LogSecret, LogSource, NodeClient, ProviderClient, ProviderError, RefusalCode,
+    Endpoint, HexBytes, LogChain, LogGap, LogSecret, LogSource, NodeClient, ProviderClient, ProviderError, RefusalCode,
     RentalAction, RentalCommand, RentalReport, RentalStage, SignedCommand,
 };
 use serde::{Deserialize, Serialize};
@@ -32,8 +32,9 @@ use crate::{
 
 /// Folder of deployments, in a network's.
 const FOLDER: &str = "deployments";
-/// What is noted of a deployment.
-const NOTE_FILE: &str = "deployment.json";
+/// Files of what is noted of deployments begin and end so; between them stands the replica's name, where it has one.
+const NOTE_BEGIN: &str = "deployment";
+const NOTE_END: &str = ".json";
 /// Largest note, in bytes.
 const NOTE_BYTES_MAX: u64 = 64 * 1024;
 /// Longest way of an app to where it was sent.
@@ -54,11 +55,22 @@ pub(super) struct Note {
     pub(super) provider: Account,
     pub(super) endpoint: String,
     pub(super) bundle: Digest,
+    /// Which of the app's machines; the first one has no name.
+    #[serde(default)]
+    pub(super) replica: Option<String>,
+    /// Canonical policy that admits this bundle on this machine, and nothing else.
+    #[serde(default)]
+    pub(super) policy: Option<HexBytes>,
 }
 
 impl Note {
-    pub(super) fn read(place: &Path) -> Result<Option<Self>> {
-        let path = place.join(NOTE_FILE);
+    fn path(place: &Path, replica: Option<&str>) -> PathBuf {
+        let name = replica.map_or_else(String::new, |replica| format!("-{replica}"));
+        place.join(format!("{NOTE_BEGIN}{name}{NOTE_END}"))
+    }
+
+    pub(super) fn read(place: &Path, replica: Option<&str>) -> Result<Option<Self>> {
+        let path = Self::path(place, replica);
         if !path.exists() {
             return Ok(None);
         }
@@ -67,8 +79,25 @@ impl Note {
         note.map(Some).with_context(|| format!("{} is damaged: `freehold market list` has the rental", path.display()))
     }
 
+    /// Those of all the app's machines, the first one before those with names.
+    pub(super) fn all(place: &Path) -> Result<Vec<Self>> {
+        let mut replicas: Vec<Option<String>> = Vec::new();
+        for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+            let file = entry.file_name();
+            let name = file.to_str().and_then(|name| name.strip_prefix(NOTE_BEGIN)?.strip_suffix(NOTE_END));
+            match name.map(|name| (name.is_empty(), name.strip_prefix('-'))) {
+                Some((true, _)) => replicas.push(None),
+                Some((false, Some(replica))) => replicas.push(Some(replica.to_owned())),
+                _ => {}
+            }
+        }
+        replicas.sort();
+        let notes = replicas.iter().filter_map(|replica| Self::read(place, replica.as_deref()).transpose());
+        notes.collect()
+    }
+
     pub(super) fn write(&self, place: &Path) -> Result<()> {
-        let (path, fresh) = (place.join(NOTE_FILE), place.join("deployment.new"));
+        let (path, fresh) = (Self::path(place, self.replica.as_deref()), place.join("deployment.new"));
         let text = serde_json::to_vec_pretty(self)?;
         let put = || {
             fs::write(&fresh, text)?;
@@ -76,14 +105,21 @@ impl Note {
         };
         put().with_context(|| format!("cannot write {}", path.display()))
     }
+
+    /// The app's name and, where it is not the first of its machines, which one.
+    pub(super) fn label(&self) -> String {
+        self.replica.as_ref().map_or_else(|| self.name.clone(), |replica| format!("{} ({replica})", self.name))
+    }
 }
 
 /// The app of a folder, and who acts for it.
 pub(super) struct Deployed {
     pub(super) network: Network,
     pub(super) name: String,
-    /// Where its deployment is noted.
+    /// Where its deployments are noted.
     pub(super) place: PathBuf,
+    /// Which of its machines is meant.
+    pub(super) replica: Option<String>,
     key: Option<PathBuf>,
     dev_user: Option<u32>,
 }
@@ -94,7 +130,8 @@ impl Deployed {
         let text = read_bounded(&args.folder.join(MANIFEST_FILE), MANIFEST_BYTES_MAX);
         let name = Manifest::parse(&text.context("name the app's folder")?)?.name;
         let place = deployment_folder(&network.folder, &name);
-        Ok(Self { network, name, place, key: args.key.clone(), dev_user: args.dev_user })
+        let (key, dev_user, replica) = (args.key.clone(), args.dev_user, args.replica.clone());
+        Ok(Self { network, name, place, replica, key, dev_user })
     }
 
     pub(super) fn account(&self) -> Result<AccountKey> {
@@ -105,8 +142,11 @@ impl Deployed {
     }
 
     pub(super) fn note(&self) -> Result<Note> {
-        let note = Note::read(&self.place)?;
-        note.with_context(|| format!("{} is not deployed on this network: `freehold app deploy` it", self.name))
+        let note = Note::read(&self.place, self.replica.as_deref())?;
+        note.with_context(|| match &self.replica {
+            Some(replica) => format!("{} has no machine {replica}: `freehold app list` shows what it has", self.name),
+            None => format!("{} is not deployed on this network: `freehold app deploy` it", self.name),
+        })
     }
 
     pub(super) fn sender(&self) -> Result<Sender> {
@@ -225,13 +265,13 @@ pub(super) async fn act(args: DeployedArgs, action: RentalAction, output: Output
 fn tell(note: &Note, report: &RentalReport, output: Output) {
     let api = address(note, report);
     output.object(&json!({
-        "event": "app", "name": note.name, "app_id": note.app_id, "rental": note.rental, "stage": report.stage,
+        "event": "app", "name": note.name, "replica": note.replica, "app_id": note.app_id, "rental": note.rental, "stage": report.stage,
         "reason": report.reason, "api": api, "instance_id": report.instance_id, "bundle": report.bundle,
         "answers": report.answers, "starts": report.starts, "logs": report.logs,
     }));
     let reason = report.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", reason.message));
     let at = api.map_or_else(String::new, |api| format!(" at {api}"));
-    output.text(&format!("{}   rental {}, {}{at}{reason}", note.name, note.rental, word(report.stage)));
+    output.text(&format!("{}   rental {}, {}{at}{reason}", note.label(), note.rental, word(report.stage)));
 }
 
 /// Runs `app list`.
@@ -246,30 +286,40 @@ pub(super) async fn list(args: AppListArgs, output: Output) -> Result<ExitCode> 
         network,
         name: String::new(),
         place: PathBuf::new(),
+        replica: None,
         key: args.app.key.clone(),
         dev_user: args.app.dev_user,
     };
     for place in places {
-        let Some(note) = Note::read(&place)? else { continue };
-        (deployed.name, deployed.place) = (note.name.clone(), place);
-        let rental = rented(&node, note.rental).await?;
-        output.object(&json!({
-            "event": "rental", "name": note.name, "rental": note.rental, "offer": rental.offer, "ends_at": rental.ends_at,
-            "over": rental.is_over, "seconds_paid": rental.seconds_paid,
-        }));
-        let paid = format!("{} s served and paid, paid ahead until {}", rental.seconds_paid, rental.ends_at);
-        if rental.is_over {
-            output.text(&format!("{}   rental {} is over; {paid}", note.name, note.rental));
-            continue;
+        for note in Note::all(&place)? {
+            if args.app.replica.is_none() || args.app.replica == note.replica {
+                (deployed.name, deployed.place) = (note.name.clone(), place.clone());
+                show(&deployed, &node, &note, output).await?;
+            }
         }
-        // What the provider says; the chain's word stands without it.
-        match deployed.report(&note).await {
-            Ok(report) => tell(&note, &report, output),
-            Err(error) => output.warn(&format!("{}: {error:#}", note.name)),
-        }
-        output.text(&format!("      {paid}"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the chain says of a deployment, and, where its rental goes on, its provider.
+async fn show(deployed: &Deployed, node: &NodeClient, note: &Note, output: Output) -> Result<()> {
+    let rental = rented(node, note.rental).await?;
+    output.object(&json!({
+        "event": "rental", "name": note.name, "replica": note.replica, "rental": note.rental, "offer": rental.offer,
+        "ends_at": rental.ends_at, "over": rental.is_over, "seconds_paid": rental.seconds_paid,
+    }));
+    let paid = format!("{} s served and paid, paid ahead until {}", rental.seconds_paid, rental.ends_at);
+    if rental.is_over {
+        output.text(&format!("{}   rental {} is over; {paid}", note.label(), note.rental));
+        return Ok(());
+    }
+    // What the provider says; the chain's word stands without it.
+    match deployed.report(note).await {
+        Ok(report) => tell(note, &report, output),
+        Err(error) => output.warn(&format!("{}: {error:#}", note.label())),
+    }
+    output.text(&format!("      {paid}"));
+    Ok(())
 }
 
 impl Deployed {
@@ -287,14 +337,15 @@ pub(super) async fn remove(args: DeployedArgs, output: Output) -> Result<ExitCod
         cancel(&sender, note.rental, output).await?;
     }
     let rental = rented(&sender.node, note.rental).await?;
-    let path = deployed.place.join(NOTE_FILE);
+    let path = Note::path(&deployed.place, note.replica.as_deref());
     fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     output.object(&json!({
-        "event": "removed", "name": note.name, "rental": note.rental, "seconds_paid": rental.seconds_paid,
+        "event": "removed", "name": note.name, "replica": note.replica, "rental": note.rental, "seconds_paid": rental.seconds_paid,
     }));
     output.text(&format!(
         "{} is removed: {} s were served and paid, the rest is yours: `freehold market withdraw`",
-        note.name, rental.seconds_paid
+        note.label(),
+        rental.seconds_paid
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256};
 use alloy_sol_types::{SolCall as _, SolEvent as _};
 use anyhow::{Context as _, Result, bail};
-use freehold_primitives::AppId;
+use freehold_primitives::{Account, AppId};
 use freehold_rpc::{Endpoint, NodeClient, TransactionReceipt};
 use serde_json::json;
 
@@ -46,13 +46,20 @@ impl Offered {
         Ok(Self { id, provider: offer.provider, endpoint, terms: offer.terms })
     }
 
-    /// The cheapest open offer of a provider, of any where none is named, that can be rented now.
-    pub(in crate::commands) async fn cheapest(node: &NodeClient, of: Option<Address>) -> Result<Self> {
+    /// The cheapest open offer of a provider that can be rented now; where none is named, of any but those of `besides`.
+    pub(in crate::commands) async fn cheapest(
+        node: &NodeClient,
+        of: Option<Address>,
+        besides: &[Account],
+    ) -> Result<Self> {
         let mut best: Option<(u128, u64)> = None;
         for id in 1..=view(node, &IMarket::offerCountCall {}).await? {
             let offer = view(node, &IMarket::offerOfCall { id }).await?;
-            let is_wanted = of.is_none_or(|of| of == offer.provider) && offer.open;
-            let can_be = offer.rented < offer.terms.capacity && offer.terms.token.is_zero();
+            let is_wanted = match of {
+                Some(of) => of == offer.provider,
+                None => !besides.contains(&Account(offer.provider.0.0)),
+            };
+            let can_be = offer.open && offer.rented < offer.terms.capacity && offer.terms.token.is_zero();
             let is_reachable = endpoint(&offer.terms.details).is_some();
             let price = offer.terms.pricePerSecond;
             if is_wanted && can_be && is_reachable && best.is_none_or(|(least, _)| price < least) {
