@@ -6,12 +6,14 @@ mod deployed;
 mod fetch;
 mod init;
 mod network;
+mod note;
 mod run;
 mod settings;
 mod watch;
 
 pub(crate) use build::registers;
 pub(super) use network::Network;
+pub(super) use note::IngressNote;
 
 use std::process::ExitCode;
 

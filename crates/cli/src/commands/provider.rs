@@ -46,6 +46,7 @@ struct HostFile {
     listen: SocketAddr,
     #[serde(default = "api")]
     api: IpAddr,
+    ingress: Option<SocketAddr>,
     #[serde(default)]
     tee: Tee,
     #[serde(default = "look_every_ms")]
@@ -159,6 +160,7 @@ async fn config(file: HostFile, held: &Held) -> Result<ProviderConfig> {
         state_dir: held.path().to_owned(),
         listen: file.listen,
         api: file.api,
+        ingress: file.ingress,
         tee: match file.tee {
             Tee::Tdx => freehold_host::EmulatedTee::Tdx,
             Tee::Snp => freehold_host::EmulatedTee::Snp,
