@@ -35,7 +35,7 @@ use face::Face;
 pub(crate) struct Ingress {
     config: IngressConfig,
     /// Certificate and key of this boot, for every name.
-    own: Face,
+    own: Arc<Face>,
     /// What an authority gave, for the app's domains.
     certified: RwLock<Option<Arc<Face>>>,
     /// Certificates that answer an authority's question, by name.
@@ -49,7 +49,7 @@ impl Ingress {
     fn new(guest: &Guest, config: IngressConfig, now: UnixSeconds) -> Result<Self, rcgen::Error> {
         let identity = guest.identity().expect("an instance that serves is known");
         let names = names(guest, identity, &config);
-        let own = Face::self_signed(&guest.keys().tls, &names, (now, identity.keyset.not_after))?;
+        let own = Arc::new(Face::self_signed(&guest.keys().tls, &names, (now, identity.keyset.not_after))?);
         Ok(Self { config, own, certified: RwLock::default(), challenges: Mutex::default(), account: Mutex::default() })
     }
 
@@ -59,7 +59,7 @@ impl Ingress {
         let certified = self.certified.read().unwrap_or_else(PoisonError::into_inner);
         match (is_domain, &*certified) {
             (true, Some(face)) => Arc::clone(face),
-            _ => Arc::new(self.own.clone()),
+            _ => Arc::clone(&self.own),
         }
     }
 

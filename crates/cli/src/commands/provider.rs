@@ -98,7 +98,7 @@ pub(super) async fn run(args: HostRunArgs, output: Output) -> Result<ExitCode> {
     let provider = Provider::start(config, events).await?;
     let listen = provider.listen();
     output.object(&json!({
-        "event": "ready", "listen": format!("http://{listen}"), "provider": format!("0x{provider_account}"),
+        "event": "ready", "listen": format!("http://{listen}"), "ingress": provider.ingress(), "provider": format!("0x{provider_account}"),
         "state_dir": held.path(), "stores": stores,
     }));
     output.text(&format!("serving the offers of 0x{provider_account}; commands at http://{listen}; Ctrl-C stops"));

@@ -25,7 +25,6 @@ const BACKDATED_S: u64 = 3_600;
 const CHALLENGE_LIFE_S: u64 = 86_400;
 
 /// Certificates with their key, set up for each kind of connection.
-#[derive(Clone)]
 pub(super) struct Face {
     pub(super) spki_sha256: Digest,
     /// For the app: no ALPN name is chosen, so that HTTP/1.1 and whatever else the app speaks goes through.

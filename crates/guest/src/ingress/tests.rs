@@ -11,6 +11,7 @@ fn ingress(domains: &[&str]) -> Ingress {
         acme: None,
     };
     let own = Face::self_signed(&key, &["a.example".to_owned()], (1_800_000_000, 1_900_000_000)).unwrap();
+    let own = Arc::new(own);
     Ingress { config, own, certified: RwLock::default(), challenges: Mutex::default(), account: Mutex::default() }
 }
 
