@@ -109,7 +109,8 @@ pub(crate) fn reached_over_tls(dir: &Path, data: &str, running: &Running, thief:
     assert_eq!(ask(&proxy), (200, said_back.clone()));
     // Names of nobody are told so.
     let other = format!("--ingress={}", between.address);
-    let nobody = run(&["proxy", "--app", "rofl1qqn9xndja7e2pnxhttktmecvwzz0yqwxsquqyxdf", &other, "--data-dir", data]);
+    let app = "rofl1qqn9xndja7e2pnxhttktmecvwzz0yqwxsquqyxdf";
+    let nobody = run(&["proxy", "--app", app, &other, "--listen", "127.0.0.1:0", "--data-dir", data]);
     assert!(said(&nobody).contains("no instance of this app"), "{}", said(&nobody));
 
     replaced(running, &proxy, &said_back);
