@@ -21,6 +21,7 @@ pub use layout::{
     MissingBlob, Ownership, add_signature, build_bundle, bundle_signing_digest, open_bundle, read_in_root,
 };
 pub use manifest::{
-    Additions, Deployment, Egress, EgressTarget, GpuModel, GpuWish, HostName, KeyScope, Kind, Limits, LogVisibility,
-    MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, ModelFile, ProcessSpec, Resources, Restart, StorageKind,
+    AcmeDirectory, Additions, DOMAINS_MAX, Deployment, Egress, EgressTarget, GpuModel, GpuWish, HostName, Ingress,
+    KeyScope, Kind, Limits, LogVisibility, MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, ModelFile, ProcessSpec,
+    Resources, Restart, StorageKind,
 };

@@ -8,8 +8,10 @@ mod bench;
 mod collateral;
 mod follow;
 mod image;
+mod log;
 mod market;
 mod network;
+mod proxy;
 mod settings;
 mod validator;
 
@@ -33,11 +35,13 @@ pub(crate) use bench::{BenchCommand, NetworkPart};
 pub(crate) use collateral::{CollateralCommand, CollateralScopeArgs, CollateralWatchArgs};
 pub(crate) use follow::{FollowArgs, SyncChoice};
 pub(crate) use image::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, ImagePartArgs, ShapeArgs, SnpCpuArg};
+pub(crate) use log::LogFormat;
 pub(crate) use market::{
     ActingArgs, HostCommand, HostOfferAddArgs, HostOfferCommand, HostRunArgs, MarketCommand, MarketListArgs,
     MarketRentArgs,
 };
 pub(crate) use network::NetworkArgs;
+pub(crate) use proxy::ProxyArgs;
 pub(crate) use settings::{
     EnvCommand, LaunchArgs, LimitsCommand, LimitsSetArgs, RoleArgs, SecretCommand, SettingsArgs,
 };
@@ -67,15 +71,6 @@ pub(crate) struct Cli {
     pub(crate) log_format: LogFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// One JSON object per line.
-    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -110,6 +105,8 @@ pub(crate) enum Command {
     Taint(TaintArgs),
     /// Check a chain's answers from the network key alone: a local JSON-RPC for any Ethereum client, or one answer.
     Light(LightArgs),
+    /// Reach an app over TLS that ends in its verified instance, from programs that verify nothing.
+    Proxy(ProxyArgs),
     /// Models that `up --model` knows.
     #[command(subcommand)]
     Model(ModelCommand),

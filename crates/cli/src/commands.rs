@@ -17,6 +17,7 @@ mod market;
 mod model;
 mod node;
 mod provider;
+mod proxy;
 mod roles;
 mod sender;
 mod status;
@@ -54,6 +55,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Header(args) => block_on(header::run(args, output)),
         Command::Taint(args) => block_on(taint::run(args, output)),
         Command::Light(args) => block_on(light::run(args, output)),
+        Command::Proxy(args) => block_on(proxy::run(args, output)),
         Command::Model(command) => block_on(model::run(command, output)),
         Command::Bench(command) => block_on(bench::run(command, output)),
         Command::Genesis(command) => block_on(genesis::run(command, output)),

@@ -168,6 +168,7 @@ impl Stack {
             .into(),
             policy: PolicyChoice::Follow,
             api: choice.api,
+            ingress: None,
             allowance_wei: ALLOWANCE_WEI,
         })
     }

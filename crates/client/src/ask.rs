@@ -1,20 +1,17 @@
 //! Asking: verify the instance, seal the request to it, stream the answer, check the receipt, keep the proof.
 //!
-//! The actor of this room: the only file with a network, a clock and the system's randomness. What it decides is decided
-//! by `freehold_verify` and by the parts beside it, which have none of these.
+//! What is decided here is decided by `freehold_verify` and by the parts beside this file.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
-use freehold_crypto::{genesis_hash, parse_receipt, sha256, to_jcs, verify_receipt};
-use freehold_primitives::{AppId, Digest, Event, Genesis, NetworkKey, Receipt, TrustDomain, UnixSeconds, entries};
-use freehold_rpc::{Endpoint, HttpClient, HttpError, HttpLimits, Inclusion, NodeClient, VerifiedClient, full_body};
+use freehold_crypto::{parse_receipt, sha256, to_jcs, verify_receipt};
+use freehold_primitives::{AppId, Digest, Event, Genesis, NetworkKey, Receipt, TrustDomain};
+use freehold_rpc::{Endpoint, HttpClient, HttpError, HttpLimits, Inclusion, NodeClient, full_body};
 use freehold_verify::{
-    BodySection, ChainTrust, EntryKey, InstanceClaim, ProofDocument, Verdict, VerifiedInstance, VerifyOptions,
-    records_after, verify_bundle, verify_instance,
+    BodySection, ProofDocument, Verdict, VerifiedInstance, VerifyOptions, records_after, verify_bundle,
 };
 use http::{Request, StatusCode, header};
-use rand::{TryRng as _, rngs::SysRng};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -22,9 +19,10 @@ use crate::{
     chat::Message,
     error::AskError,
     exchange::{Exchange, SealedRequest},
+    instance::{Judge, random_digest, unix_now},
     prove::{Answered, collect_proof},
     report::Report,
-    upgrades::{AppUpgrades, UpgradeDemand},
+    upgrades::UpgradeDemand,
 };
 
 /// Longest wait for the anchor of a receipt, unless the caller chooses.
@@ -34,8 +32,6 @@ const ANCHOR_POLL: Duration = Duration::from_millis(100);
 /// Tries for a quote, and the pause between two.
 const QUOTE_TRIES: u32 = 5;
 const QUOTE_PAUSE: Duration = Duration::from_secs(1);
-/// A header older than this by our clock does not answer for now.
-const HEADER_AGE_S_MAX: u64 = 120;
 /// Longest wait for the first piece of an answer: a long prompt on a slow machine.
 const ANSWER_WAIT: Duration = Duration::from_secs(600);
 
@@ -244,52 +240,15 @@ impl Asker {
     /// # Errors
     /// Every [`AskError`] that is about node, instance or chain.
     pub async fn verify_instance(&self, genesis: &Genesis) -> Result<VerifiedInstance, AskError> {
-        let nonce: Digest = random_hex()?.parse().map_err(|_| AskError::Randomness)?;
+        let nonce = random_digest()?;
         let report = Report::read(self.report(&nonce).await?)?;
-        let trust = ChainTrust {
+        let judge = Judge {
+            node: &self.node,
             network_key: self.target.network_key,
-            chain_id: genesis.chain_id,
-            genesis_hash: genesis_hash(genesis),
+            app_id: self.target.app_id,
+            demand: &self.demand,
         };
-        let chain = VerifiedClient::new(self.node.clone(), trust);
-        let key = EntryKey::Instance(report.keyset.subject);
-        let instance = chain.entry::<entries::InstanceEntry>(&key).await?;
-        let instance = instance.entry.ok_or(AskError::NotRegistered(report.keyset.subject))?;
-        if self.target.app_id.is_some_and(|app_id| app_id != instance.app_id) {
-            return Err(AskError::OtherApp { found: instance.app_id });
-        }
-        // These are read second, so that the header is newer than the instance's and answers for both ends of validity.
-        let app_key = EntryKey::App(instance.app_id);
-        let subjects = instance.deny_subjects().into_iter();
-        let deny_keys: Vec<EntryKey> =
-            subjects.map(|(kind, subject)| EntryKey::Deny(AppId::CHAIN, kind, subject)).collect();
-        let (app, denied) = tokio::try_join!(
-            chain.entry::<entries::AppEntry>(&app_key),
-            chain.entries::<entries::DenyEntry>(&deny_keys)
-        )?;
-        let (header, denied) = denied;
-        let denied: Vec<entries::DenyEntry> = denied.into_iter().flatten().collect();
-        let age_s = unix_now().saturating_sub(header.time_unix_s());
-        if age_s > HEADER_AGE_S_MAX {
-            return Err(AskError::StaleNode { age_s });
-        }
-        let app = app.entry.ok_or(AskError::NoApp(instance.app_id))?;
-        if !self.demand.is_empty() {
-            AppUpgrades::read(&chain, instance.app_id).await?.check(&chain, &self.demand).await?;
-        }
-        let collateral = crate::collect::collateral(&self.node, &instance).await?;
-        let collateral: Vec<&[u8]> = collateral.iter().map(Vec::as_slice).collect();
-        Ok(verify_instance(&InstanceClaim {
-            keyset: &report.keyset,
-            quote: &report.quote,
-            nonce: &nonce,
-            collateral: &collateral,
-            genesis,
-            header: &header,
-            instance: &instance,
-            app: &app,
-            denied: &denied,
-        })?)
+        judge.verify(genesis, &report, &nonce).await
     }
 
     /// The instance's report; quotes are queued and rate-limited, so that a busy instance is asked again.
@@ -437,13 +396,7 @@ fn is_token(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
-/// 32 random bytes in hex: a nonce, or a bearer token that is nobody else's.
+/// 32 random bytes in hex: a bearer token that is nobody else's.
 fn random_hex() -> Result<String, AskError> {
-    let mut bytes = [0; 32];
-    SysRng.try_fill_bytes(&mut bytes).map_err(|_| AskError::Randomness)?;
-    Ok(hex::encode(bytes))
-}
-
-fn unix_now() -> UnixSeconds {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+    random_digest().map(|bytes| hex::encode(bytes.0))
 }

@@ -8,6 +8,8 @@ mod endpoints;
 mod error;
 mod exchange;
 mod header;
+mod ingress;
+mod instance;
 mod light;
 mod policy_file;
 mod prove;
@@ -28,6 +30,7 @@ pub use endpoints::{
 pub use error::AskError;
 pub use exchange::{Exchange, ExchangeError, OpenResponse, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, SealedRequest};
 pub use header::{HeaderError, SavedHeader, fetch_header};
+pub use ingress::{IngressClient, IngressError, IngressTarget, Proxy, ProxyEvent, VerifiedIngress};
 pub use light::{
     ATTEMPT_MAX_DEFAULT, Backing, CHECKPOINT_FORMAT, CheckpointError, LIGHT_FILTERS_MAX, LIGHT_LOG_BLOCKS_MAX,
     LIGHT_LOGS_MAX, LightCall, LightClient, LightConfig, LightError, LightOutcome, LightServer, LightServerError,

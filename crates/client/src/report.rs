@@ -3,6 +3,7 @@
 
 use freehold_crypto::{sha256, to_jcs};
 use freehold_primitives::{ACI_VERSION, Digest, EHBP_ALGO, HPKE_KEY_ID, Keyset, RECEIPT_KEY_ID, TLS_KEYS_MAX, TlsKey};
+use freehold_rpc::{CHANNEL_FORMAT, ChannelAnswer};
 use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
@@ -98,6 +99,17 @@ impl Report {
         }
         let quote = hex::decode(&report.attestation.evidence.quote).map_err(|_| ReportError::Quote)?;
         Ok(Self { keyset, quote })
+    }
+
+    /// Reads what an instance says over a connection of its own TLS (`spec/ingress.md` §3).
+    ///
+    /// # Errors
+    /// [`ReportError::Version`], [`ReportError::Keyset`], [`ReportError::Shape`].
+    pub(crate) fn of_channel(answer: ChannelAnswer) -> Result<Self, ReportError> {
+        if answer.format != CHANNEL_FORMAT {
+            return Err(ReportError::Version);
+        }
+        Ok(Self { keyset: read_keyset(answer.keyset)?, quote: answer.quote.0 })
     }
 }
 

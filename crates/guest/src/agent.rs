@@ -36,6 +36,7 @@ use crate::{
     dstack::EmittedEvents,
     evidence::{EvidenceError, QuoteService},
     fetch::Fetcher,
+    ingress,
     keys::{BootKeys, Identity},
     leases::Leases,
     owner::OwnerSettings,
@@ -324,6 +325,7 @@ fn act((guest, role): (&Arc<Guest>, &Role), effect: Effect, inputs: &mpsc::Sende
             }
             tasks.spawn(rotation::follow(Arc::clone(&guest)));
             tasks.spawn(owner::follow(Arc::clone(&guest)));
+            tasks.spawn(ingress::run(Arc::clone(&guest)));
             if let Some(serving) = guest.serving() {
                 tasks.spawn(Arc::clone(&serving.leases).run());
             }

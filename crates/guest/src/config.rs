@@ -16,11 +16,13 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 mod environment;
+mod ingress;
 
 #[cfg(test)]
 mod tests;
 
 pub use environment::{EnvironmentSocket, VariablePart};
+pub use ingress::{AcmeConfig, IngressConfig};
 
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
@@ -123,6 +125,9 @@ pub struct PathConfig {
     /// Socket of the host's gate to the outside, for fetches; without one there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<PathBuf>,
+    /// Where the instance takes TLS connections; without it there are none, and the keyset names no TLS key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<IngressConfig>,
     /// Sockets of the app's services, where it has several: each is the local API for one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceSocket>,
@@ -233,6 +238,9 @@ impl GuestConfig {
             || !paths.environments.iter().all(EnvironmentSocket::is_sound)
         {
             return Err(ConfigError::Value("paths.environments"));
+        }
+        if paths.ingress.as_ref().is_some_and(|ingress| !ingress.is_sound()) {
+            return Err(ConfigError::Value("paths.ingress"));
         }
         let sockets = paths.services.iter().map(|service| &service.socket);
         let sockets = sockets.chain(paths.environments.iter().map(|service| &service.socket));

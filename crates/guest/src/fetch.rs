@@ -20,6 +20,8 @@ use freehold_rpc::{BareHex, Base64Text, FETCH_FORMAT, FetchAsk, Fetched};
 use tokio::{sync::Semaphore, time::timeout};
 
 pub(crate) use error::FetchError;
+pub(crate) use exchange::pass;
+pub(crate) use tls::connector;
 
 use ask::Asked;
 use exchange::Response;

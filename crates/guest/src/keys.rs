@@ -4,13 +4,13 @@
 //! guest. What outlives a boot (the app's root key) comes from the validators and is not here.
 
 use freehold_crypto::{AccountKey, Ed25519Secret, HpkeSecret, TransportSecret, keyset_digest, subject_digest};
-use freehold_primitives::{Digest, Keyset, SubjectBody, UnixSeconds};
+use freehold_primitives::{Digest, Keyset, SubjectBody, TlsKey as NamedKey, UnixSeconds};
 use rand::{
     SeedableRng as _,
     rngs::{StdRng, SysError, SysRng},
 };
 
-use crate::config::Settings;
+use crate::{config::Settings, ingress::TlsKey};
 
 /// How long a keyset counts after boot: ACI's `not_after`, 30 days.
 pub(crate) const KEYSET_LIFE_S: u64 = 30 * 86_400;
@@ -21,6 +21,8 @@ pub(crate) struct BootKeys {
     pub(crate) hpke: HpkeSecret,
     pub(crate) transport: TransportSecret,
     pub(crate) account: AccountKey,
+    /// Of certificates that the instance signs itself.
+    pub(crate) tls: TlsKey,
 }
 
 /// Public face of this boot.
@@ -41,6 +43,7 @@ impl BootKeys {
             hpke: HpkeSecret::generate(&mut rng),
             transport: TransportSecret::generate(&mut rng),
             account: AccountKey::generate(&mut rng),
+            tls: TlsKey::generate(&mut rng),
         })
     }
 
@@ -56,12 +59,14 @@ impl BootKeys {
             config_digest: settings.config_digest,
         };
         let instance_id = subject_digest(&subject);
+        // For any name; an instance that takes no TLS names none.
+        let tls = NamedKey { domain: String::new(), spki_sha256: self.tls.spki_sha256() };
         let keyset = Keyset {
             subject: instance_id,
             not_after: booted_at.saturating_add(KEYSET_LIFE_S),
             receipt_key: self.receipt.public(),
             hpke_key: self.hpke.public(),
-            tls_keys: Vec::new(),
+            tls_keys: settings.paths.ingress.iter().map(|_| tls.clone()).collect(),
         };
         let keyset_digest = keyset_digest(&keyset);
         Identity { subject, keyset, instance_id, keyset_digest }

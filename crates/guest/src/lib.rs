@@ -12,6 +12,7 @@ mod config;
 mod dstack;
 mod evidence;
 mod fetch;
+mod ingress;
 mod keys;
 mod launch;
 mod leases;
@@ -31,8 +32,8 @@ mod vm;
 pub use agent::{ExecutorGiven, GuestError, run, run_executor};
 pub use asked::asked_by_host;
 pub use config::{
-    BoundConfig, CONFIG_BYTES_MAX, ConfigError, EnvironmentSocket, EvidencePath, GuestConfig, PathConfig,
-    ServiceSocket, TrustConfig, VariablePart,
+    AcmeConfig, BoundConfig, CONFIG_BYTES_MAX, ConfigError, EnvironmentSocket, EvidencePath, GuestConfig,
+    IngressConfig, PathConfig, ServiceSocket, TrustConfig, VariablePart,
 };
 pub use evidence::{
     CONFIGFS_ROOT, ConfigfsError, ConfigfsSource, EvidenceError, EvidenceSource, MEASUREMENTS_ROOT, OUTBLOB_BYTES_MAX,

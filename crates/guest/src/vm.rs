@@ -1,8 +1,8 @@
 //! The agent inside of a VM: the same instance as anywhere else, whose ways to its host are streams of one link
 //! (`spec/vm-image.md` §8).
 //!
-//! The host says which chain, app and provider; the image says everything else. The host reaches three things here: the app's
-//! own socket, the agent's health, and a wish that it end. A host that breaks a rule of the link is left: the instance ends,
+//! The host says which chain, app and provider; the image says everything else. The host reaches four things here: the app's
+//! own socket, the agent's TLS, its health, and a wish that it end. A host that breaks a rule of the link is left: the instance ends,
 //! and with it the VM. Which source evidence comes from is decided by the devices that the kernel has, so in a real TEE no
 //! host can have emulated evidence taken.
 
@@ -26,21 +26,23 @@ use freehold_rpc::{
 use serde::Deserialize;
 use thiserror::Error;
 use tokio::{
-    net::UnixListener,
+    net::{UnixListener, UnixStream},
     signal::unix::{SignalKind, signal},
     sync::{Notify, mpsc},
     task::JoinSet,
 };
 
 use crate::{
-    CONFIG_BYTES_MAX, CONFIGFS_ROOT, EvidencePath, GuestConfig, GuestError, PathConfig, StopReason, TDX_GUEST_DEVICE,
-    TrustConfig, run,
+    CONFIG_BYTES_MAX, CONFIGFS_ROOT, EvidencePath, GuestConfig, GuestError, IngressConfig, PathConfig, StopReason,
+    TDX_GUEST_DEVICE, TrustConfig, run,
 };
 
 /// Device of an SEV-SNP guest.
 const SEV_GUEST_DEVICE: &str = "/dev/sev-guest";
 /// What keeps the app apart here.
 const ISOLATION: &str = "vm";
+/// Name of the socket that TLS comes by, in the agent's own folder.
+const TLS_SOCKET: &str = "tls.sock";
 
 /// Why there is no instance in this VM.
 #[derive(Debug, Error)]
@@ -89,6 +91,15 @@ struct Told {
     trust: TrustConfig,
     family: PlatformFamily,
     event_log: Vec<EventLogEntry>,
+    /// Names that lead to the instance over TLS; without it, it takes no TLS.
+    #[serde(default)]
+    ingress: Option<ToldIngress>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ToldIngress {
+    domains: Vec<String>,
 }
 
 impl Told {
@@ -99,6 +110,13 @@ impl Told {
         } else {
             EvidencePath::Socket(socket(places, LinkService::Evidence))
         };
+        // A VM has no way out to an authority: certificates are signed by the instance itself.
+        let ingress = self.ingress.map(|told| IngressConfig {
+            socket: places.own.join(TLS_SOCKET),
+            app_socket: places.app_socket.clone(),
+            domains: told.domains,
+            acme: None,
+        });
         let paths = PathConfig {
             state_dir: places.own.join("state"),
             local_api: places.local_api.clone(),
@@ -106,10 +124,11 @@ impl Told {
             chain: socket(places, LinkService::Chain),
             control: socket(places, LinkService::Control),
             egress: None,
+            ingress,
             services: Vec::new(),
             environments: Vec::new(),
         };
-        let Self { trust, family, event_log } = self;
+        let Self { trust, family, event_log, .. } = self;
         GuestConfig { trust, paths, family, isolation: ISOLATION.to_owned(), event_log }
     }
 }
@@ -201,6 +220,10 @@ async fn inward(mut asked: mpsc::Receiver<AskedStream>, places: VmPlaces, stop: 
                     // The app may have put anything in its socket's place; a link is not followed.
                     LinkService::App => {
                         let socket = connect_plain(&places.app_socket).await?;
+                        relay(stream.accept()?, socket).await
+                    }
+                    LinkService::Tls => {
+                        let socket = UnixStream::connect(places.own.join(TLS_SOCKET)).await?;
                         relay(stream.accept()?, socket).await
                     }
                     LinkService::Health => health(stream.accept()?, &places.local_api).await,

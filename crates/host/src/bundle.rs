@@ -55,6 +55,7 @@ pub(crate) fn bundled_program(
             limits: process.limits,
             restart: process.restart,
             reach: egress::reach(&additions.egress),
+            ingress: additions.ingress.clone(),
             launcher: None,
         }),
     })

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use freehold_primitives::{AppId, Digest, Genesis, NetworkKey};
 use freehold_rpc::Endpoint;
 
-use crate::{container::ContainerApp, payer::Payer, vm::VmApp};
+use crate::{container::ContainerApp, ingress::Ingress, payer::Payer, vm::VmApp};
 
 /// Whether the app's process is kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub struct BundledProgram {
     pub restart: freehold_bundle::Restart,
     /// Whom it may reach.
     pub reach: Reach,
+    /// How it is reached over TLS.
+    pub ingress: freehold_bundle::Ingress,
     /// Program that starts it inside, with what the app's owner set in its environment; the guest's own file, which is measured.
     /// The host sets it.
     pub launcher: Option<PathBuf>,
@@ -102,6 +104,15 @@ impl App {
             Self::Process(program) => program.bundle.as_ref().map(|bundle| bundle.reach.clone()).unwrap_or_default(),
             Self::Containers(app) => app.reach(),
             Self::Vm(_) => Reach::Nobody,
+        }
+    }
+
+    /// How it is reached over TLS.
+    pub(crate) fn ingress(&self) -> freehold_bundle::Ingress {
+        match self {
+            Self::Process(program) => program.bundle.as_ref().map(|bundle| bundle.ingress.clone()).unwrap_or_default(),
+            Self::Containers(app) => app.ingress().clone(),
+            Self::Vm(app) => app.ingress().clone(),
         }
     }
 }
@@ -162,6 +173,8 @@ pub struct HostConfig {
     pub policy: PolicyChoice,
     /// Where the app's API is offered; port 0 takes any.
     pub api: SocketAddr,
+    /// The port for TLS of all apps of this machine; without one, instances take no TLS.
+    pub ingress: Option<Ingress>,
     /// Lease of an instance, in seconds.
     pub lease_s: u64,
     /// Gas allowance that an instance's account is kept at, in wei.

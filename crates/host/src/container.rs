@@ -15,6 +15,7 @@ mod ground;
 mod health;
 mod launcher;
 mod plan;
+mod proxied;
 mod publish;
 mod runtime;
 mod seccomp;
@@ -87,6 +88,11 @@ impl ContainerApp {
     /// What the guest is told of the sockets that it makes for the services: `services` and `environments` of its paths.
     pub(crate) fn sockets_told(&self, app_dir: &Path) -> (Value, Value) {
         self.plan.sockets_told(app_dir)
+    }
+
+    /// How they are reached over TLS.
+    pub(crate) fn ingress(&self) -> &freehold_bundle::Ingress {
+        &self.plan.ingress
     }
 
     /// Whom its containers may reach.

@@ -29,6 +29,7 @@ use tokio::{sync::mpsc, time::timeout};
 use crate::{
     abi::{IApps, explain},
     event::HostEvent,
+    ingress::Route,
     payer::{Call, EXECUTED_WAIT, Payer},
 };
 
@@ -45,6 +46,8 @@ pub(crate) struct Control {
     pub(crate) node: freehold_rpc::NodeClient,
     pub(crate) allowance_wei: u128,
     pub(crate) events: mpsc::UnboundedSender<HostEvent>,
+    /// The way in over TLS, where this machine has one.
+    pub(crate) route: Option<Route>,
 }
 
 pub(crate) fn router(control: Arc<Control>) -> Router {
@@ -129,6 +132,9 @@ impl Control {
         if self.running().replace(instance) == Some(instance) {
             return;
         }
+        if let Some(route) = &self.route {
+            route.instance(Some(instance));
+        }
         if let Err(error) = fs::write(&self.instance_file, instance.to_string()) {
             tracing::warn!(%error, "the instance is not noted; if this host is killed, its lease runs to the end");
         }
@@ -143,6 +149,9 @@ impl Control {
     /// Closes the registration of a guest that is no more, so that its successor may adopt its receipts at once.
     pub(crate) async fn deregister(&self) {
         let Some(instance) = self.running().take() else { return };
+        if let Some(route) = &self.route {
+            route.instance(None);
+        }
         let _ = fs::remove_file(&self.instance_file);
         let data = IApps::deregisterCall { instance: instance.0.into() }.abi_encode();
         let sent =

@@ -76,6 +76,14 @@ pub enum HostError {
         /// What the system said.
         source: io::Error,
     },
+    /// The address of the ingress is taken or forbidden.
+    #[error("{address} cannot be bound for the ingress: {source}; choose another address, or end what listens there")]
+    BindIngress {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A rental that was served here is of another provider's offer.
     #[error("rental {0}, which was served here, is another provider's: name its key, or another folder for the state")]
     OtherProvider(u64),

@@ -49,6 +49,13 @@ pub enum HostEvent {
         /// Where.
         address: SocketAddr,
     },
+    /// TLS to the instance is taken here, by these names and by the instance's own.
+    IngressOffered {
+        /// Where.
+        address: SocketAddr,
+        /// Names.
+        names: Vec<String>,
+    },
     /// A guest was started.
     GuestStarted {
         /// Its process.

@@ -15,7 +15,7 @@ use axum::Router;
 use freehold_crypto::genesis_hash;
 use freehold_emulator::EvidenceServer;
 use freehold_primitives::{Account, AppId, Canonical as _, EvidenceKind, TrustDomain};
-use freehold_rpc::{ChainTrust, Endpoint, HttpClient, LocalClient, NodeClient, VerifiedClient};
+use freehold_rpc::{ChainTrust, Endpoint, HttpClient, LocalClient, NodeClient, VerifiedClient, app_server_name};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
@@ -33,6 +33,7 @@ use crate::{
     egress::{self, Gate},
     error::HostError,
     event::HostEvent,
+    ingress::Route,
     machine::Machine,
     measure::{Launch, measure},
     relay::{ChainRelay, chain_router, relay_api},
@@ -48,6 +49,8 @@ const POLL: Duration = Duration::from_millis(50);
 pub(crate) const EVIDENCE_SOCKET: &str = "evidence.sock";
 pub(crate) const CHAIN_SOCKET: &str = "chain.sock";
 pub(crate) const CONTROL_SOCKET: &str = "control.sock";
+/// The guest's, for TLS.
+pub(crate) const TLS_SOCKET: &str = "tls.sock";
 
 /// A running host. Dropping it kills its processes; [`Host::stop`] lets them end.
 pub struct Host {
@@ -262,6 +265,7 @@ impl Outside {
             node,
             allowance_wei: config.allowance_wei,
             events: events.clone(),
+            route: offered(config, app_id, dir.path(), events),
         });
         let mut tasks = JoinSet::new();
         let relay = Arc::new(ChainRelay { node: HttpClient::new(config.node.clone()) });
@@ -270,6 +274,22 @@ impl Outside {
         open_gate(&sockets, config, &mut tasks)?;
         Ok(Self { app_id, guest_config, control, app_dir: sockets.app_dir, tasks, evidence, sockets: dir })
     }
+}
+
+/// Leads the app's names to its instance, where this machine has an ingress.
+fn offered(config: &HostConfig, app_id: AppId, dir: &Path, events: &mpsc::UnboundedSender<HostEvent>) -> Option<Route> {
+    let ingress = config.ingress.as_ref()?;
+    let domains = config.app.ingress().domains;
+    let (route, taken) = ingress.offer(app_id, &domains, dir.join(TLS_SOCKET));
+    for domain in &taken {
+        let message =
+            format!("another app of this machine has the domain {domain} already: it does not lead to this one");
+        let _ = events.send(HostEvent::Trouble { message });
+    }
+    let free = domains.into_iter().filter(|domain| !taken.contains(domain));
+    let names = free.chain([app_server_name(&app_id)]).collect();
+    let _ = events.send(HostEvent::IngressOffered { address: ingress.address(), names });
+    Some(route)
 }
 
 fn measured_event(programs: &Launch, machine: &Machine) -> HostEvent {
@@ -378,9 +398,15 @@ impl GuestFile<'_> {
             App::Containers(app) => app.sockets_told(&sockets.app_dir),
             App::Process(_) | App::Vm(_) => (json!([]), json!([])),
         };
+        let ingress = config.ingress.as_ref().map(|_| config.app.ingress());
         // In a VM the image says where things stand and what keeps the app apart.
         let document = match &config.app {
-            App::Vm(_) => json!({ "trust": trust, "family": family, "event_log": event_log }),
+            App::Vm(_) => json!({
+                "trust": trust,
+                "family": family,
+                "event_log": event_log,
+                "ingress": ingress.map(|ingress| json!({ "domains": ingress.domains })),
+            }),
             App::Process(_) | App::Containers(_) => json!({
                 "trust": trust,
                 "paths": {
@@ -390,6 +416,12 @@ impl GuestFile<'_> {
                     "chain": sockets.chain,
                     "control": sockets.control,
                     "egress": sockets.egress,
+                    "ingress": ingress.map(|ingress| json!({
+                        "socket": dir.join(TLS_SOCKET),
+                        "app_socket": sockets.app_dir.join("app.sock"),
+                        "domains": ingress.domains,
+                        "acme": ingress.acme.map(|acme| json!({ "directory": acme.url, "roots": acme.roots })),
+                    })),
                     "services": services,
                     "environments": environments,
                 },

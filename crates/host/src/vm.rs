@@ -8,7 +8,7 @@ use std::{
     process::Stdio,
 };
 
-use freehold_bundle::{Bundle, Egress, Kind};
+use freehold_bundle::{Bundle, Egress, Ingress, Kind};
 use freehold_image::{Accel, CommandLine, Image, QEMU, VmShape};
 use tokio::process::Command;
 
@@ -25,6 +25,7 @@ pub struct VmApp {
     accel: Accel,
     shape: VmShape,
     launch: Launch,
+    ingress: Ingress,
 }
 
 impl VmApp {
@@ -53,12 +54,18 @@ impl VmApp {
             return Err(cannot("the image is of another bundle", "build it anew"));
         }
         let launch = measure_image(&image, shape, bundle)?;
-        Ok(Self { image: folder.to_owned(), line: image.line, accel, shape, launch })
+        let ingress = bundle.manifest().additions.ingress.clone();
+        Ok(Self { image: folder.to_owned(), line: image.line, accel, shape, launch, ingress })
     }
 
     /// What evidence shows of it.
     pub(crate) const fn launch(&self) -> &Launch {
         &self.launch
+    }
+
+    /// How it is reached over TLS. There is no authority: one would be reached through `egress`, which is refused above.
+    pub(crate) const fn ingress(&self) -> &Ingress {
+        &self.ingress
     }
 
     /// Folder of the image.

@@ -9,6 +9,7 @@ mod eth_view;
 mod health;
 mod hexed;
 mod http_client;
+mod ingress;
 mod local;
 mod local_client;
 mod local_fetch;
@@ -49,6 +50,10 @@ pub use health::{
 };
 pub use hexed::{BareHex, Base64Error, Base64Text, HexBytes, bare_signature, prefixed, prefixed_option};
 pub use http_client::{HttpBody, HttpClient, HttpError, HttpLimits, HttpResponse, RequestBody, full_body, stream_body};
+pub use ingress::{
+    CHANNEL_ALPN, CHANNEL_ANSWER_BYTES_MAX, CHANNEL_FORMAT, ChannelAnswer, app_server_name, channel_nonce,
+    instance_server_name, named_app,
+};
 pub use local::{
     AnchorReference, AppendReceipt, AppendedReceipt, Capabilities, EventLogEntry, GenerateKey, GenerateKeyOf,
     GeneratedKey, GeneratedKeyOf, HeaderReference, Health, HpkeConfig, HpkeOpen, HpkeOpened, Inclusion, InstanceInfo,

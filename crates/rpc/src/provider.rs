@@ -248,6 +248,9 @@ pub struct RentalReport {
     pub instance_id: Option<Digest>,
     /// Where the app's API is offered.
     pub api: Option<SocketAddr>,
+    /// Where TLS to its instance is taken, by names that lead there (`spec/ingress.md`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<SocketAddr>,
     /// Whether the app listens.
     pub answers: bool,
     /// How often it was started.

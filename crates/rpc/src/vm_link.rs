@@ -74,17 +74,19 @@ pub enum LinkService {
     Health = 6,
     /// The host asks the agent to end.
     Stop = 7,
+    /// A TLS connection to the instance, which ends in the agent.
+    Tls = 8,
 }
 
 impl LinkService {
-    const ALL: [Self; 7] =
-        [Self::Config, Self::Chain, Self::Control, Self::Evidence, Self::App, Self::Health, Self::Stop];
+    const ALL: [Self; 8] =
+        [Self::Config, Self::Chain, Self::Control, Self::Evidence, Self::App, Self::Health, Self::Stop, Self::Tls];
 
     /// Who opens streams of it.
     pub const fn asked_by(self) -> LinkEnd {
         match self {
             Self::Config | Self::Chain | Self::Control | Self::Evidence => LinkEnd::Guest,
-            Self::App | Self::Health | Self::Stop => LinkEnd::Host,
+            Self::App | Self::Health | Self::Stop | Self::Tls => LinkEnd::Host,
         }
     }
 

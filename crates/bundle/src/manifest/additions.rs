@@ -10,6 +10,7 @@ use freehold_primitives::Digest;
 use super::{
     deployment::is_variable,
     egress::{Egress, EgressTarget},
+    ingress::{self, Ingress},
     relative,
 };
 use crate::{
@@ -37,6 +38,8 @@ pub struct Additions {
     pub models: Vec<ModelFile>,
     /// Whom it may reach.
     pub egress: Egress,
+    /// How it is reached over TLS.
+    pub ingress: Ingress,
     /// Scopes of the keys that it may ask for; all where empty.
     pub scopes: Vec<KeyScope>,
     /// Who may read its logs.
@@ -151,6 +154,9 @@ pub(super) fn read(item: &Item<'_>) -> Result<Additions, ManifestError> {
     }
     if let Some(item) = section.get("egress") {
         additions.egress = egress(&item)?;
+    }
+    if let Some(item) = section.get("ingress") {
+        additions.ingress = ingress::read(&item, &additions.egress)?;
     }
     if let Some(item) = section.get("scopes") {
         let words = [

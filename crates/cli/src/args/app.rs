@@ -188,6 +188,9 @@ pub(crate) struct AppRunArgs {
     /// Where the app's API is offered; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
     pub(crate) api: SocketAddr,
+    /// Where TLS that ends in the instance is taken, by name; port 0 takes a free one. Without it there is none (docs/ingress.md).
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) ingress: Option<SocketAddr>,
     /// Which TEE the emulator plays.
     #[arg(long, value_name = "tdx|snp", default_value = "tdx")]
     pub(crate) tee: TeeArg,

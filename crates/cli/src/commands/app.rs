@@ -6,6 +6,7 @@ mod deployed;
 mod fetch;
 mod init;
 mod network;
+mod note;
 mod owned;
 mod policy;
 mod run;
@@ -15,6 +16,7 @@ mod watch;
 
 pub(crate) use build::registers;
 pub(super) use network::Network;
+pub(super) use note::IngressNote;
 
 use std::process::ExitCode;
 

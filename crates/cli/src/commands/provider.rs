@@ -46,6 +46,7 @@ struct HostFile {
     listen: SocketAddr,
     #[serde(default = "api")]
     api: IpAddr,
+    ingress: Option<SocketAddr>,
     #[serde(default)]
     tee: Tee,
     #[serde(default = "look_every_ms")]
@@ -97,7 +98,7 @@ pub(super) async fn run(args: HostRunArgs, output: Output) -> Result<ExitCode> {
     let provider = Provider::start(config, events).await?;
     let listen = provider.listen();
     output.object(&json!({
-        "event": "ready", "listen": format!("http://{listen}"), "provider": format!("0x{provider_account}"),
+        "event": "ready", "listen": format!("http://{listen}"), "ingress": provider.ingress(), "provider": format!("0x{provider_account}"),
         "state_dir": held.path(), "stores": stores,
     }));
     output.text(&format!("serving the offers of 0x{provider_account}; commands at http://{listen}; Ctrl-C stops"));
@@ -159,6 +160,7 @@ async fn config(file: HostFile, held: &Held) -> Result<ProviderConfig> {
         state_dir: held.path().to_owned(),
         listen: file.listen,
         api: file.api,
+        ingress: file.ingress,
         tee: match file.tee {
             Tee::Tdx => freehold_host::EmulatedTee::Tdx,
             Tee::Snp => freehold_host::EmulatedTee::Snp,

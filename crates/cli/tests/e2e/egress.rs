@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Running, app_answer, sandbox_works, told, turn};
+use crate::{
+    ingress,
+    support::{Running, app_answer, sandbox_works, told, turn},
+};
 
 /// A server over TLS, with the certificate beside it; it says its port.
 const SERVER: &str = r#"
@@ -62,7 +65,7 @@ def proxied(host, port):
     return client.getresponse().read().decode()
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        body = json.dumps({
+        body = json.dumps({"said": self.headers["x-secret"]} if self.path == "/say" else {
             "fetched": fetch(f"https://127.0.0.1:{LISTED}/price"),
             "refused": fetch(f"https://127.0.0.1:{OTHER}/price"),
             "name": fetch(f"https://localhost:{LISTED}/price"),
@@ -148,9 +151,11 @@ fn an_app_reaches_what_its_list_names_and_its_fetch_is_checked_offline() {
     fs::copy(dir.path().join("cert.pem"), folder.join("app/cert.pem")).unwrap();
     let manifest = fs::read_to_string(folder.join("rofl.yaml")).unwrap();
     let list = format!("egress: ['127.0.0.1:{port}', 'localhost:{port}']", port = listed.port);
+    let list = format!("{list}\n  ingress: {{domains: [{}]}}", ingress::DOMAIN);
     fs::write(folder.join("rofl.yaml"), manifest.replace("egress: deny", &list)).unwrap();
     let folder = folder.to_str().unwrap();
-    let running = Running::start(&["app", "run", folder, "--data-dir", data, "--api", "127.0.0.1:0", "--once"]);
+    let any = "127.0.0.1:0";
+    let running = Running::start(&["app", "run", folder, "--data-dir", data, "--api", any, "--ingress", any, "--once"]);
     let answer = app_answer(&running);
 
     let price = r#"{"price":"12.5"}"#;
@@ -167,6 +172,7 @@ fn an_app_reaches_what_its_list_names_and_its_fetch_is_checked_offline() {
     let record = &fetched["record"];
     assert_eq!((&record["app_id"], &record["status"]), (&running.ready["app_id"], &json!(200)), "{fetched}");
     check_offline(dir.path(), data, fetched);
+    ingress::reached_over_tls(dir.path(), data, &running, other.port);
     running.interrupt();
     up.interrupt();
 }

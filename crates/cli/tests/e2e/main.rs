@@ -15,6 +15,7 @@ mod executor;
 mod follower;
 mod founding;
 mod full_disk;
+mod ingress;
 mod instance;
 mod light;
 mod market;

@@ -54,7 +54,7 @@ pub(super) async fn run(gate: &Path, asked: &Asked, judged_at: UnixSeconds) -> R
 }
 
 /// Asks the gate for a way to a host. What it answers is believed for nothing but errors.
-async fn pass(gate: &Path, target: &str) -> Result<UnixStream, FetchError> {
+pub(crate) async fn pass(gate: &Path, target: &str) -> Result<UnixStream, FetchError> {
     let unreachable = |error: io::Error| FetchError::Unreachable(target.to_owned(), error.to_string());
     let mut stream = UnixStream::connect(gate).await.map_err(unreachable)?;
     let request = format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n\r\n");

@@ -26,7 +26,7 @@ impl TimeProvider for CertifiedTime {
 }
 
 /// A connector that judges certificates as of a time. It is made for one exchange: nothing is resumed.
-pub(super) fn connector(roots: &[Vec<u8>], judged_at: UnixSeconds) -> Result<TlsConnector, FetchError> {
+pub(crate) fn connector(roots: &[Vec<u8>], judged_at: UnixSeconds) -> Result<TlsConnector, FetchError> {
     let mut store = RootCertStore::empty();
     if roots.is_empty() {
         store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());

@@ -623,6 +623,7 @@ impl FakeHost {
                 chain: path("chain.sock"),
                 control: path("control.sock"),
                 egress: Some(path("egress.sock")),
+                ingress: None,
                 services: Vec::new(),
                 environments: Vec::new(),
             },

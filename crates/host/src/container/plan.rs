@@ -8,14 +8,17 @@ use std::{
 };
 
 use freehold_bundle::{
-    Bundle, Compose, Condition, HealthCheck, HealthTest, Image, ImageHealth, Kind, Manifest, MountSource, Protocol,
-    Service, ServiceRestart, StorageKind,
+    Bundle, Compose, Condition, HealthCheck, HealthTest, Image, ImageHealth, Ingress, Kind, Manifest, MountSource,
+    Protocol, Service, ServiceRestart, StorageKind,
 };
 use freehold_primitives::{Digest, entries::is_setting_name};
 
 use serde_json::{Value, json};
 
-use super::variables::{self, Part};
+use super::{
+    proxied,
+    variables::{self, Part},
+};
 use crate::{
     config::Reach,
     egress,
@@ -42,6 +45,8 @@ pub(crate) struct Plan {
     pub(super) memory_bytes: u64,
     /// Whom the containers may reach.
     pub(super) reach: Reach,
+    /// How they are reached over TLS.
+    pub(super) ingress: Ingress,
     /// Disk under `/storage` and named volumes.
     pub(super) storage: (StorageKind, u64),
     /// What is offered outside; the first is the app's API.
@@ -166,6 +171,7 @@ impl Plan {
             services,
             memory_bytes: manifest.resources.memory_mib << 20,
             reach: egress::reach(&manifest.additions.egress),
+            ingress: proxied::ingress(manifest, compose)?,
             storage: (storage.0, storage.1 << 20),
             ports,
         };

@@ -24,6 +24,7 @@ use crate::{
     error::HostError,
     event::HostEvent,
     host::Host,
+    ingress::Ingress,
     logs::sealed_record,
 };
 
@@ -87,7 +88,8 @@ pub(crate) async fn serve(
         () = tenant.disturbed(ground, record.revision) => return Ok(()),
     };
     tenant.note_start(host.api()).map_err(|error| ServeFailure::Trouble(error.to_string()))?;
-    tenant.show(|shown| shown.api = Some(host.api()));
+    let ingress = ground.ingress.as_ref().map(Ingress::address);
+    tenant.show(|shown| (shown.api, shown.ingress) = (Some(host.api()), ingress));
     let mut attending = Attending { ground, tenant, rental, instance: None, attached: None, is_serving: false };
     attending.attend(heard, record.revision).await;
     // Before its lease is closed, so that no block must be shown. Where the rental is over, nothing is attached any more.
@@ -138,6 +140,7 @@ async fn start(
         app,
         policy: PolicyChoice::Keep,
         api: SocketAddr::new(config.api, record.api_port.unwrap_or(0)),
+        ingress: ground.ingress.clone(),
         lease_s: config.genesis.lease_s,
         allowance_wei: config.allowance_wei,
     };

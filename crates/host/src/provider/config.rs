@@ -33,6 +33,8 @@ pub struct ProviderConfig {
     pub listen: SocketAddr,
     /// Address that the apps' APIs are offered on; each takes a port of its own and keeps it.
     pub api: IpAddr,
+    /// Address of the one port for TLS of all apps; without one, instances take no TLS.
+    pub ingress: Option<SocketAddr>,
     /// The machine that guests run on.
     pub tee: EmulatedTee,
     /// The guest agent.

@@ -29,7 +29,7 @@ use super::{
     server,
     tenant::Tenant,
 };
-use crate::{collateral::VendorClient, error::HostError, whole_file::write_whole};
+use crate::{collateral::VendorClient, error::HostError, ingress::Ingress, whole_file::write_whole};
 
 /// File that names the first rental that was not looked at yet.
 const CURSOR_FILE: &str = "next-rental";
@@ -46,6 +46,8 @@ pub(crate) struct Ground {
     pub(crate) client: VendorClient,
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) counts: Counts,
+    /// The port for TLS of all apps.
+    pub(crate) ingress: Option<Ingress>,
     events: mpsc::UnboundedSender<ProviderEvent>,
     tenants: Mutex<BTreeMap<u64, Arc<Tenant>>>,
     /// Renter and reason of rentals that were given back.
@@ -118,7 +120,7 @@ impl Provider {
     /// Takes up what an earlier run left, and listens for commands.
     ///
     /// # Errors
-    /// [`HostError::Bind`], [`HostError::System`], [`HostError::Node`], [`HostError::NoMarket`].
+    /// [`HostError::Bind`], [`HostError::BindIngress`], [`HostError::System`], [`HostError::Node`], [`HostError::NoMarket`].
     pub async fn start(
         config: ProviderConfig,
         events: mpsc::UnboundedSender<ProviderEvent>,
@@ -127,6 +129,10 @@ impl Provider {
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let listen = listener.local_addr().map_err(failed)?;
         let state = HostError::system("what is known of rentals cannot be read", &config.state_dir);
+        let ingress = match config.ingress {
+            Some(address) => Some(Ingress::bind(address).await?),
+            None => None,
+        };
         let found = recall(&config.state_dir).and_then(|records| Ok((records, cursor(&config)?)));
         let (records, next) = found.map_err(state)?;
         let (stopping, stop) = watch::channel(false);
@@ -139,6 +145,7 @@ impl Provider {
             events,
             tenants: Mutex::default(),
             refusals: Mutex::default(),
+            ingress,
             config,
         });
         let server = tokio::spawn(server::serve(listener, Arc::clone(&ground)));
@@ -147,6 +154,11 @@ impl Provider {
             provider.resume(record).await?;
         }
         Ok(provider)
+    }
+
+    /// Where TLS of all apps is taken.
+    pub fn ingress(&self) -> Option<SocketAddr> {
+        self.ground.ingress.as_ref().map(Ingress::address)
     }
 
     /// Where commands are taken.

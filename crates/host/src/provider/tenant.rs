@@ -29,6 +29,7 @@ pub(crate) struct Shown {
     pub(crate) reason: Option<RentalRefusal>,
     pub(crate) instance: Option<Digest>,
     pub(crate) api: Option<SocketAddr>,
+    pub(crate) ingress: Option<SocketAddr>,
     pub(crate) answers: bool,
 }
 
@@ -96,6 +97,7 @@ impl Tenant {
             bundle: record.order.map(|order| order.bundle),
             instance_id: shown.instance,
             api: shown.api,
+            ingress: shown.ingress.filter(|_| shown.api.is_some()),
             answers: shown.answers,
             starts: record.starts,
             last_command_ms: record.last_command_ms,
@@ -223,5 +225,5 @@ fn shown_idle(record: &Record) -> Shown {
         (None, Some(_)) if record.wanted == Wanted::Running => RentalStage::Starting,
         (None, Some(_)) => RentalStage::Stopped,
     };
-    Shown { stage, reason: record.refused.clone(), instance: None, api: None, answers: false }
+    Shown { stage, reason: record.refused.clone(), instance: None, api: None, ingress: None, answers: false }
 }

@@ -37,6 +37,7 @@ fn supervise(dir: &Path, guest: &str, app: &str) -> Running {
         node,
         allowance_wei: 0,
         events: sender.clone(),
+        route: None,
     };
     let supervisor = Supervisor {
         guest: GuestProgram { executable: "/bin/sh".into(), arguments: shell(guest) },

@@ -33,7 +33,7 @@ use tokio::{
 use super::{Ended, POLL, Supervisor, process::exit_code};
 use crate::{
     event::HostEvent,
-    host::{CHAIN_SOCKET, CONTROL_SOCKET, EVIDENCE_SOCKET},
+    host::{CHAIN_SOCKET, CONTROL_SOCKET, EVIDENCE_SOCKET, TLS_SOCKET},
     logs::{LogStream, lines, read_lines},
     vm::VmApp,
 };
@@ -140,6 +140,9 @@ impl Supervisor {
         tasks.spawn(serve(asked, self.dir.clone(), self.guest_config.clone()));
         let health = UnixListener::bind(self.app_dir.join("local.sock"))?;
         tasks.spawn(serve_health(health, link.clone()));
+        let tls = self.dir.join(TLS_SOCKET);
+        let _ = std::fs::remove_file(&tls);
+        tasks.spawn(carry(UnixListener::bind(&tls)?, link.clone(), LinkService::Tls));
         Ok(Booted { qemu, link, tasks, console })
     }
 
@@ -176,15 +179,7 @@ impl Supervisor {
         };
         self.ready.send_replace(true);
         self.tell(HostEvent::AppReady);
-        while let Ok((socket, _)) = listener.accept().await {
-            let link = link.clone();
-            tokio::spawn(async move {
-                let carried = async { relay(open(&link, LinkService::App).await?, socket).await };
-                if let Err(error) = carried.await {
-                    tracing::debug!(%error, "a connection to the app broke");
-                }
-            });
-        }
+        carry(listener, link.clone(), LinkService::App).await;
         std::future::pending().await
     }
 
@@ -202,6 +197,19 @@ impl Supervisor {
         if timeout(END_WAIT, ask).await.is_err() {
             self.tell(HostEvent::Trouble { message: "the VM did not power off in time and was ended".to_owned() });
         }
+    }
+}
+
+/// Carries each connection of a socket to a service of the VM's.
+async fn carry(listener: UnixListener, link: VmLink, service: LinkService) {
+    while let Ok((socket, _)) = listener.accept().await {
+        let link = link.clone();
+        tokio::spawn(async move {
+            let carried = async { relay(open(&link, service).await?, socket).await };
+            if let Err(error) = carried.await {
+                tracing::debug!(%error, ?service, "a connection to the VM broke");
+            }
+        });
     }
 }
 

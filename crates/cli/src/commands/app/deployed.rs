@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -226,10 +227,13 @@ fn client(note: &Note) -> Result<ProviderClient> {
 
 /// Where an app answers, seen from here: a provider that listens everywhere is reached where its commands are taken.
 pub(super) fn address(note: &Note, report: &RentalReport) -> Option<String> {
-    let api = report.api?;
+    report.api.map(|api| format!("http://{}", reached(note, api)))
+}
+
+fn reached(note: &Note, address: SocketAddr) -> String {
     match note.endpoint.parse() {
-        Ok(Endpoint::Tcp { host, .. }) if api.ip().is_unspecified() => Some(format!("http://{host}:{}", api.port())),
-        _ => Some(format!("http://{api}")),
+        Ok(Endpoint::Tcp { host, .. }) if address.ip().is_unspecified() => format!("{host}:{}", address.port()),
+        _ => address.to_string(),
     }
 }
 
@@ -264,9 +268,11 @@ pub(super) async fn act(args: DeployedArgs, action: RentalAction, output: Output
 
 fn tell(note: &Note, report: &RentalReport, output: Output) {
     let api = address(note, report);
+    let ingress = report.ingress.map(|ingress| reached(note, ingress));
     output.object(&json!({
         "event": "app", "name": note.name, "replica": note.replica, "app_id": note.app_id, "rental": note.rental, "stage": report.stage,
-        "reason": report.reason, "api": api, "instance_id": report.instance_id, "bundle": report.bundle,
+        "reason": report.reason, "api": api, "ingress": ingress,
+        "instance_id": report.instance_id, "bundle": report.bundle,
         "answers": report.answers, "starts": report.starts, "logs": report.logs,
     }));
     let reason = report.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", reason.message));

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, build_bundle};
 use freehold_host::{
-    App, AppOwner, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, LogStream, Payer,
+    App, AppOwner, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, Ingress, IsolationChoice, LogStream, Payer,
     PolicyChoice, VmApp, bundled_app,
 };
 use freehold_image::{Accel, VmShape, usable_accel};
@@ -20,7 +20,7 @@ use freehold_rpc::{Endpoint, NodeClient};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
-use super::{network::Network, registers, watch::changed};
+use super::{network::Network, note::IngressNote, registers, watch::changed};
 use crate::{
     accounts,
     args::{AccelArg, AppRunArgs, LauncherArg, TeeArg, VmArgs},
@@ -59,6 +59,8 @@ struct Session {
     network_key: NetworkKey,
     genesis: Genesis,
     output: Output,
+    /// The port for TLS, where one is asked for.
+    ingress: Option<Ingress>,
 }
 
 /// Runs the command.
@@ -71,7 +73,11 @@ pub(super) async fn run(args: AppRunArgs, output: Output) -> Result<ExitCode> {
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    let session = Session { args, folder, node, network_key, genesis, output };
+    let ingress = match args.ingress {
+        Some(address) => Some(Ingress::bind(address).await?),
+        None => None,
+    };
+    let session = Session { args, folder, node, network_key, genesis, output, ingress };
     let mut asked = std::pin::pin!(crate::commands::asked_to_stop());
     let host = session.builds(&mut asked).await?;
     output.text("stopping");
@@ -135,9 +141,14 @@ impl Session {
             bail!("{reason}");
         }
         let (api, app_id) = (host.api(), host.app_id());
+        let ingress = self.ingress.as_ref().map(Ingress::address);
+        if let Some(address) = ingress {
+            IngressNote { address, app_id }.save(place)?;
+        }
         self.output.object(&json!({
             "event": "ready",
             "api": format!("http://{api}"),
+            "ingress": ingress,
             "app_id": app_id,
             "digest": bundle.digest(),
             "data_dir": place,
@@ -200,6 +211,7 @@ impl Session {
                 (false, false) => PolicyChoice::Follow,
             },
             api: args.api,
+            ingress: self.ingress.clone(),
             allowance_wei: ALLOWANCE_WEI,
         })
     }
@@ -263,6 +275,11 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Se
                 output.text(&format!("vm | {}", plain(&line)));
             }
             HostEvent::AppLogDropped { lines } => output.warn(&format!("the app says too much: {lines} lines dropped")),
+            HostEvent::IngressOffered { address, names } => {
+                output.step("ingress", &format!("TLS at {address} for {}", names.join(", ")));
+                output.object(&json!({ "event": "ingress", "address": address, "names": names }));
+            }
+            HostEvent::GuestStarted { pid } => output.object(&json!({ "event": "guest", "pid": pid })),
             HostEvent::AppReady => output.step("app", "answers on its socket"),
             HostEvent::AppEnded { code } => {
                 output.object(&json!({ "event": "ended", "code": code }));

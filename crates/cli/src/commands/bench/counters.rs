@@ -81,6 +81,7 @@ async fn host_config(stack: &Stack, held: &Held, api: SocketAddr) -> Result<Host
         }
         .into(),
         policy: PolicyChoice::Follow,
+        ingress: None,
         api,
         allowance_wei: ALLOWANCE_WEI,
     })

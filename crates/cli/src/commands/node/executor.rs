@@ -126,6 +126,7 @@ async fn emulated(
         }
         .into(),
         policy: PolicyChoice::Follow,
+        ingress: None,
         api: ([127, 0, 0, 1], 0).into(),
         lease_s: LEASE_S,
         allowance_wei: ALLOWANCE_WEI,
