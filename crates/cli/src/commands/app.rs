@@ -6,6 +6,7 @@ mod deployed;
 mod fetch;
 mod init;
 mod network;
+mod registry;
 mod run;
 mod settings;
 mod watch;
@@ -25,6 +26,8 @@ pub(crate) fn run(command: AppCommand, output: Output) -> Result<ExitCode> {
     match command {
         AppCommand::Init(args) => init::run(&args, output),
         AppCommand::Build(args) => build::run(&args, output),
+        AppCommand::Push(args) => super::block_on(registry::push(args, output)),
+        AppCommand::Manifest(args) => build::manifest(&args, output),
         AppCommand::Show(args) => build::show(&args, output),
         AppCommand::FetchCheck(args) => fetch::check(&args, output),
         AppCommand::Run(args) => super::block_on(run::run(args, output)),
