@@ -5,6 +5,7 @@
 //! nothing: every size is bounded before, every digest checked after. Not here: registries.
 
 mod archive;
+mod contents;
 mod document;
 mod error;
 mod image;
@@ -25,13 +26,15 @@ use freehold_primitives::Digest;
 
 use crate::{compose::Compose, manifest::Manifest};
 
+pub use contents::{BundleContents, BundleDocument};
+pub use document::BESIDE_TYPES;
 pub use error::{ArchiveFault, BundleError};
 pub use image::{IMAGE_LAYERS_MAX, IMAGES_FOLDER, Image, ImageHealth, ImageLayer, ImageProgram, LayerPacking};
-pub use pull::{BlobWriter, BundlePull, MissingBlob};
+pub use pull::{BlobKind, BlobWriter, BundlePull, MissingBlob};
 pub use read::open_bundle;
 pub use signature::{BundleSignature, bundle_signing_digest};
 pub use unpack::{Ownership, read_in_root};
-pub use write::{add_signature, build_bundle};
+pub use write::{add_signature, build_bundle, read_compose};
 
 /// Most files of a bundle.
 pub const FILES_MAX: usize = 4096;

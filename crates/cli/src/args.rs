@@ -25,8 +25,9 @@ use freehold_rpc::Endpoint;
 
 pub(crate) use app::{
     AccelArg, AppBuildArgs, AppCommand, AppDeployArgs, AppFetchCheckArgs, AppInitArgs, AppKindArg, AppListArgs,
-    AppLogsArgs, AppPolicyApproveArgs, AppPolicyAuditArgs, AppPolicyCheckArgs, AppPolicyCommand, AppPolicyEditArgs,
-    AppRollbackArgs, AppRunArgs, AppShowArgs, AppUpgradeArgs, DeployedArgs, LauncherArg, VerdictArg, VmArgs,
+    AppLogsArgs, AppManifestArgs, AppPolicyApproveArgs, AppPolicyAuditArgs, AppPolicyCheckArgs, AppPolicyCommand,
+    AppPolicyEditArgs, AppPushArgs, AppRollbackArgs, AppRunArgs, AppShowArgs, AppUpgradeArgs, DeployedArgs,
+    LauncherArg, VerdictArg, VmArgs,
 };
 pub(crate) use ask::{AskArgs, ChatArgs};
 pub(crate) use attest::{AttestCommand, AttestEmulateArgs, AttestVerifyArgs};

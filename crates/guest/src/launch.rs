@@ -15,7 +15,9 @@ use std::{
     time::Duration,
 };
 
-use freehold_rpc::{EGRESS_VARIABLE, Endpoint, Environment, LOG_KEY_SETTING, LocalClient, proxy_variables};
+use freehold_rpc::{
+    EGRESS_VARIABLE, Endpoint, Environment, LOG_KEY_SETTING, LOG_SERVICE_VARIABLE, LocalClient, proxy_variables,
+};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
@@ -71,7 +73,10 @@ pub async fn launch(socket: PathBuf, words: Vec<OsString>, waits_for: impl Fn(&[
     let settings = wait(&LocalClient::new(Endpoint::unix(socket)?), waits_for).await?;
     let mut command = Command::new(program);
     command.args(arguments);
-    for (name, value) in &settings.environment {
+    let text = |name| settings.environment.get(name).and_then(|value| std::str::from_utf8(&value.0).ok());
+    // These two are for this process alone.
+    let is_own = |name: &str| [LOG_KEY_SETTING, LOG_SERVICE_VARIABLE].contains(&name);
+    for (name, value) in settings.environment.iter().filter(|(name, _)| !is_own(name)) {
         command.env(name, OsStr::from_bytes(&value.0));
     }
     if let Some(gate) = std::env::var_os(EGRESS_VARIABLE) {
@@ -80,13 +85,12 @@ pub async fn launch(socket: PathBuf, words: Vec<OsString>, waits_for: impl Fn(&[
         command.envs(proxy_variables(port));
     }
     let failed = |source| LaunchError::Start { program: program.to_string_lossy().into_owned(), source };
-    match settings.environment.get(LOG_KEY_SETTING) {
-        None => Err(failed(command.exec())),
-        Some(key) => {
-            let key = std::str::from_utf8(&key.0).ok().and_then(|text| text.parse().ok());
-            seal::run(command.into(), &key.ok_or(LaunchError::LogKey)?, failed).await
-        }
+    let key = settings.environment.get(LOG_KEY_SETTING).filter(|key| !key.0.is_empty());
+    if key.is_none() {
+        return Err(failed(command.exec()));
     }
+    let key = text(LOG_KEY_SETTING).and_then(|text| text.parse().ok()).ok_or(LaunchError::LogKey)?;
+    seal::run(command, &key, text(LOG_SERVICE_VARIABLE), failed).await
 }
 
 /// Waits for an environment that is whole. For what only the owner can set it waits without an end, and says so.

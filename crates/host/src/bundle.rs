@@ -8,21 +8,26 @@ use freehold_bundle::{Bundle, Kind, ProcessSpec};
 
 use crate::{
     config::{App, AppProgram, BundledProgram, IsolationChoice},
-    container::ContainerApp,
+    container::{ContainerApp, ContainerBackend},
     egress,
     error::HostError,
     measure::bundle_model,
 };
 
 /// What a host runs of a bundle: its program, unpacked below `folder` under its digest, or its containers, which keep images and
-/// storage there.
+/// storage there, on `backend`.
 ///
 /// # Errors
-/// [`HostError::Bundle`], [`HostError::CannotRun`], [`HostError::System`].
-pub fn bundled_app(bundle: &Bundle, folder: &Path, isolation: IsolationChoice) -> Result<App, HostError> {
+/// [`HostError::Bundle`], [`HostError::CannotRun`], [`HostError::NoRuntime`], [`HostError::System`].
+pub fn bundled_app(
+    bundle: &Bundle,
+    folder: &Path,
+    isolation: IsolationChoice,
+    backend: &ContainerBackend,
+) -> Result<App, HostError> {
     match bundle.manifest().kind {
         Kind::Process => Ok(bundled_program(bundle, &folder.join("unpacked"), isolation)?.into()),
-        Kind::Container => Ok(App::Containers(ContainerApp::new(bundle, folder, isolation)?)),
+        Kind::Container => Ok(App::Containers(ContainerApp::new(bundle, folder, isolation, backend)?)),
     }
 }
 

@@ -1,18 +1,21 @@
-//! Containers of an app: its compose file run by an OCI runtime, `runc` (OCI runtime specification 1.0.2).
+//! Containers of an app: its compose file run by an OCI runtime (`runc`, `runsc`; OCI runtime specification 1.0.2), called directly
+//! or by a containerd.
 //!
 //! Every container has its own root, processes and limits, no rights over the machine, and users that are nobody on it. The
 //! app's containers share one network of their own, in which services are found by name and which leads nowhere unless the
 //! manifest opens it. What cannot be given as the compose file says is refused before anything starts (`plan`).
 //!
 //! ```text
-//! bundle → plan (pure, refuses) → ground (roots, storage, the network's holder) → one task per service → runc
+//! bundle → plan (pure, refuses) → ground (roots, storage, the network's holder) → one task per service → runtime
 //! ```
 //!
-//! Not here: unpacking (`freehold-bundle`), images from registries, what containers say (`logs`).
+//! Not here: unpacking (`freehold-bundle`), images from registries (`registry`), what containers say (`logs`).
 
+mod backend;
 mod config;
 mod ground;
 mod health;
+mod kubernetes;
 mod launcher;
 mod plan;
 mod proxied;
@@ -42,12 +45,16 @@ use crate::{
     egress::{self, Gate},
     error::HostError,
     event::HostEvent,
+    sandbox::Isolation,
 };
 
 use ground::{Ground, Inside};
 use launcher::Launcher;
-use plan::{Plan, Planned};
+use plan::Plan;
 use service::{Board, Task};
+
+pub use backend::{ContainerBackend, OciRuntime};
+pub use kubernetes::{KubernetesOptions, kubernetes_manifests};
 
 /// Folder below the host's data directory for what containers leave behind.
 const FOLDER: &str = "containers";
@@ -66,20 +73,36 @@ impl ContainerApp {
     /// Plans the containers of a bundle. `folder` keeps their images and storage between runs, and belongs to this app alone.
     ///
     /// # Errors
-    /// [`HostError::CannotRun`] for what a compose file or image asks for and this host cannot give.
-    pub(crate) fn new(bundle: &Bundle, folder: &Path, isolation: IsolationChoice) -> Result<Self, HostError> {
+    /// [`HostError::CannotRun`] for what a compose file or image asks for and this host cannot give, [`HostError::NoRuntime`].
+    pub(crate) fn new(
+        bundle: &Bundle,
+        folder: &Path,
+        isolation: IsolationChoice,
+        backend: &ContainerBackend,
+    ) -> Result<Self, HostError> {
         let plan = Plan::of(bundle)?;
-        let ground = Ground::new(folder.join(FOLDER));
-        ground.allows(&plan, isolation)?;
+        let mut ground = Ground::new(folder.join(FOLDER));
+        ground.allows(&plan, isolation, backend)?;
+        ground.runs_on(backend.find()?);
         Ok(Self { bundle: Arc::new(bundle.clone()), plan: Arc::new(plan), ground, launcher: None })
     }
 
-    /// Lets services that ask for the owner's settings be started by the guest's program.
+    /// Has all that the containers say sealed to the app's owner before it leaves them (`spec/logs.md`), where the owner set a key.
+    pub(crate) fn seal_logs(&mut self) {
+        Arc::make_mut(&mut self.plan).is_sealed = true;
+    }
+
+    /// What keeps the containers apart.
+    pub(crate) fn isolation(&self) -> Isolation {
+        self.ground.engine().isolation()
+    }
+
+    /// Lets services that ask for the owner's settings, or whose output is sealed, be started by the guest's program.
     ///
     /// # Errors
     /// [`HostError::CannotRun`] where it cannot run in any root.
     pub(crate) fn launched_by(&mut self, guest: &Path) -> Result<(), HostError> {
-        if self.plan.services.values().any(Planned::asks_owner) {
+        if self.plan.services.values().any(|planned| self.plan.is_launched(planned)) {
             self.launcher = Some(Arc::new(Launcher::of(guest)?));
         }
         Ok(())
@@ -99,14 +122,6 @@ impl ContainerApp {
     pub(crate) fn reach(&self) -> Reach {
         self.plan.reach.clone()
     }
-}
-
-/// Whether the runtime is there and new enough.
-///
-/// # Errors
-/// [`HostError::NoRuntime`].
-pub(crate) async fn check_runtime() -> Result<(), HostError> {
-    runtime::check().await
 }
 
 /// Ends all containers that an earlier run of this app left, and what they stood on.
@@ -141,7 +156,7 @@ pub(crate) async fn run(
         let task = Task {
             name: name.clone(),
             plan: Arc::clone(&app.plan),
-            launcher: app.launcher.clone().filter(|_| planned.asks_owner()),
+            launcher: app.launcher.clone().filter(|_| app.plan.is_launched(planned)),
             runtime: app.ground.runtime(),
             bundle: app.ground.bundle(name),
             board: Arc::clone(&board),

@@ -113,11 +113,16 @@ pub enum HostError {
          `bubblewrap` and allow user namespaces, or run it unprotected with --no-sandbox"
     )]
     NoIsolation,
-    /// The app is made of containers, and their runtime is not there or too old.
-    #[error(
-        "the app is made of containers and needs `runc` 1.1 or newer, and {0}: install it (Debian: `apt-get install runc`)"
-    )]
-    NoRuntime(String),
+    /// The app is made of containers, and what runs them is not there or too old.
+    #[error("the app is made of containers and needs {needs}, and {fault}: {hint}")]
+    NoRuntime {
+        /// What it needs.
+        needs: &'static str,
+        /// What is there instead.
+        fault: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// The app is to run in a VM, and QEMU is not there.
     #[error(
         "the app is to run in a VM, and `{program}` cannot be started: {source}; install the package `qemu-system-x86`"

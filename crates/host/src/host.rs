@@ -28,7 +28,6 @@ use tokio::{
 use crate::{
     app::Registrar,
     config::{App, AppOwner, HostConfig, IsolationChoice, Reach},
-    container,
     control::{self, Control},
     egress::{self, Gate},
     error::HostError,
@@ -179,7 +178,7 @@ async fn isolation(app: &App) -> Result<Isolation, HostError> {
             let is_missing = program.isolation == IsolationChoice::Required && isolation == Isolation::None;
             if is_missing { Err(HostError::NoIsolation) } else { Ok(isolation) }
         }
-        App::Containers(_) => container::check_runtime().await.map(|()| Isolation::Runc),
+        App::Containers(app) => Ok(app.isolation()),
         App::Vm(_) => vm::check_qemu().await.map(|()| Isolation::Vm),
     }
 }

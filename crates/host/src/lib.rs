@@ -20,6 +20,7 @@ mod machine;
 mod measure;
 mod payer;
 mod provider;
+mod registry;
 mod relay;
 mod sandbox;
 mod supervise;
@@ -40,7 +41,7 @@ pub use config::{
     App, AppOwner, AppProgram, BundledProgram, EmulatedTee, GuestProgram, HostConfig, IsolationChoice, PolicyChoice,
     Reach,
 };
-pub use container::ContainerApp;
+pub use container::{ContainerApp, ContainerBackend, KubernetesOptions, OciRuntime, kubernetes_manifests};
 pub use error::HostError;
 pub use event::HostEvent;
 pub use executor::ExecutorHost;
@@ -50,5 +51,6 @@ pub use logs::LogStream;
 pub use measure::{Launch, MeasureError, measure, measure_bundle, measure_image};
 pub use payer::Payer;
 pub use provider::{AllowedEgress, AllowedKind, Provider, ProviderConfig, ProviderEvent, ProviderPolicy};
+pub use registry::{Access, ImageName, PushedBundle, Reference, Registry, RegistryError, SOURCE_SCHEME, pull_images};
 pub use sandbox::{APP_SOCKET_VARIABLE, Isolation, LOCAL_API_VARIABLE, MODEL_VARIABLE};
 pub use vm::VmApp;

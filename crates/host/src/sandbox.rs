@@ -58,6 +58,8 @@ pub enum Isolation {
     Bubblewrap,
     /// Containers: roots, users, processes and a network of their own, a filter of system calls, bounded memory and disk.
     Runc,
+    /// The same under gVisor: a kernel of their own in user space answers the containers.
+    Runsc,
     /// A VM of its own: the app is apart from the host, and in the VM from the agent.
     Vm,
     /// Nothing but the operating system's users.
@@ -70,6 +72,7 @@ impl Isolation {
         match self {
             Self::Bubblewrap => "bubblewrap",
             Self::Runc => "runc",
+            Self::Runsc => "runsc",
             Self::Vm => "vm",
             Self::None => "none",
         }
@@ -105,7 +108,7 @@ pub(crate) async fn detect(choice: IsolationChoice) -> Isolation {
 pub(crate) fn spawn(program: &AppProgram, isolation: Isolation, app_dir: &Path) -> std::io::Result<Child> {
     let mut command = match isolation {
         Isolation::Bubblewrap => bubblewrapped(program, app_dir),
-        Isolation::Runc | Isolation::Vm | Isolation::None => plain(program, app_dir),
+        Isolation::Runc | Isolation::Runsc | Isolation::Vm | Isolation::None => plain(program, app_dir),
     };
     // A group of its own: Ctrl-C in the terminal reaches the host alone, which then stops its processes in order. The
     // pipe on standard input ends with the host, however that ends.

@@ -84,8 +84,8 @@ pub use provider::{
     RentalCommand, RentalRefusal, RentalRefusalBody, RentalReport, RentalStage, SignedCommand,
 };
 pub use sealed_log::{
-    LOG_KEY_SETTING, LOG_LINE_BYTES_MAX, LogChain, LogGap, LogSealer, LogSecret, LogSource, OpenedRecord, RecordError,
-    SEALED_LINE,
+    LOG_KEY_SETTING, LOG_LINE_BYTES_MAX, LOG_SERVICE_VARIABLE, LogChain, LogGap, LogSealer, LogSecret, LogSource,
+    OpenedRecord, RecordError, SEALED_LINE,
 };
 pub use socket::connect_plain;
 pub use sync::{

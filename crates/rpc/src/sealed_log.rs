@@ -1,11 +1,13 @@
 //! An app's log, sealed to its owner line by line (`spec/logs.md`): who keeps or carries it reads nothing, and what is missing
 //! shows.
 //!
-//! Each record names its session, its number there and the record before; all of that is authenticated. Not here: where
-//! records are kept, and what time it was.
+//! Each record names its session, its number there and the record before; all of that is authenticated. Sessions of several
+//! services lie in one log. Not here: where records are kept, and what time it was.
 
 #[cfg(test)]
 mod tests;
+
+use std::collections::VecDeque;
 
 use freehold_crypto::{AccountKey, DEOXYS_NONCE_BYTES, Deoxys, deoxys_shared_key, hash, hkdf_sha256, x25519_public};
 use freehold_primitives::{AppId, Digest, X25519Key};
@@ -18,9 +20,15 @@ use crate::hexed::Base64Text;
 pub const SEALED_LINE: &str = "freehold-sealed-log ";
 /// Name of the public setting that holds the owner's key, 32 bytes in hex.
 pub const LOG_KEY_SETTING: &str = "OWNER_LOG_KEY";
+/// Variable with the name of the service whose lines are sealed, where an app has several.
+pub const LOG_SERVICE_VARIABLE: &str = "FREEHOLD_LOG_SERVICE";
 /// Longest piece of a line in one record, in bytes: sealed and in base64 it still is one line of a host's.
 pub const LOG_LINE_BYTES_MAX: usize = 4 * 1024;
 
+/// Longest name of a service, in bytes.
+const SERVICE_BYTES_MAX: usize = 64;
+/// Most sessions that are followed at once; of more, the one that was silent longest is forgotten.
+const SESSIONS_MAX: usize = 1_024;
 /// Domain of the keys of sessions.
 const SESSION_DOMAIN: &[u8] = b"freehold log session v1";
 /// Domain of owners' secrets.
@@ -47,6 +55,7 @@ pub struct LogSealer {
     session: [u8; 32],
     next: u64,
     previous: Digest,
+    service: Option<Vec<u8>>,
 }
 
 /// What opens an app's log. No `Debug`.
@@ -63,6 +72,8 @@ pub struct OpenedRecord {
     pub previous: Digest,
     /// Its own digest.
     pub digest: Digest,
+    /// Which service said it, where the app has several.
+    pub service: Option<String>,
     /// Where it was said.
     pub source: LogSource,
     /// What was said.
@@ -94,7 +105,7 @@ pub enum LogGap {
 
 /// Follows a log, and notices what is missing.
 #[derive(Debug, Default)]
-pub struct LogChain(Option<([u8; 32], u64, Digest)>);
+pub struct LogChain(VecDeque<([u8; 32], u64, Digest)>);
 
 fn session_key(shared: &[u8; 32], session: &[u8; 32], owner: &[u8; 32]) -> Deoxys {
     let mut key = Zeroizing::new([0; 32]);
@@ -113,7 +124,15 @@ impl LogSealer {
     pub fn new(owner: &X25519Key, entropy: &Zeroizing<[u8; 32]>) -> Self {
         let session = x25519_public(entropy);
         let shared = deoxys_shared_key(&owner.0, entropy);
-        Self { key: session_key(&shared, &session, &owner.0), session, next: 0, previous: Digest::ZERO }
+        let key = session_key(&shared, &session, &owner.0);
+        Self { key, session, next: 0, previous: Digest::ZERO, service: None }
+    }
+
+    /// The same for one service of an app; its name is cut at 64 bytes.
+    #[must_use]
+    pub fn of_service(mut self, name: &str) -> Self {
+        self.service = Some(name.bytes().take(SERVICE_BYTES_MAX).collect());
+        self
     }
 
     /// The next record, in base64: of a line of [`LOG_LINE_BYTES_MAX`] at most, the rest is cut off.
@@ -124,7 +143,13 @@ impl LogSealer {
         record.extend_from_slice(&self.next.to_be_bytes());
         record.extend_from_slice(&self.previous.0);
         let mark = if source == LogSource::Output { 1 } else { 2 };
-        let said = Zeroizing::new([&[mark], line].concat());
+        let said = Zeroizing::new(match &self.service {
+            None => [&[mark], line].concat(),
+            Some(name) => {
+                let length = u8::try_from(name.len()).expect("a name was cut at 64 bytes");
+                [&[mark + 2, length], name.as_slice(), line].concat()
+            }
+        });
         let sealed = self.key.seal(&nonce(self.next), &said, &record);
         record.extend_from_slice(&sealed);
         self.previous = hash(CHAIN_DOMAIN, &[&record]);
@@ -162,29 +187,39 @@ impl LogSecret {
         let shared = deoxys_shared_key(&session, &self.0);
         let key = session_key(&shared, &session, &x25519_public(&self.0));
         let said = key.open(&nonce(number), sealed, head).map_err(|_| RecordError::Sealed)?;
-        let (source, line) = match said.split_first() {
-            Some((1, line)) => (LogSource::Output, line),
-            Some((2, line)) => (LogSource::Error, line),
+        let (mark, rest) = said.split_first().ok_or(RecordError::Malformed)?;
+        let source = if mark % 2 == 1 { LogSource::Output } else { LogSource::Error };
+        let (service, line) = match mark {
+            1 | 2 => (None, rest),
+            3 | 4 => {
+                let (length, rest) = rest.split_first().ok_or(RecordError::Malformed)?;
+                let (name, line) = rest.split_at_checked(usize::from(*length)).ok_or(RecordError::Malformed)?;
+                let name = std::str::from_utf8(name).map_err(|_| RecordError::Malformed)?;
+                (Some(name.to_owned()), line)
+            }
             _ => return Err(RecordError::Malformed),
         };
         let digest = hash(CHAIN_DOMAIN, &[&bytes]);
-        Ok(OpenedRecord { session, number, previous, digest, source, line: line.to_vec() })
+        Ok(OpenedRecord { session, number, previous, digest, service, source, line: line.to_vec() })
     }
 }
 
 impl LogChain {
-    /// What is missing between the record before and this one.
+    /// What is missing between the record before in its session and this one.
     pub fn follow(&mut self, record: &OpenedRecord) -> Option<LogGap> {
-        let before = self.0.replace((record.session, record.number, record.digest));
+        let at = self.0.iter().rposition(|(session, ..)| *session == record.session);
+        let before = at.and_then(|at| self.0.remove(at));
+        self.0.push_back((record.session, record.number, record.digest));
+        if self.0.len() > SESSIONS_MAX {
+            self.0.pop_front();
+        }
         match before {
-            Some((session, number, digest)) if session == record.session => {
-                match record.number.checked_sub(number + 1) {
-                    Some(0) if digest == record.previous => None,
-                    Some(missing @ 1..) => Some(LogGap::Missing(missing)),
-                    _ => Some(LogGap::Replaced),
-                }
-            }
-            _ => (record.number > 0).then_some(LogGap::Beginning(record.number)),
+            Some((_, number, digest)) => match record.number.checked_sub(number + 1) {
+                Some(0) if digest == record.previous => None,
+                Some(missing @ 1..) => Some(LogGap::Missing(missing)),
+                _ => Some(LogGap::Replaced),
+            },
+            None => (record.number > 0).then_some(LogGap::Beginning(record.number)),
         }
     }
 }

@@ -43,6 +43,8 @@ pub(super) const EXECUTABLE_TYPE: &str = "application/vnd.freehold.app.executabl
 pub(super) const SIGNATURE_TYPE: &str = "application/vnd.freehold.app.signature.v1+json";
 /// A bill of materials.
 pub(super) const SBOM_TYPE: &str = "application/spdx+json";
+/// Artifact types of what may stand beside a bundle: its signatures and its bill of materials.
+pub const BESIDE_TYPES: [&str; 2] = [SIGNATURE_TYPE, SBOM_TYPE];
 
 /// Annotation with a file's path.
 pub(super) const TITLE: &str = "org.opencontainers.image.title";

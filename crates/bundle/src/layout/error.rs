@@ -71,7 +71,10 @@ pub enum BundleError {
         found: u64,
     },
     /// An image that the compose file names is not among the images.
-    #[error("image sha256:{0} is not in the folder `images`: put it there as an OCI image layout, or name another")]
+    #[error(
+        "image sha256:{0} is not in the folder `images`: put it there as an OCI image layout or an archive, build with \
+             --pull, or name another"
+    )]
     ImageMissing(Digest),
     /// An image is of a form that is not run.
     #[error("an image cannot be used: {0}")]

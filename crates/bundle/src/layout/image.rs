@@ -9,7 +9,7 @@
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs::{self, File},
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
@@ -23,6 +23,7 @@ use super::{
     BUNDLE_BYTES_MAX,
     document::{Descriptor, INDEX_TYPE, MARK_FILE, OCI_MANIFEST_BYTES_MAX, OCI_MANIFEST_TYPE, parse},
     error::BundleError,
+    pull::{BlobKind, Needed},
     read::{blob, blob_path, checked, read_bounded},
     stage::stage,
 };
@@ -112,6 +113,14 @@ pub struct Image {
     documents: Vec<(Digest, u64)>,
 }
 
+impl Image {
+    /// Digest and length of every blob of it.
+    pub(super) fn blobs(&self) -> impl Iterator<Item = (Digest, u64)> {
+        let layers = self.layers.iter().map(|layer| (layer.digest, layer.bytes));
+        self.documents.iter().copied().chain(layers)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Named {
@@ -173,23 +182,21 @@ pub(super) fn images(layout: &Path, compose: &Compose) -> Result<Vec<Image>, Bun
     Ok(found)
 }
 
-/// Copies the images that a compose file names out of the app's layout of images, if it has one, into a bundle's layout.
-pub(super) fn copy_images(folder: &Path, compose: &Compose, into: &Path) -> Result<(), BundleError> {
-    let given = folder.join(IMAGES_FOLDER);
-    if fs::symlink_metadata(&given).is_err() {
-        return Ok(());
+/// Copies the images that a compose file names out of a layout or folder of images, if it is there, into a bundle's layout.
+pub(super) fn copy_images(given: &Path, compose: &Compose, into: &Path) -> Result<Vec<Image>, BundleError> {
+    if fs::symlink_metadata(given).is_err() {
+        return Ok(Vec::new());
     }
     // An OCI layout is read where it stands; whatever else is there is sorted by digest first.
     let staged = tempfile::tempdir_in(into).map_err(BundleError::system(into))?;
     let is_layout = given.join(MARK_FILE).is_file() || given.join("blobs/sha256").is_dir();
-    let from = if is_layout { given } else { stage(&given, staged.path())? };
+    let from = if is_layout { given.to_owned() } else { stage(given, staged.path())? };
     let found = images(&from, compose)?;
     if let (true, Some(service)) = (found.is_empty(), compose.services.values().next()) {
         return Err(BundleError::ImageMissing(service.image.digest));
     }
-    for image in found {
-        let layers = image.layers.iter().map(|layer| (layer.digest, layer.bytes));
-        for (digest, bytes) in image.documents.iter().copied().chain(layers) {
+    for image in &found {
+        for (digest, bytes) in image.blobs() {
             let path = blob_path(into, &digest);
             let mut out = File::create(&path).map_err(BundleError::system(&path))?;
             let descriptor = Descriptor::new("", &digest, bytes);
@@ -197,30 +204,30 @@ pub(super) fn copy_images(folder: &Path, compose: &Compose, into: &Path) -> Resu
             out.set_permissions(fs::Permissions::from_mode(0o644)).map_err(BundleError::system(&path))?;
         }
     }
-    Ok(())
+    Ok(found)
 }
 
-/// Every blob that the images of a compose file need, as far as the layout tells by now, with the most bytes of each.
-pub(super) fn needed(layout: &Path, compose: &Compose, needed: &mut BTreeMap<Digest, u64>) -> Result<(), BundleError> {
-    let mut waiting: Vec<Digest> = compose.services.values().map(|service| service.image.digest).collect();
+/// Every blob that images need, as far as the layout tells by now, with the most bytes of each.
+pub(super) fn needed(layout: &Path, images: Vec<Digest>, needed: &mut Needed) -> Result<(), BundleError> {
+    let mut waiting = images;
     while let Some(digest) = waiting.pop() {
-        needed.insert(digest, OCI_MANIFEST_BYTES_MAX);
+        needed.insert(digest, (OCI_MANIFEST_BYTES_MAX, BlobKind::Document));
         let path = blob_path(layout, &digest);
         if fs::symlink_metadata(&path).is_err() {
             continue;
         }
         let bytes = read_bounded(&path, OCI_MANIFEST_BYTES_MAX)?;
-        let mut need = |named: &Named, bound: u64| {
+        let mut need = |named: &Named, bound: u64, kind: BlobKind| {
             let descriptor = descriptor(named)?;
             let digest = descriptor.sha256("an image")?;
-            needed.insert(digest, descriptor.size.min(bound));
+            needed.insert(digest, (descriptor.size.min(bound), kind));
             Ok::<Digest, BundleError>(digest)
         };
         if let Some(rootfs) = parse::<OfConfig>("an image", &bytes)?.rootfs {
             few(rootfs.diff_ids.len())?;
             for digest in rootfs.diff_ids {
                 let layer = Named { media_type: None, digest, size: BUNDLE_BYTES_MAX, platform: None };
-                need(&layer, BUNDLE_BYTES_MAX)?;
+                need(&layer, BUNDLE_BYTES_MAX, BlobKind::Content)?;
             }
             continue;
         }
@@ -228,14 +235,14 @@ pub(super) fn needed(layout: &Path, compose: &Compose, needed: &mut BTreeMap<Dig
         let fits = |entry: &&Named| entry.platform.as_ref().is_some_and(is_ours);
         if let Some(entry) = document.manifests.iter().flatten().find(fits) {
             // An index leads to manifests alone, so that this ends.
-            waiting.push(need(entry, OCI_MANIFEST_BYTES_MAX)?);
+            waiting.push(need(entry, OCI_MANIFEST_BYTES_MAX, BlobKind::Document)?);
         }
         if let Some(config) = &document.config {
-            need(config, CONFIG_BYTES_MAX)?;
+            need(config, CONFIG_BYTES_MAX, BlobKind::Content)?;
         }
         few(document.layers.as_ref().map_or(0, Vec::len))?;
         for layer in document.layers.iter().flatten() {
-            need(layer, BUNDLE_BYTES_MAX)?;
+            need(layer, BUNDLE_BYTES_MAX, BlobKind::Content)?;
         }
     }
     Ok(())

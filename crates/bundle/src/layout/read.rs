@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Most manifests of a layout: the bundle, its bill of materials and signatures.
-const ARTIFACTS_MAX: usize = 32;
+pub(super) const ARTIFACTS_MAX: usize = 32;
 
 /// Opens a bundle and checks all of it.
 ///
@@ -150,7 +150,7 @@ pub(super) fn index(folder: &Path) -> Result<Index, BundleError> {
     Ok(index)
 }
 
-fn artifact(folder: &Path, entry: &Descriptor) -> Result<OciManifest, BundleError> {
+pub(super) fn artifact(folder: &Path, entry: &Descriptor) -> Result<OciManifest, BundleError> {
     let artifact: OciManifest = parse("the manifest", &blob(folder, entry, OCI_MANIFEST_BYTES_MAX)?)?;
     let expected = OciManifest::new(&artifact.artifact_type, Vec::new());
     if (artifact.schema_version, &artifact.media_type, &artifact.config)

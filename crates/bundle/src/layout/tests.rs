@@ -204,6 +204,6 @@ fn the_bill_of_materials_names_every_file() {
     let bill = bill.expect("a bill of materials");
     for file in bundle.files() {
         let named = |entry: &serde_json::Value| entry["checksums"][0]["checksumValue"] == file.digest.to_string();
-        assert!(bill["files"].as_array().is_some_and(|files| files.iter().any(named)), "{}", file.path);
+        assert!(bill["packages"].as_array().is_some_and(|files| files.iter().any(named)), "{}", file.path);
     }
 }

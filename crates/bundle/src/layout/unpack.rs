@@ -59,12 +59,11 @@ impl Bundle {
     }
 }
 
-fn unpack_layer(layout: &Path, layer: &ImageLayer, root: &mut Root, left: &mut Left) -> Result<(), BundleError> {
+/// The archive in a layer, neither bounded nor checked.
+pub(super) fn unpacked(layout: &Path, layer: &ImageLayer) -> Result<Box<dyn Read>, BundleError> {
     let path = blob_path(layout, &layer.digest);
     let blob = open_plain(&path)?.take(layer.bytes);
-    let name = layer.digest.to_string();
-    let refuse = |member: String, fault| BundleError::Archive { archive: layer.digest.to_string(), member, fault };
-    let unpacked: Box<dyn Read> = match layer.packing {
+    Ok(match layer.packing {
         LayerPacking::Tar => Box::new(blob),
         LayerPacking::Gzip => Box::new(flate2::read::MultiGzDecoder::new(blob)),
         LayerPacking::Zstd => {
@@ -72,8 +71,14 @@ fn unpack_layer(layout: &Path, layer: &ImageLayer, root: &mut Root, left: &mut L
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(BundleError::system(&path))?;
             Box::new(decoder)
         }
-    };
-    let mut metered = Metered { inner: unpacked, hasher: Sha256::new(), left: &mut left.bytes, is_over: false };
+    })
+}
+
+fn unpack_layer(layout: &Path, layer: &ImageLayer, root: &mut Root, left: &mut Left) -> Result<(), BundleError> {
+    let name = layer.digest.to_string();
+    let refuse = |member: String, fault| BundleError::Archive { archive: layer.digest.to_string(), member, fault };
+    let mut metered =
+        Metered { inner: unpacked(layout, layer)?, hasher: Sha256::new(), left: &mut left.bytes, is_over: false };
     root.begin_layer();
     let result = members(&name, &mut metered, |member, content| {
         left.members = left.members.checked_sub(1).ok_or_else(|| refuse(member.path(), ArchiveFault::Members))?;

@@ -19,9 +19,10 @@ use super::{
         text,
     },
     error::BundleError,
-    image::copy_images,
+    image::{IMAGES_FOLDER, copy_images},
     read::{blob_path, open_bundle, read_bounded},
-    sbom, signature,
+    sbom::{self, Materials},
+    signature,
 };
 use crate::{
     compose::{COMPOSE_BYTES_MAX, Compose},
@@ -45,12 +46,12 @@ pub fn build_bundle(folder: &Path, output: &Path) -> Result<Bundle, BundleError>
     let manifest_bytes = read_bounded(&path, MANIFEST_BYTES_MAX)?;
     let manifest = Manifest::parse(&manifest_bytes)?;
     let mut layers = vec![titled(put(fresh.path(), MANIFEST_TYPE, &manifest_bytes)?, MANIFEST_FILE)];
-    let mut compose = None;
+    let (mut compose, mut images) = (None, Vec::new());
     let mut files = Vec::new();
     if let (Kind::Container, Some(path)) = (manifest.kind, &manifest.compose) {
         let bytes = read_bounded(&folder.join(path), COMPOSE_BYTES_MAX)?;
         let read = Compose::parse(&bytes)?;
-        copy_images(folder, &read, fresh.path())?;
+        images = copy_images(&folder.join(IMAGES_FOLDER), &read, fresh.path())?;
         compose = Some(read);
         layers.push(titled(put(fresh.path(), COMPOSE_TYPE, &bytes)?, path));
     }
@@ -64,7 +65,14 @@ pub fn build_bundle(folder: &Path, output: &Path) -> Result<Bundle, BundleError>
     artifact.annotations.insert(VERSION.to_owned(), manifest.version.clone());
     let subject = put_artifact(fresh.path(), &artifact)?;
     let digest = subject.sha256("a manifest")?;
-    let bill = sbom::text(&digest, &manifest, compose.as_ref(), &files)?;
+    let bill = sbom::text(&Materials {
+        digest: &digest,
+        manifest: &manifest,
+        compose: compose.as_ref(),
+        files: &files,
+        images: &images,
+        layout: fresh.path(),
+    })?;
     let bill = put(fresh.path(), SBOM_TYPE, bill.as_bytes())?;
     let bill = put_artifact(
         fresh.path(),
@@ -75,6 +83,20 @@ pub fn build_bundle(folder: &Path, output: &Path) -> Result<Bundle, BundleError>
     fs::set_permissions(fresh.path(), fs::Permissions::from_mode(0o755)).map_err(BundleError::system(fresh.path()))?;
     replace(&fresh.keep(), output)?;
     open_bundle(output)
+}
+
+/// Reads the compose file of an app's folder; `None` for an app of one program.
+///
+/// # Errors
+/// [`BundleError::Manifest`], [`BundleError::System`], [`BundleError::NotPlain`], [`BundleError::TooLarge`].
+pub fn read_compose(folder: &Path) -> Result<Option<Compose>, BundleError> {
+    let manifest = Manifest::parse(&read_bounded(&folder.join(MANIFEST_FILE), MANIFEST_BYTES_MAX)?)?;
+    match (manifest.kind, &manifest.compose) {
+        (Kind::Container, Some(path)) => {
+            Ok(Some(Compose::parse(&read_bounded(&folder.join(path), COMPOSE_BYTES_MAX)?)?))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Signs a bundle by an account and puts the signature beside it.

@@ -6,6 +6,7 @@ mod upgrade;
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand};
+use freehold_host::{OciRuntime, Reference};
 use freehold_primitives::NetworkKey;
 
 pub(crate) use deploy::{AppDeployArgs, AppListArgs, AppLogsArgs, DeployedArgs};
@@ -54,7 +55,11 @@ pub(crate) enum AppCommand {
     Start(DeployedArgs),
     /// End a deployed app's rental: what was served is paid, the rest becomes yours to withdraw.
     Remove(DeployedArgs),
-    /// Check a bundle that somebody else made, and show what it is and what its instances will show.
+    /// Give a bundle to a registry, under its digest and a tag.
+    Push(AppPushArgs),
+    /// Write manifests for Kubernetes of a bundle of containers, to run under a confidential runtime class.
+    Manifest(AppManifestArgs),
+    /// Check a bundle that somebody else made, here or at a registry, and show what it is and what its instances will show.
     Show(AppShowArgs),
     /// Check offline what an instance fetched over HTTPS and signed.
     FetchCheck(AppFetchCheckArgs),
@@ -125,6 +130,10 @@ pub(crate) struct AppBuildArgs {
     /// Build beside the bundle that is there and compare, instead of writing it.
     #[arg(long)]
     pub(crate) verify: bool,
+    /// Bring the images that the compose file names, by digest, from their registries into the app's folder `images` first, as far
+    /// as they are not there. For an image without a digest, say which one its tag has now.
+    #[arg(long)]
+    pub(crate) pull: bool,
     /// What a VM image of it shows too, of this kernel package, PID 1, agent and programs (`freehold image build`).
     #[arg(long, value_name = "FILE.deb")]
     pub(crate) kernel: Option<PathBuf>,
@@ -134,10 +143,50 @@ pub(crate) struct AppBuildArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct AppShowArgs {
+#[command(
+    after_help = "Passwords are those that `docker login` keeps in config.json (`auths`). Deploy from there with \
+                  `freehold app deploy --source oci://HOST/NAME`: only the digest counts."
+)]
+pub(crate) struct AppPushArgs {
+    /// Where to: HOST/NAME or HOST/NAME:TAG; without a tag, `latest`.
+    #[arg(value_name = "REF")]
+    pub(crate) reference: Reference,
     /// The bundle.
     #[arg(value_name = "DIR", default_value = "bundle")]
     pub(crate) bundle: PathBuf,
+    /// Show what would be sent, and end.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The manifests were validated and never run on a cluster. What has to serve the agent's sockets there, and its \
+                  configuration, are yours to bring (docs/containers.md)."
+)]
+pub(crate) struct AppManifestArgs {
+    /// The bundle, with its images.
+    #[arg(value_name = "DIR", default_value = "bundle")]
+    pub(crate) bundle: PathBuf,
+    /// For Kubernetes, the one kind that there is.
+    #[arg(long, required = true)]
+    pub(crate) kubernetes: bool,
+    /// Image of the guest agent, by digest: NAME@sha256:…
+    #[arg(long, value_name = "REF")]
+    pub(crate) agent_image: Reference,
+    /// Runtime class of the pod, such as kata-qemu-tdx or kata-qemu-snp.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) runtime_class: Option<String>,
+    /// Namespace of all objects.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AppShowArgs {
+    /// The bundle: a folder, or oci://HOST/NAME, with :TAG or @sha256:… behind it, at a registry.
+    #[arg(value_name = "DIR|oci://REF", default_value = "bundle")]
+    pub(crate) bundle: String,
 }
 
 /// A launcher.
@@ -215,4 +264,10 @@ pub(crate) struct AppRunArgs {
     /// Show what would be signed and paid, and end.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// What runs containers: `runc`, `runsc` (gVisor), or the absolute path of one of them; it is asked which it is.
+    #[arg(long, value_name = "runc|runsc|PATH", default_value = "runc")]
+    pub(crate) oci_runtime: OciRuntime,
+    /// Run containers as tasks of the containerd at this socket, which calls `runc`.
+    #[arg(long, value_name = "SOCKET", conflicts_with = "oci_runtime")]
+    pub(crate) containerd: Option<PathBuf>,
 }

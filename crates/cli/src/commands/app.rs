@@ -9,6 +9,7 @@ mod network;
 mod note;
 mod owned;
 mod policy;
+mod registry;
 mod run;
 mod settings;
 mod upgrade;
@@ -30,6 +31,8 @@ pub(crate) fn run(command: AppCommand, output: Output) -> Result<ExitCode> {
     match command {
         AppCommand::Init(args) => init::run(&args, output),
         AppCommand::Build(args) => build::run(&args, output),
+        AppCommand::Push(args) => super::block_on(registry::push(args, output)),
+        AppCommand::Manifest(args) => build::manifest(&args, output),
         AppCommand::Show(args) => build::show(&args, output),
         AppCommand::FetchCheck(args) => fetch::check(&args, output),
         AppCommand::Run(args) => super::block_on(run::run(args, output)),

@@ -10,7 +10,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use freehold_host::{GuestProgram, Payer, Provider, ProviderConfig, ProviderEvent, ProviderPolicy};
+use freehold_host::{
+    ContainerBackend, GuestProgram, OciRuntime, Payer, Provider, ProviderConfig, ProviderEvent, ProviderPolicy,
+};
 use freehold_primitives::NetworkKey;
 use freehold_rpc::NodeClient;
 use serde::Deserialize;
@@ -27,6 +29,8 @@ use crate::{
 
 /// Largest file, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Where a containerd listens, where nothing is said.
+const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 /// Gas allowance that an instance's account is kept at, in wei: a tenth of a unit.
 const ALLOWANCE_WEI: u128 = accounts::UNIT / 10;
 
@@ -54,7 +58,41 @@ struct HostFile {
     #[serde(default = "claim_every_s")]
     claim_every_s: u64,
     #[serde(default)]
+    backend: Backend,
+    #[serde(default)]
     policy: ProviderPolicy,
+}
+
+/// What runs containers.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Backend {
+    kind: BackendKind,
+    oci_runtime: Option<OciRuntime>,
+    containerd_socket: Option<PathBuf>,
+}
+
+/// What calls the runtime.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum BackendKind {
+    #[default]
+    Direct,
+    Containerd,
+}
+
+impl Backend {
+    fn chosen(&self) -> Result<ContainerBackend> {
+        match (self.kind, &self.oci_runtime, &self.containerd_socket) {
+            (BackendKind::Direct, runtime, None) => Ok(ContainerBackend::Direct(runtime.clone().unwrap_or_default())),
+            (BackendKind::Containerd, None, socket) => {
+                Ok(ContainerBackend::Containerd(socket.clone().unwrap_or_else(|| CONTAINERD_SOCKET.into())))
+            }
+            _ => bail!(
+                "[backend]: `oci_runtime` belongs to kind = \"direct\", `containerd_socket` to kind = \"containerd\""
+            ),
+        }
+    }
 }
 
 /// Which TEE the emulator plays.
@@ -166,6 +204,7 @@ async fn config(file: HostFile, held: &Held) -> Result<ProviderConfig> {
             Tee::Snp => freehold_host::EmulatedTee::Snp,
         },
         guest: GuestProgram { executable, arguments: vec!["guest".to_owned()] },
+        containers: file.backend.chosen()?,
         policy: file.policy,
         look_every: Duration::from_millis(file.look_every_ms),
         claim_every: Duration::from_secs(file.claim_every_s),

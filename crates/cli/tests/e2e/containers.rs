@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{BINARY, Running, app_answer, holding, passes, said, told, turn};
 
-const COMPOSE: &str = "\
+pub(crate) const COMPOSE: &str = "\
 services:
   web:
     image: test@sha256:IMAGE
@@ -49,7 +49,7 @@ fn sha256(dir: &Path, bytes: &[u8]) -> String {
 }
 
 /// An archive as `docker save` writes it, of an image that holds one static program; and the image's id.
-fn saved(dir: &Path, note: &str) -> (Vec<u8>, String) {
+pub(crate) fn saved(dir: &Path, note: &str) -> (Vec<u8>, String) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/tests/programs/container.rs");
     let program = dir.join("program");
     if !program.exists() {

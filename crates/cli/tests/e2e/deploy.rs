@@ -12,7 +12,10 @@ use freehold_primitives::{Account, Digest};
 use freehold_rpc::{RentalAction, RentalCommand, SignedCommand};
 use serde_json::{Value, json};
 
-use crate::support::{Running, free_address, get, holding, post_path, run, sandbox_works, told, turn, until};
+use crate::{
+    containers::{COMPOSE, containers_work, saved},
+    support::{OwnRegistry, Running, free_address, get, holding, post_path, run, sandbox_works, told, turn, until},
+};
 
 /// The provider, the renter and a stranger among the development accounts.
 const PROVIDER: &str = "1";
@@ -207,6 +210,53 @@ fn an_app_is_deployed_to_a_rented_machine_commanded_and_paid_for() {
 
     place.the_rest_comes_back(rental, &api);
     until("nothing is left of it", || !place.path("state/rentals").join(rental.to_string()).exists());
+    host.interrupt();
+    place.network.interrupt();
+}
+
+#[test]
+fn containers_of_a_rented_machine_seal_what_they_say_and_come_from_a_registry() {
+    if !containers_work() {
+        return;
+    }
+    let _turn = turn();
+    let place = Place::new();
+    place.offer("1024");
+    let (archive, id) = saved(place.dir.path(), "one");
+    fs::write(place.path("compose.yaml"), COMPOSE.replace("IMAGE", &id)).unwrap();
+    told(place.dir.path(), &["app", "init", "boxes", "--kind", "container", "--from", "compose.yaml"]).unwrap();
+    fs::create_dir(place.path("boxes/images")).unwrap();
+    fs::write(place.path("boxes/images/test.tar"), archive).unwrap();
+    told(place.dir.path(), &["app", "build", "boxes"]).unwrap();
+    // From a registry where there is one, from a store otherwise.
+    let registry = OwnRegistry::start();
+    let source = registry.as_ref().map(|registry| format!("{}/shop/boxes", registry.address));
+    let sources = source.iter().map(|source| format!("sources = ['oci://{source}']\n")).collect::<String>();
+    let host = place.host(&format!("kinds = ['container']\nmemory_mib_max = 1024\n{sources}"));
+    let deploy = ["deploy", "boxes", "--offer", "1", "--seconds", "600", "--yes"];
+    let deployed = match &source {
+        Some(source) => {
+            told(place.dir.path(), &["app", "push", source, "boxes/bundle"]).unwrap();
+            place.app(&[&deploy[..], &["--source", &format!("oci://{source}")]].concat(), RENTER)
+        }
+        None => place.app(&[&deploy[..], &["--store", "store"]].concat(), RENTER),
+    };
+    let deployed = deployed.unwrap();
+    assert_eq!(answered(deployed["api"].as_str().unwrap())["store"], "1");
+    // Each service's words are the owner's alone, and told apart.
+    let said = |service: &str| {
+        let place = [place.path("boxes").display().to_string(), place.path("net").display().to_string()];
+        let words = ["app", "logs", &place[0], "--data-dir", &place[1], "--dev-user", RENTER, "--service", service];
+        let output = run(&[&words[..], &["--json"]].concat());
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("missing"), "{output:?}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.map(|line| (line["service"].clone(), line["line"].clone())).collect::<Vec<_>>()
+    };
+    until("both are heard", || !said("web").is_empty() && !said("store").is_empty());
+    assert_eq!(said("web")[0], (json!("web"), json!("serving")));
+    assert_eq!(said("store")[0], (json!("store"), json!("stored 1")));
+    assert_eq!(holding(&place.path("state/rentals/1/log"), b"stored"), Vec::<PathBuf>::new());
     host.interrupt();
     place.network.interrupt();
 }

@@ -518,6 +518,54 @@ pub(crate) fn python_clients() -> Option<PathBuf> {
     pypi("pypi-1", "PyPI clients", &["web3==8.0.0", "openai==3.54.0", "tinfoil-ehbp==0.4.1"])
 }
 
+/// Python with unmodified validators of others' formats: Kubernetes' objects, and SPDX.
+pub(crate) fn validators() -> Option<PathBuf> {
+    let folder = clients_folder("pypi-validators-1");
+    let python = folder.join("bin/python");
+    if !folder.join("done").exists() {
+        install("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        let packages = ["kubernetes-validate==1.37.0", "spdx-tools==0.8.5"];
+        install("PyPI validators", Command::new(&python).args(["-m", "pip", "install", "-q"]).args(packages))?;
+        fs::write(folder.join("done"), []).unwrap();
+    }
+    Some(folder.join("bin"))
+}
+
+/// A registry of the distribution project, at an address, until it is dropped; `None`, said loudly, where it is missing.
+pub(crate) struct OwnRegistry {
+    child: std::process::Child,
+    pub(crate) address: String,
+    _dir: tempfile::TempDir,
+}
+
+impl OwnRegistry {
+    pub(crate) fn start() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let address = free_address();
+        let text = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n",
+            dir.path().join("storage").display()
+        );
+        fs::write(dir.path().join("config.yml"), text).unwrap();
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(dir.path().join("config.yml")).stdin(Stdio::null());
+        let Ok(child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
+            let _: Option<()> = skipped("a registry", "install the Debian package `docker-registry`");
+            return None;
+        };
+        let registry = Self { child, address, _dir: dir };
+        until("the registry listens", || TcpStream::connect(&registry.address).is_ok());
+        Some(registry)
+    }
+}
+
+impl Drop for OwnRegistry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// A file beside the tests.
 pub(crate) fn beside(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/clients").join(name)

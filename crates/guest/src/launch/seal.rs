@@ -5,7 +5,8 @@
 
 use std::{
     io::{self, Write as _},
-    process::Stdio,
+    os::fd::OwnedFd,
+    process::{Command, Stdio},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -13,10 +14,10 @@ use std::{
 use freehold_primitives::X25519Key;
 use freehold_rpc::{LOG_LINE_BYTES_MAX, LogSealer, LogSource, SEALED_LINE};
 use rand::{TryRng as _, rngs::SysRng};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader},
-    process::{Child, Command},
+    net::unix::pipe,
     signal::unix::{SignalKind, signal},
     time::timeout,
 };
@@ -30,46 +31,67 @@ const KILLED: u8 = 128;
 /// How long its last words may take.
 const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
 
-/// Runs a program to its end; its exit code.
+/// Runs a program to its end, as `service` where the app has several; its exit code.
 pub(super) async fn run(
     mut command: Command,
     owner: &X25519Key,
+    service: Option<&str>,
     failed: impl Fn(io::Error) -> LaunchError,
 ) -> Result<u8, LaunchError> {
     let mut entropy = Zeroizing::new([0; 32]);
     SysRng.try_fill_bytes(&mut *entropy).map_err(|_| LaunchError::Entropy)?;
-    let sealer = Mutex::new(LogSealer::new(owner, &entropy));
-    // Standard input stays the host's: when it ends, the program's does.
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().map_err(&failed)?;
-    let (output, error) = (child.stdout.take(), child.stderr.take());
+    let sealer = LogSealer::new(owner, &entropy);
+    let sealer = Mutex::new(match service {
+        Some(name) => sealer.of_service(name),
+        None => sealer,
+    });
+    // Before the program starts, so that no end of it is missed.
+    let mut ended = signal(SignalKind::child()).map_err(&failed)?;
     let mut asked = signal(SignalKind::terminate()).map_err(&failed)?;
+    // Standard input stays the host's: when it ends, the program's does.
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(&failed)?;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let output = stream(child.stdout.take().map(OwnedFd::from)).map_err(&failed)?;
+    let error = stream(child.stderr.take().map(OwnedFd::from)).map_err(&failed)?;
     let said =
         async { tokio::join!(lines(output, LogSource::Output, &sealer), lines(error, LogSource::Error, &sealer)) };
     tokio::pin!(said);
     let mut is_said = false;
     loop {
-        tokio::select! {
-            status = child.wait() => {
-                let code = status.map_err(&failed)?.code();
-                // A process that it left behind may hold the pipes.
-                if !is_said {
-                    let _ = timeout(LAST_WORDS_WAIT, said).await;
-                }
-                return Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(KILLED));
+        if let Some(code) = reap(pid) {
+            // A process that it left behind may hold the pipes.
+            if !is_said {
+                let _ = timeout(LAST_WORDS_WAIT, said).await;
             }
+            return Ok(code);
+        }
+        tokio::select! {
+            _ = ended.recv() => {}
             _ = &mut said, if !is_said => is_said = true,
-            Some(()) = asked.recv() => end(&child),
+            Some(()) = asked.recv() => drop(pid.map(|pid| kill_process(pid, Signal::TERM))),
         }
     }
 }
 
-/// Passes the wish to end on.
-fn end(child: &Child) {
-    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-    if let Some(pid) = pid {
-        let _ = kill_process(pid, Signal::TERM);
+/// Takes what has ended: the program's exit code, if it is among it. As the first process of a container this one inherits the
+/// children of all others, and nobody else would let them go.
+fn reap(program: Option<Pid>) -> Option<u8> {
+    let mut code = None;
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+        if Some(pid) == program {
+            code = Some(exit_code(status));
+        }
     }
+    code
+}
+
+fn exit_code(status: WaitStatus) -> u8 {
+    status.exit_status().and_then(|code| u8::try_from(code).ok()).unwrap_or(KILLED)
+}
+
+/// The reading end of a program's output.
+fn stream(pipe: Option<OwnedFd>) -> io::Result<Option<pipe::Receiver>> {
+    pipe.map(pipe::Receiver::from_owned_fd).transpose()
 }
 
 async fn lines(from: Option<impl AsyncRead + Unpin>, source: LogSource, sealer: &Mutex<LogSealer>) {

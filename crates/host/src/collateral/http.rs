@@ -1,4 +1,4 @@
-//! Asking a vendor's service: one GET at a time over HTTPS or HTTP, every wait and every length bounded.
+//! Asking a vendor's service, or a registry: one request at a time over HTTPS or HTTP, every wait and every length bounded.
 //!
 //! Invariant: no answer comes from another host than the one that was named: redirects are followed only within one
 //! origin, and few. What an answer says is judged elsewhere, by its signatures; the transport only keeps others from
@@ -7,9 +7,12 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Empty};
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::{
+    body::{Body, Incoming},
+    client::conn::http1,
+};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::{
@@ -176,8 +179,25 @@ impl VendorUrl {
         (host.trim_start_matches('[').trim_end_matches(']').to_owned(), port)
     }
 
+    /// Whether it is asked over TLS.
+    pub(crate) const fn is_https(&self) -> bool {
+        self.is_https
+    }
+
+    /// The address with further fields of a query, whose values are encoded already.
+    pub(crate) fn asking(&self, fields: &[(&str, String)]) -> Self {
+        let mut path = self.path.clone();
+        for (name, value) in fields {
+            path.push(if path.contains('?') { '&' } else { '?' });
+            path.push_str(name);
+            path.push('=');
+            path.push_str(value);
+        }
+        Self { path, ..self.clone() }
+    }
+
     /// Where an answer sends on to, if that is the same origin.
-    fn redirected(&self, location: &str) -> Option<Self> {
+    pub(crate) fn redirected(&self, location: &str) -> Option<Self> {
         let target = if location.starts_with('/') && !location.starts_with("//") {
             let path: http::uri::PathAndQuery = location.parse().ok()?;
             Self { path: path.as_str().to_owned(), ..self.clone() }
@@ -289,22 +309,40 @@ impl VendorClient {
     }
 
     async fn exchange(&self, url: &VendorUrl) -> Result<http::Response<Incoming>, FetchError> {
+        let request = Request::get("/").body(Empty::<Bytes>::new()).map_err(|_| FetchError::Url(url.to_string()))?;
+        self.send(url, request).await
+    }
+
+    /// Sends a request to an address, whatever path it has, and gives the head of the answer. The caller bounds the wait, and
+    /// follows where it sends on.
+    pub(crate) async fn send<B>(
+        &self,
+        url: &VendorUrl,
+        request: Request<B>,
+    ) -> Result<http::Response<Incoming>, FetchError>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let unreachable = |source| FetchError::Unreachable { url: url.clone(), source };
         let (host, port) = url.host_and_port();
         let stream = TcpStream::connect((host.as_str(), port)).await.map_err(unreachable)?;
         if !url.is_https {
-            return ask(url, stream).await;
+            return ask(url, stream, request).await;
         }
         let name = ServerName::try_from(host).map_err(|_| FetchError::Url(url.to_string()))?;
-        ask(url, self.tls.connect(name, stream).await.map_err(unreachable)?).await
+        ask(url, self.tls.connect(name, stream).await.map_err(unreachable)?, request).await
     }
 }
 
-async fn ask<S>(url: &VendorUrl, stream: S) -> Result<http::Response<Incoming>, FetchError>
+async fn ask<S, B>(url: &VendorUrl, stream: S, request: Request<B>) -> Result<http::Response<Incoming>, FetchError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let broken = |source| FetchError::Broken { url: url.clone(), source };
+    let wrong = || FetchError::Url(url.to_string());
     let handshake = http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.map_err(broken)?;
     tokio::spawn(async move {
@@ -312,13 +350,14 @@ where
             tracing::debug!(%error, "the connection to a service ended");
         }
     });
-    let request = Request::get(&url.path)
-        .header(header::HOST, &url.authority)
-        .header(header::USER_AGENT, concat!("freehold/", env!("CARGO_PKG_VERSION")))
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|_| FetchError::Url(url.to_string()))?;
-    sender.send_request(request).await.map_err(broken)
+    let (mut head, body) = request.into_parts();
+    head.uri = url.path.parse().map_err(|_| wrong())?;
+    let host = HeaderValue::from_str(&url.authority).map_err(|_| wrong())?;
+    head.headers.insert(header::HOST, host);
+    let agent = concat!("freehold/", env!("CARGO_PKG_VERSION"));
+    head.headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
+    head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    sender.send_request(Request::from_parts(head, body)).await.map_err(broken)
 }
 
 async fn read(url: &VendorUrl, response: http::Response<Incoming>) -> Result<Answer, FetchError> {

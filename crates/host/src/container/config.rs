@@ -18,7 +18,7 @@ use super::{
 use crate::{egress::PROXY_PORT, sandbox::CLIENT_SOCKETS};
 
 /// Capabilities of root in a container, each only over what is the container's own.
-const CAPABILITIES: [&str; 7] =
+pub(super) const CAPABILITIES: [&str; 7] =
     ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETGID", "CAP_SETUID"];
 /// Open files of a process.
 const OPEN_FILES: u64 = 4_096;
@@ -50,6 +50,8 @@ pub(super) struct Footing<'a> {
     pub(super) mapping: Mapping,
     /// The process whose user namespace it joins, and whose network, if they have one of their own.
     pub(super) holder: u32,
+    /// Whether it joins that user namespace, or has one of its own with the same numbers.
+    pub(super) joins_users: bool,
     pub(super) has_network: bool,
     /// Whether the gate to the outside is at its port there.
     pub(super) has_gate: bool,
@@ -136,7 +138,11 @@ pub(super) fn of_holder(root: &Path, mapping: Mapping, has_network: bool, cgroup
 
 fn linux(planned: &Planned, footing: &Footing<'_>) -> Value {
     let Footing { mapping, holder, .. } = footing;
-    let mut namespaces = vec![json!({ "type": "user", "path": format!("/proc/{holder}/ns/user") })];
+    let mut users = json!({ "type": "user" });
+    if footing.joins_users {
+        users["path"] = format!("/proc/{holder}/ns/user").into();
+    }
+    let mut namespaces = vec![users];
     if footing.has_network {
         namespaces.push(json!({ "type": "network", "path": format!("/proc/{holder}/ns/net") }));
     }

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    backend::{ContainerBackend, Engine},
     config::{self, Footing},
     launcher::Launcher,
     plan::{Plan, Planned, Sockets, cannot},
@@ -46,6 +47,8 @@ const ROOT_FILES: u64 = 65_536;
 const APP_PROCESSES: u64 = 4_096;
 /// Id of the container that holds the namespaces.
 const HOLDER: &str = "_holder";
+/// What the containers run on, for a successor.
+const ENGINE_FILE: &str = "engine";
 
 /// Which of the machine's users a container's are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +84,7 @@ pub(crate) struct Ground {
     /// Mount points.
     run: PathBuf,
     mapping: Mapping,
+    engine: Engine,
 }
 
 /// What the ports' relay has to know of the app's network.
@@ -102,18 +106,35 @@ impl Ground {
     pub(super) fn new(folder: PathBuf) -> Self {
         if !geteuid().is_root() {
             let mapping = Mapping::One { uid: geteuid().as_raw(), gid: getegid().as_raw() };
-            return Self { run: folder.join("run"), folder, mapping };
+            return Self { run: folder.join("run"), folder, mapping, engine: Engine::runc() };
         }
         let hash = Sha256::digest(folder.as_os_str().as_encoded_bytes());
         let number = u32::from_be_bytes(hash[..4].try_into().expect("four bytes of thirty-two"));
         let first = USERS_FIRST + (number % RANGES) * USERS;
-        Self { run: PathBuf::from(format!("/run/freehold-{first:08x}")), folder, mapping: Mapping::Range(first) }
+        let run = PathBuf::from(format!("/run/freehold-{first:08x}"));
+        Self { run, folder, mapping: Mapping::Range(first), engine: Engine::runc() }
+    }
+
+    pub(super) fn runs_on(&mut self, engine: Engine) {
+        self.engine = engine;
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Whether this user can give what the plan needs.
-    pub(super) fn allows(&self, plan: &Plan, isolation: IsolationChoice) -> Result<(), HostError> {
+    pub(super) fn allows(
+        &self,
+        plan: &Plan,
+        isolation: IsolationChoice,
+        backend: &ContainerBackend,
+    ) -> Result<(), HostError> {
         if self.is_root() {
             return Ok(());
+        }
+        if *backend != ContainerBackend::default() {
+            return Err(cannot("another runtime than `runc` needs root here", "run it as root, or with runc"));
         }
         if isolation != IsolationChoice::None {
             let hint = "run it as root, or without any bounds with --no-sandbox";
@@ -129,8 +150,20 @@ impl Ground {
         matches!(self.mapping, Mapping::Range(_))
     }
 
+    /// What runs the services.
     pub(super) fn runtime(&self) -> Runtime {
-        Runtime::new(self.folder.join("state"))
+        self.runtime_of(&self.engine)
+    }
+
+    fn runtime_of(&self, engine: &Engine) -> Runtime {
+        let books = if *engine == engine.holder() { "state" } else { "state-other" };
+        let space = self.run.file_name().and_then(|name| name.to_str()).unwrap_or("freehold");
+        Runtime::new(engine.clone(), self.folder.join(books), space)
+    }
+
+    /// What an earlier run of this app ran on, if it left word.
+    fn left(&self) -> Option<Engine> {
+        Engine::from_line(&fs::read_to_string(self.folder.join(ENGINE_FILE)).ok()?)
     }
 
     /// The folder with the runtime's configuration of a service.
@@ -150,10 +183,12 @@ impl Ground {
 
     /// Ends every container of this app and unmounts what they stood on. Storage and images stay.
     pub(super) fn clear(&self) {
-        let runtime = self.runtime();
+        let engine = self.left().unwrap_or_else(|| self.engine.clone());
+        let (services, holding) = (self.runtime_of(&engine), self.runtime_of(&engine.holder()));
         // The holder last: the others are in its namespaces.
-        let (holders, others): (Vec<_>, Vec<_>) = runtime.containers().into_iter().partition(|id| id == HOLDER);
-        others.iter().chain(&holders).for_each(|id| runtime.delete(id));
+        let ids = services.containers();
+        ids.iter().filter(|id| *id != HOLDER).for_each(|id| services.delete(id));
+        holding.containers().iter().for_each(|id| holding.delete(id));
         if self.is_root() {
             if let Err(error) = system::unmount_below(&self.run) {
                 tracing::warn!(%error, "a mount of containers stays");
@@ -163,6 +198,7 @@ impl Ground {
         }
         let _ = fs::remove_dir_all(&self.run);
         let _ = fs::remove_dir_all(self.folder.join("services"));
+        let _ = fs::remove_file(self.folder.join(ENGINE_FILE));
     }
 
     /// Prepares everything but the containers themselves.
@@ -210,9 +246,11 @@ impl Ground {
     }
 
     fn make_folders(&self) -> io::Result<()> {
-        for folder in [self.folder.join("state"), self.folder.join("images"), self.run.clone()] {
+        let books = ["state", "state-other", "images"].map(|name| self.folder.join(name));
+        for folder in books.iter().chain([&self.run]) {
             fs::create_dir_all(folder)?;
         }
+        fs::write(self.folder.join(ENGINE_FILE), self.engine.to_line())?;
         // A container's users must be able to pass, and no more.
         fs::set_permissions(&self.run, fs::Permissions::from_mode(0o711))?;
         fs::write(self.run.join("owner"), self.folder.as_os_str().as_encoded_bytes())
@@ -358,7 +396,7 @@ impl Ground {
         let has_network = plan.reach != Reach::Everybody;
         let config = config::of_holder(&root, self.mapping, has_network, group.as_deref());
         put(&bundle.join("config.json"), &config)?;
-        let holder = self.runtime().create(HOLDER, &bundle)?;
+        let holder = self.runtime_of(&self.engine.holder()).create(HOLDER, &bundle)?;
         if let Some(group) = self.group() {
             system::bound_group(&group, plan.memory_bytes, APP_PROCESSES)?;
         }
@@ -384,6 +422,7 @@ impl Ground {
                 root: self.root(name),
                 mapping: self.mapping,
                 holder,
+                joins_users: self.engine.joins_users(),
                 has_network: plan.reach != Reach::Everybody,
                 has_gate: matches!(plan.reach, Reach::Listed(_)),
                 cgroup: self.group().map(|group| format!("{group}/{name}")),

@@ -12,6 +12,7 @@ use freehold_bundle::{
     Protocol, Service, ServiceRestart, StorageKind,
 };
 use freehold_primitives::{Digest, entries::is_setting_name};
+use freehold_rpc::{LOG_KEY_SETTING, LOG_SERVICE_VARIABLE};
 
 use serde_json::{Value, json};
 
@@ -51,6 +52,8 @@ pub(crate) struct Plan {
     pub(super) storage: (StorageKind, u64),
     /// What is offered outside; the first is the app's API.
     pub(super) ports: Vec<PlannedPort>,
+    /// Whether what the containers say is sealed to the app's owner.
+    pub(super) is_sealed: bool,
 }
 
 /// A service as it will run.
@@ -80,13 +83,20 @@ impl Planned {
         !self.owned.is_empty()
     }
 
-    /// All its variables, as a guest's configuration has them.
-    fn variables_told(&self) -> Value {
+    /// All its variables, as a guest's configuration has them; `sealed_as` is the service's name where its output is sealed.
+    fn variables_told(&self, sealed_as: Option<&str>) -> Value {
+        let sealing = sealed_as.map(|name| {
+            let setting = Part::Setting { name: LOG_KEY_SETTING.to_owned(), default: Some(String::new()) };
+            let key = (LOG_KEY_SETTING.to_owned(), Value::Array(vec![setting.to_json()]));
+            let name = Value::Array(vec![Part::Text(name.to_owned()).to_json()]);
+            [key, (LOG_SERVICE_VARIABLE.to_owned(), name)]
+        });
         let plain = self.environment.iter().map(|(name, text)| (name, vec![Part::Text(text.clone()).to_json()]));
         let owned = self.owned.iter().map(|(name, parts)| (name, parts.iter().map(Part::to_json).collect()));
         plain
             .chain(owned)
             .map(|(name, parts)| (name.clone(), Value::Array(parts)))
+            .chain(sealing.into_iter().flatten())
             .collect::<serde_json::Map<_, _>>()
             .into()
     }
@@ -174,6 +184,7 @@ impl Plan {
             ingress: proxied::ingress(manifest, compose)?,
             storage: (storage.0, storage.1 << 20),
             ports,
+            is_sealed: false,
         };
         plan.check_dependencies()?;
         plan.check_storage()?;
@@ -218,12 +229,17 @@ impl Plan {
         Ok(())
     }
 
+    /// Whether the guest's program starts a service.
+    pub(super) fn is_launched(&self, planned: &Planned) -> bool {
+        self.is_sealed || planned.asks_owner()
+    }
+
     /// Sockets of the guest's that each service is given, by its name.
     pub(super) fn sockets(&self, app_dir: &Path) -> BTreeMap<&str, Sockets> {
         let mut sockets = BTreeMap::new();
         for (index, (name, planned)) in self.services.iter().enumerate() {
             let local_api = planned.has_local_api.then(|| app_dir.join(format!("service-{index}.sock")));
-            let environment = planned.asks_owner().then(|| app_dir.join(format!("environment-{index}.sock")));
+            let environment = self.is_launched(planned).then(|| app_dir.join(format!("environment-{index}.sock")));
             sockets.insert(name.as_str(), Sockets { local_api, environment });
         }
         sockets
@@ -233,9 +249,11 @@ impl Plan {
     pub(super) fn sockets_told(&self, app_dir: &Path) -> (Value, Value) {
         let (mut services, mut environments) = (Vec::new(), Vec::new());
         for (name, Sockets { local_api, environment }) in self.sockets(app_dir) {
+            let sealed_as = self.is_sealed.then_some(name);
             services.extend(local_api.map(|socket| json!({ "name": name, "socket": socket })));
             if let (Some(socket), Some(planned)) = (environment, self.services.get(name)) {
-                environments.push(json!({ "name": name, "socket": socket, "variables": planned.variables_told() }));
+                environments
+                    .push(json!({ "name": name, "socket": socket, "variables": planned.variables_told(sealed_as) }));
             }
         }
         (services.into(), environments.into())

@@ -1,6 +1,7 @@
 //! Containers of real programs under the real runtime, hostile ones among them, and plans that are refused.
 #![allow(clippy::unwrap_used)]
 
+mod backends;
 mod plans;
 mod running;
 

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     bundle::bundled_app,
     config::{App, AppOwner, HostConfig, IsolationChoice, PolicyChoice},
+    container::ContainerBackend,
     error::HostError,
     event::HostEvent,
     host::Host,
@@ -55,7 +56,7 @@ impl From<HostError> for ServeFailure {
     fn from(error: HostError) -> Self {
         match error {
             HostError::Bundle(error) => Self::Refused(Refusal::Bundle(error)),
-            error @ (HostError::CannotRun { .. } | HostError::NoIsolation | HostError::NoRuntime(_)) => {
+            error @ (HostError::CannotRun { .. } | HostError::NoIsolation | HostError::NoRuntime { .. }) => {
                 Self::Refused(Refusal::CannotRun(error))
             }
             error => Self::Trouble(error.to_string()),
@@ -81,7 +82,8 @@ pub(crate) async fn serve(
     policy.admits_bundle(&bundle, &tenant.wish)?;
     ground.tell(ProviderEvent::Brought { rental, bundle: digest, bytes });
     tenant.show(|shown| shown.stage = RentalStage::Starting);
-    let app = app(bundle, &tenant.folder.join("app")).await?;
+    let backend = ground.config.containers.clone();
+    let app = app(bundle, &tenant.folder.join("app"), backend).await?;
     let (events, heard) = mpsc::unbounded_channel();
     let host = tokio::select! {
         host = start(ground, tenant, record, app, &events) => host?,
@@ -104,7 +106,7 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-async fn app(bundle: Bundle, folder: &Path) -> Result<App, ServeFailure> {
+async fn app(bundle: Bundle, folder: &Path, backend: ContainerBackend) -> Result<App, ServeFailure> {
     let folder = folder.to_owned();
     let made = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&folder).map_err(HostError::system("the app's folder cannot be made", &folder))?;
@@ -113,7 +115,11 @@ async fn app(bundle: Bundle, folder: &Path) -> Result<App, ServeFailure> {
         if unpacked.exists() {
             std::fs::remove_dir_all(&unpacked).map_err(HostError::system("old files cannot be removed", &unpacked))?;
         }
-        bundled_app(&bundle, &folder, IsolationChoice::Required)
+        let mut app = bundled_app(&bundle, &folder, IsolationChoice::Required, &backend)?;
+        if let App::Containers(containers) = &mut app {
+            containers.seal_logs();
+        }
+        Ok::<App, HostError>(app)
     });
     Ok(made.await.map_err(|error| ServeFailure::Trouble(error.to_string()))??)
 }

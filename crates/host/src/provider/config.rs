@@ -13,6 +13,7 @@ use freehold_rpc::Endpoint;
 use super::policy::ProviderPolicy;
 use crate::{
     config::{EmulatedTee, GuestProgram},
+    container::ContainerBackend,
     payer::Payer,
 };
 
@@ -39,6 +40,8 @@ pub struct ProviderConfig {
     pub tee: EmulatedTee,
     /// The guest agent.
     pub guest: GuestProgram,
+    /// What runs containers.
+    pub containers: ContainerBackend,
     /// What is served, and what is not.
     pub policy: ProviderPolicy,
     /// Pause between two looks at the chain.

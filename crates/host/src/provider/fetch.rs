@@ -1,4 +1,4 @@
-//! Bringing a deployer's bundle: from a store of this machine or from an address that the policy names, by its digest, and
+//! Bringing a deployer's bundle: from a store of this machine, or from an address or a registry that the policy names, by its digest, and
 //! nothing is used before all of it was checked.
 
 #[cfg(test)]
@@ -18,7 +18,10 @@ use super::{
     policy::{ProviderPolicy, Refusal},
     record::Order,
 };
-use crate::collateral::{FetchError, VendorClient, VendorUrl};
+use crate::{
+    collateral::{FetchError, VendorClient, VendorUrl},
+    registry::{Access, Reference, Registry, RegistryError, SOURCE_SCHEME, pulled},
+};
 
 /// Longest way of one blob.
 const BLOB_WAIT: Duration = Duration::from_secs(900);
@@ -51,10 +54,20 @@ impl From<FetchError> for FetchFailure {
     }
 }
 
+impl From<RegistryError> for FetchFailure {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::Bundle(error) => error.into(),
+            other => Self::Later(other.to_string()),
+        }
+    }
+}
+
 /// Where blobs come from.
 enum Source {
     Store(PathBuf),
     Address(VendorUrl),
+    Registry(Registry),
 }
 
 /// Brings the bundle of an order into a folder under its digest; every other bundle there is removed.
@@ -75,6 +88,7 @@ pub(crate) async fn bring(
         match find(order, policy)? {
             Source::Store(store) => blocking(move || copied(pull, &store)).await??,
             Source::Address(url) => fetched(pull, client, &url).await?,
+            Source::Registry(registry) => pulled(pull, &registry).await?,
         }
     };
     Ok(blocking(move || pull.finish()).await??)
@@ -88,6 +102,11 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 fn find(order: &Order, policy: &ProviderPolicy) -> Result<Source, FetchFailure> {
     if let Some(source) = &order.source {
         policy.admits_source(source)?;
+        if source.starts_with(SOURCE_SCHEME) {
+            let reference: Reference = source.parse().map_err(|_| Refusal::Source(source.clone()))?;
+            // A renter's order must not use the passwords of who runs this machine.
+            return Ok(Source::Registry(Registry::open(&reference.name, Access::Anonymous)?));
+        }
         return Ok(Source::Address(source.parse().map_err(|_| Refusal::Source(source.clone()))?));
     }
     let name = order.bundle.to_string();

@@ -61,7 +61,7 @@ pub struct ProviderPolicy {
     pub tokens: Vec<Account>,
     /// Folders with bundles, each under its digest.
     pub stores: Vec<PathBuf>,
-    /// Beginnings of addresses that bundles are fetched from, `https://…/`.
+    /// Beginnings of addresses that bundles are fetched from: `https://…/`, or `oci://HOST/NAME` for a registry.
     pub sources: Vec<String>,
 }
 

@@ -25,6 +25,7 @@ use super::{
     config::ProviderConfig,
     event::ProviderEvent,
     market::{Market, Rental},
+    policy::AllowedKind,
     record::{Record, recall, rental_folder},
     server,
     tenant::Tenant,
@@ -120,11 +121,17 @@ impl Provider {
     /// Takes up what an earlier run left, and listens for commands.
     ///
     /// # Errors
-    /// [`HostError::Bind`], [`HostError::BindIngress`], [`HostError::System`], [`HostError::Node`], [`HostError::NoMarket`].
+    /// [`HostError::Bind`], [`HostError::BindIngress`], [`HostError::System`], [`HostError::Node`], [`HostError::NoMarket`], and
+    /// [`HostError::NoRuntime`] where it serves containers and what runs them is not there.
     pub async fn start(
         config: ProviderConfig,
         events: mpsc::UnboundedSender<ProviderEvent>,
     ) -> Result<Self, HostError> {
+        if config.policy.kinds.contains(&AllowedKind::Container) {
+            let containers = config.containers.clone();
+            let found = tokio::task::spawn_blocking(move || containers.check()).await;
+            found.expect("looking does not panic")?;
+        }
         let failed = |source| HostError::Bind { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let listen = listener.local_addr().map_err(failed)?;

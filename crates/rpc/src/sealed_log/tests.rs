@@ -59,6 +59,33 @@ fn what_was_removed_or_replaced_shows() {
 }
 
 #[test]
+fn services_have_their_names_inside_and_may_speak_at_once() {
+    let sealer =
+        |entropy, name: &str| LogSealer::new(&secret().public(), &Zeroizing::new([entropy; 32])).of_service(name);
+    let (mut web, mut store) = (sealer(1, "web"), sealer(2, &"s".repeat(90)));
+    let records = [
+        web.seal(LogSource::Output, b"a"),
+        store.seal(LogSource::Error, b"store | b"),
+        web.seal(LogSource::Error, b""),
+        store.seal(LogSource::Output, b"c"),
+    ];
+    let mut chain = LogChain::default();
+    let opened: Vec<_> = records.iter().map(|record| secret().open(record).unwrap()).collect();
+    assert_eq!(opened.iter().map(|record| chain.follow(record)).collect::<Vec<_>>(), vec![None; 4]);
+    let said: Vec<_> = opened.iter().map(|record| (record.service.as_deref().unwrap(), record.source)).collect();
+    let cut = "s".repeat(64);
+    let expect = [
+        ("web", LogSource::Output),
+        (cut.as_str(), LogSource::Error),
+        ("web", LogSource::Error),
+        (cut.as_str(), LogSource::Output),
+    ];
+    assert_eq!(said, expect);
+    assert_eq!(opened[1].line, b"store | b");
+    assert_eq!(secret().open(&sealed(1, &["a"])[0]).unwrap().service, None);
+}
+
+#[test]
 fn a_long_line_is_cut_and_stays_one_line_of_a_hosts() {
     let record = sealed(1, &["x".repeat(10_000).as_str()]).remove(0);
     assert!(SEALED_LINE.len() + record.len() < 8 * 1024);

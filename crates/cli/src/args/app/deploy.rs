@@ -83,6 +83,9 @@ pub(crate) struct AppLogsArgs {
     /// Go on with what comes.
     #[arg(long, short)]
     pub(crate) follow: bool,
+    /// Show one service alone, of an app of containers.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
     /// First record to show, by its number.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) from: u64,

@@ -5,13 +5,14 @@ use std::{path::Path, process::ExitCode};
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, Image, Kind, add_signature, build_bundle, open_bundle};
 use freehold_crypto::AccountKey;
-use freehold_host::{measure_bundle, measure_image};
+use freehold_host::{KubernetesOptions, SOURCE_SCHEME, kubernetes_manifests, measure_bundle, measure_image};
 use freehold_image::VmShape;
 use freehold_primitives::{Digest, Measurement};
 use serde_json::{Value, json};
 
+use super::registry;
 use crate::{
-    args::{AppBuildArgs, AppShowArgs, ImagePartArgs},
+    args::{AppBuildArgs, AppManifestArgs, AppShowArgs, ImagePartArgs},
     commands::image,
     output::Output,
 };
@@ -21,6 +22,9 @@ const BUNDLE_FOLDER: &str = "bundle";
 
 /// Runs `app build`.
 pub(super) fn run(args: &AppBuildArgs, output: Output) -> Result<ExitCode> {
+    if args.pull {
+        crate::commands::block_on(registry::images(&args.folder, output))?;
+    }
     let place = args.output.clone().unwrap_or_else(|| args.folder.join(BUNDLE_FOLDER));
     if args.verify {
         let bundle = verify(&args.folder, &place)?;
@@ -39,8 +43,27 @@ pub(super) fn run(args: &AppBuildArgs, output: Output) -> Result<ExitCode> {
 
 /// Runs `app show`.
 pub(super) fn show(args: &AppShowArgs, output: Output) -> Result<ExitCode> {
+    if args.bundle.starts_with(SOURCE_SCHEME) {
+        let place = tempfile::tempdir().context("no place for the bundle")?;
+        let bundle = crate::commands::block_on(registry::brought(&args.bundle, place.path()))?;
+        return tell("bundle", Path::new(&args.bundle), &bundle, None, output).map(|()| ExitCode::SUCCESS);
+    }
+    let place = Path::new(&args.bundle);
+    tell("bundle", place, &open_bundle(place)?, None, output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `app manifest`.
+pub(super) fn manifest(args: &AppManifestArgs, output: Output) -> Result<ExitCode> {
     let bundle = open_bundle(&args.bundle)?;
-    tell("bundle", &args.bundle, &bundle, None, output)?;
+    let options = KubernetesOptions {
+        agent_image: args.agent_image.clone(),
+        runtime_class: args.runtime_class.clone(),
+        namespace: args.namespace.clone(),
+    };
+    let manifests = kubernetes_manifests(&bundle, &options)?;
+    output.object(&json!({ "event": "manifest", "kind": "kubernetes", "digest": bundle.digest(), "yaml": manifests }));
+    output.text(manifests.trim_end());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -133,7 +156,7 @@ fn tell(event: &str, place: &Path, bundle: &Bundle, kernel: Option<&Path>, outpu
         output.text(&format!("  image   sha256:{}, {} layers, {bytes} bytes", image.digest, image.layers.len()));
     }
     if manifest.kind == Kind::Container && bundle.images().is_empty() {
-        output.note("note: the bundle holds no images, so it cannot be run: put them into the folder `images` (docs/containers.md)");
+        output.note("note: the bundle holds no images, so it cannot be run: put them into the folder `images`, or build with --pull (docs/containers.md)");
     }
     for signature in bundle.signatures() {
         output.text(&format!("  signed  by {}", signature.account));

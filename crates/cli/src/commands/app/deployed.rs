@@ -398,12 +398,17 @@ async fn show_logs(
                 }
                 None => {}
             }
+            if args.service.is_some() && args.service != record.service {
+                continue;
+            }
             let stream = if record.source == LogSource::Output { "out" } else { "err" };
             let line = String::from_utf8_lossy(&record.line).into_owned();
             output.object(&json!({
-                "event": "log", "number": entry.number, "at_ms": entry.at_ms, "stream": stream, "line": line,
+                "event": "log", "number": entry.number, "at_ms": entry.at_ms, "service": record.service, "stream": stream,
+                "line": line,
             }));
-            output.text(&format!("{stream} | {}", plain(&line)));
+            let service = record.service.map_or_else(String::new, |service| format!("{} ", plain(&service)));
+            output.text(&format!("{service}{stream} | {}", plain(&line)));
         }
         match (is_last, args.follow) {
             (true, false) => return Ok(()),

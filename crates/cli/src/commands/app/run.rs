@@ -11,8 +11,8 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, build_bundle};
 use freehold_host::{
-    App, AppOwner, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, Ingress, IsolationChoice, LogStream, Payer,
-    PolicyChoice, VmApp, bundled_app,
+    App, AppOwner, ContainerBackend, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, Ingress, IsolationChoice,
+    LogStream, Payer, PolicyChoice, VmApp, bundled_app,
 };
 use freehold_image::{Accel, VmShape, usable_accel};
 use freehold_primitives::{Genesis, NetworkKey, Purpose};
@@ -162,7 +162,11 @@ impl Session {
     fn app(&self, bundle: &Bundle, place: &Path) -> Result<App> {
         let isolation = if self.args.no_sandbox { IsolationChoice::None } else { IsolationChoice::Required };
         match self.args.launcher {
-            LauncherArg::Direct => Ok(bundled_app(bundle, place, isolation)?),
+            LauncherArg::Direct => {
+                let runtime = ContainerBackend::Direct(self.args.oci_runtime.clone());
+                let backend = self.args.containerd.clone().map_or(runtime, ContainerBackend::Containerd);
+                Ok(bundled_app(bundle, place, isolation, &backend)?)
+            }
             LauncherArg::Qemu => self.vm(bundle, &place.join(IMAGE_FOLDER)),
         }
     }

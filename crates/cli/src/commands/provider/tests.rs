@@ -31,6 +31,29 @@ fn the_example_is_read_and_its_defaults_are_the_real_ones() {
 }
 
 #[test]
+fn a_backend_is_chosen_whole() {
+    let chosen = |text: &str| {
+        let file = read(&format!("state_dir = \"s\"\n{text}")).map_err(|error| format!("{error:#}"))?;
+        file.backend.chosen().map_err(|error| format!("{error:#}"))
+    };
+    let runtime = |name: &str| ContainerBackend::Direct(name.parse().unwrap());
+    assert_eq!(chosen(""), Ok(runtime("runc")));
+    assert_eq!(chosen("[backend]\noci_runtime = \"runsc\"\n"), Ok(runtime("runsc")));
+    let socket = ContainerBackend::Containerd("/run/containerd/containerd.sock".into());
+    assert_eq!(chosen("[backend]\nkind = \"containerd\"\n"), Ok(socket));
+    for text in [
+        "kind = \"podman\"",
+        "oci_runtime = \"crun\"",
+        "oci_runtime = \"./runc\"",
+        "containerd_socket = \"/c.sock\"",
+        "kind = \"containerd\"\noci_runtime = \"runsc\"",
+        "runtime = \"runc\"",
+    ] {
+        assert!(chosen(&format!("[backend]\n{text}\n")).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn what_nobody_reads_is_refused() {
     let refused = |text: &str| format!("{:#}", read(text).unwrap_err());
     assert!(refused("state_dir = \"s\"\nlisten_on = 1\n").contains("listen_on"));

@@ -104,6 +104,23 @@ fn each_service_gets_the_settings_that_its_own_environment_names() {
 }
 
 #[test]
+fn sealed_every_service_is_started_by_the_guests_program_and_told_its_key_and_name() {
+    let compose = "services:\n  one:\n    image: IMAGE\n    environment: {WORD: said}\n  two:\n    image: IMAGE\n";
+    let mut plan = plan(MANIFEST, compose).unwrap();
+    assert_eq!(plan.sockets_told(Path::new("/s")).1, json!([]));
+    plan.is_sealed = true;
+    let (_, environments) = plan.sockets_told(Path::new("/s"));
+    let names: Vec<_> = environments.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["one", "two"]);
+    let variables = &environments[0]["variables"];
+    assert_eq!(variables["OWNER_LOG_KEY"], json!([{"setting": {"name": "OWNER_LOG_KEY", "default": ""}}]));
+    assert_eq!(
+        (&variables["FREEHOLD_LOG_SERVICE"], &variables["WORD"]),
+        (&json!([{"text": "one"}]), &json!([{"text": "said"}]))
+    );
+}
+
+#[test]
 fn what_this_host_cannot_give_is_refused_before_anything_starts() {
     let one = |more: &str| format!("services:\n  one:\n    image: IMAGE\n{more}");
     let check = |manifest: &str, compose: &str, expect: &str| {

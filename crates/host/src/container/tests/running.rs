@@ -18,13 +18,16 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{super::ContainerApp, app, program};
+use super::{
+    super::{ContainerApp, ContainerBackend},
+    app, program,
+};
 use crate::{HostError, HostEvent, IsolationChoice};
 
 const MANIFEST: &str = "resources: {memory: 128, cpus: 2, storage: {kind: disk-persistent, size: 16}}\n";
 
 /// Whether containers can run here; where not, says so loudly.
-fn runs_here() -> bool {
+pub(super) fn runs_here() -> bool {
     let is_root = rustix::process::geteuid().is_root();
     let has_runtime = Command::new("runc").arg("--version").output().is_ok_and(|output| output.status.success());
     if !(is_root && has_runtime) {
@@ -36,12 +39,12 @@ fn runs_here() -> bool {
 }
 
 /// A host's surroundings of an app of containers.
-struct Ground {
+pub(super) struct Ground {
     dir: TempDir,
-    app: ContainerApp,
+    pub(super) app: ContainerApp,
     events: mpsc::UnboundedSender<HostEvent>,
     heard: mpsc::UnboundedReceiver<HostEvent>,
-    stop: watch::Sender<bool>,
+    pub(super) stop: watch::Sender<bool>,
     stopping: watch::Receiver<bool>,
     _local: Vec<StdUnixListener>,
 }
@@ -52,9 +55,13 @@ impl Ground {
     }
 
     fn with(manifest: &str, compose: impl Fn(&Path) -> String) -> Self {
+        Self::on(&ContainerBackend::default(), manifest, compose)
+    }
+
+    pub(super) fn on(backend: &ContainerBackend, manifest: &str, compose: impl Fn(&Path) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let bundle = app(dir.path(), program(), manifest, &compose(dir.path()));
-        let app = ContainerApp::new(&bundle, dir.path(), IsolationChoice::Required).unwrap();
+        let app = ContainerApp::new(&bundle, dir.path(), IsolationChoice::Required, backend).unwrap();
         fs::create_dir(dir.path().join("sockets")).unwrap();
         // The sockets that a guest would have made.
         let sockets = app.plan.sockets(&dir.path().join("sockets")).into_values();
@@ -84,13 +91,13 @@ impl Ground {
     }
 
     /// Begins to run in the background.
-    fn begin(&self) -> tokio::task::JoinHandle<Result<Option<i32>, HostError>> {
+    pub(super) fn begin(&self) -> tokio::task::JoinHandle<Result<Option<i32>, HostError>> {
         let (app, sockets) = (self.app.clone(), self.sockets());
         let (events, stopping) = (self.events.clone(), self.stopping.clone());
         tokio::spawn(async move { super::super::run(&app, &sockets, &events, &stopping).await })
     }
 
-    async fn hear(&mut self, wanted: impl Fn(&HostEvent) -> bool) -> HostEvent {
+    pub(super) async fn hear(&mut self, wanted: impl Fn(&HostEvent) -> bool) -> HostEvent {
         let find = async {
             loop {
                 let event = self.heard.recv().await.unwrap();
@@ -110,7 +117,7 @@ impl Ground {
         Some(said).filter(|said| !said.is_empty())
     }
 
-    async fn answer(&self) -> String {
+    pub(super) async fn answer(&self) -> String {
         let end = Instant::now() + Duration::from_secs(30);
         loop {
             match self.ask().await {
@@ -122,7 +129,7 @@ impl Ground {
     }
 
     /// Nothing of the app's containers is left on the machine.
-    fn check_gone(&self) {
+    pub(super) fn check_gone(&self) {
         assert!(self.app.ground.runtime().containers().is_empty());
         let run = self.app.ground.app_dir().parent().unwrap().to_owned();
         assert!(!run.exists(), "{}", run.display());
@@ -136,7 +143,7 @@ impl Ground {
 }
 
 /// Lines that a service said.
-fn lines<'a>(told: &'a [HostEvent], wanted: &str) -> Vec<&'a str> {
+pub(super) fn lines<'a>(told: &'a [HostEvent], wanted: &str) -> Vec<&'a str> {
     let said = told.iter().filter_map(|event| match event {
         HostEvent::AppLog { service, line, .. } if service.as_deref() == Some(wanted) => Some(line.as_str()),
         _ => None,

@@ -1,0 +1,70 @@
+//! Manifests for Kubernetes: an app of containers as a Deployment under a confidential runtime class, out of the same plan that
+//! runs it here.
+//!
+//! Pure and deterministic: the same bundle and choices give the same text, and no text of the app's is anything but a quoted text
+//! in it (`yaml`). What Kubernetes cannot hold is refused; where it merely differs, a comment says so. Never run on a cluster.
+//! Not here: what makes the agent's configuration and serves its sockets.
+
+mod objects;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use freehold_bundle::Bundle;
+
+use super::plan::{Plan, cannot};
+use crate::{error::HostError, registry::Reference};
+
+/// Longest name of a runtime class or a namespace, in characters.
+const NAME_MAX: usize = 63;
+
+/// What stands in manifests beside the app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubernetesOptions {
+    /// Image of the guest agent, by digest.
+    pub agent_image: Reference,
+    /// Runtime class of the pod, such as `kata-qemu-tdx`; the cluster's own where there is none.
+    pub runtime_class: Option<String>,
+    /// Namespace; that of whoever applies the manifests where there is none.
+    pub namespace: Option<String>,
+}
+
+/// The manifests of a bundle, YAML documents one behind the other.
+///
+/// # Errors
+/// [`HostError::CannotRun`] for what Kubernetes, or this writer, cannot hold as the app says it.
+pub fn kubernetes_manifests(bundle: &Bundle, options: &KubernetesOptions) -> Result<String, HostError> {
+    if options.agent_image.digest.is_none() {
+        return Err(cannot("the agent's image is not named by digest", "write it as NAME@sha256:…"));
+    }
+    for name in [&options.runtime_class, &options.namespace].into_iter().flatten() {
+        if !is_label(name) {
+            let hint = "lower-case letters, digits and `-`, 63 at most";
+            return Err(cannot(&format!("{name:?} is no name of a runtime class or namespace"), hint));
+        }
+    }
+    let plan = Plan::of(bundle)?;
+    if plan.ports.is_empty() {
+        return Err(cannot("it serves on FREEHOLD_APP_SOCKET, which no host relays there", "publish a port"));
+    }
+    let made = objects::of(bundle, &plan, options)?;
+    let mut text =
+        String::from("# Made by `freehold app manifest --kubernetes`. It was validated, and never run on a cluster.\n");
+    for note in made.notes {
+        text.push_str(&format!("# {}\n", yaml::comment(&note)));
+    }
+    for object in made.objects {
+        text.push_str("---\n");
+        yaml::write(&object, &mut text);
+    }
+    Ok(text)
+}
+
+/// A name of RFC 1123.
+fn is_label(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_edge = |byte: Option<&u8>| byte.is_some_and(|byte| *byte != b'-');
+    let bytes = text.as_bytes();
+    bytes.len() <= NAME_MAX && bytes.iter().all(|byte| good(*byte)) && is_edge(bytes.first()) && is_edge(bytes.last())
+}

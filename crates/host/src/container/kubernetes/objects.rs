@@ -1,0 +1,394 @@
+//! The objects: a Deployment, the policy of its network, a Service for published ports, a claim for storage that lasts.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use freehold_bundle::{Bundle, Condition, EgressTarget, ImageRef, ServiceRestart, StorageKind};
+use serde_json::{Value, json};
+
+use super::{
+    super::{
+        config::CAPABILITIES,
+        plan::{Health, Plan, Planned, cannot},
+    },
+    KubernetesOptions, is_label,
+};
+use crate::{config::Reach, error::HostError, registry::ImageName, sandbox::CLIENT_SOCKETS};
+
+/// Where the agent has its sockets, and its configuration.
+const SOCKETS: &str = "/run/freehold";
+const CONFIG: &str = "/etc/freehold";
+/// Where the agent keeps its instance's receipts: a pod that is made anew is an instance of its own.
+const STATE: &str = "/var/lib/freehold";
+/// Sizes of both.
+const SOCKETS_SIZE: &str = "1Mi";
+const STATE_SIZE: &str = "256Mi";
+/// Memory and processors of the agent.
+const AGENT_MEMORY: &str = "256Mi";
+const AGENT_CPU: &str = "500m";
+/// Longest part of a name that is an app's or a service's.
+const PART_MAX: usize = 40;
+
+/// What was made.
+pub(super) struct Made {
+    pub(super) objects: Vec<Value>,
+    /// Where Kubernetes does otherwise than the app says.
+    pub(super) notes: Vec<String>,
+}
+
+struct Maker<'a> {
+    bundle: &'a Bundle,
+    plan: &'a Plan,
+    options: &'a KubernetesOptions,
+    /// Name of all objects.
+    name: String,
+    notes: Vec<String>,
+}
+
+pub(super) fn of(bundle: &Bundle, plan: &Plan, options: &KubernetesOptions) -> Result<Made, HostError> {
+    let digest = bundle.digest().to_string();
+    let name = format!("{}-{}", label(&bundle.manifest().name, "app"), &digest[..8]);
+    let mut maker = Maker { bundle, plan, options, name, notes: Vec::new() };
+    let network = maker.network()?;
+    let mut objects = vec![maker.deployment()?, network];
+    objects.extend(maker.service());
+    objects.extend(maker.claim());
+    Ok(Made { objects, notes: maker.notes })
+}
+
+/// A text as a part of a name: what is not allowed there becomes `-`.
+fn label(text: &str, other: &str) -> String {
+    let letters = text.chars().map(|letter| match letter.to_ascii_lowercase() {
+        letter @ ('a'..='z' | '0'..='9') => letter,
+        _ => '-',
+    });
+    let cut: String = letters.take(PART_MAX).collect();
+    let cut = cut.trim_matches('-');
+    if cut.is_empty() { other.to_owned() } else { cut.to_owned() }
+}
+
+/// A text that Kubernetes fills no variables into.
+fn literal(text: &str) -> String {
+    text.replace('$', "$$")
+}
+
+impl Maker<'_> {
+    fn meta(&self) -> Value {
+        let digest = format!("sha256:{}", self.bundle.digest());
+        let mut meta = json!({
+            "name": self.name,
+            "labels": self.labels(),
+            "annotations": { "freehold/bundle": digest, "freehold/version": self.bundle.manifest().version },
+        });
+        if let Some(namespace) = &self.options.namespace {
+            meta["namespace"] = namespace.clone().into();
+        }
+        meta
+    }
+
+    fn labels(&self) -> Value {
+        json!({ "app.kubernetes.io/name": self.name, "app.kubernetes.io/managed-by": "freehold" })
+    }
+
+    fn deployment(&mut self) -> Result<Value, HostError> {
+        let (mut jobs, mut containers) = (vec![self.agent()], Vec::new());
+        let plan = self.plan;
+        for (index, (name, planned)) in plan.services.iter().enumerate() {
+            let container = self.container(index, name, planned)?;
+            if self.is_job(name, planned)? { jobs.push(container) } else { containers.push(container) }
+        }
+        if containers.is_empty() {
+            return Err(cannot("every service of it is a job", "Kubernetes needs one that stays"));
+        }
+        let names: Vec<&String> = plan.services.keys().filter(|name| is_label(name)).collect();
+        let mut pod = json!({
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "hostAliases": [{ "ip": "127.0.0.1", "hostnames": names }],
+            "securityContext": { "seccompProfile": { "type": "RuntimeDefault" } },
+            "terminationGracePeriodSeconds": plan.services.values().map(|one| one.grace_ms.div_ceil(1_000)).max(),
+            "initContainers": jobs,
+            "containers": containers,
+            "volumes": self.volumes(),
+        });
+        if let Some(class) = &self.options.runtime_class {
+            pod["runtimeClassName"] = class.clone().into();
+        }
+        Ok(json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": self.meta(),
+            "spec": {
+                // Two at once would share a disk, and each is an instance of its own: more of them are more deployments.
+                "replicas": 1,
+                "strategy": { "type": "Recreate" },
+                "selector": { "matchLabels": self.labels() },
+                "template": { "metadata": { "labels": self.labels() }, "spec": pod },
+            },
+        }))
+    }
+
+    /// The agent runs beside the containers and is there before them.
+    fn agent(&self) -> Value {
+        let reference = &self.options.agent_image;
+        let image = reference.digest.map(|digest| reference.name.pinned(&digest));
+        let config = format!("{CONFIG}/guest.json");
+        json!({
+            "name": "freehold-agent",
+            "image": image,
+            "args": ["guest", "--config", config],
+            "restartPolicy": "Always",
+            "startupProbe": {
+                "exec": { "command": ["test", "-S", self.last_socket()] },
+                "periodSeconds": 1,
+                "failureThreshold": 120,
+            },
+            "securityContext": security(true, &[]),
+            "resources": resources(AGENT_MEMORY.to_owned(), AGENT_CPU.to_owned(), None),
+            "volumeMounts": [
+                { "name": "freehold-sockets", "mountPath": SOCKETS },
+                { "name": "freehold-state", "mountPath": STATE },
+                { "name": "freehold-config", "mountPath": CONFIG, "readOnly": true },
+            ],
+        })
+    }
+
+    /// The socket that the agent makes last: that of a service, if one has any.
+    fn last_socket(&self) -> String {
+        let with_sockets =
+            self.plan.services.values().collect::<Vec<_>>().iter().rposition(|planned| planned.has_local_api);
+        with_sockets.map_or_else(|| format!("{SOCKETS}/local.sock"), |index| format!("{SOCKETS}/service-{index}.sock"))
+    }
+
+    fn container(&mut self, index: usize, name: &str, planned: &Planned) -> Result<Value, HostError> {
+        if planned.asks_owner() {
+            let what = format!("service `{name}` has settings of the owner in its environment");
+            return Err(cannot(&what, "for Kubernetes let it read them over the local API"));
+        }
+        let limits = planned.limits;
+        let environment =
+            planned.environment.iter().map(|(name, value)| json!({"name": name, "value": literal(value)}));
+        let added: &[&str] = if planned.user == "0" || planned.user == "root" { &CAPABILITIES } else { &[] };
+        let mut container = json!({
+            "name": format!("{}-{index}", label(name, "service")),
+            "image": self.image(name)?,
+            "command": planned.command.iter().map(|word| literal(word)).collect::<Vec<_>>(),
+            "env": environment.collect::<Vec<_>>(),
+            "workingDir": planned.working_dir,
+            "securityContext": security(planned.is_read_only, added),
+            "resources": resources(
+                limits.memory_bytes.to_string(),
+                format!("{}m", limits.cpu_milli),
+                Some(limits.scratch_bytes().to_string()),
+            ),
+            "volumeMounts": self.mounts(index, planned),
+        });
+        self.run_as(name, planned, &mut container)?;
+        if let Some(health) = &planned.health {
+            container["readinessProbe"] = probe(health);
+        }
+        if !matches!(planned.restart, ServiceRestart::Always) && !self.is_job(name, planned)? {
+            self.notes
+                .push(format!("{name}: restart is another than `always`; Kubernetes starts it again whenever it ends"));
+        }
+        if planned.depends_on.values().any(|condition| *condition != Condition::Completed) {
+            self.notes.push(format!("{name}: it does not wait for other services; Kubernetes starts all at once"));
+        }
+        Ok(container)
+    }
+
+    fn run_as(&self, name: &str, planned: &Planned, container: &mut Value) -> Result<(), HostError> {
+        let (user, group) =
+            planned.user.split_once(':').map_or((planned.user.as_str(), None), |(user, group)| (user, Some(group)));
+        let of_image = self.bundle.images().iter().find(|image| image.digest == planned.image);
+        if of_image.and_then(|image| image.program.user.as_deref()) == Some(planned.user.as_str()) {
+            return Ok(());
+        }
+        let number = |text: &str| if text == "root" { Some(0) } else { text.parse::<u32>().ok() };
+        match (number(user), group.map(number)) {
+            (Some(user), None) => container["securityContext"]["runAsUser"] = user.into(),
+            (Some(user), Some(Some(group))) => {
+                container["securityContext"]["runAsUser"] = user.into();
+                container["securityContext"]["runAsGroup"] = group.into();
+            }
+            _ => {
+                let what =
+                    format!("service `{name}` runs as the user {:?}, which its image does not run as", planned.user);
+                return Err(cannot(&what, "Kubernetes takes numbers: name the user by its number"));
+            }
+        }
+        Ok(())
+    }
+
+    fn image(&self, service: &str) -> Result<String, HostError> {
+        let services = self.bundle.compose().map(|compose| &compose.services);
+        let image = services.and_then(|services| services.get(service)).map(|service| &service.image);
+        let Some(ImageRef { digest, name }) = image else {
+            return Err(cannot("its compose file has no such service", "build it again"));
+        };
+        let name =
+            ImageName::parse(name).map_err(|error| cannot(&error.to_string(), "name it as its registry does"))?;
+        Ok(name.pinned(digest))
+    }
+
+    /// A service that ends before those that wait for it start.
+    fn is_job(&self, name: &str, planned: &Planned) -> Result<bool, HostError> {
+        let waits = |other: &Planned| other.depends_on.get(name) == Some(&Condition::Completed);
+        let is_job = self.plan.services.values().any(waits);
+        let is_first = planned.depends_on.values().all(|condition| *condition == Condition::Completed);
+        if is_job && !is_first {
+            let what = format!("the job `{name}` waits for a service that stays");
+            return Err(cannot(&what, "Kubernetes runs jobs before all services that stay"));
+        }
+        Ok(is_job)
+    }
+
+    fn mounts(&self, index: usize, planned: &Planned) -> Vec<Value> {
+        let mut mounts: Vec<Value> = Vec::new();
+        for (number, mount) in planned.mounts.iter().enumerate() {
+            mounts.push(match &mount.source {
+                None => json!({ "name": format!("memory-{index}-{number}"), "mountPath": mount.target }),
+                Some(source) => {
+                    let mut mounted =
+                        json!({ "name": "storage", "mountPath": mount.target, "readOnly": mount.is_read_only });
+                    if !source.is_empty() {
+                        mounted["subPath"] = source.clone().into();
+                    }
+                    mounted
+                }
+            });
+        }
+        if planned.has_local_api {
+            let socket = format!("service-{index}.sock");
+            mounts.extend(CLIENT_SOCKETS.iter().map(|target| {
+                json!({ "name": "freehold-sockets", "mountPath": target, "subPath": socket, "readOnly": true })
+            }));
+        }
+        mounts
+    }
+
+    fn volumes(&self) -> Vec<Value> {
+        let mut volumes = vec![
+            json!({ "name": "freehold-sockets", "emptyDir": { "medium": "Memory", "sizeLimit": SOCKETS_SIZE } }),
+            json!({ "name": "freehold-state", "emptyDir": { "sizeLimit": STATE_SIZE } }),
+            // What it has to hold stands in docs/containers.md.
+            json!({ "name": "freehold-config", "configMap": { "name": format!("{}-guest", self.name) } }),
+        ];
+        for (index, planned) in self.plan.services.values().enumerate() {
+            let size = planned.limits.scratch_bytes().to_string();
+            for (number, _) in planned.mounts.iter().enumerate().filter(|(_, mount)| mount.source.is_none()) {
+                let memory = json!({ "medium": "Memory", "sizeLimit": size });
+                volumes.push(json!({ "name": format!("memory-{index}-{number}"), "emptyDir": memory }));
+            }
+        }
+        let (kind, bytes) = self.plan.storage;
+        let size = bytes.to_string();
+        volumes.extend(match kind {
+            StorageKind::None => None,
+            StorageKind::DiskPersistent => {
+                Some(json!({ "name": "storage", "persistentVolumeClaim": { "claimName": self.name } }))
+            }
+            StorageKind::DiskEphemeral => Some(json!({ "name": "storage", "emptyDir": { "sizeLimit": size } })),
+            StorageKind::Ram => {
+                Some(json!({ "name": "storage", "emptyDir": { "medium": "Memory", "sizeLimit": size } }))
+            }
+        });
+        volumes
+    }
+
+    fn claim(&self) -> Option<Value> {
+        let (StorageKind::DiskPersistent, bytes) = self.plan.storage else { return None };
+        Some(json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": self.meta(),
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "resources": { "requests": { "storage": bytes.to_string() } },
+            },
+        }))
+    }
+
+    fn service(&self) -> Option<Value> {
+        let ports = self.plan.ports.iter().map(|port| {
+            json!({ "name": format!("port-{}", port.published), "protocol": "TCP", "port": port.published,
+                "targetPort": port.target })
+        });
+        let ports: Vec<Value> = ports.collect();
+        (!ports.is_empty()).then(|| {
+            json!({
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": self.meta(),
+                "spec": { "type": "ClusterIP", "selector": self.labels(), "ports": ports },
+            })
+        })
+    }
+
+    /// Nobody gets in but to published ports, and out goes what the manifest opens.
+    fn network(&self) -> Result<Value, HostError> {
+        let egress = match &self.plan.reach {
+            Reach::Nobody => json!([]),
+            Reach::Everybody => json!([{}]),
+            Reach::Listed(targets) => targets.iter().map(rule).collect::<Result<Vec<_>, _>>()?.into(),
+        };
+        let ports = self.plan.ports.iter().map(|port| json!({ "protocol": "TCP", "port": port.target }));
+        let ports: Vec<Value> = ports.collect();
+        let ingress = if ports.is_empty() { json!([]) } else { json!([{ "ports": ports }]) };
+        Ok(json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": self.meta(),
+            "spec": {
+                "podSelector": { "matchLabels": self.labels() },
+                "policyTypes": ["Ingress", "Egress"],
+                "ingress": ingress,
+                "egress": egress,
+            },
+        }))
+    }
+}
+
+/// A target of a list: addresses alone can stand in the policy of a network.
+fn rule(target: &EgressTarget) -> Result<Value, HostError> {
+    let Ok(address) = target.to_string().parse::<SocketAddr>() else {
+        let hint = "list addresses, or say `deny` or `open`";
+        return Err(cannot("a policy of Kubernetes' networks knows addresses and no names", hint));
+    };
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    Ok(json!({
+        "to": [{ "ipBlock": { "cidr": format!("{}/{bits}", address.ip()) } }],
+        "ports": [{ "protocol": "TCP", "port": address.port() }],
+    }))
+}
+
+fn security(is_read_only: bool, added: &[&str]) -> Value {
+    let added: Vec<&str> = added.iter().map(|name| name.trim_start_matches("CAP_")).collect();
+    let mut capabilities = json!({ "drop": ["ALL"] });
+    if !added.is_empty() {
+        capabilities["add"] = added.into();
+    }
+    json!({
+        "allowPrivilegeEscalation": false,
+        "privileged": false,
+        "readOnlyRootFilesystem": is_read_only,
+        "capabilities": capabilities,
+    })
+}
+
+fn resources(memory: String, cpu: String, scratch: Option<String>) -> Value {
+    let mut bounds = BTreeMap::from([("memory", memory), ("cpu", cpu)]);
+    bounds.extend(scratch.map(|scratch| ("ephemeral-storage", scratch)));
+    json!({ "limits": bounds, "requests": bounds })
+}
+
+/// A check as Kubernetes counts: whole seconds, one at least.
+fn probe(health: &Health) -> Value {
+    let seconds = |ms: u64| ms.div_ceil(1_000).clamp(1, i32::MAX.unsigned_abs().into());
+    json!({
+        "exec": { "command": health.command.iter().map(|word| literal(word)).collect::<Vec<_>>() },
+        "periodSeconds": seconds(health.interval_ms),
+        "timeoutSeconds": seconds(health.timeout_ms),
+        "failureThreshold": health.retries.clamp(1, 1_000),
+        "initialDelaySeconds": health.start_ms.div_ceil(1_000).min(86_400),
+    })
+}
