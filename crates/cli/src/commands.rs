@@ -74,7 +74,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
     }
 }
 
-fn block_on(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name(faults::OWN_THREADS).enable_all().build();
     let runtime = runtime.context("the runtime did not start")?;
     let done = runtime.block_on(work);

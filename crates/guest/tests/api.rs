@@ -61,6 +61,8 @@ async fn the_document_names_every_route_and_no_other() {
 #[tokio::test]
 async fn child_launch() {
     let Some(socket) = std::env::var_os("FREEHOLD_TEST_LAUNCH") else { return };
+    // As the first process of a container is: who loses its parent becomes this one's.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
     let words = match std::env::var_os("FREEHOLD_TEST_SCRIPT") {
         Some(script) => vec!["sh".into(), "-c".into(), script],
         None => vec!["env".into(), "-0".into()],
@@ -86,7 +88,11 @@ async fn what_a_program_says_leaves_sealed_to_its_owner() {
     let mut program = std::process::Command::new(std::env::current_exe().unwrap());
     program.args(["child_launch", "--exact", "--nocapture"]);
     program.env("FREEHOLD_TEST_LAUNCH", host.dir.path().join("local.sock"));
-    program.env("FREEHOLD_TEST_SCRIPT", "echo canary-one; sleep 0.2; echo canary-two >&2; printf canary-three; exit 3");
+    // Of the launcher's children none is a dead one that nobody took up.
+    let orphan = "(sh -c 'exit 9' &); sleep 0.3; for f in /proc/[0-9]*/stat; do read -r l < $f 2>/dev/null || continue; set -- ${l##*) }; \
+                  [ \"$2\" = $PPID ] && [ \"$1\" = Z ] && echo canary-zombie; done";
+    let said = "echo canary-one; sleep 0.2; echo canary-two >&2; printf canary-three; exit 3";
+    program.env("FREEHOLD_TEST_SCRIPT", format!("{orphan}; {said}"));
     let program = tokio::task::spawn_blocking(move || program.output());
     let guest = host.guest();
     let output = program.await.unwrap().unwrap();

@@ -169,7 +169,7 @@ pub(crate) struct AppManifestArgs {
     #[arg(value_name = "DIR", default_value = "bundle")]
     pub(crate) bundle: PathBuf,
     /// For Kubernetes, the one kind that there is.
-    #[arg(long, required = true)]
+    #[arg(long)]
     pub(crate) kubernetes: bool,
     /// Image of the guest agent, by digest: NAME@sha256:…
     #[arg(long, value_name = "REF")]

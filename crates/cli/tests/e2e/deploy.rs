@@ -246,7 +246,17 @@ fn containers_of_a_rented_machine_seal_what_they_say_and_come_from_a_registry() 
     // Each service's words are the owner's alone, and told apart.
     let said = |service: &str| {
         let place = [place.path("boxes").display().to_string(), place.path("net").display().to_string()];
-        let words = ["app", "logs", &place[0], "--data-dir", &place[1], "--dev-user", RENTER, "--service", service];
+        let words = [
+            "app",
+            "logs",
+            place[0].as_str(),
+            "--data-dir",
+            place[1].as_str(),
+            "--dev-user",
+            RENTER,
+            "--service",
+            service,
+        ];
         let output = run(&[&words[..], &["--json"]].concat());
         assert!(!String::from_utf8_lossy(&output.stderr).contains("missing"), "{output:?}");
         let lines = String::from_utf8(output.stdout).unwrap();

@@ -145,8 +145,8 @@ fn take(
     Ok(())
 }
 
-/// Reads all lists.
-fn read(lists: &BTreeMap<String, String>) -> Vec<Package> {
+/// Reads all lists, by their paths.
+pub(super) fn read(lists: &BTreeMap<String, String>) -> Vec<Package> {
     let release = RELEASES.iter().rev().find_map(|path| lists.get(*path));
     let id = release.and_then(|text| text.lines().find_map(|line| line.strip_prefix("ID=")));
     let id = id.map(|id| id.trim_matches('"').to_lowercase()).filter(|id| !id.is_empty() && id.len() <= 64);

@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
+use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
@@ -94,4 +95,18 @@ fn what_cannot_be_read_or_is_not_there_is_said() {
         "Package: a@b?c#d/e\nVersion: 1\u{1b}[2J%00\n\nVersion: 3\n\nPackage: \nVersion: 1\n\nnonsense\n",
     )])]);
     assert_eq!(locators, ["pkg:deb/debian/a%40b%3Fc%23d%2Fe@1%5B2J%2500"]);
+}
+
+proptest! {
+    #[test]
+    fn any_list_gives_locators_that_hold(text in "(Package|Version|P|V|Name|Status)?(: |:)?.{0,80}\\n{0,2}(Version: |V:).{0,80}") {
+        for path in ["var/lib/dpkg/status", "lib/apk/db/installed", "a.dist-info/METADATA", "etc/os-release"] {
+            let lists = std::collections::BTreeMap::from([(path.to_owned(), text.clone()), ("usr/lib/os-release".to_owned(), text.clone())]);
+            for package in packages::read(&lists) {
+                let locator = package.locator();
+                prop_assert!(locator.starts_with("pkg:") && locator.bytes().all(|byte| byte.is_ascii_graphic()), "{}", locator);
+                prop_assert_eq!(locator.matches('@').count(), 1);
+            }
+        }
+    }
 }

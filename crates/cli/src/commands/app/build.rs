@@ -55,6 +55,9 @@ pub(super) fn show(args: &AppShowArgs, output: Output) -> Result<ExitCode> {
 
 /// Runs `app manifest`.
 pub(super) fn manifest(args: &AppManifestArgs, output: Output) -> Result<ExitCode> {
+    if !args.kubernetes {
+        bail!("say --kubernetes: there are manifests of no other kind");
+    }
     let bundle = open_bundle(&args.bundle)?;
     let options = KubernetesOptions {
         agent_image: args.agent_image.clone(),
