@@ -453,14 +453,19 @@ pub(crate) fn sapphire_python_client() -> Option<PathBuf> {
     Some(python)
 }
 
-/// Python with the PyPI clients of dstack and ROFL.
+/// Python with the PyPI clients of dstack and ROFL, and a validator of OpenAPI documents.
 pub(crate) fn guest_python_clients() -> Option<PathBuf> {
-    let folder = clients_folder("pypi-guest-1");
+    let folder = clients_folder("pypi-guest-2");
     let python = folder.join("bin/python");
     if !folder.join("done").exists() {
         install("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-        let packages = ["dstack-sdk==0.5.4", "oasis-rofl-client==0.2.0", "eth-hash[pycryptodome]"];
-        let what = "the PyPI clients of dstack and ROFL";
+        let packages = [
+            "dstack-sdk==0.5.4",
+            "oasis-rofl-client==0.2.0",
+            "eth-hash[pycryptodome]",
+            "openapi-spec-validator==0.9.0",
+        ];
+        let what = "the PyPI clients of dstack and ROFL, and a validator of OpenAPI documents";
         install(what, Command::new(&python).args(["-m", "pip", "install", "-q"]).args(packages))?;
         fs::write(folder.join("done"), []).unwrap();
     }
