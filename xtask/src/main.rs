@@ -4,13 +4,17 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+mod clients;
 mod fuzz;
 mod tidy;
 
 const USAGE: &str = "usage: cargo xtask tidy
+       cargo xtask clients
        cargo xtask fuzz NAME [--seconds N] [--target-dir DIR]
 
-  tidy   edges between rooms, the map against the tree, headers, sizes, promises against tests
+  tidy   edges between rooms, the map against the tree, headers, sizes, promises against tests, clients against the document
+  clients
+         write the clients of the local API that spec/openapi.json makes
   fuzz   coverage-guided runs of one parser of evidence, or of `all`, for N seconds of CPU each (600)";
 
 fn main() -> ExitCode {
@@ -19,6 +23,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.split_first() {
         Some((chore, [])) if chore == "tidy" => report(tidy::run(&root)),
+        Some((chore, [])) if chore == "clients" => written(clients::write(&root)),
         Some((chore, rest)) if chore == "fuzz" => fuzzed(fuzz::Plan::read(&root, rest)),
         _ => {
             say(USAGE);
@@ -38,6 +43,19 @@ fn report(result: anyhow::Result<tidy::Report>) -> ExitCode {
         }
         Err(error) => {
             say(&format!("tidy: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn written(result: anyhow::Result<Vec<PathBuf>>) -> ExitCode {
+    match result {
+        Ok(files) => {
+            files.iter().for_each(|file| say(&format!("clients: {}", file.display())));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(&format!("clients: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -53,6 +53,10 @@ pub(crate) fn run(root: &Path) -> Result<Report> {
     map::check(root, &mut report)?;
     sources::check(root, &mut report)?;
     promises::check(root, &mut report)?;
+    for path in crate::clients::stale(root)? {
+        let path = relative(root, &path);
+        report.fault(format!("{path} is not what spec/openapi.json makes: run `cargo xtask clients`"));
+    }
     Ok(report)
 }
 

@@ -32,7 +32,7 @@ pub(crate) use app::{
 pub(crate) use ask::{AskArgs, ChatArgs};
 pub(crate) use attest::{AttestCommand, AttestEmulateArgs, AttestVerifyArgs};
 pub(crate) use backup::{BackupArgs, BackupKeyArgs, RestoreArgs};
-pub(crate) use bench::{BenchCommand, NetworkPart};
+pub(crate) use bench::{AppsPart, BenchCommand, NetworkPart};
 pub(crate) use collateral::{CollateralCommand, CollateralScopeArgs, CollateralWatchArgs};
 pub(crate) use follow::{FollowArgs, SyncChoice};
 pub(crate) use image::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, ImagePartArgs, ShapeArgs, SnpCpuArg};

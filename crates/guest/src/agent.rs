@@ -34,12 +34,14 @@ use crate::{
     clock::boot_ms,
     config::{ConfigError, Settings},
     dstack::EmittedEvents,
+    events::Subscriptions,
     evidence::{EvidenceError, QuoteService},
     fetch::Fetcher,
     ingress,
     keys::{BootKeys, Identity},
     leases::Leases,
     owner::OwnerSettings,
+    peers::Peers,
     receipts::{ReceiptStore, ReceiptWriter},
     release::{Committees, Granted, Release},
     roots::HeldRoots,
@@ -119,6 +121,8 @@ pub(crate) struct Guest {
     serving: OnceLock<Serving>,
     metadata: Mutex<Metadata>,
     owner: OwnerSettings,
+    peers: Peers,
+    subscriptions: Subscriptions,
     emitted: Mutex<EmittedEvents>,
     trouble: Mutex<Option<String>>,
     granted: Mutex<Option<Granted>>,
@@ -152,6 +156,14 @@ impl Guest {
     /// What the app's owner set.
     pub(crate) const fn owner(&self) -> &OwnerSettings {
         &self.owner
+    }
+    /// The other instances of the app.
+    pub(crate) const fn peers(&self) -> &Peers {
+        &self.peers
+    }
+    /// Places for those who listen to events.
+    pub(crate) const fn subscriptions(&self) -> &Subscriptions {
+        &self.subscriptions
     }
     pub(crate) const fn keys(&self) -> &BootKeys {
         &self.keys

@@ -4,13 +4,16 @@
 //! serves, nothing after it stopped.
 
 mod dstack;
+mod events;
 mod fetch;
 mod freehold;
 mod keys;
 mod leases;
 mod metadata;
 mod openapi;
+mod peers;
 mod rofl;
+mod schemas;
 mod settings;
 mod table;
 

@@ -75,6 +75,9 @@ impl Registrar {
     pub(crate) async fn ensure_app(&self, launch: &Launch) -> Result<AppId, HostError> {
         let path = self.data_dir.join(APP_FILE);
         if let Some(app_id) = read(&path)? {
+            if self.stands(app_id, launch).await {
+                return Ok(app_id);
+            }
             let entry = self.chain.entry::<AppEntry>(&EntryKey::App(app_id)).await?.entry;
             if let Some(entry) = entry {
                 return self.keep_policy(app_id, &entry, launch, path).await;
@@ -84,6 +87,25 @@ impl Registrar {
         let app_id = self.create(launch).await?;
         write(&path, &AppFile { app_id })?;
         Ok(app_id)
+    }
+
+    /// Whether the node says that the app stands as it shall. Nothing is signed for that, so it needs no proof, for which an idle
+    /// chain lets one wait for up to a second: where a node lies, the chain refuses the registration, and that is told.
+    async fn stands(&self, app_id: AppId, launch: &Launch) -> bool {
+        let key = EntryKey::App(app_id);
+        let look = async {
+            let proof = self.chain.node().proof(&key.module(), &[key.slot()]).await.ok()?;
+            let value = proof.proofs.into_iter().next()?.value?.0;
+            let content = self.chain.node().content(&Digest(value.try_into().ok()?)).await.ok()??;
+            AppEntry::from_canonical(&content).ok()
+        };
+        let Some(entry) = look.await else { return false };
+        let wanted = match self.choice {
+            PolicyChoice::Follow => self.policy(launch),
+            PolicyChoice::Add => with(entry.policy.clone(), self.policy(launch)),
+            PolicyChoice::Keep => entry.policy.clone(),
+        };
+        entry.owner == self.owner.account() && entry.closed_at.is_none() && entry.policy == wanted
     }
 
     /// The app that the genesis names for validators and executors: created where that is this owner's to do, its policy

@@ -206,13 +206,16 @@ pub(crate) fn bubblewrap_arguments(program: &AppProgram, app_dir: &Path) -> Vec<
     for dir in SYSTEM_DIRS.iter().chain(&SYSTEM_FILES) {
         add(&["--ro-bind-try", dir, dir].map(OsStr::new));
     }
-    add(&["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--chdir", "/tmp"].map(OsStr::new));
+    add(&["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"].map(OsStr::new));
     for file in KERNEL_FILES {
         add(&["--ro-bind-try", file, file].map(OsStr::new));
     }
     let executable = PathBuf::from("/app/program");
     match &program.bundle {
-        None => add(&["--ro-bind".as_ref(), program.executable.as_os_str(), executable.as_os_str()]),
+        None => {
+            add(&["--ro-bind".as_ref(), program.executable.as_os_str(), executable.as_os_str()]);
+            add(&["--chdir", "/tmp"].map(OsStr::new));
+        }
         Some(bundle) => {
             add(&["--ro-bind".as_ref(), bundle.files.as_os_str(), BUNDLE_DIR.as_ref()]);
             add(&["--chdir", BUNDLE_DIR, "--setenv", "PATH", PROGRAM_PATH, "--setenv", "HOME", "/tmp"].map(OsStr::new));

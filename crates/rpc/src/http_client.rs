@@ -358,6 +358,10 @@ pub struct HttpBody {
 }
 
 impl HttpBody {
+    pub(crate) const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     /// The next piece; `None` at the end.
     ///
     /// # Errors

@@ -12,8 +12,10 @@ mod http_client;
 mod ingress;
 mod local;
 mod local_client;
+mod local_events;
 mod local_fetch;
 mod local_leases;
+mod local_peers;
 mod local_rofl;
 mod local_settings;
 mod node;
@@ -61,6 +63,9 @@ pub use local::{
     QuoteAsk, StoredReceipt, SubjectJson,
 };
 pub use local_client::LocalClient;
+pub use local_events::{
+    EVENTS_VALUES_MAX, EventLine, EventLog, EventStream, EventsAsk, EventsTold, LifeChoice, LifeEvent,
+};
 pub use local_fetch::{
     FETCH_BODY_BYTES_MAX, FETCH_FORMAT, FETCH_HEADER_BYTES_MAX, FETCH_HEADERS_MAX, FETCH_RESPONSE_BYTES_DEFAULT,
     FETCH_RESPONSE_BYTES_MAX, FETCH_ROOTS_MAX, FETCH_TIMEOUT_MS_DEFAULT, FETCH_TIMEOUT_MS_MAX, FetchAsk, FetchHeader,
@@ -69,6 +74,9 @@ pub use local_fetch::{
 pub use local_leases::{
     AcquireLease, AdoptCounters, CountersReport, DiskReport, DiskState, IncrementCounter, IncrementedCounter,
     LeaseReport,
+};
+pub use local_peers::{
+    OpenFromPeer, OpenedFromPeer, PEER_MESSAGE_BYTES_MAX, Peer, PeersReport, SealForPeer, SealedForPeer,
 };
 pub use local_rofl::{HexText, RoflData, RoflEthTransaction, RoflQuery, RoflTransaction, SignSubmit, WordText};
 pub use local_settings::{Environment, SettingOutline, SettingState, SettingValue, SettingsReport, SpendingReport};

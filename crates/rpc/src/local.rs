@@ -383,6 +383,12 @@ pub enum LocalErrorCode {
     TimedOut,
     /// The response is larger than it may be.
     TooLarge,
+    /// The peer is no live instance of the app.
+    PeerNotLive,
+    /// The message was opened before, or is older than what is remembered.
+    Replayed,
+    /// The message was not sealed by who it names, or not for this instance.
+    NotAuthentic,
     /// Disk, evidence source or another part failed.
     Internal,
     /// A code that this version does not know.

@@ -8,14 +8,17 @@ use serde_json::json;
 
 use crate::{
     endpoint::Endpoint,
+    hexed::Base64Text,
     http_client::{HttpClient, HttpError, HttpLimits, full_body},
     local::{
         AppendReceipt, AppendedReceipt, GenerateKey, GenerateKeyOf, GeneratedKey, GeneratedKeyOf, Health, HpkeConfig,
         HpkeOpen, HpkeOpened, Inclusion, InstanceInfo, KeyGenerations, KeyKind, KeyScope, QuoteAnswer, QuoteAsk,
         StoredReceipt,
     },
+    local_events::{EventStream, EventsAsk},
     local_fetch::{FetchAsk, Fetched},
     local_leases::{AcquireLease, AdoptCounters, CountersReport, IncrementCounter, IncrementedCounter, LeaseReport},
+    local_peers::{OpenFromPeer, OpenedFromPeer, PeersReport, SealForPeer, SealedForPeer},
     local_settings::{Environment, SettingValue, SettingsReport},
 };
 
@@ -253,6 +256,44 @@ impl LocalClient {
     /// Any [`HttpError`].
     pub async fn environment(&self) -> Result<Environment, HttpError> {
         self.http.get_json("/freehold/v1/environment").await
+    }
+
+    /// `GET /freehold/v1/events`: verified events, from a height on and as they come, until the stream is dropped.
+    ///
+    /// # Errors
+    /// Any [`HttpError`]; [`HttpError::Refused`] with 429 where too many listen.
+    pub async fn events(&self, ask: &EventsAsk) -> Result<EventStream, HttpError> {
+        // A subscription is no body with an end.
+        let limits = HttpLimits { body_bytes_max: usize::MAX, ..HttpLimits::default() };
+        let http = HttpClient::with_limits(self.http.endpoint().clone(), limits);
+        let request = Request::get(ask.path()).body(full_body(Vec::new()))?;
+        Ok(EventStream::new(http.send(request).await?.success().await?.body))
+    }
+
+    /// `GET /freehold/v1/peers`: the other live instances of the app.
+    ///
+    /// # Errors
+    /// Any [`HttpError`].
+    pub async fn peers(&self) -> Result<PeersReport, HttpError> {
+        self.http.get_json("/freehold/v1/peers").await
+    }
+
+    /// `POST /freehold/v1/peers/{id}/seal`: a message for one peer.
+    ///
+    /// # Errors
+    /// Any [`HttpError`]; [`HttpError::Refused`] with 409 where it is no live instance of the app.
+    pub async fn seal_for_peer(&self, peer: &Digest, plaintext: &[u8]) -> Result<SealedForPeer, HttpError> {
+        let ask = SealForPeer { plaintext: Base64Text(plaintext.to_vec()) };
+        self.http.post_json(&format!("/freehold/v1/peers/{peer}/seal"), &ask).await
+    }
+
+    /// `POST /freehold/v1/peers/open`: a message of a peer, once.
+    ///
+    /// # Errors
+    /// Any [`HttpError`]; [`HttpError::Refused`] with 409 for a replay or a peer that is not live, with 422 for what no peer
+    /// sealed for this instance.
+    pub async fn open_from_peer(&self, envelope: &Base64Text) -> Result<OpenedFromPeer, HttpError> {
+        self.http.post_json("/freehold/v1/peers/open", &OpenFromPeer { envelope: envelope.clone() }).await
     }
 
     /// `POST /rofl/v1/metadata`: replaces all pairs.

@@ -12,13 +12,14 @@ use std::{
     time::Duration,
 };
 
+use freehold_crypto::content_digest;
 use freehold_primitives::{
-    Canonical, Generation, Genesis, Height, NetworkKey, SuccessionRecord,
+    Account, Canonical, Generation, Genesis, Height, NetworkKey, SuccessionRecord,
     entries::{CallDataKeyEntry, MasterEntry},
 };
 use freehold_verify::{
     ChainTrust, EntryError, EntryKey, FinalityError, FinalityProof, KeysError, NetworkKeys, VerifiedHeader,
-    VerifiedHeaders, verify_absent_entry, verify_entry, verify_finality_under,
+    VerifiedHeaders, verify_absent_entry, verify_entry, verify_finality_under, verify_storage,
 };
 use tokio::time::{Instant, sleep};
 
@@ -213,6 +214,39 @@ impl VerifiedClient {
                 other => return other,
             }
         }
+    }
+
+    /// The document that a slot of a module names, at the newest executed height; `None` where the slot is proven empty.
+    ///
+    /// # Errors
+    /// Every [`VerifiedError`].
+    pub async fn document(
+        &self,
+        module: &Account,
+        slot: &[u8; 32],
+    ) -> Result<(VerifiedHeader, Option<Vec<u8>>), VerifiedError> {
+        let mut tries = 1;
+        loop {
+            match self.document_once(module, slot).await {
+                Err(VerifiedError::OtherHeight(_) | VerifiedError::NoContent) if tries < TRIES => tries += 1,
+                other => return other,
+            }
+        }
+    }
+
+    async fn document_once(
+        &self,
+        module: &Account,
+        slot: &[u8; 32],
+    ) -> Result<(VerifiedHeader, Option<Vec<u8>>), VerifiedError> {
+        let Proof { height, proofs, .. } = self.node.proof(module, std::slice::from_ref(slot)).await?;
+        let header = *self.wait_for_headers(height).await?.first();
+        let [leaf] = <[_; 1]>::try_from(proofs).map_err(|_| VerifiedError::OtherHeight(height))?;
+        // A proof that leads elsewhere is of another height: the state moved on between two calls.
+        let proven = verify_storage(&header, module, slot, &leaf.proof.0);
+        let Some(digest) = proven.map_err(|_| VerifiedError::OtherHeight(height))? else { return Ok((header, None)) };
+        let content = self.node.content(&digest).await?.filter(|content| content_digest(content) == digest);
+        Ok((header, Some(content.ok_or(VerifiedError::NoContent)?)))
     }
 
     async fn entries_once<T: Canonical>(

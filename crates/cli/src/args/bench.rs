@@ -25,6 +25,25 @@ pub(crate) enum NetworkPart {
     Counters,
 }
 
+/// A part of `bench apps`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AppsPart {
+    /// From an empty folder to an answer.
+    First,
+    /// Cold starts, and recovery after a kill, of a process and of containers.
+    Starts,
+    /// Calls of the local API a second.
+    LocalApi,
+    /// A request to the app's own API, by what keeps the app apart.
+    Requests,
+    /// Bytes of bundles and images.
+    Sizes,
+    /// Cold start of a VM, where QEMU and FREEHOLD_KERNEL_PACKAGE are there.
+    Vm,
+    /// Instances that renew their leases at once.
+    Renewals,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
     /// Submit to receipt, with 1 and 4 validators.
@@ -116,7 +135,14 @@ pub(crate) enum BenchCommand {
         /// Folder of an app of containers with its images, such as examples/hostile/container.
         #[arg(long, value_name = "DIR")]
         container: Option<PathBuf>,
-        /// Instances that renew their leases.
+        /// Folder of an app with the same program as a process, so that what a container costs shows; without this, the app that
+        /// `app init` makes.
+        #[arg(long, value_name = "DIR")]
+        process: Option<PathBuf>,
+        /// Only these parts.
+        #[arg(long = "part", value_name = "PART")]
+        parts: Vec<AppsPart>,
+        /// Instances that renew their leases, of as many apps as that takes: one has 64 live ones at most.
         #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=200))]
         instances: u8,
     },

@@ -40,8 +40,8 @@ pub(crate) async fn run(command: BenchCommand, output: Output) -> Result<ExitCod
         BenchCommand::Network { validators, count, rounds, term_blocks, accounts, parts } => {
             network::run(network::Plan { validators, count, rounds, term_blocks, accounts, parts }, output).await?;
         }
-        BenchCommand::Apps { count, container, instances } => {
-            apps::run(apps::Plan { count, container, instances }, output).await?;
+        BenchCommand::Apps { count, container, process, parts, instances } => {
+            apps::run(apps::Plan { count, container, process, parts, instances }, output).await?;
         }
         BenchCommand::Start { count } => start::run(count, output).await?,
         BenchCommand::Sync { rpc, network_key } => network_sync::run(&rpc, &network_key, output).await?,

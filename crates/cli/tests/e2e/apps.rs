@@ -30,16 +30,24 @@ fn an_app_is_built_the_same_twice_and_its_measurement_follows_its_bytes() {
     assert!(refused.contains("`freehold.egres`: unknown key"), "{refused}");
 }
 
-/// The released clients of dstack and ROFL, unmodified, on the socket of a running instance.
+/// The released clients of dstack and ROFL, unmodified, and our own, on the socket of a running instance; and the document by a
+/// validator of others.
 fn clients_pass(running: &Running) {
     let socket = running.text("local_api");
     let socket = socket.strip_prefix("unix:").unwrap();
     let script = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest/tests/clients").join(name);
+    let ours = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients").join(name);
+    passes(Command::new("python3").arg(script("ours.py")).arg(socket).arg(ours("python")).arg("chain"));
     if let Some(python) = guest_python_clients() {
         passes(Command::new(&python).arg(script("rofl.py")).arg(socket).arg(running.text("app_id")));
         passes(Command::new(&python).arg(script("dstack.py")).arg(socket));
+        let validate =
+            "import json, sys; from openapi_spec_validator import validate; validate(json.load(open(sys.argv[1])))";
+        let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/openapi.json");
+        passes(Command::new(&python).args(["-c", validate]).arg(document));
     }
     if let Some(folder) = dstack_node_client() {
+        passes(Command::new("node").arg(script("ours.mjs")).arg(socket).arg(ours("typescript/index.js")));
         passes(Command::new("node").arg(script("dstack.mjs")).arg(folder).arg(socket));
     }
 }

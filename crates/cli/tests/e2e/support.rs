@@ -498,13 +498,11 @@ pub(crate) fn sapphire_python_client() -> Option<PathBuf> {
     pypi("pypi-sapphire-1", "Sapphire's PyPI client", &["oasis-sapphire-py==0.4.2"])
 }
 
-/// Python with the PyPI clients of dstack and ROFL.
+/// Python with the PyPI clients of dstack and ROFL, and a validator of OpenAPI documents.
 pub(crate) fn guest_python_clients() -> Option<PathBuf> {
-    pypi(
-        "pypi-guest-1",
-        "the PyPI clients of dstack and ROFL",
-        &["dstack-sdk==0.5.4", "oasis-rofl-client==0.2.0", "eth-hash[pycryptodome]"],
-    )
+    let packages =
+        ["dstack-sdk==0.5.4", "oasis-rofl-client==0.2.0", "eth-hash[pycryptodome]", "openapi-spec-validator==0.9.0"];
+    pypi("pypi-guest-2", "the PyPI clients of dstack and ROFL, and a validator of OpenAPI documents", &packages)
 }
 
 /// Folder with dstack's npm client.

@@ -22,6 +22,7 @@ use super::{Guest, GuestError};
 use crate::{
     api::{Caller, Metadata, environment_router, router},
     config::{EvidencePath, Settings},
+    events::Subscriptions,
     evidence::{
         ConfigfsSource, EvidenceError, EvidenceSource, MEASUREMENTS_ROOT, QuoteService, Rtmr3, SocketSource,
         TDX_GUEST_DEVICE, TDX_PROVIDER, Wanted,
@@ -29,6 +30,7 @@ use crate::{
     fetch::Fetcher,
     keys::BootKeys,
     owner::OwnerSettings,
+    peers::Peers,
     seen::SeenFile,
     sender::AccountSender,
     state::{Input, Lifecycle},
@@ -68,6 +70,8 @@ pub(super) fn prepare(settings: Settings, inputs: mpsc::Sender<Input>) -> Result
         serving: OnceLock::new(),
         metadata: Mutex::new(Metadata::default()),
         owner: OwnerSettings::default(),
+        peers: Peers::default(),
+        subscriptions: Subscriptions::default(),
         emitted: Mutex::default(),
         trouble: Mutex::new(None),
         granted: Mutex::new(None),

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     json as answer,
-    table::{Body, Operation, operations},
+    schemas::{SCHEMAS, Schema},
+    table::{Body, Operation, Unready, operations},
 };
 
 /// Answers with the document, in every stage: nothing in it is the instance's.
@@ -28,7 +29,7 @@ pub(super) fn openapi() -> Value {
             "description": "What an app may ask of the guest agent of its instance, over a UNIX socket (spec/local-api.md).",
         },
         "paths": paths,
-        "components": { "schemas": { "Refusal": schema(&["error:object"]) } },
+        "components": { "schemas": SCHEMAS.iter().map(|of| (of.name.to_owned(), schema(of))).collect::<Map<_, _>>() },
     })
 }
 
@@ -36,27 +37,53 @@ fn described(operation: &Operation) -> Value {
     let mut parameters: Vec<Value> = path_parameters(operation.path)
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
         .collect();
-    parameters.extend(operation.query.map(|query| {
+    parameters.extend(operation.query.iter().map(|query| {
         let (name, kind) = member(query);
-        json!({ "name": name, "in": "query", "required": false, "schema": typed(kind) })
+        let parameter = json!({ "name": name, "in": "query", "required": false, "schema": typed(kind) });
+        // Values of a list stand in one text, with commas between.
+        if kind.starts_with('[') { with(with(parameter, "style", "form"), "explode", false) } else { parameter }
     }));
     let mut described = json!({
+        "operationId": operation_id(operation),
         "summary": operation.summary,
         "parameters": parameters,
-        "responses": { "200": response(operation.gives), "default": { "description": refusal(operation.path) } },
+        "responses": { "200": response(operation.gives), "default": refusal(operation.path) },
     });
+    if operation.unready == Unready::Answers {
+        described["responses"]["503"] =
+            with(response(operation.gives), "description", "The same, while it does not serve.");
+    }
     if let Some(content) = content(operation.asks) {
         described["requestBody"] = json!({ "required": true, "content": content });
     }
     described
 }
 
+fn with(mut value: Value, name: &str, what: impl Into<Value>) -> Value {
+    value[name] = what.into();
+    value
+}
+
+/// An operation's name, or its method and path where that is its name.
+fn operation_id(operation: &Operation) -> String {
+    match operation.name.strip_prefix('/') {
+        Some(path) => format!("{}_{}", operation.method.as_str(), path.replace(['/', '.'], "_")),
+        None => operation.name.to_owned(),
+    }
+}
+
 /// How a refusal looks below a path.
-fn refusal(path: &str) -> &'static str {
+fn refusal(path: &str) -> Value {
     match path.split('/').nth(1) {
-        Some("rofl") => "A sentence as plain text.",
-        Some("freehold") => "An object of the schema Refusal, with a stable code.",
-        _ => "An object with the member `error`, a sentence.",
+        Some("rofl") => json!({
+            "description": "A sentence as plain text.",
+            "content": { "text/plain": { "schema": { "type": "string" } } },
+        }),
+        Some("freehold") => json!({
+            "description": "A stable code and a sentence.",
+            "content": { "application/json": { "schema": typed("Refusal") } },
+        }),
+        _ => json!({ "description": "An object with the member `error`, a sentence." }),
     }
 }
 
@@ -72,14 +99,14 @@ fn content(body: Body) -> Option<Value> {
     match body {
         Body::Empty => None,
         Body::Text => Some(json!({ "text/plain": { "schema": { "type": "string" } } })),
-        Body::Any => Some(json!({ "application/json": { "schema": {} } })),
-        Body::Object(members) => Some(json!({ "application/json": { "schema": schema(members) } })),
+        Body::Json(of) => Some(json!({ "application/json": { "schema": typed(of) } })),
+        Body::Lines(of) => Some(json!({ "application/x-ndjson": { "schema": typed(of) } })),
     }
 }
 
-fn schema(members: &[&str]) -> Value {
+fn schema(of: &Schema) -> Value {
     let (mut properties, mut required) = (Map::new(), Vec::new());
-    for text in members {
+    for text in of.members {
         let (name, kind) = member(text);
         let optional = name.strip_suffix('?');
         properties.insert(optional.unwrap_or(name).to_owned(), typed(kind));
@@ -87,26 +114,39 @@ fn schema(members: &[&str]) -> Value {
             required.push(name);
         }
     }
-    json!({ "type": "object", "properties": properties, "required": required })
+    json!({ "description": of.about, "type": "object", "properties": properties, "required": required })
 }
 
 fn member(text: &str) -> (&str, &str) {
     text.split_once(':').expect("a member of the table is `name:type`")
 }
 
-/// A word of the table as JSON Schema.
+/// A type as JSON Schema.
 fn typed(kind: &str) -> Value {
-    let (kind, is_nullable) = kind.strip_suffix("|null").map_or((kind, false), |kind| (kind, true));
-    let (kind, more) = match kind {
-        "hex" => ("string", Some(("pattern", "^(0x)?([0-9a-fA-F]{2})*$"))),
-        "base64" => ("string", Some(("contentEncoding", "base64"))),
-        kind => (kind, None),
-    };
-    let mut schema = if is_nullable { json!({ "type": [kind, "null"] }) } else { json!({ "type": kind }) };
-    if let Some((name, value)) = more {
-        schema[name] = json!(value);
+    if let Some(kind) = kind.strip_suffix("|null") {
+        let schema = typed(kind);
+        return match schema["type"].as_str() {
+            Some(word) => with(schema.clone(), "type", json!([word, "null"])),
+            None => json!({ "oneOf": [schema, { "type": "null" }] }),
+        };
     }
-    schema
+    let inside = |open: char, close: char| kind.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+    if let Some(of) = inside('[', ']') {
+        return json!({ "type": "array", "items": typed(of) });
+    }
+    if let Some(of) = inside('{', '}') {
+        return json!({ "type": "object", "additionalProperties": typed(of) });
+    }
+    if let Some(texts) = kind.strip_prefix('=') {
+        return json!({ "type": "string", "enum": texts.split(',').collect::<Vec<_>>() });
+    }
+    match kind {
+        "any" => json!({}),
+        "hex" => json!({ "type": "string", "format": "hex", "pattern": "^(0x)?([0-9a-fA-F]{2})*$" }),
+        "base64" => json!({ "type": "string", "contentEncoding": "base64" }),
+        "string" | "integer" | "boolean" => json!({ "type": kind }),
+        name => json!({ "$ref": format!("#/components/schemas/{name}") }),
+    }
 }
 
 /// Names in braces.

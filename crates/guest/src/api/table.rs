@@ -8,7 +8,7 @@ use axum::{
     routing::{MethodRouter, delete, get, post, put},
 };
 
-use super::{dstack, fetch, freehold, keys, leases, openapi, rofl, settings};
+use super::{dstack, events, fetch, freehold, keys, leases, openapi, peers, rofl, settings};
 use crate::agent::Guest;
 
 /// HTTP methods that the API uses.
@@ -39,212 +39,243 @@ pub(super) enum Body {
     Empty,
     /// Plain text.
     Text,
-    /// A JSON object: `name:type`, `name?:type` where it may be missing.
-    Object(&'static [&'static str]),
-    /// JSON of another shape.
-    Any,
+    /// JSON of a type, as `schemas` writes types.
+    Json(&'static str),
+    /// JSON of a type, a line each, for as long as somebody listens.
+    Lines(&'static str),
+}
+
+/// What an instance does that does not serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unready {
+    /// It refuses.
+    Refuses,
+    /// It answers as otherwise.
+    Answers,
 }
 
 /// One operation.
 pub(super) struct Operation {
     pub(super) method: Method,
     pub(super) path: &'static str,
+    /// Its name in clients.
+    pub(super) name: &'static str,
     pub(super) summary: &'static str,
-    /// Parameter of the query, `name:type`.
-    pub(super) query: Option<&'static str>,
+    /// Parameters of the query, `name:type`; each may be missing.
+    pub(super) query: &'static [&'static str],
     pub(super) asks: Body,
     pub(super) gives: Body,
-    serve: fn() -> MethodRouter<Arc<Guest>>,
+    /// Whether an instance that does not serve answers with the same, and status 503.
+    pub(super) unready: Unready,
+    serve: Serve,
 }
 
 type Serve = fn() -> MethodRouter<Arc<Guest>>;
 
 impl Operation {
-    const fn new(method: Method, path: &'static str, summary: &'static str, serve: Serve) -> Self {
-        Self { method, path, summary, query: None, asks: Body::Empty, gives: Body::Empty, serve }
+    const fn new(
+        method: Method,
+        path: &'static str,
+        (name, summary): (&'static str, &'static str),
+        serve: Serve,
+    ) -> Self {
+        Self {
+            method,
+            path,
+            name,
+            summary,
+            query: &[],
+            asks: Body::Empty,
+            gives: Body::Empty,
+            unready: Unready::Refuses,
+            serve,
+        }
     }
-    const fn get(path: &'static str, summary: &'static str, serve: Serve) -> Self {
-        Self::new(Method::Get, path, summary, serve)
+    const fn get(path: &'static str, called: (&'static str, &'static str), serve: Serve) -> Self {
+        Self::new(Method::Get, path, called, serve)
     }
-    const fn post(path: &'static str, summary: &'static str, serve: Serve) -> Self {
-        Self::new(Method::Post, path, summary, serve)
+    const fn post(path: &'static str, called: (&'static str, &'static str), serve: Serve) -> Self {
+        Self::new(Method::Post, path, called, serve)
     }
-    const fn query(self, query: &'static str) -> Self {
-        Self { query: Some(query), ..self }
+    const fn query(self, query: &'static [&'static str]) -> Self {
+        Self { query, ..self }
     }
-    const fn asks(self, members: &'static [&'static str]) -> Self {
-        Self { asks: Body::Object(members), ..self }
+    const fn asks(self, of: &'static str) -> Self {
+        Self { asks: Body::Json(of), ..self }
     }
-    const fn gives(self, members: &'static [&'static str]) -> Self {
-        Self { gives: Body::Object(members), ..self }
+    const fn gives(self, of: &'static str) -> Self {
+        Self { gives: Body::Json(of), ..self }
     }
-    const fn bodies(self, asks: Body, gives: Body) -> Self {
-        Self { asks, gives, ..self }
+    const fn answers_unready(self) -> Self {
+        Self { unready: Unready::Answers, ..self }
+    }
+    const fn answers(self, gives: Body) -> Self {
+        Self { gives, ..self }
     }
 }
 
-/// Members of a lease's answer.
-const LEASE: &[&str] = &[
-    "name:string",
-    "fence:integer",
-    "holder:hex|null",
-    "account:hex|null",
-    "expires_at:integer",
-    "held:boolean",
-    "disk:object|null",
-    "header:object",
-];
-/// Members of the settings' answer.
-const SETTINGS: &[&str] =
-    &["generation:integer", "changed_at:integer", "settings:array", "spending:object|null", "header:object"];
-/// Members of an answer with CBOR.
-const DATA: &[&str] = &["data:hex"];
-
 /// Paths of Oasis's appd.
 const ROFL: &[Operation] = &[
-    Operation::get("/rofl/v1/app/id", "The app's id.", || get(rofl::app_id)).bodies(Body::Empty, Body::Text),
-    Operation::post("/rofl/v1/keys/generate", "A key of the app by its name.", || post(rofl::generate_key))
-        .asks(&["key_id:string", "kind:string"])
-        .gives(&["key:hex"]),
-    Operation::post("/rofl/v1/tx/sign-submit", "Signs and submits a transaction, within the owner's limits.", || {
-        post(rofl::sign_submit)
+    Operation::get("/rofl/v1/app/id", ("rofl_app_id", "The app's id."), || get(rofl::app_id)).answers(Body::Text),
+    Operation::post("/rofl/v1/keys/generate", ("rofl_generate_key", "A key of the app by its name."), || {
+        post(rofl::generate_key)
     })
-    .asks(&["encrypt?:boolean", "tx:object"])
-    .gives(DATA),
-    Operation::post("/rofl/v1/query", "Asks the chain; the answer is proven.", || post(rofl::run_query))
-        .asks(&["method:string", "args:hex"])
-        .gives(DATA),
-    Operation::get("/rofl/v1/metadata", "The instance's metadata.", || get(rofl::get_metadata))
-        .bodies(Body::Empty, Body::Any),
-    Operation::post("/rofl/v1/metadata", "Replaces all metadata.", || post(rofl::replace_metadata))
-        .bodies(Body::Any, Body::Empty),
-    Operation::new(Method::Put, "/rofl/v1/metadata", "Adds or changes metadata.", || put(rofl::upsert_metadata))
-        .bodies(Body::Any, Body::Empty),
-    Operation::new(Method::Delete, "/rofl/v1/metadata", "Removes metadata by its keys.", || {
-        delete(rofl::delete_metadata)
+    .asks("RoflKeyAsk")
+    .gives("RoflKey"),
+    Operation::post(
+        "/rofl/v1/tx/sign-submit",
+        ("rofl_sign_submit", "Signs and submits a transaction, within the owner's limits."),
+        || post(rofl::sign_submit),
+    )
+    .asks("RoflTransactionAsk")
+    .gives("RoflData"),
+    Operation::post("/rofl/v1/query", ("rofl_query", "Asks the chain; the answer is proven."), || {
+        post(rofl::run_query)
     })
-    .bodies(Body::Any, Body::Empty),
+    .asks("RoflQueryAsk")
+    .gives("RoflData"),
+    Operation::get("/rofl/v1/metadata", ("rofl_metadata", "The instance's metadata."), || get(rofl::get_metadata))
+        .gives("{string}"),
+    Operation::post("/rofl/v1/metadata", ("rofl_set_metadata", "Replaces all metadata."), || {
+        post(rofl::replace_metadata)
+    })
+    .asks("{string}"),
+    Operation::new(Method::Put, "/rofl/v1/metadata", ("rofl_change_metadata", "Adds or changes metadata."), || {
+        put(rofl::upsert_metadata)
+    })
+    .asks("{string}"),
+    Operation::new(
+        Method::Delete,
+        "/rofl/v1/metadata",
+        ("rofl_remove_metadata", "Removes metadata by its keys."),
+        || delete(rofl::delete_metadata),
+    )
+    .asks("[string]"),
 ];
 
 /// Paths of Freehold.
 const FREEHOLD: &[Operation] = &[
-    Operation::get("/freehold/v1/openapi.json", "This document.", || get(openapi::document))
-        .bodies(Body::Empty, Body::Any),
-    Operation::get("/freehold/v1/instance", "Who the instance is, and what protects it.", || get(freehold::instance))
-        .gives(&[
-            "app_id:string",
-            "instance_id:hex",
-            "chain_id:integer",
-            "genesis_hash:hex",
-            "network_key:hex",
-            "keyset:object",
-            "keyset_digest:hex",
-            "subject:object",
-            "trust_domain:string",
-            "capabilities:object",
-            "registered:boolean",
-            "expires_at:integer",
-            "header:object",
-        ]),
-    Operation::get("/freehold/v1/health", "Whether the instance serves, and what it waits for.", || {
+    Operation::get("/freehold/v1/openapi.json", ("document", "This document."), || get(openapi::document)).gives("any"),
+    Operation::get("/freehold/v1/instance", ("instance", "Who the instance is, and what protects it."), || {
+        get(freehold::instance)
+    })
+    .gives("Instance"),
+    Operation::get("/freehold/v1/health", ("health", "Whether the instance serves, and what it waits for."), || {
         get(freehold::health)
     })
-    .gives(&[
-        "ready:boolean",
-        "stage:string",
-        "reason:string|null",
-        "expires_at:integer",
-        "receipts:integer",
-        "anchored:integer",
-    ]),
-    Operation::get("/freehold/v1/keys/generations", "Generations of the app's root key.", || get(keys::generations))
-        .query("after:integer")
-        .gives(&["newest:integer", "previous:integer|null", "previous_until:integer"]),
-    Operation::post("/freehold/v1/keys/generate", "A key of a scope, under a generation of the root key.", || {
-        post(keys::generate)
+    .gives("Health")
+    .answers_unready(),
+    Operation::get(
+        "/freehold/v1/keys/generations",
+        (
+            "key_generations",
+            "Generations of the app's root key; with `after`, once there is a newer one, or after a while.",
+        ),
+        || get(keys::generations),
+    )
+    .query(&["after:integer"])
+    .gives("Generations"),
+    Operation::post(
+        "/freehold/v1/keys/generate",
+        ("generate_key", "A key of a scope, under a generation of the root key."),
+        || post(keys::generate),
+    )
+    .asks("KeyAsk")
+    .gives("Key"),
+    Operation::post("/freehold/v1/quote", ("quote", "A quote over the keyset, for a nonce."), || post(freehold::quote))
+        .asks("QuoteAsk")
+        .gives("Quote"),
+    Operation::get("/freehold/v1/hpke/config", ("hpke_config", "The key that bodies are sealed to."), || {
+        get(freehold::hpke_config)
     })
-    .asks(&["key_id:string", "kind:string", "generation?:integer|null", "scope?:string"])
-    .gives(&["key:hex", "generation:integer"]),
-    Operation::post("/freehold/v1/quote", "A quote over the keyset, for a nonce.", || post(freehold::quote))
-        .asks(&["nonce:hex|null"])
-        .gives(&["quote:hex", "report_data:hex", "tee_type:string", "event_log:array"]),
-    Operation::get("/freehold/v1/hpke/config", "The key that bodies are sealed to.", || get(freehold::hpke_config))
-        .gives(&["key_config:hex"]),
-    Operation::post("/freehold/v1/hpke/open", "Opens a sealed body.", || post(freehold::hpke_open))
-        .asks(&["enc:hex", "chunks:array"])
-        .gives(&["plaintext:base64", "exported_secret:hex"]),
-    Operation::post("/freehold/v1/receipts/append", "Signs and keeps a receipt.", || post(freehold::append_receipt))
-        .asks(&[
-            "receipt_id:string",
-            "chat_id:string|null",
-            "model:object|null",
-            "endpoint:string",
-            "method:string",
-            "access:hex|null",
-            "events:array",
-        ])
-        .gives(&["receipt:object", "sequence:integer"]),
-    Operation::post("/freehold/v1/fetch", "Fetches over HTTPS, and signs what came.", || post(fetch::fetch))
-        .asks(&[
-            "url:string",
-            "method?:string",
-            "headers?:array",
-            "body?:base64|null",
-            "roots?:array",
-            "body_bytes_max?:integer|null",
-            "timeout_ms?:integer|null",
-        ])
-        .gives(&["format:string", "record:object", "signature:hex", "headers:array", "body:base64"]),
-    Operation::get("/freehold/v1/receipts/{id}", "A receipt.", || get(freehold::receipt))
-        .gives(&["receipt:object", "access:hex|null"]),
-    Operation::get("/freehold/v1/receipts/{id}/inclusion", "Where a receipt stands in the log.", || {
+    .gives("HpkeConfig"),
+    Operation::post("/freehold/v1/hpke/open", ("hpke_open", "Opens a sealed body."), || post(freehold::hpke_open))
+        .asks("HpkeOpenAsk")
+        .gives("HpkeOpened"),
+    Operation::post("/freehold/v1/receipts/append", ("append_receipt", "Signs and keeps a receipt."), || {
+        post(freehold::append_receipt)
+    })
+    .asks("ReceiptAsk")
+    .gives("AppendedReceipt"),
+    Operation::post("/freehold/v1/fetch", ("fetch", "Fetches over HTTPS, and signs what came."), || post(fetch::fetch))
+        .asks("FetchAsk")
+        .gives("Fetched"),
+    Operation::get("/freehold/v1/receipts/{id}", ("receipt", "A receipt."), || get(freehold::receipt))
+        .gives("StoredReceipt"),
+    Operation::get("/freehold/v1/receipts/{id}/inclusion", ("inclusion", "Where a receipt stands in the log."), || {
         get(freehold::inclusion)
     })
-    .gives(&[
-        "instance_id:hex",
-        "sequence:integer",
-        "leaf:hex",
-        "size:integer",
-        "root:hex",
-        "path:array",
-        "anchor:object|null",
-    ]),
-    Operation::get("/freehold/v1/settings", "What the owner set, without values.", || get(settings::settings))
-        .query("after:integer")
-        .gives(SETTINGS),
-    Operation::post("/freehold/v1/reload", "Looks at the chain for a newer set, now.", || post(settings::reload))
-        .gives(SETTINGS),
-    Operation::get("/freehold/v1/settings/{name}", "One value.", || get(settings::value)).gives(&[
-        "name:string",
-        "value:base64",
-        "secret:boolean",
-        "set_at:integer",
-        "generation:integer",
-    ]),
-    Operation::get("/freehold/v1/environment", "What the owner set, as environment variables.", || {
-        get(settings::environment)
+    .gives("Inclusion"),
+    Operation::get(
+        "/freehold/v1/settings",
+        ("settings", "What the owner set, without values; with `after`, once there is a newer set, or after a while."),
+        || get(settings::settings),
+    )
+    .query(&["after:integer"])
+    .gives("Settings"),
+    Operation::post("/freehold/v1/reload", ("reload_settings", "Looks at the chain for a newer set, now."), || {
+        post(settings::reload)
     })
-    .gives(&["generation:integer", "environment:object", "missing?:array"]),
-    Operation::get("/freehold/v1/leases/{name}", "A lease.", || get(leases::lease)).gives(LEASE),
-    Operation::post("/freehold/v1/leases/{name}/acquire", "Takes a lease, or renews it.", || post(leases::acquire))
-        .asks(&["length_s?:integer", "wait_s?:integer"])
-        .gives(LEASE),
-    Operation::post("/freehold/v1/leases/{name}/release", "Lets a lease go.", || post(leases::release)).gives(LEASE),
-    Operation::post("/freehold/v1/leases/{name}/adopt", "Says that the app's data are the newest.", || {
-        post(leases::adopt)
+    .gives("Settings"),
+    Operation::get("/freehold/v1/settings/{name}", ("setting", "One value."), || get(settings::value))
+        .gives("SettingValue"),
+    Operation::get(
+        "/freehold/v1/environment",
+        ("environment", "What the owner set, as environment variables."),
+        || get(settings::environment),
+    )
+    .gives("Environment"),
+    Operation::get("/freehold/v1/leases/{name}", ("lease", "A lease."), || get(leases::lease)).gives("Lease"),
+    Operation::post("/freehold/v1/leases/{name}/acquire", ("acquire_lease", "Takes a lease, or renews it."), || {
+        post(leases::acquire)
     })
-    .asks(&["sequence:integer"])
-    .gives(LEASE),
-    Operation::post("/freehold/v1/counters/increment", "Raises a counter.", || post(leases::increment))
-        .asks(&["lease:string", "counter:string", "by?:integer"])
-        .gives(&["value:integer", "sequence:integer", "fence:integer", "header:object"]),
-    Operation::get("/freehold/v1/counters/{lease}", "All counters under a lease.", || get(leases::counters)).gives(&[
-        "lease:string",
-        "sequence:integer",
-        "fence:integer",
-        "values:object",
-        "header:object",
-    ]),
+    .asks("LeaseAsk")
+    .gives("Lease"),
+    Operation::post("/freehold/v1/leases/{name}/release", ("release_lease", "Lets a lease go."), || {
+        post(leases::release)
+    })
+    .gives("Lease"),
+    Operation::post(
+        "/freehold/v1/leases/{name}/adopt",
+        ("adopt_counters", "Says that the app's data are the newest."),
+        || post(leases::adopt),
+    )
+    .asks("AdoptAsk")
+    .gives("Lease"),
+    Operation::post("/freehold/v1/counters/increment", ("increment", "Raises a counter."), || post(leases::increment))
+        .asks("IncrementAsk")
+        .gives("Incremented"),
+    Operation::get("/freehold/v1/counters/{lease}", ("counters", "All counters under a lease."), || {
+        get(leases::counters)
+    })
+    .gives("Counters"),
+    Operation::get(
+        "/freehold/v1/events",
+        ("events", "Verified logs and the app's own life, from a height on and as they come."),
+        || get(events::events),
+    )
+    .query(&[
+        "from:integer",
+        "address:[hex]",
+        "topic0:[hex]",
+        "topic1:[hex]",
+        "topic2:[hex]",
+        "topic3:[hex]",
+        "life:boolean",
+    ])
+    .answers(Body::Lines("EventLine")),
+    Operation::get("/freehold/v1/peers", ("peers", "The other live instances of the app."), || get(peers::peers))
+        .gives("Peers"),
+    Operation::post("/freehold/v1/peers/{id}/seal", ("seal_for_peer", "Seals a message for a peer."), || {
+        post(peers::seal)
+    })
+    .asks("PeerSealAsk")
+    .gives("PeerSealed"),
+    Operation::post("/freehold/v1/peers/open", ("open_from_peer", "Opens a message of a peer, once."), || {
+        post(peers::open)
+    })
+    .asks("PeerOpenAsk")
+    .gives("PeerOpened"),
 ];
 
 /// Paths of dstack's guest API; bodies stand on its own pages.
@@ -270,12 +301,13 @@ const DSTACK: &[Operation] = &[
     dstack_get("/prpc/Tappd.Info", "As /Info.", || get(dstack::evidence::info)),
 ];
 
+/// dstack's clients have names of their own: an operation's is its path.
 const fn dstack(path: &'static str, summary: &'static str, serve: Serve) -> Operation {
-    Operation::post(path, summary, serve).bodies(Body::Any, Body::Any)
+    Operation::post(path, (path, summary), serve).asks("any").gives("any")
 }
 
 const fn dstack_get(path: &'static str, summary: &'static str, serve: Serve) -> Operation {
-    Operation::get(path, summary, serve).bodies(Body::Empty, Body::Any)
+    Operation::get(path, (path, summary), serve).gives("any")
 }
 
 /// All operations.

@@ -23,8 +23,9 @@ use alloy_eips::eip2718::Decodable2718 as _;
 use alloy_sol_types::SolCall as _;
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use freehold_crypto::{
-    Derivation, Polynomial, SettingPlace, Share, content_digest, encrypt_share, genesis_hash, keyset_digest,
-    recover_registration, report_data, slots::grant_id,
+    Derivation, Polynomial, SettingPlace, Share, content_digest, encrypt_share, genesis_hash, keccak256, keyset_digest,
+    recover_registration, report_data,
+    slots::{APPS, grant_id},
 };
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, EvidenceMachine, EvidenceServer, FMSPC, Platform, TdReport};
 use freehold_guest::{EvidencePath, GuestConfig, GuestError, PathConfig, StopReason, TrustConfig, run};
@@ -77,6 +78,8 @@ pub(crate) struct Misbehaviour {
     pub(crate) silent: bool,
     /// Its certified blocks go no further than this one, while its executed ones do.
     pub(crate) lease_s: Option<u64>,
+    /// What is told of the logs of blocks.
+    pub(crate) logs: transactions::LogsTold,
     /// Blocks come without their transactions.
     pub(crate) empty_blocks: bool,
     /// The relay proves the state before the newest settings.
@@ -247,11 +250,21 @@ impl FakeChain {
 
     /// Denies the generation of every instance, for the whole chain.
     pub(crate) fn deny_all(&self) {
+        self.deny(4, |_| true);
+    }
+
+    /// Denies one instance by its id, for the whole chain.
+    pub(crate) fn deny_instance(&self, id: &Digest) {
+        self.deny(3, |entry| entry.instance_id == *id);
+    }
+
+    /// Denies what these instances stand on, by its place in the order of `spec/entries.md`.
+    fn deny(&self, place: usize, which: impl Fn(&InstanceEntry) -> bool) {
         let mut inner = self.lock();
         let since = inner.headers.len() as u64;
-        let entries: Vec<InstanceEntry> = inner.instances.values().cloned().collect();
+        let entries: Vec<InstanceEntry> = inner.instances.values().filter(|entry| which(entry)).cloned().collect();
         for entry in entries {
-            let (subject_kind, subject) = entry.deny_subjects().remove(4);
+            let (subject_kind, subject) = entry.deny_subjects().remove(place);
             let denials = vec![Denial { level: None, reason: 1, since, lifted_at: None }];
             let key = EntryKey::Deny(AppId::CHAIN, subject_kind, subject.clone());
             let denial = DenyEntry { app_id: AppId::CHAIN, subject_kind, subject: Blob(subject), denials };
@@ -272,6 +285,10 @@ impl FakeChain {
         for (key, content) in std::mem::take(&mut inner.pending) {
             inner.tree.entry(&key, &Raw(&content));
         }
+        let open: Vec<Digest> =
+            inner.instances.values().filter(|entry| entry.closed_at.is_none()).map(|entry| entry.instance_id).collect();
+        let slot = keccak256(&[&[0x80], app_id().as_bytes()]).0;
+        inner.tree.document(&APPS, &slot, open.to_canonical());
         let parent_hash = inner.headers.last().map_or_else(Default::default, Header::hash_slow);
         let mut header = Header {
             parent_hash,
@@ -355,6 +372,12 @@ impl Inner {
             "freehold_getContent" => {
                 let digest = params[0].as_str().unwrap().parse().unwrap();
                 Ok(self.tree.content(&digest).map_or(Value::Null, hexed))
+            }
+            "freehold_getHeaders" => {
+                let (from, count) = (params[0].as_u64().unwrap() as usize, params[1].as_u64().unwrap() as usize);
+                let shown = &self.headers[..=self.newest().number as usize];
+                let run = shown.iter().skip(from).take(count);
+                Ok(run.map(|header| hexed(&alloy_rlp::encode(header))).collect())
             }
             "freehold_getBlock" => Ok(self.raw_block(params[0].as_u64().unwrap())),
             "oasis_callDataPublicKey" => {
@@ -561,6 +584,12 @@ async fn register(State(chain): State<FakeChain>, Json(submit): Json<Registratio
         inner.pending.push((EntryKey::Grant(grant.grant_id), grant.to_canonical()));
     }
     inner.instances.insert(id, entry);
+    let call = IApps::registerCall {
+        registration: submit.registration.0.into(),
+        evidence: submit.evidence.0.clone().into(),
+        signature: submit.signature.to_vec().into(),
+    };
+    inner.call(APPS, call.abi_encode(), Vec::new());
     inner.registrations += 1;
     let tx_hash = content_digest(&submit.evidence.0);
     inner.receipts.insert(tx_hash, height);

@@ -1,10 +1,14 @@
 //! Transactions of apps on the chain in this process: blocks that hold them under real roots, and calls without a machine.
 
 use alloy_consensus::{
-    Receipt, ReceiptEnvelope, ReceiptWithBloom,
+    Receipt, ReceiptEnvelope,
     proofs::{calculate_receipt_root, calculate_transaction_root},
 };
 use alloy_eips::eip2718::Encodable2718 as _;
+
+use alloy_primitives::{Bloom, Log};
+use freehold_crypto::AccountKey;
+use freehold_rpc::{CallTransaction, FeeQuote};
 
 use super::*;
 
@@ -19,7 +23,7 @@ type Body = (Vec<Vec<u8>>, Vec<Vec<u8>>);
 /// What the chain has of them.
 #[derive(Default)]
 pub(super) struct Bodies {
-    waiting: Vec<TxEnvelope>,
+    waiting: Vec<(TxEnvelope, Vec<Log>)>,
     by_height: BTreeMap<u64, Body>,
     /// All of them, in order.
     all: Vec<TxEnvelope>,
@@ -36,6 +40,11 @@ impl FakeChain {
     /// Transactions that were sent, in order.
     pub(crate) fn sent(&self) -> Vec<TxEnvelope> {
         self.lock().bodies.all.clone()
+    }
+
+    /// Puts logs into the next block, in one transaction.
+    pub(crate) fn emit(&self, logs: Vec<Log>) {
+        self.lock().call(Account([0x51; 20]), Vec::new(), logs);
     }
 
     /// Opens call data of an epoch to this secret.
@@ -56,19 +65,36 @@ impl Inner {
         if fails(&envelope) {
             self.reverted.insert(hash);
         }
-        self.bodies.waiting.push(envelope);
+        self.bodies.waiting.push((envelope, Vec::new()));
         hash
+    }
+
+    /// Puts a call of somebody's into the next block, with what it logs.
+    pub(super) fn call(&mut self, to: Account, data: Vec<u8>, logs: Vec<Log>) {
+        let call = CallTransaction {
+            chain_id: CHAIN_ID,
+            nonce: self.bodies.count() as u64,
+            to,
+            value_wei: 0,
+            gas_limit: GAS,
+            fees: FeeQuote { max_fee_per_gas: 1_000_000_000, max_priority_fee_per_gas: 0 },
+            data,
+        };
+        let (bytes, _) = call.sign(&AccountKey::from_bytes(&[0x61; 32]).unwrap());
+        self.bodies.waiting.push((TxEnvelope::decode_2718(&mut bytes.as_slice()).unwrap(), logs));
     }
 
     /// Puts what waits into a block.
     pub(super) fn fill(&mut self, header: &mut Header) {
-        let transactions = std::mem::take(&mut self.bodies.waiting);
-        let receipt = |(index, envelope): (usize, &TxEnvelope)| {
+        let waiting = std::mem::take(&mut self.bodies.waiting);
+        let receipt = |(index, (envelope, logs)): (usize, &(TxEnvelope, Vec<Log>))| {
             let cumulative_gas_used = GAS * (index as u64 + 1);
-            let receipt = Receipt { status: (!fails(envelope)).into(), cumulative_gas_used, logs: Vec::new() };
-            ReceiptEnvelope::Eip1559(ReceiptWithBloom { receipt, logs_bloom: Default::default() })
+            let receipt = Receipt { status: (!fails(envelope)).into(), cumulative_gas_used, logs: logs.clone() };
+            ReceiptEnvelope::Eip1559(receipt.with_bloom())
         };
-        let receipts: Vec<ReceiptEnvelope> = transactions.iter().enumerate().map(receipt).collect();
+        let receipts: Vec<ReceiptEnvelope> = waiting.iter().enumerate().map(receipt).collect();
+        header.logs_bloom = waiting.iter().flat_map(|(_, logs)| logs).collect::<Bloom>();
+        let transactions: Vec<TxEnvelope> = waiting.into_iter().map(|(envelope, _)| envelope).collect();
         header.transactions_root = calculate_transaction_root(&transactions);
         header.receipts_root = calculate_receipt_root(&receipts);
         let bytes = (
@@ -83,9 +109,16 @@ impl Inner {
         let header = &self.headers[height as usize];
         let (transactions, receipts) = &self.bodies.by_height[&height];
         let list = |bytes: &[Vec<u8>]| bytes.iter().map(|bytes| hexed(bytes)).collect::<Vec<_>>();
+        let receipts = match self.misbehaviour.logs {
+            LogsTold::All => receipts.clone(),
+            // A node that leaves logs out, or makes some up, is found out by the root of receipts.
+            LogsTold::Withheld | LogsTold::Forged => {
+                receipts.iter().map(|bytes| self.misbehaviour.logs.spoil(bytes)).collect()
+            }
+        };
         // A node that leaves a transaction out is found out by the roots.
         let transactions = if self.misbehaviour.empty_blocks { &[][..] } else { transactions };
-        json!({"header": hexed(&alloy_rlp::encode(header)), "transactions": list(transactions), "receipts": list(receipts)})
+        json!({"header": hexed(&alloy_rlp::encode(header)), "transactions": list(transactions), "receipts": list(&receipts)})
     }
 }
 
@@ -93,4 +126,31 @@ fn fails(envelope: &TxEnvelope) -> bool {
     // Code that begins with an invalid instruction makes no contract.
     let breaks = envelope.to().is_none() && envelope.input().first() == Some(&0xfe);
     breaks || envelope.to().is_some_and(|to| to.0.0 == FAILING.0)
+}
+
+/// What a node tells of the logs of a block.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum LogsTold {
+    #[default]
+    All,
+    /// None of them.
+    Withheld,
+    /// With other data.
+    Forged,
+}
+
+impl LogsTold {
+    fn spoil(self, receipt: &[u8]) -> Vec<u8> {
+        let receipt = ReceiptEnvelope::decode_2718(&mut &receipt[..]).unwrap();
+        let logs = match self {
+            Self::Withheld => Vec::new(),
+            _ => receipt
+                .logs()
+                .iter()
+                .map(|log| Log::new_unchecked(log.address, log.topics().to_vec(), [9_u8; 32].into()))
+                .collect(),
+        };
+        let spoilt = Receipt { status: true.into(), cumulative_gas_used: receipt.cumulative_gas_used(), logs };
+        ReceiptEnvelope::Eip1559(spoilt.with_bloom()).encoded_2718()
+    }
 }

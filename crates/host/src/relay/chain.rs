@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Methods that a guest may call.
-const METHODS: [&str; 20] = [
+const METHODS: [&str; 21] = [
     "eth_blockNumber",
     "eth_call",
     "eth_chainId",
@@ -32,6 +32,7 @@ const METHODS: [&str; 20] = [
     "freehold_getBlock",
     "freehold_getContent",
     "freehold_getFinality",
+    "freehold_getHeaders",
     "freehold_getProof",
     "freehold_keyShares",
     "freehold_networkKey",

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use freehold_crypto::{STATE_VALUE_BYTES_MAX, StateClaim, StateProof, content_digest, sha256, slots::storage_key};
-use freehold_primitives::{Canonical, Digest};
+use freehold_primitives::{Account, Canonical, Digest};
 use freehold_verify::EntryKey;
 
 /// The tree.
@@ -27,6 +27,13 @@ impl TestTree {
         let digest = content_digest(&content);
         self.leaves.insert(tree_key(key), digest.0.to_vec());
         self.contents.insert(digest, content);
+    }
+
+    /// Puts a document's digest into a slot of an account.
+    pub(crate) fn document(&mut self, account: &Account, slot: &[u8; 32], document: Vec<u8>) {
+        let digest = content_digest(&document);
+        self.leaves.insert(storage_key(account, slot), digest.0.to_vec());
+        self.contents.insert(digest, document);
     }
 
     /// Puts unrelated leaves in.

@@ -182,11 +182,14 @@ impl Session {
         };
         let software = accel == Accel::Tcg;
         let app = VmApp::new(bundle, folder, accel, VmShape::new(shape.cpus, shape.memory_mib)?)?;
-        let sizes = (image.initrd.len() + image.kernel.len() + image.disk.len()) / 1_000_000;
+        let [kernel, initrd, disk] = [image.kernel.len(), image.initrd.len(), image.disk.len()];
+        let sizes = (kernel + initrd + disk) / 1_000_000;
         let by = if software { "software emulation" } else { "KVM" };
         self.output.step("image", &format!("{}, {sizes} MB, booted by {by}", image.digest()));
-        self.output
-            .object(&json!({ "event": "image", "digest": image.digest(), "image": folder, "software": software }));
+        self.output.object(&json!({
+            "event": "image", "digest": image.digest(), "image": folder, "software": software, "kernel_bytes": kernel,
+            "initrd_bytes": initrd, "disk_bytes": disk,
+        }));
         Ok(App::Vm(Box::new(app)))
     }
 

@@ -6,6 +6,7 @@
 
 mod child;
 mod renewals;
+mod vm;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::{Samples, round};
-use crate::output::Output;
+use crate::{args::AppsPart, output::Output};
 
 use child::{Running, answered, tell_of};
 
@@ -36,6 +37,10 @@ pub(super) struct Plan {
     pub(super) count: u32,
     /// Folder of an app of containers, with its images.
     pub(super) container: Option<PathBuf>,
+    /// Folder of an app with the same program as a process.
+    pub(super) process: Option<PathBuf>,
+    /// Only these; all where none is named.
+    pub(super) parts: Vec<AppsPart>,
     /// Instances that renew their leases.
     pub(super) instances: u8,
 }
@@ -70,28 +75,44 @@ impl Bench {
     }
 
     async fn measure(&self, plan: &Plan, network: &Value) -> Result<()> {
-        self.first_answer()?;
+        let wanted = |part| plan.parts.is_empty() || plan.parts.contains(&part);
         let app = self.folder.path().join("bench");
-        self.sizes("process", &app)?;
-        self.starts("process", &app, PROCESS_START_MS_AIM)?;
-        self.local_api(&app).await?;
-        self.requests("bubblewrap", &app, &[])?;
-        self.requests("none", &app, &["--no-sandbox"])?;
-        match &plan.container {
-            Some(folder) => {
-                let folder = folder.canonicalize().context("there is no such folder")?;
-                self.sizes("container", &folder)?;
-                self.starts("container", &folder, CONTAINER_START_MS_AIM)?;
-                self.requests("runc", &folder, &[])?;
-            }
-            None => self.output.warn("containers are not measured: name the folder of such an app with --container"),
+        tell_of(&["app", "init", "bench"], self.folder.path())?;
+        if wanted(AppsPart::First) {
+            self.first_answer()?;
         }
-        let rpc = network["rpc"].as_str().context("the network tells no address")?;
-        let what = format!("{} instances renew their leases", plan.instances);
-        match renewals::run(rpc, plan.instances, self.count).await {
-            Ok(samples) => self.tell("renewals", &what, &samples, None),
-            // The other figures stand.
-            Err(error) => self.output.warn(&format!("not measured: {what}: {error}")),
+        let given = |folder: &Path| folder.canonicalize().with_context(|| format!("no folder {}", folder.display()));
+        let process = plan.process.as_deref().map_or_else(|| Ok(app.clone()), given)?;
+        let container = plan.container.as_deref().map(given).transpose()?;
+        if container.is_none() {
+            self.output.warn("containers are not measured: name the folder of such an app with --container");
+        } else if plan.process.is_none() {
+            self.output.warn("process and containers run different programs: name one of the same with --process");
+        }
+        if wanted(AppsPart::Sizes) {
+            self.sizes("process", &process)?;
+            container.iter().try_for_each(|folder| self.sizes("container", folder))?;
+        }
+        if wanted(AppsPart::Starts) {
+            self.starts("process", &process, PROCESS_START_MS_AIM)?;
+            container.iter().try_for_each(|folder| self.starts("container", folder, CONTAINER_START_MS_AIM))?;
+        }
+        if wanted(AppsPart::LocalApi) {
+            self.local_api(&app).await?;
+        }
+        if wanted(AppsPart::Requests) {
+            self.requests("none", &process, &["--no-sandbox"])?;
+            self.requests("bubblewrap", &process, &[])?;
+            container.iter().try_for_each(|folder| self.requests("runc", folder, &[]))?;
+        }
+        if wanted(AppsPart::Vm) {
+            self.vm(&app)?;
+        }
+        if wanted(AppsPart::Renewals) {
+            let rpc = network["rpc"].as_str().context("the network tells no address")?;
+            let what = format!("{} instances renew their leases", plan.instances);
+            let samples = renewals::run(rpc, plan.instances, self.count).await?;
+            self.tell("renewals", &what, &samples, None);
         }
         Ok(())
     }
@@ -99,8 +120,8 @@ impl Bench {
     /// From an empty folder to an answer.
     fn first_answer(&self) -> Result<()> {
         let begun = Instant::now();
-        tell_of(&["app", "init", "bench"], self.folder.path())?;
-        let mut running = self.start(Path::new("bench"), &[])?;
+        tell_of(&["app", "init", "first"], self.folder.path())?;
+        let mut running = self.start(Path::new("first"), &[])?;
         let (_, ready) = running.until("ready")?;
         answered(&ready)?;
         let took = begun.elapsed();
