@@ -518,15 +518,8 @@ pub(crate) fn python_clients() -> Option<PathBuf> {
 
 /// Python with unmodified validators of others' formats: Kubernetes' objects, and SPDX.
 pub(crate) fn validators() -> Option<PathBuf> {
-    let folder = clients_folder("pypi-validators-1");
-    let python = folder.join("bin/python");
-    if !folder.join("done").exists() {
-        install("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-        let packages = ["kubernetes-validate==1.37.0", "spdx-tools==0.8.5"];
-        install("PyPI validators", Command::new(&python).args(["-m", "pip", "install", "-q"]).args(packages))?;
-        fs::write(folder.join("done"), []).unwrap();
-    }
-    Some(folder.join("bin"))
+    let packages = ["kubernetes-validate==1.37.0", "spdx-tools==0.8.5"];
+    Some(pypi("pypi-validators-1", "PyPI validators", &packages)?.parent()?.to_owned())
 }
 
 /// A registry of the distribution project, at an address, until it is dropped; `None`, said loudly, where it is missing.
