@@ -21,7 +21,8 @@ use freehold_rpc::Endpoint;
 
 pub(crate) use app::{
     AccelArg, AppBuildArgs, AppCommand, AppDeployArgs, AppFetchCheckArgs, AppInitArgs, AppKindArg, AppListArgs,
-    AppLogsArgs, AppRunArgs, AppShowArgs, DeployedArgs, LauncherArg, VmArgs,
+    AppLogsArgs, AppRestoreArgs, AppRunArgs, AppShowArgs, AppSnapshotArgs, DeployedArgs, LauncherArg, StateDiskArg,
+    VmArgs,
 };
 pub(crate) use backup::{BackupArgs, BackupKeyArgs, RestoreArgs};
 pub(crate) use bench::{BenchCommand, NetworkPart};

@@ -28,7 +28,7 @@ mod tests;
 
 use std::{path::Path, sync::Arc, time::Instant};
 
-use freehold_bundle::Bundle;
+use freehold_bundle::{Bundle, StorageKind};
 use serde_json::Value;
 use tokio::{
     net::TcpListener,
@@ -87,6 +87,11 @@ impl ContainerApp {
     /// What the guest is told of the sockets that it makes for the services: `services` and `environments` of its paths.
     pub(crate) fn sockets_told(&self, app_dir: &Path) -> (Value, Value) {
         self.plan.sockets_told(app_dir)
+    }
+
+    /// Whether its containers keep files that outlive them.
+    pub(crate) fn keeps_files(&self) -> bool {
+        matches!(self.plan.storage.0, StorageKind::DiskPersistent | StorageKind::DiskEphemeral)
     }
 
     /// Whom its containers may reach.

@@ -74,16 +74,18 @@ pub enum LinkService {
     Health = 6,
     /// The host asks the agent to end.
     Stop = 7,
+    /// The host's gate to the outside.
+    Egress = 8,
 }
 
 impl LinkService {
-    const ALL: [Self; 7] =
-        [Self::Config, Self::Chain, Self::Control, Self::Evidence, Self::App, Self::Health, Self::Stop];
+    const ALL: [Self; 8] =
+        [Self::Config, Self::Chain, Self::Control, Self::Evidence, Self::App, Self::Health, Self::Stop, Self::Egress];
 
     /// Who opens streams of it.
     pub const fn asked_by(self) -> LinkEnd {
         match self {
-            Self::Config | Self::Chain | Self::Control | Self::Evidence => LinkEnd::Guest,
+            Self::Config | Self::Chain | Self::Control | Self::Evidence | Self::Egress => LinkEnd::Guest,
             Self::App | Self::Health | Self::Stop => LinkEnd::Host,
         }
     }

@@ -8,6 +8,7 @@ mod init;
 mod network;
 mod run;
 mod settings;
+mod snapshot;
 mod watch;
 
 pub(crate) use build::registers;
@@ -28,6 +29,8 @@ pub(crate) fn run(command: AppCommand, output: Output) -> Result<ExitCode> {
         AppCommand::Show(args) => build::show(&args, output),
         AppCommand::FetchCheck(args) => fetch::check(&args, output),
         AppCommand::Run(args) => super::block_on(run::run(args, output)),
+        AppCommand::Snapshot(args) => snapshot::keep(&args, output),
+        AppCommand::Restore(args) => snapshot::restore(&args, output),
         AppCommand::Deploy(args) => super::block_on(deploy::run(*args, output)),
         AppCommand::List(args) => super::block_on(deployed::list(args, output)),
         AppCommand::Logs(args) => super::block_on(deployed::logs(args, output)),

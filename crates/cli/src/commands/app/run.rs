@@ -5,6 +5,7 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, build_bundle};
 use freehold_host::{
     App, AppOwner, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, LogStream, Payer,
-    PolicyChoice, VmApp, bundled_app,
+    PolicyChoice, VmApp, VmRun, bundled_app,
 };
 use freehold_image::{Accel, VmShape, usable_accel};
 use freehold_primitives::{Genesis, NetworkKey, Purpose};
@@ -20,10 +21,15 @@ use freehold_rpc::{Endpoint, NodeClient};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
-use super::{network::Network, registers, watch::changed};
+use super::{
+    network::Network,
+    registers,
+    snapshot::{STATE_DISK, aside},
+    watch::changed,
+};
 use crate::{
     accounts,
-    args::{AccelArg, AppRunArgs, LauncherArg, TeeArg, VmArgs},
+    args::{AccelArg, AppRunArgs, LauncherArg, StateDiskArg, TeeArg, VmArgs},
     commands::image::assembled,
     data_dir::Held,
     output::Output,
@@ -39,6 +45,9 @@ const SERVING_WAIT: Duration = Duration::from_secs(120);
 const SERVING_WAIT_VM: Duration = Duration::from_secs(300);
 /// Name of the VM image in the app's folder.
 const IMAGE_FOLDER: &str = "image";
+/// What to do where the state disk does not open.
+const DISK_HINT: &str = "Bring the right disk back (`freehold app restore`), or begin with an empty one, which keeps the old disk \
+                         beside it: --state-disk new";
 /// Gas allowance that an instance's account is kept at, in wei: a tenth of a unit.
 const ALLOWANCE_WEI: u128 = accounts::UNIT / 10;
 
@@ -59,6 +68,8 @@ struct Session {
     network_key: NetworkKey,
     genesis: Genesis,
     output: Output,
+    /// Whether the state disk was set aside: once, not at every build.
+    is_renewed: AtomicBool,
 }
 
 /// Runs the command.
@@ -71,7 +82,8 @@ pub(super) async fn run(args: AppRunArgs, output: Output) -> Result<ExitCode> {
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    let session = Session { args, folder, node, network_key, genesis, output };
+    let is_renewed = AtomicBool::new(false);
+    let session = Session { args, folder, node, network_key, genesis, output, is_renewed };
     let mut asked = std::pin::pin!(crate::commands::asked_to_stop());
     let host = session.builds(&mut asked).await?;
     output.text("stopping");
@@ -152,12 +164,16 @@ impl Session {
         let isolation = if self.args.no_sandbox { IsolationChoice::None } else { IsolationChoice::Required };
         match self.args.launcher {
             LauncherArg::Direct => Ok(bundled_app(bundle, place, isolation)?),
-            LauncherArg::Qemu => self.vm(bundle, &place.join(IMAGE_FOLDER)),
+            LauncherArg::Qemu => self.vm(bundle, place),
         }
     }
 
-    fn vm(&self, bundle: &Bundle, folder: &Path) -> Result<App> {
-        let VmArgs { parts, shape, accel } = &self.args.vm;
+    fn vm(&self, bundle: &Bundle, place: &Path) -> Result<App> {
+        let VmArgs { parts, shape, accel, state_disk } = &self.args.vm;
+        let (folder, state) = (&place.join(IMAGE_FOLDER), place.join(STATE_DISK));
+        if *state_disk == StateDiskArg::New && !self.is_renewed.swap(true, Ordering::Relaxed) {
+            self.set_aside(&state)?;
+        }
         let image = assembled(bundle, parts)?;
         image.write(folder)?;
         let accel = match accel {
@@ -166,13 +182,23 @@ impl Session {
             AccelArg::Tcg => Accel::Tcg,
         };
         let software = accel == Accel::Tcg;
-        let app = VmApp::new(bundle, folder, accel, VmShape::new(shape.cpus, shape.memory_mib)?)?;
+        let shape = VmShape::new(shape.cpus, shape.memory_mib)?;
+        let app = VmApp::new(bundle, VmRun { image: folder.clone(), state, accel, shape })?;
         let sizes = (image.initrd.len() + image.kernel.len() + image.disk.len()) / 1_000_000;
         let by = if software { "software emulation" } else { "KVM" };
         self.output.step("image", &format!("{}, {sizes} MB, booted by {by}", image.digest()));
         self.output
             .object(&json!({ "event": "image", "digest": image.digest(), "image": folder, "software": software }));
         Ok(App::Vm(Box::new(app)))
+    }
+
+    /// Moves a state disk out of the way, so that a new one is made; nothing is deleted.
+    fn set_aside(&self, state: &Path) -> Result<()> {
+        if let Some(aside) = aside(state)? {
+            self.output.step("state", &format!("the old disk is kept as {}", aside.display()));
+            self.output.object(&json!({ "event": "state_disk_set_aside", "path": aside }));
+        }
+        Ok(())
     }
 
     fn host_config(&self, app: App, place: &Path) -> Result<HostConfig> {
@@ -262,6 +288,10 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Se
                 output.object(&json!({ "event": "console", "line": line }));
                 output.text(&format!("vm | {}", plain(&line)));
             }
+            HostEvent::StateDiskRefused { reason } => {
+                output.object(&json!({ "event": "state_disk_refused", "reason": reason }));
+                refuse(&progress, format!("{reason}.\n{DISK_HINT}"));
+            }
             HostEvent::AppLogDropped { lines } => output.warn(&format!("the app says too much: {lines} lines dropped")),
             HostEvent::AppReady => output.step("app", "answers on its socket"),
             HostEvent::AppEnded { code } => {
@@ -279,17 +309,22 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Se
             HostEvent::RegistrationRefused { instance_id, reason } => {
                 let said = format!("the chain refused the registration: {reason}");
                 stack::tell_event(HostEvent::RegistrationRefused { instance_id, reason }, output);
-                progress.send_if_modified(|progress| {
-                    let first = *progress == Progress::Starting;
-                    if first {
-                        *progress = Progress::Refused(said);
-                    }
-                    first
-                });
+                refuse(&progress, said);
             }
             event => stack::tell_event(event, output),
         }
     }
+}
+
+/// Notes that it does not come to serve, where it does not yet.
+fn refuse(progress: &watch::Sender<Progress>, said: String) {
+    progress.send_if_modified(|progress| {
+        let first = *progress == Progress::Starting;
+        if first {
+            *progress = Progress::Refused(said);
+        }
+        first
+    });
 }
 
 fn tell_exited(service: &str, code: Option<i32>, restart_in: Option<Duration>, output: Output) {
