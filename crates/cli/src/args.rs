@@ -26,8 +26,8 @@ use freehold_rpc::Endpoint;
 pub(crate) use app::{
     AccelArg, AppBuildArgs, AppCommand, AppDeployArgs, AppFetchCheckArgs, AppInitArgs, AppKindArg, AppListArgs,
     AppLogsArgs, AppManifestArgs, AppPolicyApproveArgs, AppPolicyAuditArgs, AppPolicyCheckArgs, AppPolicyCommand,
-    AppPolicyEditArgs, AppPushArgs, AppRollbackArgs, AppRunArgs, AppShowArgs, AppUpgradeArgs, DeployedArgs,
-    LauncherArg, VerdictArg, VmArgs,
+    AppPolicyEditArgs, AppPushArgs, AppRestoreArgs, AppRollbackArgs, AppRunArgs, AppShowArgs, AppSnapshotArgs,
+    AppUpgradeArgs, DeployedArgs, LauncherArg, StateDiskArg, VerdictArg, VmArgs,
 };
 pub(crate) use ask::{AskArgs, ChatArgs};
 pub(crate) use attest::{AttestCommand, AttestEmulateArgs, AttestVerifyArgs};

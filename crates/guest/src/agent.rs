@@ -49,6 +49,7 @@ use crate::{
     sender::AccountSender,
     spending::Spending,
     state::{Effect, Input, Lifecycle, Stage, StopReason},
+    state_disk::StateDisk,
 };
 
 pub use executor::ExecutorGiven;
@@ -108,6 +109,9 @@ pub(crate) struct Guest {
     chain: VerifiedClient,
     sender: Arc<AccountSender>,
     seen: SeenFile,
+    /// The same on the state disk, once that is open.
+    kept: OnceLock<SeenFile>,
+    disk: Arc<StateDisk>,
     /// Newest header that an earlier boot on this disk has seen.
     floor: Option<BlockMoment>,
     /// Digests of the evidence that this very guest has sent, the newest last.
@@ -152,6 +156,10 @@ impl Guest {
         }
         let context = Arc::new(ChainContext::new(self.settings.genesis.clone())?);
         Ok(Arc::clone(self.ledger.get_or_init(|| context)))
+    }
+    /// The state disk.
+    pub(crate) fn disk(&self) -> &StateDisk {
+        &self.disk
     }
     /// What the app's owner set.
     pub(crate) const fn owner(&self) -> &OwnerSettings {

@@ -134,6 +134,36 @@ pub struct PathConfig {
     /// Sockets that answer with the environment of one service each, and with nothing else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environments: Vec<EnvironmentSocket>,
+    /// The disk that state is kept on once the root key is there, in a VM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_disk: Option<StateDiskPaths>,
+}
+
+/// Where a VM's state disk is, and who opens it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateDiskPaths {
+    /// The disk.
+    pub device: PathBuf,
+    /// Socket of PID 1.
+    pub asked: PathBuf,
+    /// The agent's folder on it, once it is open.
+    pub folder: PathBuf,
+    /// Size of the file system that is made on a new one, in MiB.
+    pub mib: u64,
+}
+
+/// How the app's own files are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StorageCare {
+    /// It keeps none that outlive it.
+    #[default]
+    None,
+    /// As they are, for the host to read.
+    Clear,
+    /// On the state disk of its VM.
+    Sealed,
 }
 
 /// The local API of one service of an app.
@@ -158,6 +188,9 @@ pub struct GuestConfig {
     pub family: PlatformFamily,
     /// What keeps the app's process apart, as the host says: `bubblewrap` or `none`.
     pub isolation: String,
+    /// How the app's own files are kept, as the host says; in a VM the image says it.
+    #[serde(default)]
+    pub storage: StorageCare,
     /// Events that extended the runtime registers; a verifier replays them.
     pub event_log: Vec<EventLogEntry>,
 }
@@ -193,6 +226,7 @@ pub(crate) struct Settings {
     pub(crate) lease_s: u64,
     pub(crate) config_digest: Digest,
     pub(crate) isolation: String,
+    pub(crate) storage: StorageCare,
     pub(crate) event_log: Vec<EventLogEntry>,
     pub(crate) paths: PathConfig,
 }
@@ -212,7 +246,7 @@ impl GuestConfig {
     }
 
     pub(crate) fn check(self) -> Result<Settings, ConfigError> {
-        let Self { trust, paths, family, isolation, event_log } = self;
+        let Self { trust, paths, family, isolation, storage, event_log } = self;
         let genesis = Genesis::from_canonical(&trust.genesis.0).map_err(ConfigError::Genesis)?;
         let trust_domain =
             TrustDomain::from_word(&trust.trust_domain).ok_or(ConfigError::Value("trust.trust_domain"))?;
@@ -273,6 +307,7 @@ impl GuestConfig {
             lease_s: trust.lease_s,
             config_digest: hash("freehold guest config", &[&bound.to_canonical()]),
             isolation,
+            storage,
             event_log,
             paths,
         })

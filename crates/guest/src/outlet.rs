@@ -44,14 +44,14 @@ pub(crate) async fn start(gate: &Path) -> io::Result<u16> {
     Ok(u16::from_be_bytes(port))
 }
 
-/// Relays a loopback port to the gate's socket until the parent process ends. The port is written to standard output, two bytes,
-/// big-endian.
+/// Relays a loopback port (0: any that is free) to the gate's socket until the parent process ends. The port is written to standard
+/// output, two bytes, big-endian.
 ///
 /// # Errors
 /// The port cannot be bound or told.
-pub async fn relay_egress(gate: PathBuf) -> io::Result<()> {
+pub async fn relay_egress(gate: PathBuf, port: u16) -> io::Result<()> {
     let parent = getppid();
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let mut out = stdout();
     out.write_all(&listener.local_addr()?.port().to_be_bytes()).await?;
     out.flush().await?;

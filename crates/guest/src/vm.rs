@@ -12,8 +12,9 @@ mod port;
 mod tests;
 
 use std::{
-    fs, io,
-    os::fd::OwnedFd,
+    fs::{self, Permissions},
+    io,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -33,8 +34,8 @@ use tokio::{
 };
 
 use crate::{
-    CONFIG_BYTES_MAX, CONFIGFS_ROOT, EvidencePath, GuestConfig, GuestError, IngressConfig, PathConfig, StopReason,
-    TDX_GUEST_DEVICE, TrustConfig, run,
+    CONFIG_BYTES_MAX, CONFIGFS_ROOT, EvidencePath, GuestConfig, GuestError, IngressConfig, PathConfig, StateDiskPaths,
+    StopReason, StorageCare, TDX_GUEST_DEVICE, TrustConfig, run,
 };
 
 /// Device of an SEV-SNP guest.
@@ -82,6 +83,21 @@ pub struct VmPlaces {
     pub local_api: PathBuf,
     /// The app's socket, which the app makes.
     pub app_socket: PathBuf,
+    /// What outlives the VM.
+    pub state: VmState,
+}
+
+/// The state disk (`spec/vm-image.md` §10).
+#[derive(Debug, Clone)]
+pub struct VmState {
+    /// The disk.
+    pub device: PathBuf,
+    /// Socket of PID 1, which opens it.
+    pub asked: PathBuf,
+    /// The agent's folder on it, once it is open.
+    pub folder: PathBuf,
+    /// Size of the file system that is made on a new one, in MiB.
+    pub mib: u64,
 }
 
 /// What the host says: only `trust` is bound by the keyset's subject, the rest is believed for nothing.
@@ -110,26 +126,28 @@ impl Told {
         } else {
             EvidencePath::Socket(socket(places, LinkService::Evidence))
         };
-        // A VM has no way out to an authority: certificates are signed by the instance itself.
+        // In a VM certificates are signed by the instance itself.
         let ingress = self.ingress.map(|told| IngressConfig {
             socket: places.own.join(TLS_SOCKET),
             app_socket: places.app_socket.clone(),
             domains: told.domains,
             acme: None,
         });
+        let VmState { device, asked, folder, mib } = places.state.clone();
         let paths = PathConfig {
             state_dir: places.own.join("state"),
             local_api: places.local_api.clone(),
             evidence,
             chain: socket(places, LinkService::Chain),
             control: socket(places, LinkService::Control),
-            egress: None,
+            egress: Some(socket(places, LinkService::Egress)),
             ingress,
             services: Vec::new(),
             environments: Vec::new(),
+            state_disk: Some(StateDiskPaths { device, asked, folder, mib }),
         };
         let Self { trust, family, event_log, .. } = self;
-        GuestConfig { trust, paths, family, isolation: ISOLATION.to_owned(), event_log }
+        GuestConfig { trust, paths, family, isolation: ISOLATION.to_owned(), storage: StorageCare::Sealed, event_log }
     }
 }
 
@@ -138,6 +156,7 @@ fn socket(places: &VmPlaces, service: LinkService) -> PathBuf {
     places.own.join(match service {
         LinkService::Chain => "chain.sock",
         LinkService::Control => "control.sock",
+        LinkService::Egress => "egress.sock",
         _ => "evidence.sock",
     })
 }
@@ -163,9 +182,15 @@ pub async fn run_in_vm(pipe: OwnedFd, places: VmPlaces) -> Result<StopReason, Vm
     fs::create_dir_all(&places.own).map_err(VmError::system("the agent's folder cannot be made"))?;
     let config = told.placed(&places);
     let mut tasks = JoinSet::new();
-    for service in [LinkService::Chain, LinkService::Control, LinkService::Evidence] {
-        let listener = UnixListener::bind(socket(&places, service));
+    for service in [LinkService::Chain, LinkService::Control, LinkService::Evidence, LinkService::Egress] {
+        let path = socket(&places, service);
+        let listener = UnixListener::bind(&path);
         let listener = listener.map_err(VmError::system("a socket of the agent's cannot be bound"))?;
+        if service == LinkService::Egress {
+            // The app's relay connects to it, which is another user's.
+            let opened = fs::set_permissions(&path, Permissions::from_mode(0o666));
+            opened.map_err(VmError::system("the way out cannot be opened"))?;
+        }
         tasks.spawn(outward(listener, link.clone(), service));
     }
     let stop = Arc::new(Notify::new());

@@ -4,10 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
-use freehold_bundle::{Bundle, Kind, ProcessSpec};
+use freehold_bundle::{Bundle, Kind, ProcessSpec, StorageKind};
 
 use crate::{
-    config::{App, AppProgram, BundledProgram, IsolationChoice},
+    config::{App, AppFiles, AppProgram, BundledProgram, IsolationChoice},
     container::{ContainerApp, ContainerBackend},
     egress,
     error::HostError,
@@ -26,18 +26,19 @@ pub fn bundled_app(
     backend: &ContainerBackend,
 ) -> Result<App, HostError> {
     match bundle.manifest().kind {
-        Kind::Process => Ok(bundled_program(bundle, &folder.join("unpacked"), isolation)?.into()),
+        Kind::Process => Ok(bundled_program(bundle, folder, isolation)?.into()),
         Kind::Container => Ok(App::Containers(ContainerApp::new(bundle, folder, isolation, backend)?)),
     }
 }
 
-/// Unpacks a bundle below `folder`, under its digest, and says how its program is started.
+/// Unpacks a bundle below `folder`, under its digest, makes its storage there, and says how its program is started.
 pub(crate) fn bundled_program(
     bundle: &Bundle,
     folder: &Path,
     isolation: IsolationChoice,
 ) -> Result<AppProgram, HostError> {
     let process = process(bundle)?;
+    let storage = storage(bundle, folder, isolation)?;
     let additions = &bundle.manifest().additions;
     if additions.gpu.is_some() {
         return Err(cannot("it asks for GPUs", "the `direct` launcher under the emulator has none to give"));
@@ -45,7 +46,7 @@ pub(crate) fn bundled_program(
     if !additions.models.is_empty() {
         return Err(cannot("it names model files", "bring them inside the bundle's files for now"));
     }
-    let files = unpacked(bundle, folder)?;
+    let files = unpacked(bundle, &folder.join("unpacked"))?;
     let (program, arguments) = process.command.split_first().ok_or_else(|| cannot("it has no command", "name one"))?;
     Ok(AppProgram {
         executable: PathBuf::from(program),
@@ -61,9 +62,33 @@ pub(crate) fn bundled_program(
             restart: process.restart,
             reach: egress::reach(&additions.egress),
             ingress: additions.ingress.clone(),
+            storage,
             launcher: None,
         }),
     })
+}
+
+/// Where the program keeps files: a folder beside the bundle's. Its size is not held to what the manifest says.
+fn storage(bundle: &Bundle, folder: &Path, isolation: IsolationChoice) -> Result<AppFiles, HostError> {
+    let (kind, mib) = bundle.manifest().resources.storage;
+    let name = match kind {
+        StorageKind::None => return Ok(AppFiles::Nowhere),
+        StorageKind::Ram if isolation == IsolationChoice::None => {
+            return Err(cannot("it keeps files in memory", "that needs the sandbox: run it without --no-sandbox"));
+        }
+        StorageKind::Ram => return Ok(AppFiles::Memory(mib << 20)),
+        StorageKind::DiskPersistent => "storage",
+        StorageKind::DiskEphemeral => "passing",
+    };
+    let folder = folder.join(name);
+    let make = || {
+        if kind == StorageKind::DiskEphemeral && folder.exists() {
+            std::fs::remove_dir_all(&folder)?;
+        }
+        std::fs::create_dir_all(&folder)?;
+        folder.canonicalize()
+    };
+    make().map(AppFiles::Folder).map_err(HostError::system("the app's storage cannot be made", &folder))
 }
 
 fn process(bundle: &Bundle) -> Result<&ProcessSpec, HostError> {

@@ -1,6 +1,10 @@
 //! What a host is told: which node, which programs, who pays.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use freehold_primitives::{AppId, Digest, Genesis, NetworkKey};
 use freehold_rpc::Endpoint;
@@ -80,9 +84,33 @@ pub struct BundledProgram {
     pub reach: Reach,
     /// How it is reached over TLS.
     pub ingress: freehold_bundle::Ingress,
+    /// Where it keeps files, as `/storage`.
+    pub storage: AppFiles,
     /// Program that starts it inside, with what the app's owner set in its environment; the guest's own file, which is measured.
     /// The host sets it.
     pub launcher: Option<PathBuf>,
+}
+
+/// Where a program keeps files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum AppFiles {
+    /// Nowhere.
+    #[default]
+    Nowhere,
+    /// In memory, at most so many bytes.
+    Memory(u64),
+    /// In this folder, as they are.
+    Folder(PathBuf),
+}
+
+impl AppFiles {
+    /// The folder, where there is one.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Nowhere | Self::Memory(_) => None,
+            Self::Folder(folder) => Some(folder),
+        }
+    }
 }
 
 /// Whom a program may reach.
@@ -98,12 +126,21 @@ pub enum Reach {
 }
 
 impl App {
+    /// Whether files that it keeps are for this machine to read.
+    pub(crate) fn keeps_clear_files(&self) -> bool {
+        match self {
+            Self::Process(program) => program.bundle.as_ref().is_some_and(|bundle| bundle.storage.folder().is_some()),
+            Self::Containers(app) => app.keeps_files(),
+            Self::Vm(_) => false,
+        }
+    }
+
     /// Whom it may reach.
     pub(crate) fn reach(&self) -> Reach {
         match self {
             Self::Process(program) => program.bundle.as_ref().map(|bundle| bundle.reach.clone()).unwrap_or_default(),
             Self::Containers(app) => app.reach(),
-            Self::Vm(_) => Reach::Nobody,
+            Self::Vm(app) => app.reach().clone(),
         }
     }
 

@@ -32,7 +32,7 @@ mod tests;
 
 use std::{path::Path, sync::Arc, time::Instant};
 
-use freehold_bundle::Bundle;
+use freehold_bundle::{Bundle, StorageKind};
 use serde_json::Value;
 use tokio::{
     net::TcpListener,
@@ -116,6 +116,11 @@ impl ContainerApp {
     /// How they are reached over TLS.
     pub(crate) fn ingress(&self) -> &freehold_bundle::Ingress {
         &self.plan.ingress
+    }
+
+    /// Whether its containers keep files that outlive them.
+    pub(crate) fn keeps_files(&self) -> bool {
+        matches!(self.plan.storage.0, StorageKind::DiskPersistent | StorageKind::DiskEphemeral)
     }
 
     /// Whom its containers may reach.

@@ -15,5 +15,6 @@ mod rules;
 mod tests;
 
 pub(crate) use gate::{Gate, accept_tcp, accept_unix};
-pub(crate) use inside::{PROXY_PORT, bind_inside};
+pub use inside::PROXY_PORT;
+pub(crate) use inside::bind_inside;
 pub(crate) use rules::reach;

@@ -159,6 +159,11 @@ pub enum HostEvent {
         /// A line, or a piece of a long one.
         line: String,
     },
+    /// The state disk of the app's VM does not open; it is left as it is, and the instance does not serve.
+    StateDiskRefused {
+        /// A stable word, a colon, and a sentence.
+        reason: String,
+    },
     /// A process could not be started, or something else needs attention.
     Trouble {
         /// A sentence.

@@ -359,7 +359,8 @@ fn open_gate(sockets: &Sockets, config: &HostConfig, tasks: &mut JoinSet<()>) ->
     let gate = Gate::new(reach.clone());
     tasks.spawn(Arc::clone(&gate).log_counts());
     // The guest's is where the app cannot put another in its place.
-    let of_app = matches!(reach, Reach::Listed(_)).then(|| sockets.app_dir.join(sandbox::GATE_SOCKET));
+    let is_beside = !matches!(config.app, App::Vm(_)) && matches!(reach, Reach::Listed(_));
+    let of_app = is_beside.then(|| sockets.app_dir.join(sandbox::GATE_SOCKET));
     for path in of_app.iter().chain([&sockets.egress]) {
         let listener = UnixListener::bind(path).map_err(HostError::system("a socket cannot be bound", path))?;
         tasks.spawn(egress::accept_unix(Arc::clone(&gate), listener));
@@ -426,6 +427,7 @@ impl GuestFile<'_> {
                 },
                 "family": family,
                 "isolation": isolation.as_str(),
+                "storage": if config.app.keeps_clear_files() { "clear" } else { "none" },
                 "event_log": event_log,
             }),
         };

@@ -38,10 +38,11 @@ pub use collateral::{
     INTEL_PCS, PckCa, Place, Promotion, RoundSummary, SourceError, Subject, VendorSources, VendorUrl, VendorUse,
 };
 pub use config::{
-    App, AppOwner, AppProgram, BundledProgram, EmulatedTee, GuestProgram, HostConfig, IsolationChoice, PolicyChoice,
-    Reach,
+    App, AppFiles, AppOwner, AppProgram, BundledProgram, EmulatedTee, GuestProgram, HostConfig, IsolationChoice,
+    PolicyChoice, Reach,
 };
 pub use container::{ContainerApp, ContainerBackend, KubernetesOptions, OciRuntime, kubernetes_manifests};
+pub use egress::PROXY_PORT;
 pub use error::HostError;
 pub use event::HostEvent;
 pub use executor::ExecutorHost;
@@ -53,4 +54,4 @@ pub use payer::Payer;
 pub use provider::{AllowedEgress, AllowedKind, Provider, ProviderConfig, ProviderEvent, ProviderPolicy};
 pub use registry::{Access, ImageName, PushedBundle, Reference, Registry, RegistryError, SOURCE_SCHEME, pull_images};
 pub use sandbox::{APP_SOCKET_VARIABLE, Isolation, LOCAL_API_VARIABLE, MODEL_VARIABLE};
-pub use vm::VmApp;
+pub use vm::{VmApp, VmRun, vm_storage};

@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::config::{AppProgram, IsolationChoice, Reach};
+use crate::config::{AppFiles, AppProgram, IsolationChoice, Reach};
 
 /// Environment variable with the path of the guest's local API socket.
 pub const LOCAL_API_VARIABLE: &str = "FREEHOLD_LOCAL_API";
@@ -47,6 +47,10 @@ const LAUNCHER: &str = "/run/freehold-launch";
 const LAUNCH_ROLE: &str = "launch";
 /// Where a bundle's program looks for the system's.
 pub(crate) const PROGRAM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// Environment variable with the path of the app's storage, and that path inside.
+const STORAGE_VARIABLE: &str = "FREEHOLD_STORAGE";
+const STORAGE_DIR: &str = "/storage";
 
 /// Name of the gate's socket, in the folder of sockets that the app sees.
 pub(crate) const GATE_SOCKET: &str = "egress.sock";
@@ -139,6 +143,9 @@ fn plain(program: &AppProgram, app_dir: &Path) -> Command {
     for variable in DSTACK_VARIABLES {
         command.env(variable, app_dir.join("local.sock"));
     }
+    if let Some(folder) = bundle.and_then(|bundle| bundle.storage.folder()) {
+        command.env(STORAGE_VARIABLE, folder);
+    }
     if is_listed(program) {
         command.env(EGRESS_VARIABLE, app_dir.join(GATE_SOCKET));
     }
@@ -195,6 +202,17 @@ fn bubblewrapped(program: &AppProgram, app_dir: &Path) -> Command {
     command
 }
 
+/// Arguments of bubblewrap that give a program its storage.
+fn storage_arguments(files: &AppFiles) -> Vec<OsString> {
+    let mut words: Vec<OsString> = match files {
+        AppFiles::Nowhere => return Vec::new(),
+        AppFiles::Memory(bytes) => vec!["--size".into(), bytes.to_string().into(), "--tmpfs".into()],
+        AppFiles::Folder(folder) => vec!["--bind".into(), folder.into()],
+    };
+    words.extend([STORAGE_DIR, "--setenv", STORAGE_VARIABLE, STORAGE_DIR].map(OsString::from));
+    words
+}
+
 /// Arguments of bubblewrap, the program's behind them.
 pub(crate) fn bubblewrap_arguments(program: &AppProgram, app_dir: &Path) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
@@ -219,6 +237,9 @@ pub(crate) fn bubblewrap_arguments(program: &AppProgram, app_dir: &Path) -> Vec<
         Some(bundle) => {
             add(&["--ro-bind".as_ref(), bundle.files.as_os_str(), BUNDLE_DIR.as_ref()]);
             add(&["--chdir", BUNDLE_DIR, "--setenv", "PATH", PROGRAM_PATH, "--setenv", "HOME", "/tmp"].map(OsStr::new));
+            for word in storage_arguments(&bundle.storage) {
+                add(&[&word]);
+            }
             if matches!(bundle.reach, Reach::Listed(_)) {
                 add(&["--setenv".as_ref(), EGRESS_VARIABLE.as_ref(), inside.join(GATE_SOCKET).as_os_str()]);
                 for folder in ["/etc/ssl", "/etc/ca-certificates"] {

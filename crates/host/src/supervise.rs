@@ -34,6 +34,8 @@ use crate::{
 
 use process::{APP_END_WAIT, GUEST_END_WAIT, end, exit_code, spawn_guest};
 
+/// Stage of a guest whose state disk does not open (`spec/local-api.md` §2).
+const DISK_REFUSED: &str = "disk-refused";
 /// Pause between two looks at a socket.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -237,10 +239,15 @@ impl Supervisor {
         }
     }
 
-    /// Tells once when the guest serves, then waits for ever.
+    /// Tells once when the guest serves, and when its state disk is refused, then waits for ever.
     async fn announce_serving(&self, guest: &LocalClient, pause: Duration) {
+        let mut is_told = false;
         loop {
             match guest.health().await {
+                Ok(health) if health.stage == DISK_REFUSED && !is_told => {
+                    is_told = true;
+                    self.tell(HostEvent::StateDiskRefused { reason: health.reason.unwrap_or_default() });
+                }
                 Ok(health) if health.ready => {
                     self.tell(HostEvent::GuestServing { expires_at: health.expires_at });
                     return std::future::pending().await;

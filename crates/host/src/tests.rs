@@ -217,7 +217,7 @@ fn bundled(dir: &Path, script: &str, additions: &str) -> Result<AppProgram, crat
     );
     std::fs::write(dir.join("rofl.yaml"), manifest).unwrap();
     let bundle = freehold_bundle::build_bundle(dir, &dir.join("bundle"))?;
-    crate::bundle::bundled_program(&bundle, &dir.join("unpacked"), IsolationChoice::Required)
+    crate::bundle::bundled_program(&bundle, dir, IsolationChoice::Required)
 }
 
 #[tokio::test]

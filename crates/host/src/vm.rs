@@ -4,15 +4,20 @@
 //! afterwards boots something else, which measures as something else.
 
 use std::{
+    fs::OpenOptions,
+    io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
 };
 
-use freehold_bundle::{Bundle, Egress, Ingress, Kind};
-use freehold_image::{Accel, CommandLine, Image, QEMU, VmShape};
+use freehold_bundle::{Bundle, Egress, Ingress, Kind, StorageKind};
+use freehold_image::{Accel, AppStorage, CommandLine, Image, ImageError, QEMU, StateLayout, StorageRule, VmShape};
 use tokio::process::Command;
 
 use crate::{
+    config::Reach,
+    egress,
     error::HostError,
     measure::{Launch, measure_image},
 };
@@ -26,21 +31,37 @@ pub struct VmApp {
     shape: VmShape,
     launch: Launch,
     ingress: Ingress,
+    reach: Reach,
+    state: PathBuf,
+}
+
+/// A VM's place and shape.
+#[derive(Debug, Clone)]
+pub struct VmRun {
+    /// Folder of the image.
+    pub image: PathBuf,
+    /// The state disk; it is made, empty, where there is none.
+    pub state: PathBuf,
+    /// How QEMU runs it.
+    pub accel: Accel,
+    /// CPUs and memory.
+    pub shape: VmShape,
 }
 
 impl VmApp {
-    /// The app of a bundle in the image in `folder`, which was built of it.
+    /// The app of a bundle in an image, which was built of it.
     ///
     /// # Errors
     /// [`HostError::Image`]: the image is changed or cannot be read; [`HostError::Measure`]; [`HostError::CannotRun`]: it is of
-    /// another bundle, or of containers.
-    pub fn new(bundle: &Bundle, folder: &Path, accel: Accel, shape: VmShape) -> Result<Self, HostError> {
+    /// another bundle, or of containers; [`HostError::System`]: the state disk cannot be made.
+    pub fn new(bundle: &Bundle, run: VmRun) -> Result<Self, HostError> {
+        let VmRun { image: folder, state, accel, shape } = run;
         let cannot = |what: &str, hint| HostError::CannotRun { what: what.to_owned(), hint };
         if bundle.manifest().kind != Kind::Process {
             return Err(cannot("it is made of containers", "a VM of this release runs `kind: raw` alone"));
         }
-        if bundle.manifest().additions.egress != Egress::Deny {
-            return Err(cannot("it reaches out", "a VM of this release has no network: write `egress: deny`"));
+        if bundle.manifest().additions.egress == Egress::Open {
+            return Err(cannot("it wants this machine's network", "a VM has none: list whom it reaches in `egress`"));
         }
         if matches!(accel, Accel::Tdx { .. } | Accel::Snp { .. }) {
             // Evidence, collateral and policy of this host are the emulator's.
@@ -49,13 +70,21 @@ impl VmApp {
                 "this host gives emulated evidence alone: run it with kvm or tcg",
             ));
         }
-        let image = Image::open(folder)?;
+        let image = Image::open(&folder)?;
         if image.app != bundle.digest() {
             return Err(cannot("the image is of another bundle", "build it anew"));
         }
         let launch = measure_image(&image, shape, bundle)?;
+        let layout = StateLayout::new(vm_storage(bundle).state_mib()).map_err(ImageError::from)?;
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&state);
+        let failed = HostError::system("the state disk cannot be made", state.clone());
+        match made.and_then(|file| file.set_len(layout.disk_bytes())) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            _ => {}
+        }
+        let reach = egress::reach(&bundle.manifest().additions.egress);
         let ingress = bundle.manifest().additions.ingress.clone();
-        Ok(Self { image: folder.to_owned(), line: image.line, accel, shape, launch, ingress })
+        Ok(Self { image: folder, line: image.line, accel, shape, launch, ingress, reach, state })
     }
 
     /// What evidence shows of it.
@@ -73,6 +102,16 @@ impl VmApp {
         &self.image
     }
 
+    /// Whom it may reach.
+    pub(crate) const fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Its state disk.
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
+    }
+
     /// The image's command line.
     pub(crate) const fn line(&self) -> &CommandLine {
         &self.line
@@ -87,6 +126,18 @@ impl VmApp {
     pub(crate) const fn shape(&self) -> VmShape {
         self.shape
     }
+}
+
+/// Where the app of a bundle keeps files in a VM.
+pub fn vm_storage(bundle: &Bundle) -> AppStorage {
+    let (kind, mib) = bundle.manifest().resources.storage;
+    let kind = match kind {
+        StorageKind::None => StorageRule::None,
+        StorageKind::Ram => StorageRule::Ram,
+        StorageKind::DiskEphemeral => StorageRule::DiskEphemeral,
+        StorageKind::DiskPersistent => StorageRule::DiskPersistent,
+    };
+    AppStorage { kind, mib }
 }
 
 /// Whether VMs can be started here.

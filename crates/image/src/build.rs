@@ -16,6 +16,7 @@ use crate::{
     erofs::erofs,
     error::ImageError,
     kernel::KernelFiles,
+    state::STATE_AGENT_MIB,
     tree::Tree,
     verity::{VerityRoot, verity_sealed},
 };
@@ -27,6 +28,9 @@ const MODULES_FOLDER: &str = "modules";
 /// Where the app's files stand in the disk, and the file that says what starts them.
 const APP_FOLDER: &str = "app";
 const START_FILE: &str = "start.json";
+/// Where the app's storage is mounted in the disk, and the state disk in the initramfs.
+const STORAGE_FOLDER: &str = "storage";
+const STATE_FOLDER: &str = "state";
 /// Folders that PID 1 mounts something on.
 const MOUNTS: [&str; 5] = ["proc", "sys", "dev", "run", "tmp"];
 /// Largest file of an image, in bytes.
@@ -59,6 +63,57 @@ pub struct AppStart {
     pub file_mib: Option<u64>,
     /// Whether it is started again when it ends.
     pub restart: RestartRule,
+    /// Where it keeps files, as `/storage`.
+    pub storage: AppStorage,
+    /// Its way out; `None` where it reaches nobody.
+    pub proxy: Option<AppProxy>,
+}
+
+/// Where an app keeps files, and how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppStorage {
+    /// Where.
+    pub kind: StorageRule,
+    /// Its size, in MiB; 0 where there is none.
+    pub mib: u64,
+}
+
+impl AppStorage {
+    /// None.
+    pub const NONE: Self = Self { kind: StorageRule::None, mib: 0 };
+
+    /// Size of the file system of the state disk that the image asks for: the agent's part, and the app's where it is on disk.
+    pub const fn state_mib(&self) -> u64 {
+        match self.kind {
+            StorageRule::None | StorageRule::Ram => STATE_AGENT_MIB,
+            StorageRule::DiskEphemeral | StorageRule::DiskPersistent => STATE_AGENT_MIB.saturating_add(self.mib),
+        }
+    }
+}
+
+/// Where files are kept, by the manifest's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StorageRule {
+    /// Nowhere.
+    None,
+    /// In memory.
+    Ram,
+    /// On the state disk, until the VM ends.
+    DiskEphemeral,
+    /// On the state disk.
+    DiskPersistent,
+}
+
+/// A proxy at the app's own loopback, whose connections go to the gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppProxy {
+    /// Its port.
+    pub port: u16,
+    /// Variables that name it; they stand above what the app's owner set.
+    pub environment: Vec<(String, String)>,
 }
 
 /// Whether a program is started again when it ends.
@@ -127,7 +182,7 @@ impl Image {
     pub fn build(parts: ImageParts) -> Result<Self, ImageError> {
         let ImageParts { kernel, programs, system, files, start } = parts;
         let mut initramfs = Tree::new();
-        for folder in MOUNTS.iter().chain(&["root", MODULES_FOLDER]) {
+        for folder in MOUNTS.iter().chain(&["root", STATE_FOLDER, MODULES_FOLDER]) {
             initramfs.folder(folder)?;
         }
         with_libraries(&mut initramfs, &programs)?;
@@ -135,7 +190,7 @@ impl Image {
             initramfs.file(&format!("{MODULES_FOLDER}/{index:02}-{name}"), data, false)?;
         }
         let mut disk = Tree::new();
-        for folder in MOUNTS.iter().chain(&[APP_FOLDER]) {
+        for folder in MOUNTS.iter().chain(&[APP_FOLDER, STORAGE_FOLDER]) {
             disk.folder(folder)?;
         }
         with_libraries(&mut disk, &system)?;

@@ -38,6 +38,9 @@ pub enum MeasureFault {
     /// A shape of a VM that no measurement is known for.
     #[error("no measurement is known for such a VM: 1 to 512 CPUs, 128 MiB to 1 TiB")]
     Shape,
+    /// A size that no state disk or file system of one has.
+    #[error("a state disk has 16 MiB to 1 TiB")]
+    StateSize,
 }
 
 impl MeasureFault {
@@ -54,6 +57,7 @@ impl MeasureFault {
             Self::Initrd => 8,
             Self::CommandLine => 9,
             Self::Shape => 10,
+            Self::StateSize => 11,
         }
     }
 }

@@ -25,14 +25,21 @@ const KERNEL: &str = "boot/vmlinuz-6.18.15+deb13-cloud-amd64";
 /// Where its modules are.
 const MODULES: &str = "usr/lib/modules/6.18.15+deb13-cloud-amd64/kernel/";
 /// The modules, each behind those that it needs. The last need hardware, and may fail without.
-const MODULE_FILES: [&str; 10] = [
+const MODULE_FILES: [&str; 17] = [
     "drivers/block/virtio_blk",
     "drivers/md/dm-mod",
     "drivers/md/dm-bufio",
     "lib/reed_solomon/reed_solomon",
     "drivers/md/dm-verity",
+    "crypto/xor",
+    "crypto/async_tx/async_tx",
+    "crypto/async_tx/async_xor",
+    "drivers/md/dm-integrity",
+    "crypto/authenc",
+    "drivers/md/dm-crypt",
     "fs/erofs/erofs",
     "fs/configfs/configfs",
+    "arch/x86/crypto/aesni-intel",
     "drivers/virt/coco/guest/tsm_report",
     "drivers/virt/coco/tdx-guest/tdx-guest",
     "drivers/virt/coco/sev-guest/sev-guest",

@@ -1,8 +1,9 @@
 //! How QEMU is called: one machine, and four ways to run it. Only what the accelerator needs differs.
 //!
-//! The host is trusted for nothing that is measured: kernel, initrd, command line and disk are the image's. The VM has
-//! no network device, no console input and no monitor; its console is for PID 1's few lines. Its way to the host is a port of
-//! virtio-serial, which needs no driver of the host's kernel and none but a built-in one of the VM's.
+//! The host is trusted for nothing that is measured: kernel, initrd, command line and disk are the image's; what the VM writes
+//! to its state disk is sealed. The VM has no network device, no console input and no monitor; its console is for PID 1's few
+//! lines. Its way to the host is a port of virtio-serial, which needs no driver of the host's kernel and none but a built-in one
+//! of the VM's.
 
 #[cfg(test)]
 mod tests;
@@ -86,6 +87,8 @@ pub struct QemuLaunch<'a> {
     pub line: &'a CommandLine,
     /// Ways between host and VM; without any, nothing reaches the VM.
     pub ports: &'a [HostPort],
+    /// The state disk, which the VM writes to.
+    pub state: Option<&'a Path>,
 }
 
 impl QemuLaunch<'_> {
@@ -108,6 +111,11 @@ impl QemuLaunch<'_> {
         let disk = escaped(&self.image.join("disk"));
         arguments.pair("-drive", joined("if=none,id=disk,format=raw,readonly=on,file=", &disk));
         arguments.pair("-device", format!("virtio-blk-pci,drive=disk,{shared}"));
+        if let Some(state) = self.state {
+            let drive = joined("if=none,id=state,format=raw,cache=writeback,file=", &escaped(state));
+            arguments.pair("-drive", drive);
+            arguments.pair("-device", format!("virtio-blk-pci,drive=state,{shared}"));
+        }
         if !self.ports.is_empty() {
             arguments.pair("-device", format!("virtio-serial-pci,{shared}"));
         }

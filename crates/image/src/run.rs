@@ -96,7 +96,7 @@ pub fn self_test(accel: &Accel, image: &Path, limit: Duration) -> bool {
     let (Ok(shape), Ok(line)) = (VmShape::new(1, 512), CommandLine::new("console=ttyS0 quiet panic=-1")) else {
         return false;
     };
-    let launch = QemuLaunch { accel, shape, image, line: &line, ports: &[] };
+    let launch = QemuLaunch { accel, shape, image, line: &line, ports: &[], state: None };
     run_vm(&launch, limit).is_ok_and(|ran| ran.console.contains(SELF_TEST_LINE))
 }
 

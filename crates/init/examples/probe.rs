@@ -1,4 +1,6 @@
-//! An app that looks at the VM around it, and says by its exit status what it found: 7 where all is as promised.
+//! An app that looks at the VM around it, and says by its exit status what it found: 7 where all is as promised. With the word
+//! `storage` it looks at its storage alone: 20 where it wrote its first file, 21 where it read that and wrote another, 23 where the
+//! other one cannot be read and the first can.
 
 use std::{
     fs,
@@ -8,6 +10,9 @@ use std::{
 };
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("storage") {
+        return ExitCode::from(storage().unwrap_or(24));
+    }
     ExitCode::from(match look() {
         Ok(true) => 7,
         Ok(false) => 8,
@@ -34,4 +39,35 @@ fn look() -> std::io::Result<bool> {
         && fs::read_dir("/sys")?.next().is_none()
         && !std::path::Path::new("/dev/vda").exists();
     Ok(health.contains("200 OK") && refused.contains("503") && is_whole && is_apart)
+}
+
+/// Bytes of a file that no two blocks of are alike.
+fn content(first: u32) -> Vec<u8> {
+    (0..512 * 1024).flat_map(|at: u32| at.wrapping_mul(first).to_le_bytes()).collect()
+}
+
+fn storage() -> std::io::Result<u8> {
+    let folder = std::env::var("FREEHOLD_STORAGE").map_err(std::io::Error::other)?;
+    let [first, other] = ["first", "other"].map(|name| format!("{folder}/{name}"));
+    let put = |path: &str, bytes: &[u8]| {
+        let mut file = fs::File::create(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    if !fs::exists(&first)? {
+        put(&first, &content(3))?;
+        return Ok(20);
+    }
+    if fs::read(&first)? != content(3) {
+        return Ok(25);
+    }
+    if !fs::exists(&other)? {
+        put(&other, &content(5))?;
+        return Ok(21);
+    }
+    Ok(match fs::read(&other) {
+        Err(_) => 23,
+        Ok(bytes) if bytes == content(5) => 22,
+        Ok(_) => 26,
+    })
 }

@@ -13,14 +13,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use freehold_image::AppStorage;
 use serde_json::Value;
 
-use crate::{InitError, app, children::Children, disk::ROOT, sys};
+use crate::{InitError, app, children::Children, disk::ROOT, state, sys};
 
 /// Its program, in the initramfs.
-const PROGRAM: &str = "/agent";
+pub(crate) const PROGRAM: &str = "/agent";
 /// Its own folder.
 const OWN: &str = "/run/agent";
+/// The agent's socket to the gate outside, and PID 1's for the state disk.
+pub(crate) const GATE: &str = "/run/agent/egress.sock";
+const STATE: &str = "/run/agent/disk.sock";
 /// Name of the port to the host (`spec/vm-image.md` §8).
 const LINK: &str = "freehold.link";
 /// Ports that the app's words go to where there is no TEE.
@@ -48,13 +52,15 @@ pub(crate) fn is_there() -> bool {
 }
 
 /// Starts the agent; the number of its process.
-pub(crate) fn start() -> Result<u32, InitError> {
+pub(crate) fn start(storage: AppStorage) -> Result<u32, InitError> {
     let failed = InitError::system;
     fs::create_dir_all(OWN).map_err(failed("making the agent's folder"))?;
     let link = port(LINK).ok_or(InitError::NoHost)?;
     sys::wait_for_host(&link, LINK_WAIT).map_err(failed("waiting for the host"))?;
+    state::serve(STATE, storage)?;
     let mut command = Command::new(PROGRAM);
-    command.args([OWN, &local_api(), &format!("{ROOT}{}", app::APP_SOCKET)]).env_clear();
+    command.args([OWN, &local_api(), &format!("{ROOT}{}", app::APP_SOCKET)]);
+    command.args([state::DISK, STATE, state::AGENTS, &storage.state_mib().to_string()]).env_clear();
     let child = command.stdin(link).spawn().map_err(failed("starting the agent"))?;
     println!("freehold: agent started");
     Ok(child.id())

@@ -14,10 +14,16 @@ use std::{
     process::{ChildStdin, Command, Stdio},
 };
 
-use freehold_image::{AppStart, RestartRule};
+use freehold_image::{AppStart, RestartRule, StorageRule};
 use freehold_primitives::{Digest, Register};
 
-use crate::{InitError, disk::ROOT, sys};
+use crate::{
+    InitError,
+    disk::ROOT,
+    outlet::Outlet,
+    state,
+    sys::{self, Confined, Net},
+};
 
 /// The register's file (Linux 6.16 and newer).
 const REGISTER: &str = "/sys/devices/virtual/misc/tdx_guest/measurements/rtmr3:sha384";
@@ -59,11 +65,13 @@ pub(crate) fn extend_register(event: &Register) -> Result<(), InitError> {
 }
 
 /// Makes the folders that the app may write to, and its devices.
-pub(crate) fn prepare() -> Result<(), InitError> {
+pub(crate) fn prepare(start: &AppStart) -> Result<(), InitError> {
     let failed = InitError::system;
     for (folder, flags) in [("dev", libc::MS_NOSUID), ("run", sys::NO_RIGHTS), ("tmp", sys::NO_RIGHTS)] {
-        sys::mount("tmpfs", &format!("{ROOT}/{folder}"), "tmpfs", flags).map_err(failed("making the app's folders"))?;
+        sys::mount("tmpfs", &format!("{ROOT}/{folder}"), "tmpfs", flags, "")
+            .map_err(failed("making the app's folders"))?;
     }
+    state::in_memory(start.storage).map_err(failed("making the app's storage"))?;
     for (name, major, minor) in DEVICES {
         let place = format!("{ROOT}/dev/{name}");
         sys::device(&place, major, minor).map_err(failed("making the app's devices"))?;
@@ -104,6 +112,8 @@ pub(crate) struct Running {
     pub(crate) process: u32,
     /// Its standard input, which ends with this: programs take that for a wish that they end.
     _input: Option<ChildStdin>,
+    /// Its way out.
+    _outlet: Option<Outlet>,
 }
 
 /// Starts the app with what its owner set, and its words where they go.
@@ -120,8 +130,30 @@ pub(crate) fn start(start: &AppStart, settings: &[(String, Vec<u8>)], words: [St
         command.env(variable, LOCAL_API);
     }
     command.env("FREEHOLD_APP_SOCKET", APP_SOCKET);
+    if start.storage.kind != StorageRule::None {
+        command.env("FREEHOLD_STORAGE", state::STORAGE);
+    }
+    let (outlet, net) = match &start.proxy {
+        None => (None, Net::Own),
+        Some(proxy) => {
+            // The only way out, so its variables stand above what anybody else set.
+            command.envs(proxy.environment.iter().map(|(name, value)| (name, value)));
+            let (outlet, network) = Outlet::start(proxy).map_err(failed("opening the app's way out"))?;
+            (Some(outlet), Net::Of(network))
+        }
+    };
     let [output, errors] = words;
     command.stdin(Stdio::piped()).stdout(output).stderr(errors);
+    let limits = limits(start);
+    let confined = Confined { root: ROOT, folder: "/app", limits, net };
+    sys::confine(&mut command, confined).map_err(failed("starting the app"))?;
+    let mut child = command.spawn().map_err(failed("starting the app"))?;
+    println!("freehold: app started");
+    Ok(Running { process: child.id(), _input: child.stdin.take(), _outlet: outlet })
+}
+
+/// What the app may use: resources and how much of them.
+fn limits(start: &AppStart) -> Vec<(u32, u64)> {
     let mib = |count: Option<u64>| count.map(|count| count.saturating_mul(1 << 20));
     let limits = [
         (libc::RLIMIT_AS, mib(start.memory_mib)),
@@ -130,11 +162,7 @@ pub(crate) fn start(start: &AppStart, settings: &[(String, Vec<u8>)], words: [St
         (libc::RLIMIT_FSIZE, mib(start.file_mib)),
         (libc::RLIMIT_CORE, Some(0)),
     ];
-    let limits = limits.into_iter().filter_map(|(kind, most)| Some((kind, most?))).collect();
-    sys::confine(&mut command, ROOT, "/app", limits).map_err(failed("starting the app"))?;
-    let mut child = command.spawn().map_err(failed("starting the app"))?;
-    println!("freehold: app started");
-    Ok(Running { process: child.id(), _input: child.stdin.take() })
+    limits.into_iter().filter_map(|(kind, most)| Some((kind, most?))).collect()
 }
 
 /// Kills what an app left behind: every process of its user.

@@ -6,6 +6,9 @@ mod app;
 mod children;
 mod disk;
 mod health;
+mod mapper;
+mod outlet;
+mod state;
 mod sys;
 
 use std::{
@@ -69,8 +72,11 @@ fn main() {
         println!("freehold-init is PID 1 of a VM, and does nothing elsewhere");
         process::exit(2);
     }
+    let ended = run();
+    app::clear();
+    state::close();
     // A panic of PID 1 is a panic of the kernel, which ends the VM: so it may be left to itself.
-    match run() {
+    match ended {
         Ok(End::App(status)) => println!("freehold: app ended with {status}"),
         Ok(End::Agent(status)) => println!("freehold: agent ended with {status}"),
         Ok(End::SelfTest) => println!("freehold: self-test passed"),
@@ -81,20 +87,20 @@ fn main() {
 
 /// From the first mount to the VM's end.
 fn run() -> Result<End, InitError> {
-    sys::mount("proc", "/proc", "proc", 0).map_err(InitError::system("mounting /proc"))?;
-    sys::mount("sysfs", "/sys", "sysfs", 0).map_err(InitError::system("mounting /sys"))?;
-    sys::mount("devtmpfs", "/dev", "devtmpfs", 0).map_err(InitError::system("mounting /dev"))?;
+    sys::mount("proc", "/proc", "proc", 0, "").map_err(InitError::system("mounting /proc"))?;
+    sys::mount("sysfs", "/sys", "sysfs", 0, "").map_err(InitError::system("mounting /sys"))?;
+    sys::mount("devtmpfs", "/dev", "devtmpfs", 0, "").map_err(InitError::system("mounting /dev"))?;
     let text = std::fs::read_to_string("/proc/cmdline").map_err(InitError::system("reading the command line"))?;
     let line = CommandLine::new(text.trim()).ok();
     let Some((root, app)) = line.as_ref().and_then(CommandLine::image) else { return Ok(End::SelfTest) };
     disk::load_modules(Path::new("/modules"))?;
-    sys::mount("configfs", "/sys/kernel/config", "configfs", sys::NO_RIGHTS)
+    sys::mount("configfs", "/sys/kernel/config", "configfs", sys::NO_RIGHTS, "")
         .map_err(InitError::system("mounting configfs"))?;
     disk::open(&root)?;
     println!("freehold: disk opened under {}", root.hash);
     let start = app::read_start(&app)?;
     app::extend_register(&start.event)?;
-    app::prepare()?;
+    app::prepare(&start)?;
     if agent::is_there() { with_agent(&start) } else { alone(&start) }
 }
 
@@ -112,7 +118,7 @@ fn alone(start: &AppStart) -> Result<End, InitError> {
 /// The agent, and beside it the app again and again, as its manifest says.
 fn with_agent(start: &AppStart) -> Result<End, InitError> {
     let mut children = children::Children::default();
-    let agent = agent::start()?;
+    let agent = agent::start(start.storage)?;
     children.add(agent);
     if let Err(status) = agent::wait_for_socket(agent, &mut children)? {
         return Ok(End::Agent(status));

@@ -16,6 +16,8 @@ pub(crate) const READ_ONLY: u64 = libc::MS_RDONLY | libc::MS_NODEV | libc::MS_NO
 pub(crate) const NO_RIGHTS: u64 = libc::MS_NODEV | libc::MS_NOSUID;
 /// Number of the app's user and group.
 pub(crate) const APP_USER: u32 = 1000;
+/// Number of the user that relays run as.
+const RELAY_USER: u32 = 1001;
 /// `MODULE_INIT_COMPRESSED_FILE` (Linux, `include/uapi/linux/module.h`).
 const COMPRESSED: libc::c_int = 4;
 /// Pause between two looks.
@@ -38,12 +40,59 @@ fn text(value: &str) -> io::Result<CString> {
     CString::new(value).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
-/// Mounts a file system.
-pub(crate) fn mount(source: &str, place: &str, kind: &str, flags: u64) -> io::Result<()> {
-    let (source, place, kind) = (text(source)?, text(place)?, text(kind)?);
-    // SAFETY: three strings that end in zero and live over the call; the data of no mount here is read.
-    let result = unsafe { libc::mount(source.as_ptr(), place.as_ptr(), kind.as_ptr(), flags, std::ptr::null()) };
+/// Mounts a file system, with its own options.
+pub(crate) fn mount(source: &str, place: &str, kind: &str, flags: u64, options: &str) -> io::Result<()> {
+    let (source, place, kind, options) = (text(source)?, text(place)?, text(kind)?, text(options)?);
+    // SAFETY: four strings that end in zero and live over the call.
+    let result = unsafe { libc::mount(source.as_ptr(), place.as_ptr(), kind.as_ptr(), flags, options.as_ptr().cast()) };
     checked(result.into())
+}
+
+/// Shows a folder at another place, without devices and rights.
+pub(crate) fn bind(source: &str, place: &str) -> io::Result<()> {
+    mount(source, place, "", libc::MS_BIND, "")?;
+    mount("", place, "", libc::MS_BIND | libc::MS_REMOUNT | NO_RIGHTS, "")
+}
+
+/// Unmounts what is mounted at a place.
+pub(crate) fn unmount(place: &str) -> io::Result<()> {
+    let place = text(place)?;
+    // SAFETY: a string that ends in zero and lives over the call.
+    checked(unsafe { libc::umount2(place.as_ptr(), 0) }.into())
+}
+
+/// Which network a program has.
+#[derive(Debug)]
+pub(crate) enum Net {
+    /// One of its own, with nothing in it.
+    Own,
+    /// That of another process.
+    Of(File),
+}
+
+/// Has a command start in a network of its own, whose loopback is up, as the user of relays.
+pub(crate) fn with_loopback(command: &mut Command) {
+    let enter = || {
+        // `struct ifreq`: the name, and behind it the flags.
+        let mut ask = [0_u8; 40];
+        ask[..2].copy_from_slice(b"lo");
+        ask[16..18].copy_from_slice(&(libc::IFF_UP as u16).to_ne_bytes());
+        // SAFETY: calls with numbers, an empty list, and a request as large as the kernel's that lives over the call; none of
+        // them allocates, as is due between fork and exec.
+        unsafe {
+            checked(libc::unshare(libc::CLONE_NEWNET).into())?;
+            let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+            checked(socket.into())?;
+            checked(libc::ioctl(socket, libc::SIOCSIFFLAGS, ask.as_mut_ptr()).into())?;
+            checked(libc::close(socket).into())?;
+            checked(libc::setgroups(0, std::ptr::null()).into())?;
+            checked(libc::setresgid(RELAY_USER, RELAY_USER, RELAY_USER).into())?;
+            checked(libc::setresuid(RELAY_USER, RELAY_USER, RELAY_USER).into())?;
+            checked(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).into())
+        }
+    };
+    // SAFETY: the closure makes system calls alone and allocates nothing.
+    unsafe { command.pre_exec(enter) };
 }
 
 /// Makes a character device.
@@ -62,13 +111,25 @@ pub(crate) fn load_module(file: &File) -> io::Result<()> {
 
 /// One command of the device mapper over its whole message, which the kernel reads and writes.
 pub(crate) fn device_mapper(control: &File, command: u64, message: &mut [u8]) -> io::Result<()> {
-    // SAFETY: the message begins with `struct dm_ioctl`, whose `data_size` is the message's length (`disk::message`): the
+    // SAFETY: the message begins with `struct dm_ioctl`, whose `data_size` is the message's length (`mapper::message`): the
     // kernel touches no byte behind it.
     checked(unsafe { libc::ioctl(control.as_raw_fd(), command, message.as_mut_ptr()) }.into())
 }
 
-/// Has a command start without rights: in its own mounts, network and IPC, below `root`, as the app's user, bounded.
-pub(crate) fn confine(command: &mut Command, root: &str, folder: &str, limits: Vec<(u32, u64)>) -> io::Result<()> {
+/// How a program is confined.
+pub(crate) struct Confined<'a> {
+    /// Its root folder.
+    pub(crate) root: &'a str,
+    /// Its working folder, below that.
+    pub(crate) folder: &'a str,
+    /// Resources and how much of them it may use.
+    pub(crate) limits: Vec<(u32, u64)>,
+    pub(crate) net: Net,
+}
+
+/// Has a command start without rights: in its own mounts and IPC, below a root, as the app's user, bounded.
+pub(crate) fn confine(command: &mut Command, confined: Confined<'_>) -> io::Result<()> {
+    let Confined { root, folder, limits, net } = confined;
     let (root, folder) = (text(root)?, text(folder)?);
     let enter = move || {
         for (kind, most) in &limits {
@@ -76,10 +137,14 @@ pub(crate) fn confine(command: &mut Command, root: &str, folder: &str, limits: V
             // SAFETY: a limit that lives over the call.
             checked(unsafe { libc::setrlimit(*kind, &raw const limit) }.into())?;
         }
-        let apart = libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+        let apart = libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
         // SAFETY: calls with numbers, strings that end in zero, and an empty list; none of them allocates, as is due
         // between fork and exec.
         unsafe {
+            match &net {
+                Net::Own => checked(libc::unshare(libc::CLONE_NEWNET).into())?,
+                Net::Of(other) => checked(libc::setns(other.as_raw_fd(), libc::CLONE_NEWNET).into())?,
+            }
             checked(libc::unshare(apart).into())?;
             checked(libc::chroot(root.as_ptr()).into())?;
             checked(libc::chdir(folder.as_ptr()).into())?;

@@ -1,14 +1,21 @@
-//! The VM, booted in software: from the image's bytes to the app's end, and a flipped byte that is refused.
+//! The VM, booted in software: from the image's bytes to the app's end, a flipped byte that is refused, and a state disk that
+//! outlives it.
 //!
 //! Needs `qemu-system-x86_64`, `dpkg-deb` and the pinned kernel package, which `FREEHOLD_KERNEL_PACKAGE` names.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    os::unix::{fs::FileExt as _, net::UnixListener},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
 
 use freehold_image::{
-    Accel, AppStart, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, Program, QemuLaunch, Ran, RestartRule, RunError,
-    Tree, VmShape, run_vm, self_test, usable_accel,
+    Accel, AppStart, AppStorage, HostPort, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, Program, QemuLaunch, Ran,
+    RestartRule, RunError, StateLayout, StorageRule, Tree, VmShape, run_vm, self_test, usable_accel,
 };
 use freehold_primitives::{Digest, Register};
 
@@ -51,18 +58,25 @@ fn parts(kernel: KernelFiles) -> ImageParts {
             processes: None,
             file_mib: Some(1),
             restart: RestartRule::Never,
+            storage: AppStorage::NONE,
+            proxy: None,
         },
     }
 }
 
 fn boot(image: &Image, folder: &Path) -> Result<Ran, RunError> {
+    boot_with(image, folder, (&[], None))
+}
+
+fn boot_with(image: &Image, folder: &Path, (ports, state): (&[HostPort], Option<&Path>)) -> Result<Ran, RunError> {
     image.write(folder).unwrap();
     let launch = QemuLaunch {
         accel: &Accel::Tcg,
         shape: VmShape::new(1, 512).unwrap(),
         image: folder,
         line: &image.line,
-        ports: &[],
+        ports,
+        state,
     };
     run_vm(&launch, LIMIT)
 }
@@ -106,4 +120,77 @@ fn the_accelerator_that_is_chosen_boots_guests() {
     let accel = usable_accel(folder.path());
     eprintln!("chosen: {accel:?}");
     assert!(self_test(&accel, folder.path(), LIMIT), "a guest did not boot under {accel:?}");
+}
+
+/// An image whose agent only asks for the state disk, and whose app looks at its storage.
+fn with_storage(kernel: KernelFiles) -> Image {
+    let mut parts = parts(kernel);
+    let keeper = Path::new(env!("CARGO_BIN_EXE_freehold-init")).with_file_name("examples").join("keeper");
+    parts.programs.push(Program { file: keeper, place: "agent".to_owned() });
+    parts.start.command.push("storage".to_owned());
+    parts.start.file_mib = None;
+    parts.start.storage = image_storage();
+    Image::build(parts).unwrap()
+}
+
+/// The middle of the longest run of blocks that differ, behind header and journal.
+fn changed(before: &[u8], after: &[u8]) -> u64 {
+    let (mut longest, mut run) = (0..0, 2048..2048);
+    for (block, (before, after)) in before.chunks(4096).zip(after.chunks(4096)).enumerate().skip(2048) {
+        run = if before == after { block + 1..block + 1 } else { run.start..block + 1 };
+        if run.len() > longest.len() {
+            longest = run.clone();
+        }
+    }
+    ((longest.start + longest.end) / 2 * 4096) as u64
+}
+
+#[test]
+fn what_an_app_stores_outlives_the_vm_and_a_changed_sector_is_an_error() {
+    let Some(kernel) = kernel() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let image = with_storage(kernel);
+    let layout = StateLayout::new(image_storage().state_mib()).unwrap();
+    let path = folder.path().join("state.disk");
+    let disk = fs::File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+    disk.set_len(layout.disk_bytes()).unwrap();
+    let socket = folder.path().join("link");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let ports = [HostPort { name: "freehold.link", socket }];
+    let run = |kind: u8| {
+        disk.write_all_at(&[kind, 0x5a], 0).unwrap();
+        let ran = boot_with(&image, &folder.path().join("image"), (&ports, Some(&path))).unwrap();
+        eprintln!("state disk, {kind}: {:?}", ran.took);
+        ran.console
+    };
+
+    let console = run(2);
+    assert!(console.contains("freehold: state disk made, 32 MiB"), "{console}");
+    assert!(console.contains("keeper: the key: ok") && !console.contains("keeper: again: ok"), "{console}");
+    assert!(console.contains("keeper: own folder: true") && console.contains("app ended with 20"), "{console}");
+    let before = fs::read(&path).unwrap();
+    // What was written is not to be seen.
+    let written: Vec<u8> = (100..200_u32).flat_map(|at| (at * 3).to_le_bytes()).collect();
+    assert!(!before.windows(written.len()).any(|piece| piece == written));
+
+    // Another key opens nothing, changes nothing, and the right one opens it then.
+    let console = run(1);
+    assert!(!console.contains("another key: ok") && console.contains("keeper: the key: ok"), "{console}");
+    assert!(
+        console.contains("freehold: state disk opened, 32 MiB") && console.contains("app ended with 21"),
+        "{console}"
+    );
+    let after = fs::read(&path).unwrap();
+
+    // One bit of the other file, by the host: an error for who reads it, and the rest is as it was.
+    let at = changed(&before, &after) + 17;
+    let mut byte = [0];
+    disk.read_exact_at(&mut byte, at).unwrap();
+    disk.write_all_at(&[byte[0] ^ 1], at).unwrap();
+    let console = run(1);
+    assert!(console.contains("app ended with 23"), "{console}");
+}
+
+fn image_storage() -> AppStorage {
+    AppStorage { kind: StorageRule::DiskPersistent, mib: 16 }
 }

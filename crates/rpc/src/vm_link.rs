@@ -76,16 +76,27 @@ pub enum LinkService {
     Stop = 7,
     /// A TLS connection to the instance, which ends in the agent.
     Tls = 8,
+    /// The host's gate to the outside.
+    Egress = 9,
 }
 
 impl LinkService {
-    const ALL: [Self; 8] =
-        [Self::Config, Self::Chain, Self::Control, Self::Evidence, Self::App, Self::Health, Self::Stop, Self::Tls];
+    const ALL: [Self; 9] = [
+        Self::Config,
+        Self::Chain,
+        Self::Control,
+        Self::Evidence,
+        Self::App,
+        Self::Health,
+        Self::Stop,
+        Self::Tls,
+        Self::Egress,
+    ];
 
     /// Who opens streams of it.
     pub const fn asked_by(self) -> LinkEnd {
         match self {
-            Self::Config | Self::Chain | Self::Control | Self::Evidence => LinkEnd::Guest,
+            Self::Config | Self::Chain | Self::Control | Self::Evidence | Self::Egress => LinkEnd::Guest,
             Self::App | Self::Health | Self::Stop | Self::Tls => LinkEnd::Host,
         }
     }

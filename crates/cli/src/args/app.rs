@@ -25,6 +25,10 @@ pub(crate) enum AppCommand {
     Build(AppBuildArgs),
     /// Run an app on this machine against a network that is up, under the emulator, and again at each change.
     Run(AppRunArgs),
+    /// Keep the state disk of an app's VM in a file, sealed as it is.
+    Snapshot(AppSnapshotArgs),
+    /// Bring the state disk of an app's VM back, on this machine or another.
+    Restore(AppRestoreArgs),
     /// Secrets of an app: sealed here, opened by its attested instances alone.
     #[command(subcommand)]
     Secret(SecretCommand),
@@ -161,6 +165,38 @@ pub(crate) struct AppPushArgs {
 
 #[derive(Debug, Args)]
 #[command(
+    after_help = "The app must not run. The file holds the disk as it lies there, encrypted under the app's keys, and says which app \
+                  it is of, how large it is, and its SHA-256. Nothing is signed or sent."
+)]
+pub(crate) struct AppSnapshotArgs {
+    /// Folder of the app, with its rofl.yaml, or the app's name.
+    #[arg(value_name = "DIR|NAME")]
+    pub(crate) app: String,
+    /// New file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The app must not run. A disk that is there is kept beside the new one. Wherever an instance of the app gets its keys the \
+                  disk opens; one that is older than what the chain's counters saw is told to the app as `disk_behind`."
+)]
+pub(crate) struct AppRestoreArgs {
+    /// What `app snapshot` wrote.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Folder of the app, with its rofl.yaml, or the app's name.
+    #[arg(value_name = "DIR|NAME")]
+    pub(crate) app: String,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(
     after_help = "The manifests were validated and never run on a cluster. What has to serve the agent's sockets there, and its \
                   configuration, are yours to bring (docs/containers.md)."
 )]
@@ -209,6 +245,15 @@ pub(crate) enum AccelArg {
     Tcg,
 }
 
+/// What becomes of the state disk that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum StateDiskArg {
+    /// It is opened.
+    Keep,
+    /// It is set aside.
+    New,
+}
+
 /// The VM of `--launcher qemu`.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "With --launcher qemu")]
@@ -220,6 +265,9 @@ pub(crate) struct VmArgs {
     /// How QEMU runs it.
     #[arg(long, value_name = "auto|kvm|tcg", default_value = "auto")]
     pub(crate) accel: AccelArg,
+    /// Go on with the app's state disk, or begin with an empty one; the old one is kept beside it.
+    #[arg(long, value_name = "keep|new", default_value = "keep")]
+    pub(crate) state_disk: StateDiskArg,
 }
 
 #[derive(Debug, Args)]

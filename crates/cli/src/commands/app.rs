@@ -12,6 +12,7 @@ mod policy;
 mod registry;
 mod run;
 mod settings;
+mod snapshot;
 mod upgrade;
 mod watch;
 
@@ -36,6 +37,8 @@ pub(crate) fn run(command: AppCommand, output: Output) -> Result<ExitCode> {
         AppCommand::Show(args) => build::show(&args, output),
         AppCommand::FetchCheck(args) => fetch::check(&args, output),
         AppCommand::Run(args) => super::block_on(run::run(args, output)),
+        AppCommand::Snapshot(args) => snapshot::keep(&args, output),
+        AppCommand::Restore(args) => snapshot::restore(&args, output),
         AppCommand::Deploy(args) => super::block_on(deploy::run(*args, output)),
         AppCommand::Policy(command) => super::block_on(policy::run(*command, output)),
         AppCommand::Upgrade(args) => super::block_on(upgrade::run(*args, output)),

@@ -8,12 +8,13 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, Egress, Kind, Restart, open_bundle};
-use freehold_host::{EmulatedTee, Launch, measure_bundle, measure_image};
+use freehold_host::{EmulatedTee, Launch, PROXY_PORT, measure_bundle, measure_image, vm_storage};
 use freehold_image::{
-    AcpiTables, AppStart, Firmware, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, KernelHashes, OVMF_BOOT_ENTRY,
-    PageOrder, Program, RestartRule, Separator, SnpCpu, SnpLaunch, TdxBoot, TdxMachine, Tree, VmShape,
+    AcpiTables, AppProxy, AppStart, Firmware, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, KernelHashes,
+    OVMF_BOOT_ENTRY, PageOrder, Program, RestartRule, Separator, SnpCpu, SnpLaunch, TdxBoot, TdxMachine, Tree, VmShape,
 };
 use freehold_primitives::Measurement;
+use freehold_rpc::proxy_variables;
 use serde_json::{Value, json};
 
 use super::app::registers;
@@ -107,9 +108,16 @@ fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
     if !manifest.additions.models.is_empty() || manifest.additions.gpu.is_some() {
         bail!("{} asks for model files or GPUs, which a VM of this release has none of", manifest.name);
     }
-    if manifest.additions.egress != Egress::Deny {
-        bail!("{} wants a network, which a VM of this release has none of: write `egress: deny`", manifest.name);
-    }
+    let proxy = match manifest.additions.egress {
+        Egress::Deny => None,
+        Egress::Allow(_) => Some(proxy()),
+        Egress::Open => {
+            bail!(
+                "{} wants this machine's network, which a VM has none of: list whom it reaches in `egress`",
+                manifest.name
+            )
+        }
+    };
     let limits = process.limits;
     Ok(AppStart {
         app: bundle.digest(),
@@ -125,7 +133,15 @@ fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
             Restart::OnFailure => RestartRule::OnFailure,
             Restart::Never => RestartRule::Never,
         },
+        storage: vm_storage(bundle),
+        proxy,
     })
+}
+
+/// The way out, as the app finds it; the port is that of containers.
+fn proxy() -> AppProxy {
+    let variables = proxy_variables(PROXY_PORT).map(|(name, value)| (name.to_owned(), value));
+    AppProxy { port: PROXY_PORT, environment: variables.into() }
 }
 
 fn tell((event, place): (&str, &Path), image: &Image, shape: VmShape, launch: &Launch, output: Output) {

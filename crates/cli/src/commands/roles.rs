@@ -26,7 +26,7 @@ pub(crate) fn launch(args: LaunchArgs, output: Output) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("the runtime cannot be started")?;
     if let Some(gate) = args.relay {
-        runtime.block_on(freehold_guest::relay_egress(gate))?;
+        runtime.block_on(freehold_guest::relay_egress(gate, 0))?;
         return Ok(ExitCode::SUCCESS);
     }
     let socket = args.socket.or_else(|| std::env::var_os(LOCAL_API_VARIABLE).map(PathBuf::from));

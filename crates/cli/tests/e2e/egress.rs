@@ -89,13 +89,13 @@ Server(os.environ["FREEHOLD_APP_SOCKET"], Handler).serve_forever()
 "#;
 
 /// Ends with the test.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Server {
-    fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         let mut child =
             Command::new("python3").arg("-c").arg(SERVER).current_dir(folder).stdout(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
@@ -113,7 +113,7 @@ impl Drop for Server {
 }
 
 /// A certificate for this machine's loopback, its own authority; where it cannot be made, says so loudly.
-fn certificate(folder: &Path) -> bool {
+pub(crate) fn certificate(folder: &Path) -> bool {
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650"])
         .args(["-subj", "/CN=price", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"])
@@ -177,7 +177,7 @@ fn an_app_reaches_what_its_list_names_and_its_fetch_is_checked_offline() {
     up.interrupt();
 }
 
-fn check_offline(dir: &Path, data: &str, fetched: &Value) {
+pub(crate) fn check_offline(dir: &Path, data: &str, fetched: &Value) {
     let path = dir.join("fetched.json");
     fs::write(&path, fetched.to_string()).unwrap();
     let instance = fetched["record"]["instance_id"].as_str().unwrap();

@@ -1,19 +1,24 @@
-//! The same bundle beside the host and in a VM: one app on the chain, one key, one policy that names both.
+//! The same bundle beside the host and in a VM: one app on the chain, one key, one policy that names both, the same way out; and
+//! what the VM's state disk keeps, refuses and notices.
 //!
-//! Needs `qemu-system-x86_64`, `dpkg-deb`, `bwrap`, `rustc`, the pinned kernel package, which `FREEHOLD_KERNEL_PACKAGE` names,
+//! Needs `qemu-system-x86_64`, `dpkg-deb`, `bwrap`, `rustc`, `openssl`, `python3`, the pinned kernel package, which `FREEHOLD_KERNEL_PACKAGE` names,
 //! and PID 1 and agent beside the binary, which `cargo test --workspace` builds.
 
 use std::{
     fs,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::Instant,
 };
 
 use freehold_image::KERNEL_PACKAGE;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{BINARY, Running, app_answer, sandbox_works, told, turn};
+use crate::{
+    egress::{Server, certificate, check_offline},
+    support::{BINARY, Running, app_answer, post_path, sandbox_works, told, turn},
+};
 
 /// The kernel package where a VM can be booted here, else a loud skip.
 fn kernel() -> Option<PathBuf> {
@@ -36,10 +41,13 @@ fn kernel() -> Option<PathBuf> {
 }
 
 /// An app's folder with the program of `programs/keyed.rs`, and what else its folder holds.
-fn app(folder: &Path, note: &str) {
+fn app(folder: &Path, (note, port): (&str, u16)) {
     fs::create_dir_all(folder.join("app")).unwrap();
-    let manifest = "name: keyed\nversion: 0.1.0\ntee: tdx\nkind: raw\nresources:\n  memory: 256\n  cpus: 1\nfreehold:\n  \
-                    process:\n    files: app\n    command: [./keyed]\n    environment:\n      GREETING: hello\n  egress: deny\n";
+    let manifest = format!(
+        "name: keyed\nversion: 0.1.0\ntee: tdx\nkind: raw\nresources:\n  memory: 256\n  cpus: 1\n  storage:\n    kind: \
+         disk-persistent\n    size: 16\nfreehold:\n  process:\n    files: app\n    command: [./keyed]\n    environment:\n      \
+         GREETING: hello\n  egress: ['127.0.0.1:{port}']\n"
+    );
     fs::write(folder.join("rofl.yaml"), manifest).unwrap();
     fs::write(folder.join("app/note"), note).unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/programs/keyed.rs");
@@ -50,6 +58,49 @@ fn app(folder: &Path, note: &str) {
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+}
+
+/// What the app answers to a path and a body.
+fn asked(running: &Running, path: &str, body: &str) -> Value {
+    let api = running.text("api");
+    let answer = post_path(api.trim_start_matches("http://"), path, body.as_bytes());
+    serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
+}
+
+/// How often the app has stored, and what its disk's record says of the lease's counters.
+fn stored(running: &Running) -> (Value, Value) {
+    let count = asked(running, "/store", "")["count"].clone();
+    let lease = asked(running, "/local/freehold/v1/leases/db/acquire", r#"{"wait_s": 20}"#);
+    (count, lease["disk"]["state"].clone())
+}
+
+/// A counter that was raised; else the refusal's code.
+fn raised(running: &Running) -> Value {
+    let answer = asked(running, "/local/freehold/v1/counters/increment", r#"{"lease": "db", "counter": "batches"}"#);
+    if answer["value"].is_u64() { answer["value"].clone() } else { answer["error"]["code"].clone() }
+}
+
+/// The list holds, for the app's own connections and for the guest's fetch, which is checked offline.
+fn reaches_what_is_listed(running: &Running, (dir, data): (&Path, &str), (listed, other): (u16, u16)) {
+    for (port, said) in [(listed, "200"), (other, "403")] {
+        let out = asked(running, "/out", &format!("127.0.0.1:{port}"));
+        assert!(out["said"].as_str().unwrap().contains(said) && out["direct"] == false, "{port}: {out}");
+    }
+    let pem = fs::read_to_string(dir.join("cert.pem")).unwrap();
+    let der: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let fetch = |port: u16| {
+        let ask = json!({ "url": format!("https://127.0.0.1:{port}/price"), "roots": [der] });
+        asked(running, "/local/freehold/v1/fetch", &ask.to_string())
+    };
+    let fetched = fetch(listed);
+    assert_eq!(fetched["record"]["status"], 200, "{fetched}");
+    check_offline(dir, data, &fetched);
+    assert_eq!(fetch(other)["error"]["code"], "egress_denied");
+}
+
+/// Whether the app's files are sealed where it keeps them.
+fn has_encrypted_disk(running: &Running) -> Value {
+    asked(running, "/local/freehold/v1/instance", "")["capabilities"]["encrypted_disk"].clone()
 }
 
 /// What a build says that instances show under a launcher.
@@ -77,25 +128,30 @@ fn key(running: &Running) -> Value {
 }
 
 #[test]
-fn one_bundle_gets_one_key_under_both_launchers_and_a_changed_image_gets_none() {
-    let (Some(kernel), true) = (kernel(), sandbox_works()) else { return };
-    let _turn = turn();
+fn one_bundle_runs_alike_under_both_launchers_and_its_vm_keeps_state() {
     let dir = tempfile::tempdir().unwrap();
+    let (Some(kernel), true, true) = (kernel(), sandbox_works(), certificate(dir.path())) else { return };
+    let _turn = turn();
+    let (listed, other) = (Server::start(dir.path()), Server::start(dir.path()));
+    let ports = (listed.port, other.port);
     let (folder, data, package) = (dir.path().join("keyed"), dir.path().join("net"), kernel.to_str().unwrap());
     let (place, data) = (folder.to_str().unwrap(), data.to_str().unwrap());
-    app(&folder, "first");
+    app(&folder, ("first", listed.port));
     let built = told(dir.path(), &["app", "build", place, "--kernel", package]).unwrap();
     let _up = Running::start(&["up", "--no-app", "--validators", "1", "--rpc", "127.0.0.1:0", "--data-dir", data]);
     let run = ["app", "run", place, "--data-dir", data, "--api", "127.0.0.1:0", "--once"];
     let in_vm = [&run[..], &["--launcher", "qemu", "--kernel", package, "--accel", "tcg"]].concat();
+    let again = [&in_vm[..], &["--keep-policy"]].concat();
 
     let direct = Running::start(&run);
     assert_eq!(measured(&direct), printed(&built, "direct"));
     let first = key(&direct);
+    reaches_what_is_listed(&direct, (dir.path(), data), ports);
+    assert_eq!((&asked(&direct, "/store", "")["count"], has_encrypted_disk(&direct)), (&json!(1), json!(false)));
     direct.interrupt();
 
     // Without its owner's word the chain admits no other launcher.
-    let refused = Running::try_start(&[&in_vm[..], &["--keep-policy"]].concat()).err().unwrap();
+    let refused = Running::try_start(&again).err().unwrap();
     assert!(!refused.status.success(), "{refused:?}");
 
     let begun = Instant::now();
@@ -103,27 +159,67 @@ fn one_bundle_gets_one_key_under_both_launchers_and_a_changed_image_gets_none() 
     eprintln!("in the VM, from the command to a serving instance: {:?}", begun.elapsed());
     assert_eq!(measured(&vm), printed(&built, "qemu"));
     assert_eq!(key(&vm), first);
+    reaches_what_is_listed(&vm, (dir.path(), data), ports);
     local_api_is_not_the_hosts(&vm);
+    assert_eq!((stored(&vm), has_encrypted_disk(&vm)), ((json!(1), json!("current")), json!(true)));
+    assert_eq!(raised(&vm), 1);
     let begun = Instant::now();
     vm.interrupt();
     eprintln!("powered off in {:?}", begun.elapsed());
+    let snapshot = dir.path().join("snapshot");
+    let snapshot = snapshot.to_str().unwrap();
+    told(dir.path(), &["app", "snapshot", place, snapshot, "--data-dir", data]).unwrap();
+
+    // What was stored is there after a boot, with the disk's record beside it.
+    let vm = Running::start(&again);
+    assert_eq!(stored(&vm), (json!(2), json!("current")));
+    assert_eq!(raised(&vm), 2);
+    let busy = told(dir.path(), &["app", "snapshot", place, "again", "--data-dir", data]).unwrap_err();
+    assert!(busy.contains("stop the app first"), "{busy}");
+    vm.interrupt();
+
+    // The older disk opens, on whatever machine it is brought to, and is noticed.
+    told(dir.path(), &["app", "restore", snapshot, "keyed", "--data-dir", data]).unwrap();
+    let vm = Running::start(&again);
+    assert_eq!(stored(&vm), (json!(2), json!("behind")));
+    assert_eq!(raised(&vm), "disk_behind");
+    vm.interrupt();
 
     // The policy names both.
     let direct = Running::start(&[&run[..], &["--keep-policy"]].concat());
-    assert_eq!(key(&direct), first);
+    assert_eq!((key(&direct), &asked(&direct, "/store", "")["count"]), (first, &json!(2)));
     direct.interrupt();
+
+    what_does_not_open_is_left(&again, &dir.path().join("net/apps/keyed/state.disk"));
 
     // What no VM can give is refused, not left out.
     let manifest = folder.join("rofl.yaml");
     let text = fs::read_to_string(&manifest).unwrap();
-    fs::write(&manifest, text.replace("egress: deny", "egress: open")).unwrap();
+    fs::write(&manifest, text.replace(&format!("['127.0.0.1:{}']", listed.port), "open")).unwrap();
     let refused = told(dir.path(), &["app", "build", place, "--kernel", package]).unwrap_err();
-    assert!(refused.contains("wants a network"), "{refused}");
+    assert!(refused.contains("wants this machine's network"), "{refused}");
 
-    app(&folder, "other");
-    let refused = Running::try_start(&[&in_vm[..], &["--keep-policy"]].concat()).err().unwrap();
+    app(&folder, ("other", listed.port));
+    let refused = Running::try_start(&[&again[..], &["--state-disk", "new"]].concat()).err().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("the chain refused the registration"), "{said}");
+    // The disk that was refused is beside the new one, and so is the one that the snapshot took the place of.
+    assert!(["1", "2"].iter().all(|number| dir.path().join(format!("net/apps/keyed/state.disk.{number}")).is_file()));
+}
+
+/// A disk whose header was changed is no new one: it is told what it is, and nothing of it is written to.
+fn what_does_not_open_is_left(command: &[&str], path: &Path) {
+    let disk = fs::File::options().read(true).write(true).open(path).unwrap();
+    for place in [40, 64 * 1024 + 40] {
+        let mut byte = [0];
+        disk.read_exact_at(&mut byte, place).unwrap();
+        disk.write_all_at(&[byte[0] ^ 1], place).unwrap();
+    }
+    let before = fs::read(path).unwrap();
+    let refused = Running::try_start(command).err().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("disk_sealed") && said.contains("--state-disk new"), "{said}");
+    assert!(fs::read(path).unwrap() == before);
 }
 
 /// Behind the socket of a VM's host stands health and nothing else.

@@ -34,6 +34,7 @@ use crate::{
     seen::SeenFile,
     sender::AccountSender,
     state::{Input, Lifecycle},
+    state_disk::StateDisk,
 };
 
 /// Makes everything but the identity, and takes the state directory for itself while the second value lives.
@@ -52,6 +53,7 @@ pub(super) fn prepare(settings: Settings, inputs: mpsc::Sender<Input>) -> Result
     let chain = VerifiedClient::new(node, settings.chain);
     let key = AccountKey::from_bytes(&keys.account.to_bytes()).expect("a key's own bytes are a key");
     let sender = Arc::new(AccountSender::new(chain.clone(), key));
+    let disk = Arc::new(StateDisk::new(settings.paths.state_disk.clone()));
     let fetcher = Fetcher::new(settings.paths.egress.clone());
     let guest = Guest {
         settings,
@@ -59,6 +61,8 @@ pub(super) fn prepare(settings: Settings, inputs: mpsc::Sender<Input>) -> Result
         chain,
         sender,
         seen,
+        kept: OnceLock::new(),
+        disk,
         floor,
         submitted: Mutex::default(),
         inputs,

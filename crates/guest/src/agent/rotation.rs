@@ -30,7 +30,13 @@ async fn look(guest: &Guest, held: &HeldRoots) -> Result<(), ChainError> {
     let served = release::generations(release.chain, &guest.settings.app_id).await?;
     let now = *held.generations().borrow();
     if served.newest > now.newest {
-        take(&release, held, served.newest).await
+        take(&release, held, served.newest).await?;
+        let newest = held.held().newest;
+        // Without it the disk opens under the generation before, while that is served, and no longer.
+        if let Err(error) = guest.disk.follow(&newest) {
+            tracing::error!(%error, "the state disk's header is not sealed under the new root key");
+        }
+        Ok(())
     } else {
         if now.previous.is_some() && served.previous.is_none() {
             tracing::info!(generation = served.newest, "the generation before is retired");

@@ -1,6 +1,11 @@
 //! One function for each effect of the state machine; each gives the input that says how it went.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use freehold_crypto::{Ed25519Secret, content_digest};
 use freehold_primitives::{BlockMoment, Canonical as _, Digest, Registration};
@@ -19,9 +24,10 @@ use crate::{
     receipts::{AdoptedReceipt, LogError, LogFile, ReceiptStore, ReceiptWriter, Signer, WriterParts},
     release::ROOT_CONTEXT,
     roots::{HeldRoots, Roots},
-    seen::{FloorError, admit},
+    seen::{FloorError, SeenError, SeenFile, admit},
     spending::Spending,
     state::{Input, Stage, StopReason},
+    state_disk::StateDiskError,
 };
 
 /// Pause between two looks for newer headers.
@@ -41,7 +47,7 @@ pub(super) async fn follow(guest: Arc<Guest>, inputs: mpsc::Sender<Input>) {
         match guest.chain.newest_above(seen).await {
             Ok(Some(header)) if seen.is_none_or(|seen| header.height() > seen) => {
                 if seen.is_none()
-                    && let Err(error) = above_floor(&guest, &header.moment()).await
+                    && let Err(error) = above_floor(&guest, guest.floor.as_ref(), &header.moment()).await
                 {
                     tracing::warn!(%error, "a certified header does not count");
                     guest.note(Some(error.to_string()));
@@ -68,11 +74,11 @@ pub(super) async fn follow(guest: Arc<Guest>, inputs: mpsc::Sender<Input>) {
 
 /// Whether the first header of this boot continues what the disk has seen: by height and time, and on the same branch,
 /// where the relay still has the header that was seen.
-async fn above_floor(guest: &Guest, offered: &BlockMoment) -> Result<(), FloorError> {
-    admit(guest.floor.as_ref(), offered)?;
-    let Some(floor) = guest.floor.filter(|floor| floor.height < offered.height) else { return Ok(()) };
+async fn above_floor(guest: &Guest, floor: Option<&BlockMoment>, offered: &BlockMoment) -> Result<(), FloorError> {
+    admit(floor, offered)?;
+    let Some(floor) = floor.filter(|floor| floor.height < offered.height) else { return Ok(()) };
     match guest.chain.headers(floor.height).await {
-        Ok(Some(headers)) => admit(Some(&floor), &headers.first().moment()),
+        Ok(Some(headers)) => admit(Some(floor), &headers.first().moment()),
         _ => Ok(()),
     }
 }
@@ -83,7 +89,7 @@ fn keep_seen(guest: &Guest, moment: &BlockMoment, kept_ms: &mut Option<u64>) {
     if kept_ms.is_some_and(|kept| now_ms.saturating_sub(kept) < KEEP_SEEN_MS) {
         return;
     }
-    match guest.seen.store(moment) {
+    match guest.kept.get().unwrap_or(&guest.seen).store(moment) {
         Ok(()) => *kept_ms = Some(now_ms),
         Err(error) => tracing::warn!(%error, "the newest header is not kept"),
     }
@@ -171,6 +177,12 @@ enum KeysError {
     Log(#[from] LogError),
     #[error("no thread for receipts can be started: {0}")]
     Thread(std::io::Error),
+    #[error(transparent)]
+    Disk(#[from] StateDiskError),
+    #[error(transparent)]
+    Seen(#[from] SeenError),
+    #[error(transparent)]
+    Floor(#[from] FloorError),
 }
 
 /// Fetches the root key and opens the receipt logs under it.
@@ -189,7 +201,7 @@ pub(super) async fn fetch_keys(guest: &Arc<Guest>) -> Input {
 async fn try_fetch_keys(guest: &Arc<Guest>, identity: &Identity) -> Result<(), KeysError> {
     let release = guest.release().ok_or_else(|| ChainError::NoGrant(ROOT_CONTEXT.to_owned()))?;
     let roots = release.roots(guest.take_granted()).await?;
-    let dir = &guest.settings.paths.state_dir;
+    let dir = &kept_dir(guest, &roots).await?;
     let file = LogFile::create(dir, identity.instance_id, &roots.newest.secret)?;
     let store = Arc::new(ReceiptStore::new(file.reader()?));
     adopt(dir, &store, identity, &roots);
@@ -229,6 +241,20 @@ async fn try_fetch_keys(guest: &Arc<Guest>, identity: &Identity) -> Result<(), K
     let spending = Spending::new(dir, Arc::clone(&roots));
     let _ = guest.serving.set(Serving { roots, store, writer, leases, spending });
     Ok(())
+}
+
+/// The folder for what outlives this boot: on the state disk where there is one, which then has a say in what header counts.
+async fn kept_dir(guest: &Guest, roots: &Roots) -> Result<PathBuf, KeysError> {
+    let Some(folder) = guest.disk.open(roots).await? else { return Ok(guest.settings.paths.state_dir.clone()) };
+    if guest.kept.get().is_none() {
+        let kept = SeenFile::new(&folder, guest.settings.chain.genesis_hash);
+        let (floor, newest) = (kept.load()?, guest.life().newest());
+        if let Some(newest) = newest {
+            above_floor(guest, floor.as_ref(), &newest).await?;
+        }
+        let _ = guest.kept.set(kept);
+    }
+    Ok(folder)
 }
 
 /// Reads what predecessors of the app left in this directory. What cannot be read is left where it is.

@@ -19,12 +19,15 @@ use serde::de::DeserializeOwned;
 use super::{json, or_refuse, refuse};
 use crate::{
     agent::{Guest, Serving},
+    config::StorageCare,
     evidence::QuoteError,
     keys::Identity,
     receipts::{AppendError, is_id},
     state::Stage,
 };
 
+/// The word of an instance whose state disk does not open.
+const DISK_REFUSED: &str = "disk-refused";
 /// Most chunks of one request body.
 const CHUNKS_MAX: usize = 16 * 1024;
 
@@ -69,7 +72,7 @@ pub(super) async fn instance(State(guest): State<Arc<Guest>>) -> Response {
             provider: guest.quotes().provider().to_owned(),
             isolation: settings.isolation.clone(),
             measured: !settings.event_log.is_empty(),
-            encrypted_disk: true,
+            encrypted_disk: settings.storage != StorageCare::Clear,
             hardware,
         },
         registered: life.lease().is_some(),
@@ -89,10 +92,12 @@ pub(super) async fn health(State(guest): State<Arc<Guest>>) -> Response {
         let life = guest.life();
         (life.stage(), life.stopped(), life.lease().map_or(0, |lease| lease.expires_at))
     };
+    // Not of the life's stages: it waits for keys that it could use, which this disk keeps from it.
+    let is_refused = stage == Stage::WaitingForKeys && guest.disk().is_refused();
     let head = guest.serving().map(|serving| serving.store.head());
     let health = Health {
         ready: stage == Stage::Serving,
-        stage: stage.as_str().to_owned(),
+        stage: if is_refused { DISK_REFUSED } else { stage.as_str() }.to_owned(),
         reason: stopped.map(|reason| reason.as_str().to_owned()).or_else(|| guest.trouble()),
         expires_at,
         receipts: head.map_or(0, |head| head.size),

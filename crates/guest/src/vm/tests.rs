@@ -13,8 +13,14 @@ const WAIT: Duration = Duration::from_secs(20);
 fn agent(folder: &Path) -> (UnixStream, JoinHandle<Result<StopReason, VmError>>) {
     let (host, pipe) = Pipe::pair().unwrap();
     host.set_nonblocking(true).unwrap();
-    let places =
-        VmPlaces { own: folder.join("own"), local_api: folder.join("local.sock"), app_socket: folder.join("app.sock") };
+    let state =
+        VmState { device: folder.join("disk"), asked: folder.join("disk.sock"), folder: folder.join("state"), mib: 16 };
+    let places = VmPlaces {
+        own: folder.join("own"),
+        local_api: folder.join("local.sock"),
+        app_socket: folder.join("app.sock"),
+        state,
+    };
     (UnixStream::from_std(host).unwrap(), tokio::spawn(run_in_vm(pipe.into(), places)))
 }
 

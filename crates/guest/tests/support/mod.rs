@@ -28,7 +28,7 @@ use freehold_crypto::{
     slots::{APPS, grant_id},
 };
 use freehold_emulator::{AppImage, DEVELOPMENT_SEED, EvidenceMachine, EvidenceServer, FMSPC, Platform, TdReport};
-use freehold_guest::{EvidencePath, GuestConfig, GuestError, PathConfig, StopReason, TrustConfig, run};
+use freehold_guest::{EvidencePath, GuestConfig, GuestError, PathConfig, StopReason, StorageCare, TrustConfig, run};
 use freehold_primitives::{
     Account, AppId, Blob, Canonical, Digest, Genesis, KeyCeremony, Measurement, Membership, NetworkKey, Registration,
     TcbStatus, TrustDomain, TrustRoot,
@@ -655,9 +655,11 @@ impl FakeHost {
                 ingress: None,
                 services: Vec::new(),
                 environments: Vec::new(),
+                state_disk: None,
             },
             family: FMSPC,
             isolation: "none".to_owned(),
+            storage: StorageCare::None,
             event_log: Vec::new(),
         }
     }

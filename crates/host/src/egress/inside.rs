@@ -11,7 +11,7 @@ use std::{
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Port of the gate in the network of containers.
-pub(crate) const PROXY_PORT: u16 = 3128;
+pub const PROXY_PORT: u16 = 3128;
 
 /// Binds a loopback port in the network of another process. The listener stays in that network, whoever accepts.
 pub(crate) fn bind_inside(process: u32, port: u16) -> io::Result<TcpListener> {

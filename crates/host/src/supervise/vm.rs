@@ -1,7 +1,7 @@
 //! One run of an app's VM: QEMU, the link to the agent in it, and what the host offers and asks over that link.
 //!
-//! The VM is a stranger to its host too: its words are bounded and its streams reach what any guest reaches, evidence, relay
-//! and control. The host in turn reaches the app's socket, the agent's health and a wish to end: the local API stays inside.
+//! The VM is a stranger to its host too: its words are bounded and its streams reach what any guest reaches, evidence, relay, control
+//! and the gate. The host in turn reaches the app's socket, the agent's health and a wish to end: the local API stays inside.
 
 use std::{
     io,
@@ -35,6 +35,7 @@ use crate::{
     event::HostEvent,
     host::{CHAIN_SOCKET, CONTROL_SOCKET, EVIDENCE_SOCKET, TLS_SOCKET},
     logs::{LogStream, lines, read_lines},
+    sandbox::GATE_SOCKET,
     vm::VmApp,
 };
 
@@ -109,8 +110,14 @@ impl Supervisor {
             words.push((listener, stream));
             ports.push(port);
         }
-        let launch =
-            QemuLaunch { accel: app.accel(), shape: app.shape(), image: app.image(), line: app.line(), ports: &ports };
+        let launch = QemuLaunch {
+            accel: app.accel(),
+            shape: app.shape(),
+            image: app.image(),
+            line: app.line(),
+            ports: &ports,
+            state: Some(app.state()),
+        };
         let mut qemu = Command::new(QEMU)
             .args(launch.arguments())
             .process_group(0)
@@ -243,6 +250,7 @@ async fn answer(stream: AskedStream, dir: &Path, config: &Path) -> io::Result<()
         LinkService::Chain => CHAIN_SOCKET,
         LinkService::Control => CONTROL_SOCKET,
         LinkService::Evidence => EVIDENCE_SOCKET,
+        LinkService::Egress => GATE_SOCKET,
         _ => {
             let text = tokio::fs::read(config).await?;
             let mut stream = stream.accept()?;

@@ -20,6 +20,8 @@ fn parts() -> ImageParts {
             processes: None,
             file_mib: None,
             restart: RestartRule::Never,
+            storage: AppStorage::NONE,
+            proxy: None,
         },
     }
 }

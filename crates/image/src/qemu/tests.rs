@@ -5,7 +5,7 @@ use super::*;
 fn text(accel: &Accel) -> String {
     let line = CommandLine::new("console=ttyS0 freehold.root=00").unwrap();
     let shape = VmShape::new(2, 2048).unwrap();
-    let launch = QemuLaunch { accel, shape, image: Path::new("/images/a,b"), line: &line, ports: &[] };
+    let launch = QemuLaunch { accel, shape, image: Path::new("/images/a,b"), line: &line, ports: &[], state: None };
     let words: Vec<String> = launch.arguments().iter().map(|word| word.to_string_lossy().into_owned()).collect();
     words.join("\n")
 }
@@ -96,7 +96,7 @@ fn a_port_is_a_socket_of_the_hosts_and_a_name_in_the_vm() {
     let ports = [HostPort { name: "freehold.link", socket: "/run/a,b/link".into() }];
     let words = |accel: &Accel| {
         let shape = VmShape::new(1, 512).unwrap();
-        let launch = QemuLaunch { accel, shape, image: Path::new("/i"), line: &line, ports: &ports };
+        let launch = QemuLaunch { accel, shape, image: Path::new("/i"), line: &line, ports: &ports, state: None };
         let words: Vec<String> = launch.arguments().iter().map(|word| word.to_string_lossy().into_owned()).collect();
         words[words.len() - 6..].join("\n")
     };
@@ -109,4 +109,19 @@ fn a_port_is_a_socket_of_the_hosts_and_a_name_in_the_vm() {
     assert_eq!(words(&Accel::Tcg), expected(PLAIN));
     let tdx = Accel::Tdx { firmware: "/f".into(), quote_port: None };
     assert_eq!(words(&tdx), expected(SHARED));
+}
+
+#[test]
+fn a_state_disk_is_the_second_one_and_the_vm_writes_to_it() {
+    let line = CommandLine::new("console=ttyS0").unwrap();
+    let shape = VmShape::new(1, 512).unwrap();
+    let state = Some(Path::new("/data/a,b/state.disk"));
+    let launch = QemuLaunch { accel: &Accel::Tcg, shape, image: Path::new("/i"), line: &line, ports: &[], state };
+    let words: Vec<String> = launch.arguments().iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let first = words.iter().position(|word| word.contains("drive=disk")).unwrap();
+    assert_eq!(
+        words[first + 1..].join("\n"),
+        "-drive\nif=none,id=state,format=raw,cache=writeback,file=/data/a,,b/state.disk\n-device\n\
+         virtio-blk-pci,drive=state,disable-legacy=on"
+    );
 }

@@ -5,6 +5,7 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, build_bundle};
 use freehold_host::{
     App, AppOwner, ContainerBackend, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, Ingress, IsolationChoice,
-    LogStream, Payer, PolicyChoice, VmApp, bundled_app,
+    LogStream, Payer, PolicyChoice, VmApp, VmRun, bundled_app,
 };
 use freehold_image::{Accel, VmShape, usable_accel};
 use freehold_primitives::{Genesis, NetworkKey, Purpose};
@@ -20,10 +21,16 @@ use freehold_rpc::{Endpoint, NodeClient};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
-use super::{network::Network, note::IngressNote, registers, watch::changed};
+use super::{
+    network::Network,
+    note::IngressNote,
+    registers,
+    snapshot::{STATE_DISK, aside},
+    watch::changed,
+};
 use crate::{
     accounts,
-    args::{AccelArg, AppRunArgs, LauncherArg, TeeArg, VmArgs},
+    args::{AccelArg, AppRunArgs, LauncherArg, StateDiskArg, TeeArg, VmArgs},
     commands::image::assembled,
     data_dir::Held,
     output::Output,
@@ -39,6 +46,9 @@ const SERVING_WAIT: Duration = Duration::from_secs(120);
 const SERVING_WAIT_VM: Duration = Duration::from_secs(300);
 /// Name of the VM image in the app's folder.
 const IMAGE_FOLDER: &str = "image";
+/// What to do where the state disk does not open.
+const DISK_HINT: &str = "Bring the right disk back (`freehold app restore`), or begin with an empty one, which keeps the old disk \
+                         beside it: --state-disk new";
 /// Gas allowance that an instance's account is kept at, in wei: a tenth of a unit.
 const ALLOWANCE_WEI: u128 = accounts::UNIT / 10;
 
@@ -61,6 +71,8 @@ struct Session {
     output: Output,
     /// The port for TLS, where one is asked for.
     ingress: Option<Ingress>,
+    /// Whether the state disk was set aside: once, not at every build.
+    is_renewed: AtomicBool,
 }
 
 /// Runs the command.
@@ -77,7 +89,8 @@ pub(super) async fn run(args: AppRunArgs, output: Output) -> Result<ExitCode> {
         Some(address) => Some(Ingress::bind(address).await?),
         None => None,
     };
-    let session = Session { args, folder, node, network_key, genesis, output, ingress };
+    let is_renewed = AtomicBool::new(false);
+    let session = Session { args, folder, node, network_key, genesis, output, ingress, is_renewed };
     let mut asked = std::pin::pin!(crate::commands::asked_to_stop());
     let host = session.builds(&mut asked).await?;
     output.text("stopping");
@@ -167,12 +180,16 @@ impl Session {
                 let backend = self.args.containerd.clone().map_or(runtime, ContainerBackend::Containerd);
                 Ok(bundled_app(bundle, place, isolation, &backend)?)
             }
-            LauncherArg::Qemu => self.vm(bundle, &place.join(IMAGE_FOLDER)),
+            LauncherArg::Qemu => self.vm(bundle, place),
         }
     }
 
-    fn vm(&self, bundle: &Bundle, folder: &Path) -> Result<App> {
-        let VmArgs { parts, shape, accel } = &self.args.vm;
+    fn vm(&self, bundle: &Bundle, place: &Path) -> Result<App> {
+        let VmArgs { parts, shape, accel, state_disk } = &self.args.vm;
+        let (folder, state) = (&place.join(IMAGE_FOLDER), place.join(STATE_DISK));
+        if *state_disk == StateDiskArg::New && !self.is_renewed.swap(true, Ordering::Relaxed) {
+            self.set_aside(&state)?;
+        }
         let image = assembled(bundle, parts)?;
         image.write(folder)?;
         let accel = match accel {
@@ -181,7 +198,8 @@ impl Session {
             AccelArg::Tcg => Accel::Tcg,
         };
         let software = accel == Accel::Tcg;
-        let app = VmApp::new(bundle, folder, accel, VmShape::new(shape.cpus, shape.memory_mib)?)?;
+        let shape = VmShape::new(shape.cpus, shape.memory_mib)?;
+        let app = VmApp::new(bundle, VmRun { image: folder.clone(), state, accel, shape })?;
         let [kernel, initrd, disk] = [image.kernel.len(), image.initrd.len(), image.disk.len()];
         let sizes = (kernel + initrd + disk) / 1_000_000;
         let by = if software { "software emulation" } else { "KVM" };
@@ -191,6 +209,15 @@ impl Session {
             "initrd_bytes": initrd, "disk_bytes": disk,
         }));
         Ok(App::Vm(Box::new(app)))
+    }
+
+    /// Moves a state disk out of the way, so that a new one is made; nothing is deleted.
+    fn set_aside(&self, state: &Path) -> Result<()> {
+        if let Some(aside) = aside(state)? {
+            self.output.step("state", &format!("the old disk is kept as {}", aside.display()));
+            self.output.object(&json!({ "event": "state_disk_set_aside", "path": aside }));
+        }
+        Ok(())
     }
 
     fn host_config(&self, app: App, place: &Path) -> Result<HostConfig> {
@@ -281,6 +308,10 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Se
                 output.object(&json!({ "event": "console", "line": line }));
                 output.text(&format!("vm | {}", plain(&line)));
             }
+            HostEvent::StateDiskRefused { reason } => {
+                output.object(&json!({ "event": "state_disk_refused", "reason": reason }));
+                refuse(&progress, format!("{reason}.\n{DISK_HINT}"));
+            }
             HostEvent::AppLogDropped { lines } => output.warn(&format!("the app says too much: {lines} lines dropped")),
             HostEvent::IngressOffered { address, names } => {
                 output.step("ingress", &format!("TLS at {address} for {}", names.join(", ")));
@@ -303,17 +334,22 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Se
             HostEvent::RegistrationRefused { instance_id, reason } => {
                 let said = format!("the chain refused the registration: {reason}");
                 stack::tell_event(HostEvent::RegistrationRefused { instance_id, reason }, output);
-                progress.send_if_modified(|progress| {
-                    let first = *progress == Progress::Starting;
-                    if first {
-                        *progress = Progress::Refused(said);
-                    }
-                    first
-                });
+                refuse(&progress, said);
             }
             event => stack::tell_event(event, output),
         }
     }
+}
+
+/// Notes that it does not come to serve, where it does not yet.
+fn refuse(progress: &watch::Sender<Progress>, said: String) {
+    progress.send_if_modified(|progress| {
+        let first = *progress == Progress::Starting;
+        if first {
+            *progress = Progress::Refused(said);
+        }
+        first
+    });
 }
 
 fn tell_exited(service: &str, code: Option<i32>, restart_in: Option<Duration>, output: Output) {

@@ -1,5 +1,6 @@
 //! An app for every launcher, of the standard library alone: it answers each connection with a key of the app's and with what
-//! the other paths of the local API say of it. `vm.rs` compiles it without libraries of the machine.
+//! the other paths of the local API say of it; `/local/…` is passed on to the local API, `/store` counts in the app's storage, `/out`
+//! asks the proxy for the host and port of its body. `vm.rs` compiles it without libraries of the machine.
 
 use std::{
     env, fs,
@@ -47,23 +48,72 @@ fn main() {
     });
     let socket = env::var("FREEHOLD_APP_SOCKET").expect("a socket to listen on");
     let listener = UnixListener::bind(socket).expect("the socket can be bound");
-    for mut stream in listener.incoming().flatten() {
-        let mut request = Vec::new();
-        let mut piece = [0; 1024];
-        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-            match stream.read(&mut piece) {
-                Ok(count @ 1..) => request.extend_from_slice(&piece[..count]),
-                _ => break,
+    for stream in listener.incoming().flatten() {
+        thread::spawn(move || answer(stream));
+    }
+}
+
+/// The path of a request and its body.
+fn request(stream: &mut UnixStream) -> std::io::Result<(String, String)> {
+    let (mut request, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return Ok((head.split(' ').nth(1).unwrap_or_default().to_owned(), body.to_owned()));
             }
         }
-        let (status, body) = match report() {
-            Ok(body) => ("200 OK", body),
-            Err(error) => ("500 Internal Server Error", format!("{{\"error\": \"{error}\"}}")),
-        };
-        let length = body.len();
-        let _ = write!(
-            stream,
-            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-        );
+        let count = stream.read(&mut piece)?;
+        if count == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        request.extend_from_slice(&piece[..count]);
     }
+}
+
+/// Counts in a file, durably.
+fn store() -> std::io::Result<String> {
+    let path = format!("{}/count", env::var("FREEHOLD_STORAGE").map_err(std::io::Error::other)?);
+    let count = fs::read_to_string(&path).ok().and_then(|text| text.parse().ok()).unwrap_or(0_u64) + 1;
+    let mut file = fs::File::create(&path)?;
+    file.write_all(count.to_string().as_bytes())?;
+    file.sync_all()?;
+    Ok(format!("{{\"count\": {count}}}"))
+}
+
+/// What the proxy says of a way out.
+fn out(target: &str) -> std::io::Result<String> {
+    let proxy = env::var("HTTPS_PROXY").map_err(std::io::Error::other)?;
+    let mut stream = std::net::TcpStream::connect(proxy.trim_start_matches("http://"))?;
+    write!(stream, "CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n\r\n")?;
+    let mut said = [0; 512];
+    let count = stream.read(&mut said)?;
+    let said = String::from_utf8_lossy(&said[..count]).into_owned();
+    let direct = std::net::TcpStream::connect(target).is_ok();
+    Ok(format!("{{\"said\": \"{}\", \"direct\": {direct}}}", said.split("\r\n").next().unwrap_or_default()))
+}
+
+fn answer(mut stream: UnixStream) {
+    let answered = request(&mut stream).and_then(|(path, body)| match path.as_str() {
+        "/store" => store(),
+        "/out" => out(&body),
+        path => match path.strip_prefix("/local") {
+            Some(path) => {
+                let socket = env::var("FREEHOLD_LOCAL_API").map_err(std::io::Error::other)?;
+                let method = if body.is_empty() { "GET" } else { "POST" };
+                ask(&socket, method, path, &body).map(|(_, answer)| answer)
+            }
+            None => report(),
+        },
+    });
+    let (status, body) = match answered {
+        Ok(body) => ("200 OK", body),
+        Err(error) => ("500 Internal Server Error", format!("{{\"error\": \"{error}\"}}")),
+    };
+    let length = body.len();
+    let _ = write!(
+        stream,
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
 }
