@@ -15,7 +15,8 @@ use freehold_crypto::{
     slots::{APPS, COLLATERAL},
 };
 use freehold_primitives::{
-    AppId, AppPolicy, Canonical as _, EvidencePolicy, Genesis, Measurement, NetworkKey, ReleaseModel, TrustDomain,
+    AppId, AppPolicy, Canonical as _, Digest, EvidencePolicy, Genesis, Measurement, NetworkKey, ReleaseModel,
+    TrustDomain,
     entries::{AppEntry, CollateralEntry, CollateralKind, SETTINGS_CONTEXT, UpgradeEntry, collateral_key},
 };
 use freehold_rpc::{ChainTrust, Endpoint, EntryKey, NodeClient, VerifiedClient};
@@ -100,12 +101,17 @@ impl Registrar {
             AppEntry::from_canonical(&content).ok()
         };
         let Some(entry) = look.await else { return false };
-        let wanted = match self.choice {
+        let is_ours = entry.owner == self.owner.account() && entry.closed_at.is_none();
+        is_ours && entry.policy == self.wanted(&entry.policy, launch)
+    }
+
+    /// The policy that shall stand where another one does.
+    fn wanted(&self, standing: &AppPolicy, launch: &Launch) -> AppPolicy {
+        match self.choice {
             PolicyChoice::Follow => self.policy(launch),
-            PolicyChoice::Add => with(entry.policy.clone(), self.policy(launch)),
-            PolicyChoice::Keep => entry.policy.clone(),
-        };
-        entry.owner == self.owner.account() && entry.closed_at.is_none() && entry.policy == wanted
+            PolicyChoice::Add => widened(standing.clone(), self.policy(launch)),
+            PolicyChoice::Keep => standing.clone(),
+        }
     }
 
     /// The app that the genesis names for validators and executors: created where that is this owner's to do, its policy
@@ -151,11 +157,7 @@ impl Registrar {
         if entry.owner != self.owner.account() || entry.closed_at.is_some() {
             return Err(HostError::ForeignApp(app_id, path));
         }
-        let policy = match self.choice {
-            PolicyChoice::Follow => self.policy(launch),
-            PolicyChoice::Add => widened(entry.policy.clone(), self.policy(launch)),
-            PolicyChoice::Keep => return Ok(app_id),
-        };
+        let policy = self.wanted(&entry.policy, launch);
         if entry.policy == policy {
             return Ok(app_id);
         }
