@@ -16,11 +16,10 @@ use std::{
 };
 
 use freehold_crypto::{report_data, sha256};
-use freehold_guest::{AcmeConfig, GuestConfig, IngressConfig, StopReason, VmPlaces, run, run_in_vm};
+use freehold_guest::{AcmeConfig, GuestConfig, IngressConfig, StopReason, run};
 use freehold_primitives::Digest;
 use freehold_rpc::{
-    Base64Text, CHANNEL_ALPN, CHANNEL_FORMAT, ChannelAnswer, Endpoint, InstanceInfo, LinkEnd, LinkService, LocalClient,
-    StartedLink, VmLink, channel_nonce, instance_server_name, relay as link_relay,
+    Base64Text, CHANNEL_ALPN, CHANNEL_FORMAT, ChannelAnswer, InstanceInfo, channel_nonce, instance_server_name,
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use support::{FakeHost, Misbehaviour};
@@ -245,89 +244,6 @@ async fn a_guest_that_is_told_nonsense_does_not_start() {
         let refused = run(config, std::future::pending()).await.unwrap_err();
         assert!(refused.to_string().contains("paths.ingress"), "{refused}");
     }
-}
-
-/// What a host gives an agent in a VM over their link, and a socket of the host's that leads to the agent's TLS.
-fn host_of_vm(host: &FakeHost, pipe: UnixStream, told: String, tls: &Path) {
-    let (reader, writer) = pipe.into_split();
-    let StartedLink { link, mut asked, carrier } = VmLink::start(LinkEnd::Host, reader, writer);
-    tokio::spawn(carrier);
-    let dir = host.dir.path().to_owned();
-    tokio::spawn(async move {
-        while let Some(stream) = asked.recv().await {
-            let (dir, told) = (dir.clone(), told.clone());
-            tokio::spawn(async move {
-                let name = match stream.service() {
-                    LinkService::Chain => "chain.sock",
-                    LinkService::Control => "control.sock",
-                    LinkService::Evidence => "evidence.sock",
-                    _ => {
-                        let mut stream = stream.accept().unwrap();
-                        stream.writer.send(told.as_bytes()).await.unwrap();
-                        stream.writer.end().await.unwrap();
-                        let _ = stream.reader.next().await;
-                        return;
-                    }
-                };
-                let socket = UnixStream::connect(dir.join(name)).await.unwrap();
-                let _ = link_relay(stream.accept().unwrap(), socket).await;
-            });
-        }
-    });
-    let listener = UnixListener::bind(tls).unwrap();
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            let link = link.clone();
-            tokio::spawn(async move {
-                let Ok(stream) = link.open(LinkService::Tls).await else { return };
-                let _ = link_relay(stream, socket).await;
-            });
-        }
-    });
-}
-
-#[tokio::test]
-async fn in_a_vm_tls_comes_over_the_link() {
-    let host = FakeHost::new(Misbehaviour::default());
-    let inside = tempfile::tempdir().unwrap();
-    let places = VmPlaces {
-        own: inside.path().join("own"),
-        local_api: inside.path().join("local.sock"),
-        app_socket: inside.path().join("app.sock"),
-    };
-    let _app = echo(&places.app_socket);
-    let local = LocalClient::new(Endpoint::unix(&places.local_api).unwrap());
-    let (outer, pipe) = std::os::unix::net::UnixStream::pair().unwrap();
-    outer.set_nonblocking(true).unwrap();
-    let GuestConfig { trust, family, .. } = host.config();
-    let told = serde_json::json!({
-        "trust": trust, "family": family, "event_log": [], "ingress": {"domains": [DOMAIN]},
-    });
-    let agent = tokio::spawn(run_in_vm(pipe.into(), places));
-    let tls = host.dir.path().join("tls.sock");
-    host_of_vm(&host, UnixStream::from_std(outer).unwrap(), told.to_string(), &tls);
-    let mut tries = 0;
-    while !local.health().await.is_ok_and(|health| health.ready) {
-        tries += 1;
-        assert!(tries < 400, "the agent does not serve");
-        sleep(Duration::from_millis(50)).await;
-    }
-    let info = local.instance().await.unwrap();
-    let named = info.keyset["tls_public_keys"][0]["spki_sha256"].as_str().unwrap();
-    let mut stream = loop {
-        // The agent's own socket is there a moment later.
-        match connect(&tls, DOMAIN, b"").await {
-            Ok(stream) => break stream,
-            Err(_) => sleep(Duration::from_millis(20)).await,
-        }
-    };
-    assert_eq!(shown(&stream).to_string(), named);
-    stream.write_all(b"a secret").await.unwrap();
-    stream.shutdown().await.unwrap();
-    let mut heard = Vec::new();
-    stream.read_to_end(&mut heard).await.unwrap();
-    assert_eq!(heard, b"a secret");
-    agent.abort();
 }
 
 /// Ends with the test.

@@ -584,16 +584,17 @@ async fn register(State(chain): State<FakeChain>, Json(submit): Json<Registratio
         inner.pending.push((EntryKey::Grant(grant.grant_id), grant.to_canonical()));
     }
     inner.instances.insert(id, entry);
-    let call = IApps::registerCall {
-        registration: submit.registration.0.into(),
-        evidence: submit.evidence.0.clone().into(),
-        signature: submit.signature.to_vec().into(),
-    };
-    inner.call(APPS, call.abi_encode(), Vec::new());
     inner.registrations += 1;
     let tx_hash = content_digest(&submit.evidence.0);
+    inner.call(APPS, registering(submit), Vec::new());
     inner.receipts.insert(tx_hash, height);
     (StatusCode::OK, Json(json!({"tx_hash": tx_hash})))
+}
+
+/// What a host sends to the chain.
+fn registering(submit: RegistrationSubmit) -> Vec<u8> {
+    let (registration, evidence) = (submit.registration.0.into(), submit.evidence.0.into());
+    IApps::registerCall { registration, evidence, signature: submit.signature.to_vec().into() }.abi_encode()
 }
 
 fn td() -> TdReport {
