@@ -1,6 +1,6 @@
 //! Our own clients in Python and JavaScript, made of the document, against a guest: what they get has the shapes that the document
 //! says. They need `python3` 3.11 and `node`.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod support;
 
