@@ -171,7 +171,8 @@ fn one_bundle_runs_alike_under_both_launchers_and_its_vm_keeps_state() {
     told(dir.path(), &["app", "snapshot", place, snapshot, "--data-dir", data]).unwrap();
 
     // What was stored is there after a boot, with the disk's record beside it.
-    let vm = Running::start(&again);
+    let vm = Running::start(&[&again[..], &["--ingress", "127.0.0.1:0"]].concat());
+    tls_ends_in_the_vm(&vm, data);
     assert_eq!(stored(&vm), (json!(2), json!("current")));
     assert_eq!(raised(&vm), 2);
     let busy = told(dir.path(), &["app", "snapshot", place, "again", "--data-dir", data]).unwrap_err();
@@ -220,6 +221,18 @@ fn what_does_not_open_is_left(command: &[&str], path: &Path) {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("disk_sealed") && said.contains("--state-disk new"), "{said}");
     assert!(fs::read(path).unwrap() == before);
+}
+
+/// A verified instance answers over a connection whose key its quote bound.
+fn tls_ends_in_the_vm(vm: &Running, data: &str) {
+    let (app, ingress) = (vm.text("app_id"), vm.text("ingress"));
+    let words = ["proxy", "--app", &app, "--ingress", &ingress, "--listen", "127.0.0.1:0", "--data-dir", data];
+    let proxy = Running::start(&words);
+    let address = proxy.text("proxy");
+    let inside = post_path(address.trim_start_matches("http://"), "/local/freehold/v1/instance", b"");
+    let inside: Value = serde_json::from_str(&inside).unwrap_or_else(|error| panic!("{error}: {inside}"));
+    assert_eq!(inside["instance_id"], proxy.text("instance_id"), "{inside}");
+    proxy.interrupt();
 }
 
 /// Behind the socket of a VM's host stands health and nothing else.
