@@ -67,7 +67,8 @@ impl Registry {
         let mut last = None;
         for url in &urls {
             match self.take_from(url, writer).await {
-                Err(RegistryError::Missing { url }) => last = Some(RegistryError::Missing { url }),
+                // Registries older than the distribution project's third call what is a blob a broken manifest, and fail by it.
+                Err(error @ (RegistryError::Missing { .. } | RegistryError::Refused { .. })) => last = Some(error),
                 taken => return taken,
             }
         }
