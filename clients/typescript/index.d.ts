@@ -116,7 +116,7 @@ export interface Health {
   ready: boolean;
   reason: string | null;
   receipts: number;
-  stage: "waiting-for-chain" | "registering" | "waiting-for-keys" | "serving" | "stopped";
+  stage: "waiting-for-chain" | "registering" | "waiting-for-keys" | "disk-refused" | "serving" | "stopped";
 }
 
 /** The key that bodies are sealed to. */

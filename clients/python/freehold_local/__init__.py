@@ -127,7 +127,7 @@ Health = TypedDict("Health", {
     "ready": bool,
     "reason": Optional[str],
     "receipts": int,
-    "stage": Literal["waiting-for-chain", "registering", "waiting-for-keys", "serving", "stopped"],
+    "stage": Literal["waiting-for-chain", "registering", "waiting-for-keys", "disk-refused", "serving", "stopped"],
 })
 
 # The key that bodies are sealed to.

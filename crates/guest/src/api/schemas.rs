@@ -87,7 +87,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
         "Whether the instance serves, and what it waits for.",
         &[
             "ready:boolean",
-            "stage:=waiting-for-chain,registering,waiting-for-keys,serving,stopped",
+            "stage:=waiting-for-chain,registering,waiting-for-keys,disk-refused,serving,stopped",
             "reason:string|null",
             "expires_at:integer",
             "receipts:integer",

@@ -28,17 +28,15 @@ fn sealed(letter: &Letter, account: u8) -> Vec<u8> {
 #[test]
 fn the_form_is_as_the_page_says() {
     let bytes = sealed(&letter(b"hello"), 6);
-    let page = include_str!("../../../../spec/peers.md");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../spec/peers.md")).unwrap();
     let digest = sha256(&bytes).to_string();
     assert!(page.contains(&digest), "SHA-256 of the vector: {digest}, {} bytes", bytes.len());
     let envelope = Envelope::read(&bytes).unwrap();
     assert_eq!(envelope.to_canonical(), bytes);
-    // Version, genesis, sender, recipient, encapsulated key, then lengths.
-    assert_eq!(
-        (bytes[0], &bytes[1..33], &bytes[33..65], &bytes[65..97]),
-        (1, &[9; 32][..], &[1; 32][..], &[2; 32][..])
-    );
-    assert_eq!(bytes.len(), 1 + 4 * 32 + 4 + (80 + 5 + 16) + 4 + 65);
+    // Both versions, genesis, sender, recipient, encapsulated key, then lengths.
+    assert_eq!(bytes[..2], [1, 1]);
+    assert_eq!((&bytes[2..34], &bytes[34..66], &bytes[66..98]), (&[9; 32][..], &[1; 32][..], &[2; 32][..]));
+    assert_eq!(bytes.len(), 2 + 4 * 32 + 4 + (80 + 5 + 16) + 4 + 65);
     let opened = envelope.open(&HpkeSecret::from_bytes(&[4; 32])).unwrap();
     assert_eq!((opened.sequence, opened.sealed_at, opened.message.as_slice()), (3, 1_700_000_000, b"hello".as_slice()));
     assert!(envelope.is_of(&AccountKey::from_bytes(&[6; 32]).unwrap().account()));
@@ -75,7 +73,7 @@ fn envelopes_of_another_form_are_refused() {
     }
     assert!(matches!(refused(&[good.as_slice(), &[0]].concat()), PeerError::Malformed(_)));
     let mut other = good.clone();
-    other[0] = 2;
+    other[1] = 2;
     assert!(matches!(refused(&other), PeerError::Malformed("of another version")));
     let mut unsigned = Envelope::read(&good).unwrap();
     unsigned.signature = Blob(vec![0; 64]);

@@ -25,21 +25,23 @@ type Body = (Vec<Vec<u8>>, Vec<Vec<u8>>);
 pub(super) struct Bodies {
     waiting: Vec<(TxEnvelope, Vec<Log>)>,
     by_height: BTreeMap<u64, Body>,
-    /// All of them, in order.
-    all: Vec<TxEnvelope>,
+    /// All that guests sent, in order.
+    sent: Vec<TxEnvelope>,
+    /// How many are the test's own.
+    made: usize,
 }
 
 impl Bodies {
     /// How many there are, so that no two are the same.
     pub(super) const fn count(&self) -> usize {
-        self.all.len() + self.waiting.len()
+        self.sent.len() + self.made
     }
 }
 
 impl FakeChain {
-    /// Transactions that were sent, in order.
+    /// Transactions that guests sent, in order.
     pub(crate) fn sent(&self) -> Vec<TxEnvelope> {
-        self.lock().bodies.all.clone()
+        self.lock().bodies.sent.clone()
     }
 
     /// Puts logs into the next block, in one transaction.
@@ -65,6 +67,7 @@ impl Inner {
         if fails(&envelope) {
             self.reverted.insert(hash);
         }
+        self.bodies.sent.push(envelope.clone());
         self.bodies.waiting.push((envelope, Vec::new()));
         hash
     }
@@ -80,6 +83,7 @@ impl Inner {
             fees: FeeQuote { max_fee_per_gas: 1_000_000_000, max_priority_fee_per_gas: 0 },
             data,
         };
+        self.bodies.made += 1;
         let (bytes, _) = call.sign(&AccountKey::from_bytes(&[0x61; 32]).unwrap());
         self.bodies.waiting.push((TxEnvelope::decode_2718(&mut bytes.as_slice()).unwrap(), logs));
     }
@@ -102,7 +106,6 @@ impl Inner {
             receipts.iter().map(|receipt| receipt.encoded_2718()).collect(),
         );
         self.bodies.by_height.insert(header.number, bytes);
-        self.bodies.all.extend(transactions);
     }
 
     pub(super) fn raw_block(&self, height: u64) -> Value {
