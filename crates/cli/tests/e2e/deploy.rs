@@ -199,7 +199,7 @@ fn an_app_is_deployed_to_a_rented_machine_commanded_and_paid_for() {
     let unpacked = format!("rentals/{rental}/app/unpacked");
     until("one app runs, not two", || running_with(&place.path("state").display().to_string(), &unpacked) <= 2);
 
-    place.a_replica_has_the_same_keys_and_another_build_leaves_the_first_alone(&first, &api);
+    let besides = place.a_replica_has_the_same_keys_and_another_build_leaves_the_first_alone(&first, &api);
 
     // An app that the policy does not name is given back, and nothing was paid.
     place.app_init("two");
@@ -208,7 +208,7 @@ fn an_app_is_deployed_to_a_rented_machine_commanded_and_paid_for() {
     assert_eq!(place.rental(rental + 2)["seconds_paid"], 0);
     assert_ne!(place.rental(rental + 2)["ended_at"], 0);
 
-    place.the_rest_comes_back(rental, &api);
+    place.the_rest_comes_back(rental, &api, besides);
     until("nothing is left of it", || !place.path("state/rentals").join(rental.to_string()).exists());
     host.interrupt();
     place.network.interrupt();
@@ -273,7 +273,8 @@ fn containers_of_a_rented_machine_seal_what_they_say_and_come_from_a_registry() 
 
 impl Place {
     /// One more machine of the same app; the first one serves on while the second runs another build.
-    fn a_replica_has_the_same_keys_and_another_build_leaves_the_first_alone(&self, first: &Value, api: &str) {
+    /// Gives the seconds that it served.
+    fn a_replica_has_the_same_keys_and_another_build_leaves_the_first_alone(&self, first: &Value, api: &str) -> u64 {
         let words = ["deploy", "one", "--replica", "b", "--seconds", "600", "--store", "store", "--yes"];
         let refused = self.app(&words, RENTER).unwrap_err();
         assert!(refused.contains("no open offer"), "the only provider has a machine of it: {refused}");
@@ -288,9 +289,10 @@ impl Place {
         assert_ne!(self.app(&words, RENTER).unwrap()["digest"], replica["digest"]);
         assert_eq!((&answered(its_api), &answered(api)), (first, first));
         assert_eq!(self.app(&["restart", "one", "--replica", "b"], RENTER).unwrap()["replica"], "b");
-        self.app(&["remove", "one", "--replica", "b"], RENTER).unwrap();
+        let removed = self.app(&["remove", "one", "--replica", "b"], RENTER).unwrap();
         assert!(self.app(&["stop", "one", "--replica", "b"], RENTER).unwrap_err().contains("no machine b"));
         assert_eq!(&answered(api), first);
+        removed["seconds_paid"].as_u64().unwrap()
     }
 
     fn app_init(&self, name: &str) {
@@ -322,7 +324,7 @@ impl Place {
     }
 
     /// The rental is ended: what was served is the provider's, the rest the renter's, and nothing else.
-    fn the_rest_comes_back(&self, rental: u64, api: &str) {
+    fn the_rest_comes_back(&self, rental: u64, api: &str, besides: u64) {
         let account = |index: usize| {
             let list = [
                 "f39fd6e51aad88f6f4ce6ab8827279cfffb92266",
@@ -336,7 +338,7 @@ impl Place {
         let paid = removed["seconds_paid"].as_u64().unwrap();
         assert!(paid > 0 && paid < 600, "{paid}");
         assert_eq!(self.credit(&account(2)) - given_back, (600 - paid) * PRICE);
-        assert_eq!(self.credit(&account(1)), paid * PRICE);
+        assert_eq!(self.credit(&account(1)), (besides + paid) * PRICE);
         assert_eq!(self.rental(rental)["seconds_paid"], paid);
         until("the app is gone", || std::net::TcpStream::connect(api.trim_start_matches("http://")).is_err());
         assert!(self.app(&["stop", "one"], RENTER).unwrap_err().contains("not deployed"));
