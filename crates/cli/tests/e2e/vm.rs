@@ -69,9 +69,11 @@ fn asked(running: &Running, path: &str, body: &str) -> Value {
 
 /// How often the app has stored, and what its disk's record says of the lease's counters.
 fn stored(running: &Running) -> (Value, Value) {
-    let count = asked(running, "/store", "")["count"].clone();
+    app_answer(running);
+    let count = asked(running, "/store", "");
     let lease = asked(running, "/local/freehold/v1/leases/db/acquire", r#"{"wait_s": 20}"#);
-    (count, lease["disk"]["state"].clone())
+    assert!(count["count"].is_u64() && lease["held"] == true, "{count} {lease}");
+    (count["count"].clone(), lease["disk"]["state"].clone())
 }
 
 /// A counter that was raised; else the refusal's code.
