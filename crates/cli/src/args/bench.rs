@@ -136,7 +136,7 @@ pub(crate) enum BenchCommand {
         #[arg(long, value_name = "DIR")]
         container: Option<PathBuf>,
         /// Folder of an app with the same program as a process, so that what a container costs shows; without this, the app that
-        /// `app init` makes.
+        /// `app init` makes. It runs without a sandbox too: name none that you do not trust.
         #[arg(long, value_name = "DIR")]
         process: Option<PathBuf>,
         /// Only these parts.
