@@ -3,9 +3,33 @@
 
 mod support;
 
+use freehold_guest::{GuestError, StopReason};
 use freehold_primitives::Digest;
 use freehold_rpc::{Base64Text, HttpError, LocalErrorBody, LocalErrorCode, PEER_MESSAGE_BYTES_MAX};
 use support::{FakeHost, Misbehaviour};
+use tokio::task::JoinHandle;
+
+/// Three instances of one app that serve, each on a host of its own.
+struct Three {
+    hosts: [FakeHost; 3],
+    guests: [JoinHandle<Result<StopReason, GuestError>>; 3],
+    ids: Vec<Digest>,
+}
+
+impl Three {
+    async fn serving() -> Self {
+        let one = FakeHost::new(Misbehaviour::default());
+        let (two, three) = (FakeHost::on(one.chain.clone()), FakeHost::on(one.chain.clone()));
+        let hosts = [one, two, three];
+        let guests = hosts.each_ref().map(FakeHost::guest);
+        let mut ids = Vec::new();
+        for host in &hosts {
+            host.serving().await;
+            ids.push(host.local().instance().await.unwrap().instance_id);
+        }
+        Self { hosts, guests, ids }
+    }
+}
 
 /// Status and code of a refusal.
 fn refused<T>(result: Result<T, HttpError>) -> (u16, LocalErrorCode) {
@@ -19,14 +43,7 @@ fn refused<T>(result: Result<T, HttpError>) -> (u16, LocalErrorCode) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_between_peers_are_read_once_and_by_nobody_else() {
-    let one = FakeHost::new(Misbehaviour::default());
-    let (two, three) = (FakeHost::on(one.chain.clone()), FakeHost::on(one.chain.clone()));
-    let guests = [one.guest(), two.guest(), three.guest()];
-    let mut ids = Vec::new();
-    for host in [&one, &two, &three] {
-        host.serving().await;
-        ids.push(host.local().instance().await.unwrap().instance_id);
-    }
+    let Three { hosts: [one, two, three], guests, ids } = Three::serving().await;
     let (a, b, c) = (one.local(), two.local(), three.local());
     // Each sees the others, and their keysets are those that the chain holds.
     let report = a.peers().await.unwrap();
@@ -85,14 +102,7 @@ async fn messages_between_peers_are_read_once_and_by_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_instance_is_no_peer() {
-    let one = FakeHost::new(Misbehaviour::default());
-    let (two, three) = (FakeHost::on(one.chain.clone()), FakeHost::on(one.chain.clone()));
-    let guests = [one.guest(), two.guest(), three.guest()];
-    let mut ids = Vec::new();
-    for host in [&one, &two, &three] {
-        host.serving().await;
-        ids.push(host.local().instance().await.unwrap().instance_id);
-    }
+    let Three { hosts: [one, _two, _three], guests, ids } = Three::serving().await;
     assert_eq!(one.local().peers().await.unwrap().peers.len(), 2);
     one.chain.deny_instance(&ids[1]);
     let end = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
