@@ -318,6 +318,8 @@ pub(crate) struct VerifyArgs {
     /// Chain id, which names the default data directory.
     #[arg(long, value_name = "N", default_value_t = 23_293)]
     pub(crate) chain_id: u64,
+    #[command(flatten)]
+    pub(crate) demand: app::DemandArgs,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! How a verdict is shown: a line for each link, and what it means in a sentence.
 
-use freehold_verify::{Claims, LinkStatus, Taint, ValidNow, Verdict};
+use freehold_primitives::entries::AuditVerdict;
+use freehold_verify::{Claims, LinkStatus, Promise, Taint, ValidNow, Verdict};
 
 use crate::output::Output;
 
@@ -17,6 +18,9 @@ pub(crate) fn show(verdict: &Verdict, output: Output) {
             _ => "FAILED ",
         };
         output.text(&format!("  {mark} {:<12} {}", report.link.as_str(), report.reason()));
+    }
+    for line in verdict.claims().map(promise).unwrap_or_default() {
+        output.text(&line);
     }
     for objection in verdict.objections() {
         output.text(&format!("  refused: {objection}"));
@@ -41,6 +45,33 @@ pub(crate) fn sentence(verdict: &Verdict) -> String {
     };
     let taint = taint(claims);
     format!("valid: {} answered in {hardware}; the instance is {now}{taint}", claims.model.name)
+}
+
+/// What the proof shows of the app's upgrades.
+fn promise(claims: &Claims) -> Vec<String> {
+    let Some(Promise { policy, entry, audits }) = &claims.promise else {
+        return vec!["  promise: the proof says nothing of the app's upgrades".to_owned()];
+    };
+    let mut lines = vec![match entry {
+        Some(entry) if !entry.rule.is_free() => format!(
+            "  promise: {} s of notice, {} of {} co-signers, since {}; what it admits is public since {} (unix seconds)",
+            entry.rule.notice_s,
+            entry.rule.cosigners_needed,
+            entry.rule.cosigners.len(),
+            entry.promised_since_unix_s,
+            entry.in_force.public_since_unix_s
+        ),
+        _ => "  promise: none: the app's owner may change at once what it admits".to_owned(),
+    }];
+    lines.extend(audits.iter().map(|audited| {
+        let said = match audited.word {
+            Some(AuditVerdict::Sound) => "calls it sound",
+            Some(AuditVerdict::Flawed) => "calls it FLAWED",
+            None => "says nothing of it",
+        };
+        format!("  audit:   0x{} {said} (policy {policy})", audited.auditor)
+    }));
+    lines
 }
 
 /// What was denied, by whom and since when; empty where nothing was.

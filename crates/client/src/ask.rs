@@ -9,7 +9,7 @@ use freehold_crypto::{parse_receipt, sha256, to_jcs, verify_receipt};
 use freehold_primitives::{AppId, Digest, Event, Genesis, NetworkKey, Receipt, TrustDomain};
 use freehold_rpc::{Endpoint, HttpClient, HttpError, HttpLimits, Inclusion, NodeClient, full_body};
 use freehold_verify::{
-    BodySection, ProofDocument, Verdict, VerifiedInstance, VerifyOptions, records_after, verify_bundle,
+    BodySection, ProofDocument, UpgradeDemand, Verdict, VerifiedInstance, VerifyOptions, records_after, verify_bundle,
 };
 use http::{Request, StatusCode, header};
 use serde_json::{Value, json};
@@ -22,7 +22,6 @@ use crate::{
     instance::{Judge, random_digest, unix_now},
     prove::{Answered, collect_proof},
     report::Report,
-    upgrades::UpgradeDemand,
 };
 
 /// Longest wait for the anchor of a receipt, unless the caller chooses.
@@ -201,7 +200,7 @@ impl Asker {
             receipt: receipt.clone(),
             inclusion,
         };
-        let mut document = collect_proof(&self.node, &genesis, answered).await?;
+        let mut document = collect_proof(&self.node, &genesis, answered, &self.demand.auditors).await?;
         if options.texts == Texts::Redacted {
             document = document.redacted();
         }
@@ -223,7 +222,7 @@ impl Asker {
         let inclusion = self.inclusion(&receipt.receipt_id, token, ANCHOR_WAIT).await?;
         let (request, response) = (proof.request.clone(), proof.response.clone());
         let answered = Answered { request, response, receipt, inclusion };
-        self.judge(&collect_proof(&self.node, &genesis, answered).await?).await
+        self.judge(&collect_proof(&self.node, &genesis, answered, &self.demand.auditors).await?).await
     }
 
     async fn judge(&self, document: &ProofDocument) -> Result<(String, Verdict), AskError> {

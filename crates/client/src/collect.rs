@@ -9,10 +9,14 @@ use freehold_crypto::{
     content_digest,
     slots::{APPS, LOG},
 };
-use freehold_primitives::{Account, Canonical, CodecError, Digest, Height, entries::InstanceEntry};
+use freehold_primitives::{
+    Account, AppId, Canonical, CodecError, Digest, Height,
+    entries::{AppEntry, InstanceEntry},
+};
 use freehold_rpc::{Finality, HexBytes, LeafProof, NodeClient, NodeError, Proof};
 use freehold_verify::{
-    EntryKey, EntryProof, FinalityProof, HEADER_FORMAT, HeaderDocument, LowerHex, OptionalEntryProof, StateProofSection,
+    EntryKey, EntryProof, FinalityProof, HEADER_FORMAT, HeaderDocument, LowerHex, OptionalEntryProof,
+    PROMISE_AUDITS_MAX, PromiseProof, StateProofSection,
 };
 use serde::Deserialize;
 use thiserror::Error;
@@ -41,7 +45,7 @@ pub enum CollectError {
     #[error("the node has not the content {0}, which its state names: ask another node")]
     NoContent(Digest),
     /// An entry is malformed.
-    #[error("the node's instance entry is malformed: {0}")]
+    #[error("an entry of the node is malformed: {0}")]
     Entry(#[from] CodecError),
     /// The node's answers never fitted together.
     #[error("the node's answers did not fit one height after {TRIES} tries: try again")]
@@ -67,20 +71,30 @@ struct Leaf {
     proof: Vec<u8>,
 }
 
+/// What else of the state a proof is to hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// Index of the anchor.
+    pub(crate) anchor: Option<u64>,
+    /// What the app promises about its upgrades, with the words of these auditors: of the first
+    /// [`PROMISE_AUDITS_MAX`].
+    pub(crate) promise: Option<&'a [Account]>,
+}
+
 /// State of one instance at one height.
 pub(crate) struct StateParts {
     pub(crate) section: StateProofSection,
     pub(crate) instance: InstanceEntry,
 }
 
-/// Reads what a proof needs of the state; with the anchor of `index`, once the node has it.
+/// Reads what a proof needs of the state; with an anchor, once the node has it.
 pub(crate) async fn state(
     node: &NodeClient,
     instance_id: Digest,
-    anchor: Option<u64>,
+    wanted: Wanted<'_>,
 ) -> Result<StateParts, CollectError> {
     for _ in 0..TRIES {
-        if let Some(parts) = state_once(node, instance_id, anchor).await? {
+        if let Some(parts) = state_once(node, instance_id, wanted).await? {
             return Ok(parts);
         }
         sleep(POLL).await;
@@ -91,7 +105,7 @@ pub(crate) async fn state(
 async fn state_once(
     node: &NodeClient,
     instance_id: Digest,
-    anchor: Option<u64>,
+    wanted: Wanted<'_>,
 ) -> Result<Option<StateParts>, CollectError> {
     let key = EntryKey::Instance(instance_id);
     let first = leaves(node, &APPS, std::slice::from_ref(&key)).await?;
@@ -101,8 +115,15 @@ async fn state_once(
     let instance = InstanceEntry::from_canonical(&content)?;
     let mut keys =
         vec![key, EntryKey::AppVersion(instance.app_id, instance.app_version), EntryKey::App(instance.app_id)];
-    keys.extend(instance.deny_entries().into_iter().map(|(app, kind, subject)| EntryKey::Deny(app, kind, subject)));
-    let anchor_key: Vec<EntryKey> = anchor.iter().map(|index| EntryKey::Anchor(instance_id, *index)).collect();
+    let subjects = instance.deny_entries();
+    let deny_count = subjects.len();
+    keys.extend(subjects.into_iter().map(|(app, kind, subject)| EntryKey::Deny(app, kind, subject)));
+    let promise = match wanted.promise {
+        Some(auditors) => Some(PromiseKeys::of(node, &instance.app_id, auditors).await?),
+        None => None,
+    };
+    keys.extend(promise.iter().flat_map(|promise| promise.keys.iter().cloned()));
+    let anchor_key: Vec<EntryKey> = wanted.anchor.iter().map(|index| EntryKey::Anchor(instance_id, *index)).collect();
     let (height, apps) = leaves(node, &APPS, &keys).await?;
     let mut anchors = Vec::new();
     if !anchor_key.is_empty() {
@@ -119,15 +140,47 @@ async fn state_once(
     if instance_leaf.content.as_ref() != Some(&content) {
         return Ok(None);
     }
+    if promise.as_ref().is_some_and(|promise| app.content.as_deref().map(content_digest) != promise.app) {
+        return Ok(None);
+    }
+    let denied = apps.by_ref().take(deny_count).map(optional).collect();
     let section = StateProofSection {
         anchor: anchors.into_iter().next().map(|leaf| present(leaf, "anchor")).transpose()?,
         app: present(app, "app")?,
         app_version: present(version, "app version")?,
-        denied: apps.map(optional).collect(),
+        denied,
         height,
         instance: present(instance_leaf, "instance")?,
+        promise: promise.map(|promise| promise.section(apps)).transpose()?,
     };
     Ok(Some(StateParts { section, instance }))
+}
+
+/// Where what an app promises stands. Audits are of a policy, so that the app has to be known first.
+struct PromiseKeys<'a> {
+    /// Content digest of the app entry that the keys follow from.
+    app: Option<Digest>,
+    auditors: &'a [Account],
+    keys: Vec<EntryKey>,
+}
+
+impl<'a> PromiseKeys<'a> {
+    async fn of(node: &NodeClient, app_id: &AppId, auditors: &'a [Account]) -> Result<Self, CollectError> {
+        let auditors = &auditors[..auditors.len().min(PROMISE_AUDITS_MAX)];
+        let found = leaves(node, &APPS, &[EntryKey::App(*app_id)]).await?.1.into_iter().next();
+        let content = found.and_then(|leaf| leaf.content).ok_or(CollectError::NoEntry("app"))?;
+        let policy = content_digest(&AppEntry::from_canonical(&content)?.policy.to_canonical());
+        let audits = auditors.iter().map(|auditor| EntryKey::Audit(*auditor, *app_id, policy));
+        let keys = std::iter::once(EntryKey::Upgrade(*app_id)).chain(audits).collect();
+        Ok(Self { app: Some(content_digest(&content)), auditors, keys })
+    }
+
+    /// The section, of the leaves in the order of the keys.
+    fn section(&self, mut leaves: impl Iterator<Item = Leaf>) -> Result<PromiseProof, CollectError> {
+        let upgrade = optional(leaves.next().ok_or(CollectError::Moving)?);
+        let audits = self.auditors.iter().copied().zip(leaves.map(optional)).collect();
+        Ok(PromiseProof { audits, upgrade })
+    }
 }
 
 fn present(leaf: Leaf, name: &'static str) -> Result<EntryProof, CollectError> {
@@ -209,7 +262,7 @@ pub(crate) async fn collateral(node: &NodeClient, entry: &InstanceEntry) -> Resu
 
 /// A header file for an instance: how it stands on the chain now (`spec/proof-bundle.md` §6).
 pub(crate) async fn header_file(node: &NodeClient, instance_id: Digest) -> Result<HeaderDocument, CollectError> {
-    let parts = state(node, instance_id, None).await?;
+    let parts = state(node, instance_id, Wanted { anchor: None, promise: None }).await?;
     let run = finality(node, parts.section.height).await?;
     Ok(HeaderDocument {
         app: parts.section.app,

@@ -19,7 +19,7 @@ use freehold_rpc::{
     CHANNEL_ALPN, CHANNEL_ANSWER_BYTES_MAX, ChannelAnswer, Endpoint, NodeClient, app_server_name, channel_nonce,
     instance_server_name,
 };
-use freehold_verify::VerifiedInstance;
+use freehold_verify::{UpgradeDemand, VerifiedInstance};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -36,7 +36,6 @@ pub use proxy::{Proxy, ProxyEvent};
 use crate::{
     instance::{Judge, random_digest, unix_now},
     report::Report,
-    upgrades::UpgradeDemand,
 };
 use pin::Expected;
 

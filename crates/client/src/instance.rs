@@ -5,14 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use freehold_crypto::genesis_hash;
 use freehold_primitives::{AppId, Digest, Genesis, NetworkKey, UnixSeconds, entries};
 use freehold_rpc::{NodeClient, VerifiedClient};
-use freehold_verify::{ChainTrust, EntryKey, InstanceClaim, VerifiedInstance, verify_instance};
+use freehold_verify::{ChainTrust, EntryKey, InstanceClaim, UpgradeDemand, VerifiedInstance, verify_instance};
 use rand::{TryRng as _, rngs::SysRng};
 
-use crate::{
-    error::AskError,
-    report::Report,
-    upgrades::{AppUpgrades, UpgradeDemand},
-};
+use crate::{error::AskError, report::Report, upgrades::AppUpgrades};
 
 /// A header older than this by our clock does not answer for now.
 const HEADER_AGE_S_MAX: u64 = 120;

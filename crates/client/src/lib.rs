@@ -29,6 +29,7 @@ pub use endpoints::{
 };
 pub use error::AskError;
 pub use exchange::{Exchange, ExchangeError, OpenResponse, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, SealedRequest};
+pub use freehold_verify::{UpgradeDemand, UpgradeShortfall};
 pub use header::{HeaderError, SavedHeader, fetch_header};
 pub use ingress::{IngressClient, IngressError, IngressTarget, Proxy, ProxyEvent, VerifiedIngress};
 pub use light::{
@@ -40,4 +41,4 @@ pub use policy_file::{POLICY_FILE_BYTES_MAX, PolicyFile, PolicyFileError};
 pub use prove::{Answered, collect_proof};
 pub use report::{Report, ReportError};
 pub use settings::{SettingsDraft, SettingsError, parse_variables};
-pub use upgrades::{AppUpgrades, UpgradeDemand, UpgradeShortfall, UpgradesError};
+pub use upgrades::{AppUpgrades, UpgradesError};

@@ -112,6 +112,11 @@ impl PolicyFile {
         &self.policy
     }
 
+    /// Kinds of which any measurement is accepted, because the file names none.
+    pub fn open_kinds(&self) -> &[EvidenceKind] {
+        &self.open
+    }
+
     /// Accepts no evidence of the emulator, whose seed is public.
     pub fn refuse_emulated(&mut self) {
         self.policy.trust_domains.retain(|domain| *domain != freehold_primitives::TrustDomain::Emulated);

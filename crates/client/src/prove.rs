@@ -1,13 +1,13 @@
 //! From a receipt to a proof bundle: fetch every part, put the document together, verify it.
 
-use freehold_primitives::{Canonical, Genesis, Receipt};
+use freehold_primitives::{Account, Canonical, Genesis, Receipt};
 use freehold_rpc::{Inclusion, NodeClient};
 use freehold_verify::{
     AnchorSection, BodySection, CommitmentSection, FinalityProof, FinalitySection, HeaderSection, KeysetSection,
     LowerHex, PROOF_FORMAT, ProofDocument, QuoteSection, RegistrationSection,
 };
 
-use crate::collect::{CollectError, collateral, finality, registration, state};
+use crate::collect::{CollectError, Wanted, collateral, finality, registration, state};
 
 /// What a person has of an answer before the chain is asked.
 #[derive(Debug, Clone)]
@@ -22,7 +22,8 @@ pub struct Answered {
     pub inclusion: Option<Inclusion>,
 }
 
-/// Fetches the rest and puts the proof together. It is not verified yet: `freehold_verify::verify_bundle` does that.
+/// Fetches the rest and puts the proof together, with what the app promises about its upgrades and what `auditors` say of its
+/// policy. It is not verified yet: `freehold_verify::verify_bundle` does that.
 ///
 /// # Errors
 /// Every [`CollectError`].
@@ -30,6 +31,7 @@ pub async fn collect_proof(
     node: &NodeClient,
     genesis: &Genesis,
     answered: Answered,
+    auditors: &[Account],
 ) -> Result<ProofDocument, CollectError> {
     let named = answered.receipt.event_log.iter().find_map(|event| match event {
         freehold_primitives::Event::Chain { height, instance, .. } => Some((*height, *instance)),
@@ -37,7 +39,8 @@ pub async fn collect_proof(
     });
     let (height, instance_id) = named.ok_or(CollectError::NoEntry("chain event in the receipt, so no"))?;
     let anchored = answered.inclusion.and_then(|inclusion| Some((inclusion.anchor?, inclusion.path)));
-    let parts = state(node, instance_id, anchored.as_ref().map(|(anchor, _)| anchor.index)).await?;
+    let wanted = Wanted { anchor: anchored.as_ref().map(|(anchor, _)| anchor.index), promise: Some(auditors) };
+    let parts = state(node, instance_id, wanted).await?;
     let call = registration(node, &parts.instance).await?;
     let collateral = collateral(node, &parts.instance).await?;
     let receipt_run = finality(node, height).await?;

@@ -1,4 +1,4 @@
-//! What a person demands of an app's upgrades, and whether the chain proves that the app keeps to it (`spec/upgrades.md` §4).
+//! Whether the chain proves that an app keeps to what a person demands of its upgrades (`spec/upgrades.md` §4).
 //!
 //! Invariant: everything is read by proof under certified headers, and time is the header's, so that a node that lies can
 //! only withhold. Not here: what the policy admits, which [`freehold_verify`] judges.
@@ -9,60 +9,14 @@ mod tests;
 use freehold_crypto::content_digest;
 use freehold_primitives::{
     Account, AppId, Canonical as _, Digest, UnixSeconds,
-    entries::{AppEntry, AuditEntry, AuditVerdict, UpgradeEntry, UpgradeRule, UpgradeState},
+    entries::{AppEntry, AuditEntry, UpgradeEntry, UpgradeRule, UpgradeState},
 };
 use freehold_rpc::{EntryKey, VerifiedClient, VerifiedError};
+use freehold_verify::{UpgradeDemand, UpgradeShortfall, called_sound};
 use thiserror::Error;
 
 /// Reads of two entries that do not fit together before one gives up: an upgrade came between them.
 const TRIES: u32 = 3;
-
-/// What somebody demands of an app's upgrades. The default demands nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UpgradeDemand {
-    /// Least notice that the app promises, and least age of what its policy admits, in seconds.
-    pub notice_s_min: u64,
-    /// Least number of co-signers that a change needs.
-    pub cosigners_min: u32,
-    /// Accounts that must have called the policy in force sound.
-    pub auditors: Vec<Account>,
-}
-
-/// What an app lacks of what was demanded.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum UpgradeShortfall {
-    /// It promises less notice.
-    #[error("the app promises {promised_s} s of notice for upgrades, and {demanded_s} s are demanded")]
-    Notice {
-        /// Seconds that it promises.
-        promised_s: u64,
-        /// Seconds that are demanded.
-        demanded_s: u64,
-    },
-    /// Its policy came into force sooner than is demanded.
-    #[error("what the app's policy admits is public for {public_s} s, and {demanded_s} s are demanded")]
-    Young {
-        /// Seconds since it became public, by the header's time.
-        public_s: u64,
-        /// Seconds that are demanded.
-        demanded_s: u64,
-    },
-    /// Its changes need fewer co-signers.
-    #[error("a change of the app needs {needed} co-signers, and {demanded} are demanded")]
-    Cosigners {
-        /// How many are needed.
-        needed: u32,
-        /// How many are demanded.
-        demanded: u32,
-    },
-    /// An auditor has not spoken for its policy.
-    #[error("0x{0} has not called the app's policy in force sound")]
-    Unaudited(Account),
-    /// An auditor has spoken against it.
-    #[error("0x{0} calls the app's policy in force flawed")]
-    Flawed(Account),
-}
 
 /// Why it is not known, or not so, that an app keeps to what is demanded.
 #[derive(Debug, Error)]
@@ -97,13 +51,6 @@ pub struct AppUpgrades {
     pub app: AppEntry,
     /// What it promises and what is announced; `None` where it never promised anything.
     pub entry: Option<UpgradeEntry>,
-}
-
-impl UpgradeDemand {
-    /// Whether it demands nothing.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 impl AppUpgrades {
@@ -147,21 +94,7 @@ impl AppUpgrades {
     /// # Errors
     /// The [`UpgradeShortfall`] that comes first.
     pub fn meets(&self, demand: &UpgradeDemand) -> Result<(), UpgradeShortfall> {
-        let rule = self.rule();
-        let (promised_s, demanded_s) = (rule.notice_s, demand.notice_s_min);
-        if promised_s < demanded_s {
-            return Err(UpgradeShortfall::Notice { promised_s, demanded_s });
-        }
-        let public_since = self.entry.as_ref().map_or(self.time_unix_s, |entry| entry.in_force.public_since_unix_s);
-        let public_s = self.time_unix_s.saturating_sub(public_since);
-        if public_s < demanded_s {
-            return Err(UpgradeShortfall::Young { public_s, demanded_s });
-        }
-        let (needed, demanded) = (rule.cosigners_needed, demand.cosigners_min);
-        if needed < demanded {
-            return Err(UpgradeShortfall::Cosigners { needed, demanded });
-        }
-        Ok(())
+        demand.met_by(self.entry.as_ref(), self.time_unix_s)
     }
 
     /// Whether the app keeps to a demand, auditors included.
@@ -172,11 +105,7 @@ impl AppUpgrades {
         self.meets(demand)?;
         for auditor in &demand.auditors {
             let audit = self.audit(chain, *auditor).await?;
-            match audit.map(|audit| audit.verdict) {
-                Some(AuditVerdict::Sound) => {}
-                Some(AuditVerdict::Flawed) => return Err(UpgradeShortfall::Flawed(*auditor).into()),
-                None => return Err(UpgradeShortfall::Unaudited(*auditor).into()),
-            }
+            called_sound(*auditor, audit.map(|audit| audit.verdict))?;
         }
         Ok(())
     }

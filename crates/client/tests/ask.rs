@@ -56,6 +56,9 @@ async fn an_answer_comes_with_a_proof_that_verifies_offline() {
     assert!(answer.verdict.is_valid(), "{}", answer.verdict.to_json());
     let claims = answer.verdict.claims().unwrap();
     assert!(claims.anchored && claims.valid_now == ValidNow::Yes);
+    // The app never promised anything, which the proof shows.
+    let promise = claims.promise.as_ref().unwrap();
+    assert!(promise.entry.is_none() && promise.audits.is_empty(), "{promise:?}");
 
     // Another machine has the file and the key only, and no changed copy passes.
     let options = VerifyOptions::new(served.network_key, claims.as_of.time_unix_s + 10);

@@ -12,8 +12,8 @@ mod succession_file;
 
 pub use document::{
     AnchorSection, BodySection, CommitmentSection, EntryProof, FinalitySection, HeaderSection, KeysetSection,
-    OptionalEntryProof, ProofDocument, QuoteSection, RegistrationSection, StateProofSection, SubjectSection,
-    TlsKeySection,
+    OptionalEntryProof, PROMISE_AUDITS_MAX, PromiseProof, ProofDocument, QuoteSection, RegistrationSection,
+    StateProofSection, SubjectSection, TlsKeySection,
 };
 pub use header_file::{HEADER_FORMAT, HeaderDocument, HeaderFileError};
 pub use hexed::LowerHex;

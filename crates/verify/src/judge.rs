@@ -9,9 +9,10 @@ use crate::{
     bundle::{AsOf, HeaderFileError, read_sections},
     light::{ChainTrust, NetworkKeys},
     link::{Link, LinkReport, LinkStatus},
+    promise::{Promise, UpgradeDemand, UpgradeShortfall},
     refusal::LinkError,
     verdict::{AsOfHeader, Claims, ModelName, Objection, Taint, ValidNow, Verdict},
-    walk::{Facts, proven_denied, walk},
+    walk::{Facts, proven_denied, proven_promise, walk},
 };
 
 /// Age above which a header no longer answers for now, where a caller does not choose: 24 hours.
@@ -34,6 +35,8 @@ pub struct VerifyOptions<'a> {
     pub require_hardware: bool,
     /// Refuse where `valid_now` is not `yes`.
     pub require_now: bool,
+    /// Refuse where the app is not shown to keep to this.
+    pub demand: Option<&'a UpgradeDemand>,
 }
 
 impl VerifyOptions<'_> {
@@ -47,6 +50,7 @@ impl VerifyOptions<'_> {
             header: None,
             require_hardware: false,
             require_now: false,
+            demand: None,
         }
     }
 }
@@ -116,6 +120,10 @@ pub fn verify_header_file(
 
 fn objections(claims: &Claims, options: &VerifyOptions<'_>) -> Vec<Objection> {
     let emulated = claims.trust_domain == freehold_primitives::TrustDomain::Emulated;
+    let shortfall = options.demand.filter(|demand| !demand.is_empty()).and_then(|demand| {
+        let shown = claims.promise.as_ref().ok_or(UpgradeShortfall::Unproven);
+        shown.and_then(|promise| promise.meets(demand, claims.not_before.time_unix_s)).err()
+    });
     [
         (!claims.valid_then, Objection::NotValidThen),
         (options.require_hardware && emulated, Objection::Emulated),
@@ -123,6 +131,7 @@ fn objections(claims: &Claims, options: &VerifyOptions<'_>) -> Vec<Objection> {
     ]
     .into_iter()
     .filter_map(|(objects, objection)| objects.then_some(objection))
+    .chain(shortfall.map(Objection::Promise))
     .collect()
 }
 
@@ -148,6 +157,7 @@ fn draw_claims(facts: &Facts<'_>, options: &VerifyOptions<'_>) -> Result<Option<
         as_of: header(&as_of.moment),
         app_id: as_of.instance.app_id,
         model: proven.model,
+        promise: proven.promise,
         not_before: header(&proven.not_before),
         not_after: proven.anchor.map(|anchor| anchor.at),
     }))
@@ -169,6 +179,7 @@ struct Proven {
     anchor: Option<ProvenAnchor>,
     as_of: AsOf,
     model: ModelName,
+    promise: Option<Promise>,
 }
 
 impl Proven {
@@ -178,12 +189,14 @@ impl Proven {
         let entries = facts.entries.as_ref()?;
         let instance = entries.instance.as_ref().ok()?.clone();
         let state = facts.state_headers.as_ref().ok()?.first()?;
-        let denied = proven_denied(state, &facts.sections.state_proof.as_ref().ok()?.denied, &instance).ok()?;
+        let section = facts.sections.state_proof.as_ref().ok()?;
+        let denied = proven_denied(state, &section.denied, &instance).ok()?;
         let anchor = entries.anchor.as_ref().ok()?.as_ref().map(|anchor| ProvenAnchor {
             at: AsOfHeader { height: anchor.height, time_unix_s: anchor.time_unix_s },
             adopted: anchor.anchored_by != instance.instance_id,
         });
         let app = entries.app.as_ref().ok()?.clone();
+        let promise = section.promise.as_ref().map(|promise| proven_promise(state, promise, &app)).transpose().ok()?;
         Some(Self {
             chain_id: genesis.chain_id,
             genesis_hash: *genesis_hash,
@@ -191,6 +204,7 @@ impl Proven {
             anchor,
             as_of: AsOf { moment: state.moment(), instance, app, denied },
             model: ModelName { name: spoken.model_name.clone(), sha256: spoken.model_sha256 },
+            promise,
         })
     }
 

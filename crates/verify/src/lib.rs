@@ -7,6 +7,7 @@ mod instance;
 mod judge;
 mod light;
 mod link;
+mod promise;
 mod refusal;
 mod verdict;
 mod walk;
@@ -14,9 +15,9 @@ mod walk;
 pub use bundle::{
     AnchorSection, BodySection, CommitmentSection, DocumentError, EntryProof, FinalitySection, HEADER_FORMAT,
     HeaderDocument, HeaderFileError, HeaderSection, KeysetSection, LowerHex, Mutation, OptionalEntryProof,
-    PROOF_BYTES_MAX, PROOF_FORMAT, ProofDocument, QuoteSection, RegistrationSection, SUCCESSION_FORMAT, SectionError,
-    StateProofSection, SubjectSection, SuccessionFileError, TlsKeySection, mutations, read_succession,
-    write_succession,
+    PROMISE_AUDITS_MAX, PROOF_BYTES_MAX, PROOF_FORMAT, PromiseProof, ProofDocument, QuoteSection, RegistrationSection,
+    SUCCESSION_FORMAT, SectionError, StateProofSection, SubjectSection, SuccessionFileError, TlsKeySection, mutations,
+    read_succession, write_succession,
 };
 pub use fetch::{FetchRecordError, VerifiedFetch, verify_fetch};
 pub use instance::{InstanceClaim, InstanceError, VerifiedInstance, verify_instance};
@@ -30,5 +31,6 @@ pub use light::{
     verify_finality_under, verify_leaf, verify_storage,
 };
 pub use link::{Link, LinkReport, LinkStatus, Skip};
+pub use promise::{Audited, Promise, UpgradeDemand, UpgradeShortfall, called_sound};
 pub use refusal::{EntryName, LinkError, Run};
 pub use verdict::{AsOfHeader, Claims, ModelName, Objection, Taint, VERDICT_FORMAT, ValidNow, Verdict};

@@ -2,7 +2,7 @@
 
 use freehold_attestation::Refusal;
 use freehold_crypto::{KeyError, ReceiptError};
-use freehold_primitives::{CodecError, Height, entries::DenySubject};
+use freehold_primitives::{Account, CodecError, Height, entries::DenySubject};
 use thiserror::Error;
 
 use crate::{
@@ -22,6 +22,10 @@ pub enum EntryName {
     AppVersion,
     /// The anchor.
     Anchor,
+    /// The app's upgrades.
+    Upgrade,
+    /// An account's word on the app's policy.
+    Audit(Account),
     /// The app's deny entry against a subject of this kind.
     Denied(DenySubject),
     /// The chain's own deny entry against a subject of this kind.
@@ -35,6 +39,8 @@ impl core::fmt::Display for EntryName {
             Self::App => f.write_str("app"),
             Self::AppVersion => f.write_str("app version"),
             Self::Anchor => f.write_str("anchor"),
+            Self::Upgrade => f.write_str("upgrade"),
+            Self::Audit(auditor) => write!(f, "audit of 0x{auditor}"),
             Self::Denied(kind) => write!(f, "denied {kind}"),
             Self::DeniedByChain(kind) => write!(f, "{kind} denied by the chain"),
         }
@@ -173,6 +179,10 @@ pub enum LinkError {
         expected: usize,
     },
 
+    /// The words of more auditors than a proof may hold.
+    #[error("the words of {0} auditors, above the bound of {max}", max = crate::bundle::PROMISE_AUDITS_MAX)]
+    AuditCount(usize),
+
     /// A run of headers does not hold.
     #[error("the {run} headers: {source}")]
     Headers {
@@ -253,6 +263,7 @@ impl LinkError {
             Self::ForeignEntry(_) => 802,
             Self::StateHeight { .. } => 803,
             Self::DeniedCount { .. } => 804,
+            Self::AuditCount(_) => 805,
             Self::Headers { .. } => 901,
             Self::NotExecuted(_) => 902,
             Self::OtherBlock => 903,

@@ -3,7 +3,10 @@
 use freehold_primitives::{AppId, Digest, Height, NetworkKey, TrustDomain, UnixSeconds};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use crate::link::{Link, LinkReport, LinkStatus};
+use crate::{
+    link::{Link, LinkReport, LinkStatus},
+    promise::{Promise, UpgradeShortfall},
+};
 
 /// The word that opens every verdict of this version.
 pub const VERDICT_FORMAT: &str = "freehold.verdict/1";
@@ -85,6 +88,8 @@ pub struct Claims {
     pub model: ModelName,
     /// Highest tier of the chain that the instance's evidence satisfied; 0 for none.
     pub tier: u8,
+    /// What the app promises about its upgrades; `None` where the proof says nothing of it.
+    pub promise: Option<Promise>,
     /// The receipt was made after this block (newest final header that it names).
     pub not_before: AsOfHeader,
     /// The receipt was made before this block (the one that anchors it).
@@ -101,6 +106,8 @@ pub enum Objection {
     Emulated,
     /// `valid_now` was asked for, and is not `yes`.
     NotValidNow,
+    /// The app does not keep to what is demanded of its upgrades, or the proof does not show it.
+    Promise(UpgradeShortfall),
 }
 
 impl core::fmt::Display for Objection {
@@ -109,6 +116,7 @@ impl core::fmt::Display for Objection {
             Self::NotValidThen => "the instance's registration was not open over the time of the answer",
             Self::Emulated => "the evidence is emulated, and real hardware was asked for",
             Self::NotValidNow => "the registration is not known to stand now, which was asked for",
+            Self::Promise(shortfall) => return shortfall.fmt(f),
         })
     }
 }
@@ -183,7 +191,7 @@ struct LinkLine {
 impl Serialize for Verdict {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let claims = self.claims.as_ref();
-        let mut object = serializer.serialize_struct("Verdict", 13)?;
+        let mut object = serializer.serialize_struct("Verdict", 14)?;
         object.serialize_field("format", VERDICT_FORMAT)?;
         object.serialize_field("verdict", if self.is_valid() { "valid" } else { "refused" })?;
         object.serialize_field("trust_domain", &claims.map(|claims| claims.trust_domain.as_str()))?;
@@ -196,6 +204,7 @@ impl Serialize for Verdict {
         object.serialize_field("app_id", &claims.map(|claims| claims.app_id))?;
         object.serialize_field("model", &claims.map(|claims| &claims.model))?;
         object.serialize_field("tier", &claims.map(|claims| claims.tier))?;
+        object.serialize_field("promise", &claims.and_then(|claims| claims.promise.as_ref()))?;
         let lines: Vec<LinkLine> = self
             .links
             .iter()

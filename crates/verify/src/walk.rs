@@ -8,7 +8,7 @@ mod chain;
 mod facts;
 mod spoken;
 
-pub(crate) use chain::{proven_app, proven_denied, proven_instance};
+pub(crate) use chain::{proven_app, proven_denied, proven_instance, proven_promise};
 pub(crate) use facts::{Facts, LinkFault};
 
 use crate::link::{Link, LinkStatus};

@@ -4,15 +4,15 @@
 mod support;
 
 use freehold_primitives::{
-    AppId, Blob, Canonical, Digest, Genesis, NetworkKey,
-    entries::{AppEntry, Denial, DenyEntry, DenySubject},
+    Account, AppId, Blob, Canonical, Digest, Genesis, NetworkKey,
+    entries::{AppEntry, AuditVerdict, Denial, DenyEntry, DenySubject, UpgradeRule},
 };
 use freehold_verify::{
     AnchorSection, ChainTrust, FinalityProof, HeaderFileError, InstanceClaim, InstanceError, Link, LinkStatus,
-    Objection, ProofDocument, Skip, ValidNow, Verdict, VerifyOptions, mutations, verify_bundle, verify_finality,
-    verify_instance,
+    Objection, OptionalEntryProof, PROMISE_AUDITS_MAX, ProofDocument, Skip, UpgradeDemand, UpgradeShortfall, ValidNow,
+    Verdict, VerifyOptions, mutations, verify_bundle, verify_finality, verify_instance,
 };
-use support::{ANCHOR_HEIGHT, GENESIS_TIME, Made, Plan, RECEIPT_HEIGHT, STATE_HEIGHT, made, made_with};
+use support::{ANCHOR_HEIGHT, GENESIS_TIME, Made, Plan, Promised, RECEIPT_HEIGHT, STATE_HEIGHT, made, made_with};
 
 const NOW: u64 = GENESIS_TIME + 100;
 
@@ -94,6 +94,8 @@ fn every_changed_leaf_is_refused_by_the_link_of_its_section() {
             lifted_at: Some(45),
             ..Plan::default()
         },
+        Plan { promise: Some(promised(3_600)), ..Plan::default() },
+        Plan { promise: Some(Promised::default()), ..Plan::default() },
     ] {
         let made = made_with(&plan);
         for document in [made.document.clone(), made.document.clone().redacted()] {
@@ -375,6 +377,104 @@ fn hardware_and_now_are_required_on_demand() {
     assert!(verify_bundle(&text, &late).unwrap().is_valid());
     let late = verify_bundle(&text, &VerifyOptions { require_now: true, ..late }).unwrap();
     assert_eq!(late.objections(), [Objection::NotValidNow]);
+}
+
+/// Seconds for which the policy was public when the receipt was made.
+const PUBLIC_S: u64 = 5_000;
+const AUDITORS: [Account; 3] = [Account([0x11; 20]), Account([0x22; 20]), Account([0x33; 20])];
+
+/// A promise of notice and of one co-signer of two, which one auditor calls sound and another flawed; a third says nothing.
+fn promised(notice_s: u64) -> Promised {
+    let at = GENESIS_TIME + RECEIPT_HEIGHT;
+    Promised {
+        rule: Some(UpgradeRule { notice_s, cosigners: vec![Account([1; 20]), Account([2; 20])], cosigners_needed: 1 }),
+        since_unix_s: at - PUBLIC_S - notice_s,
+        public_since_unix_s: at - PUBLIC_S,
+        audits: vec![
+            (AUDITORS[0], Some(AuditVerdict::Sound)),
+            (AUDITORS[1], Some(AuditVerdict::Flawed)),
+            (AUDITORS[2], None),
+        ],
+        ..Promised::default()
+    }
+}
+
+/// Why a proof with this promise is refused where this is demanded; `None` where it is not.
+fn shortfall(promise: Option<Promised>, demand: &UpgradeDemand) -> Option<UpgradeShortfall> {
+    let made = made_with(&Plan { promise, ..Plan::default() });
+    let base = VerifyOptions::new(made.network_key, NOW);
+    let text = made.document.to_text().unwrap();
+    let verdict = verify_bundle(&text, &VerifyOptions { demand: Some(demand), ..base }).unwrap();
+    assert!(verdict.claims().is_some(), "{}", report(&verdict));
+    match verdict.objections() {
+        [] => None,
+        [Objection::Promise(shortfall)] => Some(*shortfall),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_proof_shows_what_its_app_promised_and_less_is_refused() {
+    let demand = |notice_s_min, cosigners_min, auditor: Option<usize>| UpgradeDemand {
+        notice_s_min,
+        cosigners_min,
+        auditors: auditor.map(|at| AUDITORS.get(at).copied().unwrap_or(Account([9; 20]))).into_iter().collect(),
+    };
+    let kept = |demand: &UpgradeDemand| shortfall(Some(promised(3_600)), demand);
+    for met in [demand(0, 0, None), demand(3_600, 1, None), demand(1, 0, Some(0))] {
+        assert_eq!(kept(&met), None, "{met:?}");
+    }
+    let (promised_s, demanded_s) = (3_600, 3_601);
+    assert_eq!(kept(&demand(3_601, 0, None)), Some(UpgradeShortfall::Notice { promised_s, demanded_s }));
+    assert_eq!(kept(&demand(0, 2, None)), Some(UpgradeShortfall::Cosigners { needed: 1, demanded: 2 }));
+    assert_eq!(kept(&demand(0, 0, Some(1))), Some(UpgradeShortfall::Flawed(AUDITORS[1])));
+    assert_eq!(kept(&demand(0, 0, Some(2))), Some(UpgradeShortfall::Unaudited(AUDITORS[2])));
+    assert_eq!(kept(&demand(0, 0, Some(3))), Some(UpgradeShortfall::AuditUnproven(Account([9; 20]))));
+
+    // What came after the answer does not count for it.
+    let at = GENESIS_TIME + RECEIPT_HEIGHT;
+    let young = Promised { public_since_unix_s: at - 3_599, ..promised(3_600) };
+    let (public_s, demanded_s) = (3_599, 3_600);
+    let found = shortfall(Some(young), &demand(3_600, 0, None));
+    assert_eq!(found, Some(UpgradeShortfall::Young { public_s, demanded_s }));
+    let late = Promised { since_unix_s: at + 1, ..promised(3_600) };
+    let since_unix_s = at + 1;
+    assert_eq!(shortfall(Some(late), &demand(0, 1, None)), Some(UpgradeShortfall::Late { since_unix_s }));
+
+    // An app that never promised anything, and a proof that says nothing of it.
+    let nothing = shortfall(Some(Promised::default()), &demand(1, 0, None));
+    assert_eq!(nothing, Some(UpgradeShortfall::Notice { promised_s: 0, demanded_s: 1 }));
+    assert_eq!(shortfall(None, &demand(1, 0, None)), Some(UpgradeShortfall::Unproven));
+    assert_eq!(shortfall(None, &UpgradeDemand::default()), None);
+}
+
+#[test]
+fn a_promise_of_another_policy_or_app_is_not_taken_for_this_one() {
+    let other = Promised { other_policy: true, ..promised(3_600) };
+    let made = made_with(&Plan { promise: Some(other), ..Plan::default() });
+    assert_failed(&judge(&made, &made.document), Link::StateProof, 802);
+
+    let made = made_with(&Plan { promise: Some(promised(3_600)), ..Plan::default() });
+    let changed = |change: &dyn Fn(&mut freehold_verify::PromiseProof)| {
+        let mut document = made.document.clone();
+        change(document.state_proof.promise.as_mut().unwrap());
+        judge(&made, &document)
+    };
+    // An entry that is there cannot be called absent, nor can one auditor's word be another's.
+    assert_failed(&changed(&|promise| promise.upgrade.content = None), Link::StateProof, 801);
+    let swapped = changed(&|promise| {
+        let word = promise.audits[&AUDITORS[0]].clone();
+        promise.audits.insert(AUDITORS[1], word);
+    });
+    assert_failed(&swapped, Link::StateProof, 801);
+    let many = changed(&|promise| {
+        let word: OptionalEntryProof = promise.audits[&AUDITORS[2]].clone();
+        let more = (0..=u8::try_from(PROMISE_AUDITS_MAX).unwrap()).map(|number| Account([number; 20]));
+        promise.audits.extend(more.map(|auditor| (auditor, word.clone())));
+    });
+    assert_failed(&many, Link::StateProof, 805);
+    // Less is said without them, and stays true.
+    assert!(changed(&|promise| promise.audits.clear()).is_valid());
 }
 
 #[test]

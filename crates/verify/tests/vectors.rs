@@ -6,10 +6,13 @@ mod support;
 
 use std::{fs, path::PathBuf};
 
-use freehold_primitives::{NetworkKey, entries::DenySubject};
+use freehold_primitives::{
+    Account, NetworkKey,
+    entries::{AuditVerdict, DenySubject, UpgradeRule},
+};
 use freehold_verify::{LinkStatus, VerifyOptions, verify_bundle};
 use serde_json::{Value, json};
-use support::{ANCHOR_HEIGHT, GENESIS_TIME, Plan, made_with};
+use support::{ANCHOR_HEIGHT, GENESIS_TIME, Plan, Promised, made_with};
 
 const NOW: u64 = GENESIS_TIME + 100;
 
@@ -41,6 +44,19 @@ fn vectors() -> (NetworkKey, Vec<(&'static str, String)>) {
         ("valid_tainted_by_chain", {
             let denied_by_chain = vec![DenySubject::Generation, DenySubject::TcbLevel];
             text(Plan { denied_by_chain, lifted_at: Some(45), ..Plan::default() })
+        }),
+        ("valid_promise", {
+            let rule = UpgradeRule { notice_s: 3_600, cosigners: vec![Account([1; 20])], cosigners_needed: 1 };
+            let (since_unix_s, public_since_unix_s) = (GENESIS_TIME - 9_000, GENESIS_TIME - 5_000);
+            let audits = vec![(Account([0x11; 20]), Some(AuditVerdict::Sound)), (Account([0x22; 20]), None)];
+            let promise =
+                Promised { rule: Some(rule), since_unix_s, public_since_unix_s, audits, ..Promised::default() };
+            text(Plan { promise: Some(promise), ..Plan::default() })
+        }),
+        ("valid_promise_never", text(Plan { promise: Some(Promised::default()), ..Plan::default() })),
+        ("refused_promise_other_policy", {
+            let promise = Promised { rule: Some(UpgradeRule::default()), other_policy: true, ..Promised::default() };
+            text(Plan { promise: Some(promise), ..Plan::default() })
         }),
         ("refused_denied_before_anchor", {
             let denied_by_chain = vec![DenySubject::Platform];

@@ -33,7 +33,9 @@ fn check(args: &VerifyArgs) -> Result<Verdict> {
     let header = args.header.as_deref().map(read_bounded).transpose()?;
     let succession = args.succession.as_deref().map(read_records).transpose()?.unwrap_or_default();
     let now = args.now.unwrap_or_else(|| Clock::system().now_s());
+    let demand = args.demand.demand();
     let mut options = VerifyOptions::new(network_key, now);
+    options.demand = Some(&demand);
     options.max_age_s = args.max_age;
     options.succession = &succession;
     options.header = header.as_deref();

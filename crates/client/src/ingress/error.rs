@@ -6,7 +6,7 @@ use freehold_primitives::Digest;
 use thiserror::Error;
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error as TlsError};
 
-use crate::{error::AskError, report::ReportError};
+use crate::{error::AskError, report::ReportError, upgrades::UpgradesError};
 
 /// Why nothing was said to an instance. In every case no byte of a request was sent.
 #[derive(Debug, Error)]
@@ -66,6 +66,7 @@ impl IngressError {
             Self::OtherInstance(_) => "other_instance",
             Self::NoEvidence => "no_evidence",
             Self::Ended => "ended",
+            Self::Unverified(AskError::Upgrades(UpgradesError::Shortfall(_))) => "promise",
             Self::Unverified(_) => "unverified",
         }
     }

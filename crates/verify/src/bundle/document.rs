@@ -1,5 +1,7 @@
 //! The sections of a proof as typed values (`spec/proof-bundle.md` §2). Nothing here is verified yet.
 
+use std::collections::BTreeMap;
+
 use freehold_primitives::{
     Account, AppId, Digest, Ed25519Key, EvidenceKind, G1Point, Height, Keyset, PlatformFamily, Receipt, Registration,
     SubjectBody, TlsKey, TrustDomain, UnixSeconds, X25519Key,
@@ -10,6 +12,9 @@ use super::{
     hexed::LowerHex,
     read::{DocumentError, PROOF_FORMAT},
 };
+
+/// Most auditors whose word a proof holds.
+pub const PROMISE_AUDITS_MAX: usize = 16;
 
 /// A whole proof: one section per link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +166,16 @@ pub struct OptionalEntryProof {
     pub proof: LowerHex,
 }
 
+/// What the app promises about its upgrades, and what auditors say of its policy, as it stands at the section's height.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromiseProof {
+    /// By account: their newest word on the app's policy, present or proven absent; at most [`PROMISE_AUDITS_MAX`].
+    pub audits: BTreeMap<Account, OptionalEntryProof>,
+    /// The app's upgrades; proven absent where it never promised anything.
+    pub upgrade: OptionalEntryProof,
+}
+
 /// Entries under one state root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -178,6 +193,9 @@ pub struct StateProofSection {
     pub height: Height,
     /// The instance.
     pub instance: EntryProof,
+    /// What the app promises about its upgrades; left out where the proof says nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promise: Option<PromiseProof>,
 }
 
 /// Runs of headers, RLP, oldest first.

@@ -1,19 +1,20 @@
 //! Links of the chain: entries under a state root, headers, payloads that name them, certificates.
 
-use freehold_crypto::{chain_namespace, payload_digest, verify_certificate};
+use freehold_crypto::{chain_namespace, content_digest, payload_digest, verify_certificate};
 use freehold_primitives::{
     AppId, Canonical, CodecError, Height, PayloadHead,
-    entries::{AnchorEntry, AppEntry, DenyEntry, InstanceEntry},
+    entries::{AnchorEntry, AppEntry, AuditEntry, DenyEntry, InstanceEntry, UpgradeEntry},
 };
 
 use super::facts::{ENTRY_BYTES_MAX, Facts, Found, need, own};
 use crate::{
-    bundle::{EntryProof, LowerHex, OptionalEntryProof},
+    bundle::{EntryProof, LowerHex, OptionalEntryProof, PROMISE_AUDITS_MAX, PromiseProof},
     light::{
         ChainTrust, EntryError, EntryKey, FinalityError, NetworkKeys, VerifiedHeader, decode_certificate, decode_head,
         verify_absent_entry, verify_entry,
     },
     link::Link,
+    promise::{Audited, Promise},
     refusal::{EntryName, LinkError, Run},
 };
 
@@ -30,7 +31,7 @@ pub(super) fn state_proof(facts: &Facts<'_>) -> Found {
     if (version.app_id, version.version) != (instance.app_id, instance.app_version) {
         return Err(LinkError::ForeignEntry(EntryName::AppVersion).into());
     }
-    proven_app(header, &section.app, &instance)?;
+    let app = proven_app(header, &section.app, &instance)?;
     if let Some(anchor) = &section.anchor {
         let decoded: AnchorEntry = read(EntryName::Anchor, anchor)?;
         if decoded.instance_id != instance.instance_id {
@@ -40,6 +41,7 @@ pub(super) fn state_proof(facts: &Facts<'_>) -> Found {
         proven::<AnchorEntry>(header, EntryName::Anchor, &key, anchor)?;
     }
     proven_denied(header, &section.denied, &instance)?;
+    section.promise.as_ref().map(|promise| proven_promise(header, promise, &app)).transpose()?;
     Ok(())
 }
 
@@ -72,17 +74,49 @@ pub(crate) fn proven_denied(
     let mut denied = Vec::new();
     for (entry, (app, kind, subject)) in section.iter().zip(entries) {
         let name = if app == AppId::CHAIN { EntryName::DeniedByChain(kind) } else { EntryName::Denied(kind) };
-        let key = EntryKey::Deny(app, kind, subject);
-        let refused = |source| LinkError::Entry { name, source };
-        match &entry.content {
-            None => verify_absent_entry(header, &key, &entry.proof.0).map_err(refused)?,
-            Some(content) => {
-                bounded(content).map_err(|error| refused(error.into()))?;
-                denied.push(verify_entry(header, &key, &entry.proof.0, &content.0).map_err(refused)?);
-            }
-        }
+        denied.extend(proven_or_absent(header, name, &EntryKey::Deny(app, kind, subject), entry)?);
     }
     Ok(denied)
+}
+
+/// What the app promises about its upgrades, and what auditors say of the policy that it has under the same header.
+pub(crate) fn proven_promise(
+    header: &VerifiedHeader,
+    section: &PromiseProof,
+    app: &AppEntry,
+) -> Result<Promise, LinkError> {
+    if section.audits.len() > PROMISE_AUDITS_MAX {
+        return Err(LinkError::AuditCount(section.audits.len()));
+    }
+    let policy = content_digest(&app.policy.to_canonical());
+    let key = EntryKey::Upgrade(app.app_id);
+    let entry: Option<UpgradeEntry> = proven_or_absent(header, EntryName::Upgrade, &key, &section.upgrade)?;
+    if entry.as_ref().is_some_and(|entry| entry.in_force.policy != policy) {
+        return Err(LinkError::ForeignEntry(EntryName::Upgrade));
+    }
+    let mut audits = Vec::with_capacity(section.audits.len());
+    for (auditor, audit) in &section.audits {
+        let key = EntryKey::Audit(*auditor, app.app_id, policy);
+        let found: Option<AuditEntry> = proven_or_absent(header, EntryName::Audit(*auditor), &key, audit)?;
+        audits.push(Audited { auditor: *auditor, word: found.map(|audit| audit.verdict) });
+    }
+    Ok(Promise { policy, entry, audits })
+}
+
+/// An entry that stands under a header, or is proven not to.
+fn proven_or_absent<T: Canonical>(
+    header: &VerifiedHeader,
+    name: EntryName,
+    key: &EntryKey,
+    entry: &OptionalEntryProof,
+) -> Result<Option<T>, LinkError> {
+    let refused = |source| LinkError::Entry { name, source };
+    let Some(content) = &entry.content else {
+        verify_absent_entry(header, key, &entry.proof.0).map_err(refused)?;
+        return Ok(None);
+    };
+    let content = bounded(content).map_err(|error| refused(error.into()))?;
+    verify_entry(header, key, &entry.proof.0, content).map(Some).map_err(refused)
 }
 
 fn bounded(content: &LowerHex) -> Result<&[u8], CodecError> {

@@ -16,12 +16,15 @@ use freehold_primitives::{
     ACI_VERSION, Account, AppId, AppPolicy, Blob, BlockMoment, Canonical, Digest, Event, EvidenceKind, G1Point,
     Genesis, KeyCeremony, Keyset, Measurement, Membership, NetworkKey, RECEIPT_KEY_ID, Receipt, Registration, Sampling,
     SubjectBody, TlsKey, TrustDomain, TrustRoot,
-    entries::{AnchorEntry, AppEntry, ClosedCode, Denial, DenyEntry, DenySubject, InstanceEntry, TcbLevel},
+    entries::{
+        AnchorEntry, AppEntry, AuditEntry, AuditVerdict, ClosedCode, Denial, DenyEntry, DenySubject, InstanceEntry,
+        PolicyInForce, TcbLevel, UpgradeEntry, UpgradeRule,
+    },
 };
 use freehold_verify::{
     AnchorSection, BodySection, CommitmentSection, EntryKey, EntryProof, FinalityProof, FinalitySection, HEADER_FORMAT,
-    HeaderDocument, HeaderSection, KeysetSection, OptionalEntryProof, PROOF_FORMAT, ProofDocument, QuoteSection,
-    RegistrationSection, StateProofSection,
+    HeaderDocument, HeaderSection, KeysetSection, OptionalEntryProof, PROOF_FORMAT, PromiseProof, ProofDocument,
+    QuoteSection, RegistrationSection, StateProofSection,
 };
 
 pub(crate) use network::Network;
@@ -88,6 +91,87 @@ pub(crate) struct Plan {
     pub(crate) other_measurement: bool,
     /// The registration is signed by another account.
     pub(crate) other_signer: bool,
+    /// What the proof says of the app's upgrades; nothing by default.
+    pub(crate) promise: Option<Promised>,
+}
+
+/// What an app promises about its upgrades.
+#[derive(Clone, Default)]
+pub(crate) struct Promised {
+    /// The rule; without one the app never promised anything.
+    pub(crate) rule: Option<UpgradeRule>,
+    /// Since when it promises something.
+    pub(crate) since_unix_s: u64,
+    /// Since when its policy is public.
+    pub(crate) public_since_unix_s: u64,
+    /// The entry is of another policy than the app has.
+    pub(crate) other_policy: bool,
+    /// Auditors, and what they say.
+    pub(crate) audits: Vec<(Account, Option<AuditVerdict>)>,
+}
+
+impl Promised {
+    fn policy(app: &AppEntry) -> Digest {
+        content_digest(&app.policy.to_canonical())
+    }
+
+    fn entry(&self, app: &AppEntry) -> Option<UpgradeEntry> {
+        let policy = if self.other_policy { Digest([1; 32]) } else { Self::policy(app) };
+        let (public_since_unix_s, since_unix_s) = (self.public_since_unix_s, self.public_since_unix_s);
+        self.rule.clone().map(|rule| UpgradeEntry {
+            app_id: app.app_id,
+            changed_at: 6,
+            rule,
+            promised_since_unix_s: self.since_unix_s,
+            pending: None,
+            in_force: PolicyInForce { version: 1, policy, public_since_unix_s, since_unix_s },
+            stood: Vec::new(),
+        })
+    }
+
+    fn audit(app: &AppEntry, auditor: Account, verdict: AuditVerdict) -> AuditEntry {
+        AuditEntry {
+            auditor,
+            app_id: app.app_id,
+            policy: Self::policy(app),
+            verdict,
+            report: Digest([3; 32]),
+            place: "https://audits.example".to_owned(),
+            said_at: 7,
+            said_at_unix_s: genesis_time() + 7,
+        }
+    }
+
+    fn audit_key(app: &AppEntry, auditor: Account) -> EntryKey {
+        EntryKey::Audit(auditor, app.app_id, Self::policy(app))
+    }
+
+    fn put(&self, tree: &mut TestTree, app: &AppEntry) {
+        if let Some(entry) = self.entry(app) {
+            tree.entry(&EntryKey::Upgrade(app.app_id), &entry);
+        }
+        for (auditor, word) in &self.audits {
+            if let Some(verdict) = word {
+                tree.entry(&Self::audit_key(app, *auditor), &Self::audit(app, *auditor, *verdict));
+            }
+        }
+    }
+
+    fn proof(&self, tree: &TestTree, app: &AppEntry) -> PromiseProof {
+        let optional = |key: &EntryKey, content: Option<Vec<u8>>| OptionalEntryProof {
+            content: content.map(Into::into),
+            proof: tree.prove(key).into(),
+        };
+        let audit = |(auditor, word): &(Account, Option<AuditVerdict>)| {
+            let content = word.map(|verdict| Self::audit(app, *auditor, verdict).to_canonical());
+            (*auditor, optional(&Self::audit_key(app, *auditor), content))
+        };
+        let upgrade = self.entry(app).map(|entry| entry.to_canonical());
+        PromiseProof {
+            audits: self.audits.iter().map(audit).collect(),
+            upgrade: optional(&EntryKey::Upgrade(app.app_id), upgrade),
+        }
+    }
 }
 
 /// A proof with the key that it hangs on.
@@ -446,6 +530,9 @@ pub(crate) fn state_tree(plan: &Plan, instance: &Instance, anchor: Option<&Ancho
         let (key, denied) = deny_entry(plan, entry, app, kind);
         tree.entry(&key, &denied);
     }
+    if let Some(promise) = &plan.promise {
+        promise.put(&mut tree, &instance.app);
+    }
     tree.fill(11);
     tree
 }
@@ -465,6 +552,7 @@ fn state(plan: &Plan, instance: &Instance, anchor: Option<&AnchorEntry>) -> (Sta
         denied: denied(&tree, entry, plan),
         height: plan.state_height.unwrap_or(STATE_HEIGHT),
         instance: proof(&tree, &EntryKey::Instance(entry.instance_id), entry),
+        promise: plan.promise.as_ref().map(|promise| promise.proof(&tree, &instance.app)),
     };
     (section, tree.root())
 }

@@ -155,14 +155,20 @@ impl Opened {
     }
 }
 
-/// The account that acts: the one that is named, or the development account that owns apps which are run here.
+/// The account that acts: the one that is named, or the development account that owns the app: apps that are run
+/// here, and that of `up`.
 pub(super) fn acting(network: &Network, args: &SettingsArgs, owner: Account) -> Result<AccountKey> {
     if let Some(index) = args.dev_user {
         return accounts::user(index);
     }
-    let development = accounts::user(OWNER)?;
-    let is_its = network.genesis.purpose != Purpose::Production && development.account() == owner;
-    if args.key.is_none() && is_its { Ok(development) } else { account_secret(args.key.as_deref()) }
+    if args.key.is_none() && network.genesis.purpose != Purpose::Production {
+        for development in [accounts::user(OWNER)?, accounts::operator(accounts::APP_OWNER)?] {
+            if development.account() == owner {
+                return Ok(development);
+            }
+        }
+    }
+    account_secret(args.key.as_deref())
 }
 
 /// Tells an app's instances the key that its owner reads logs by, where they do not know it yet.

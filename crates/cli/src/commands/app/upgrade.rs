@@ -125,6 +125,14 @@ fn evidence(path: &Path) -> Result<freehold_primitives::EvidencePolicy> {
         .with_context(|| format!("{} is no text", path.display()))?;
     let file =
         PolicyFile::read(&text, &default_policy()).with_context(|| format!("{} is no policy", path.display()))?;
+    if let Some(kind) = file.open_kinds().first() {
+        bail!(
+            "{} names no measurements under [{}], and an app's policy admits what is named alone: `freehold attest inspect FILE` \
+             shows what evidence says, `freehold image measure` what an image will show",
+            path.display(),
+            kind.as_str()
+        );
+    }
     Ok(file.policy().clone())
 }
 
