@@ -436,6 +436,12 @@ export class Refused extends Error {
 export class Client {
   /** Without a path, of the socket that FREEHOLD_LOCAL_API names; the longest silence in milliseconds. */
   constructor(path?: string, timeout?: number);
+  /**
+   * Waits until this instance holds a lease, and gives the lease at each step for as long as it is held; where it is lost, waits anew.
+   * Of all instances of the app one is in such a loop at a time, but for the step that it is in when the lease ends: look at `fence`,
+   * which rises with each holder. Whoever leaves the loop lets the lease go.
+   */
+  leading(name: string, lengthS?: number): AsyncGenerator<Lease, void, void>;
 
   /** Raises a counter. `POST /freehold/v1/counters/increment` */
   increment(body: IncrementAsk): Promise<Incremented>;

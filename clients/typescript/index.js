@@ -17,6 +17,10 @@ export class Refused extends Error {
   }
 }
 
+// What a guest refuses with that passes: somebody else holds the lease, or the chain, or a new guest, is not heard of yet.
+const PASSING = ["lease_held", "lease_lost", "not_serving", "unavailable"];
+const PAUSE_MS = 200;
+
 function search(query) {
   const given = Object.entries(query).filter(([, value]) => value !== undefined);
   const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
@@ -71,6 +75,28 @@ export class Client {
       }
     } finally {
       answer.destroy();
+    }
+  }
+
+  async *leading(name, lengthS = 60) {
+    const waitS = Math.floor(Math.min(25, this.#timeout / 2000));
+    for (;;) {
+      let isLeft = false;
+      try {
+        let lease = await this.acquireLease(name, { length_s: lengthS, wait_s: waitS });
+        while (lease.held) {
+          isLeft = true;
+          yield lease;
+          isLeft = false;
+          lease = await this.lease(name);
+        }
+      } catch (error) {
+        // An error without a code of ours is the socket's: a guest that is replaced.
+        if (error instanceof Refused && !PASSING.includes(error.code)) throw error;
+      } finally {
+        if (isLeft) await this.releaseLease(name);
+      }
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }
 

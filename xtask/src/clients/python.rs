@@ -104,6 +104,7 @@ import http.client
 import json
 import os
 import socket
+import time
 import urllib.parse
 from typing import Any, Iterator, Literal, NotRequired, Optional, TypedDict
 
@@ -111,6 +112,10 @@ __version__ = "VERSION"
 
 Hex = str
 Base64 = str
+
+# What a guest refuses with that passes: somebody else holds the lease, or the chain, or a new guest, is not heard of yet.
+_PASSING = ("lease_held", "lease_lost", "not_serving", "unavailable")
+_PAUSE_S = 0.2
 "#;
 
 const CLASS: &str = r#"
@@ -201,4 +206,23 @@ class Client:
                 yield json.loads(line)
         finally:
             connection.close()
+
+    def leading(self, name: str, length_s: int = 60) -> "Iterator[Lease]":
+        """Waits until this instance holds a lease, and gives the lease at each step for as long as it is held; where it is lost, waits
+        anew. Of all instances of the app one is in such a loop at a time, but for the step that it is in when the lease ends: look at
+        `fence`, which rises with each holder. Whoever leaves the loop lets the lease go."""
+        while True:
+            try:
+                wait_s = int(min(25, self._timeout / 2))
+                lease = self.acquire_lease(name, {"length_s": length_s, "wait_s": wait_s})
+                while lease["held"]:
+                    yield lease
+                    lease = self.lease(name)
+            except GeneratorExit:
+                self.release_lease(name)
+                raise
+            except (Refused, OSError) as refused:
+                if isinstance(refused, Refused) and refused.code not in _PASSING:
+                    raise
+            time.sleep(_PAUSE_S)
 "#;

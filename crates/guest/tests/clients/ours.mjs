@@ -21,6 +21,16 @@ await refused(client.sealForPeer("00".repeat(32), { plaintext: "aGk=" }), 409, "
 await refused(client.openFromPeer({ envelope: "AAAA" }), 400, "invalid_request");
 assert.ok(Array.isArray((await client.peers()).peers));
 await refused(client.events().next(), 400, "invalid_request");
+const fences = [];
+while (fences.length < 2) {
+  for await (const lease of client.leading("chief", 10)) {
+    fences.push(lease.fence);
+    break;
+  }
+}
+assert.deepEqual(fences, [1, 2]);
+assert.equal((await client.lease("chief")).held, false);
+await refused(client.leading("no name").next(), 400, "invalid_request");
 let seen = -1;
 for await (const line of client.events({ from: 0, address: ["c0".repeat(20), "c1".repeat(20)], life: true })) {
   assert.equal(line.error, undefined);

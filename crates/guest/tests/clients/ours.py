@@ -73,6 +73,10 @@ shaped("Environment", client.environment())
 refused(lambda: client.setting("NONE"), 404, "not_found")
 shaped("Lease", client.lease("writer"))
 shaped("Counters", client.counters("writer"))
+# Whoever leaves the loop lets the lease go, and the next one has a higher fence.
+fences = [next(client.leading("leader", 10))["fence"] for _ in range(2)]
+assert fences == [1, 2] and not client.lease("leader")["held"], fences
+refused(lambda: next(client.leading("no name")), 400, "invalid_request")
 refused(lambda: client.fetch({"url": "http://example.org/"}), 400, "invalid_request")
 peers = shaped("Peers", client.peers())
 assert all(peer["instance_id"] != info["instance_id"] for peer in peers["peers"])
