@@ -149,7 +149,7 @@ def main():
     parser.add_argument("--name", required=True, help="name of the image in the compose file")
     parser.add_argument("--compose", default="compose.yaml", type=pathlib.Path)
     parser.add_argument("--debs", type=pathlib.Path, help="folder that keeps the packages; nothing is downloaded where it holds some")
-    parser.add_argument("--copy", action="append", default=[], metavar="FILE:PATH", help="a file of your own")
+    parser.add_argument("--copy", action="append", default=[], metavar="FILE:PATH", help="a file or a folder of your own")
     parser.add_argument("packages", nargs="*")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as fresh:
@@ -170,8 +170,10 @@ def main():
         add(found, "usr/lib/ssl/cert.pem", link="/etc/ssl/certs/ca-certificates.crt")
     for pair in asked.copy:
         source, path = pair.split(":", 1)
-        source = pathlib.Path(source)
-        add(found, path.lstrip("/"), source.read_bytes(), 0o755 if source.stat().st_mode & 0o100 else 0o644)
+        source, path = pathlib.Path(source), path.lstrip("/")
+        for file in sorted(file for file in source.rglob("*") if file.is_file()) if source.is_dir() else [source]:
+            place = f"{path}/{file.relative_to(source)}" if source.is_dir() else path
+            add(found, place, file.read_bytes(), 0o755 if file.stat().st_mode & 0o100 else 0o644)
     config = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}
     digest = layout(asked.compose.parent / "images", asked.name, layer(found), config)
     text = asked.compose.read_text()

@@ -75,10 +75,15 @@ def send(to, data):
     return outcome[-20:].hex()
 
 
+def app_name():
+    """The app's id as its text, `rofl1…`."""
+    return ask("GET", "/rofl/v1/app/id")
+
+
 def app_id():
     """The 21 bytes of the app's id, from its text (BIP 173)."""
     letters = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-    words = [letters.index(letter) for letter in ask("GET", "/rofl/v1/app/id").rsplit("1", 1)[1][:-6]]
+    words = [letters.index(letter) for letter in app_name().rsplit("1", 1)[1][:-6]]
     number = 0
     for word in words:
         number = number << 5 | word
@@ -168,13 +173,18 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
 
-if not SOURCES:
-    sys.exit("there is no source: freehold app env set PRICE_SOURCES \"URL#PLACE …\"")
-if SOCKET:
-    # The host closes standard input when a process is to end.
-    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
-when_ready()
-threading.Thread(target=feed_for_ever, daemon=True).start()
-if SOCKET:
-    Server(SOCKET, Handler).serve_forever()
-http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
+def main():
+    if not SOURCES:
+        sys.exit("there is no source: freehold app env set PRICE_SOURCES \"URL#PLACE …\"")
+    if SOCKET:
+        # The host closes standard input when a process is to end.
+        threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+    when_ready()
+    threading.Thread(target=feed_for_ever, daemon=True).start()
+    if SOCKET:
+        Server(SOCKET, Handler).serve_forever()
+    http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    main()
