@@ -2,6 +2,7 @@
 
 mod app;
 mod ask;
+mod attend;
 mod attest;
 mod backup;
 mod bench;

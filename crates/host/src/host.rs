@@ -344,7 +344,7 @@ fn evidence(sockets: &Sockets, machine: &Machine, launch: &Launch) -> Result<Evi
     start().map_err(HostError::system("evidence cannot be served", &sockets.evidence))
 }
 
-fn serve(path: &Path, router: Router, tasks: &mut JoinSet<()>) -> Result<(), HostError> {
+pub(crate) fn serve(path: &Path, router: Router, tasks: &mut JoinSet<()>) -> Result<(), HostError> {
     let listener = UnixListener::bind(path).map_err(HostError::system("a socket cannot be bound", path))?;
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {

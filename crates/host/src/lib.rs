@@ -3,6 +3,7 @@
 
 mod abi;
 mod app;
+mod attend;
 mod backoff;
 mod bundle;
 mod collateral;
@@ -31,6 +32,7 @@ mod whole_file;
 mod tests;
 
 pub use app::{OwnedApp, known_app, launch_policy, widened};
+pub use attend::{ATTENDED_CONFIG, ATTENDED_SERVED, AttendConfig, Attendant, AttendedEvidence};
 pub use backoff::Backoff;
 pub use bundle::bundled_app;
 pub use collateral::{

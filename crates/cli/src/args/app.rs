@@ -7,7 +7,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use freehold_host::{OciRuntime, Reference};
-use freehold_primitives::NetworkKey;
+use freehold_primitives::{AppId, NetworkKey, PlatformFamily, TrustDomain};
+use freehold_rpc::Endpoint;
 
 pub(crate) use deploy::{AppDeployArgs, AppListArgs, AppLogsArgs, DeployedArgs};
 pub(crate) use upgrade::{
@@ -197,8 +198,8 @@ pub(crate) struct AppRestoreArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The manifests were validated and never run on a cluster. What has to serve the agent's sockets there, and its \
-                  configuration, are yours to bring (docs/containers.md)."
+    after_help = "The manifests were validated and never run on a cluster. The account that pays stands in a Secret that you make \
+                  (docs/containers.md)."
 )]
 pub(crate) struct AppManifestArgs {
     /// The bundle, with its images.
@@ -207,12 +208,27 @@ pub(crate) struct AppManifestArgs {
     /// For Kubernetes, the one kind that there is.
     #[arg(long)]
     pub(crate) kubernetes: bool,
-    /// Image of the guest agent, by digest: NAME@sha256:…
+    /// Image with `freehold` as entry point, for the agent and what attends it, by digest: NAME@sha256:…
     #[arg(long, value_name = "REF")]
     pub(crate) agent_image: Reference,
-    /// Runtime class of the pod, such as kata-qemu-tdx or kata-qemu-snp.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) runtime_class: Option<String>,
+    /// Runtime class of the pod: each pod is a confidential VM.
+    #[arg(long, value_name = "NAME", default_value = "kata-qemu-tdx")]
+    pub(crate) runtime_class: String,
+    /// Whose evidence the VMs show; kata-…-tdx and kata-…-snp say it themselves.
+    #[arg(long, value_name = "intel|amd", value_parser = super::market::hardware)]
+    pub(crate) trust_domain: Option<TrustDomain>,
+    /// Family of the platforms, whose collateral judges the evidence: 6 bytes in hex (`freehold attest inspect` shows it).
+    #[arg(long, value_name = "HEX")]
+    pub(crate) family: PlatformFamily,
+    /// App that each pod becomes an instance of.
+    #[arg(long, value_name = "rofl1…")]
+    pub(crate) app: AppId,
+    /// JSON-RPC of the node that is asked, by its address unless the manifest says `egress: open`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) rpc: Endpoint,
+    /// Network key that the chain is believed under, 96 bytes in hex.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) network_key: NetworkKey,
     /// Namespace of all objects.
     #[arg(long, value_name = "NAME")]
     pub(crate) namespace: Option<String>,

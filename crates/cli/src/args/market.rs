@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use alloy_primitives::{Address, B256};
 use clap::{Args, Subcommand};
-use freehold_primitives::AppId;
+use freehold_primitives::{AppId, PlatformFamily, TrustDomain};
+
+use super::NetworkArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MarketCommand {
@@ -24,6 +26,8 @@ pub(crate) enum MarketCommand {
 pub(crate) enum HostCommand {
     /// Serve the rentals of your offers from this machine: run what renters deploy, claim, stop when it ends.
     Run(HostRunArgs),
+    /// Serve the sockets of one agent that somebody else starts, such as a cluster, and pay for its registrations.
+    Attend(Box<HostAttendArgs>),
     /// Offers of machines.
     #[command(subcommand)]
     Offer(HostOfferCommand),
@@ -46,6 +50,55 @@ pub(crate) struct HostRunArgs {
     /// What the machine serves, for whom, and as which account.
     #[arg(long, value_name = "FILE", default_value = "host.toml")]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It writes guest.json into the folder when the sockets are there; `freehold guest --config DIR/guest.json` is the \
+                  agent, whose standard input has to stay open. `freehold app manifest --kubernetes` starts both."
+)]
+pub(crate) struct HostAttendArgs {
+    /// Folder of the sockets and of the agent's configuration.
+    #[arg(long, value_name = "DIR", default_value = "/run/freehold")]
+    pub(crate) folder: PathBuf,
+    /// Folder that the agent keeps its receipts in.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/freehold")]
+    pub(crate) state_dir: PathBuf,
+    /// App that the agent becomes an instance of.
+    #[arg(long, value_name = "rofl1…")]
+    pub(crate) app: AppId,
+    /// A service with the local API: number of its folder `service-N`, and its name; may be given more than once.
+    #[arg(long = "service", value_name = "N=NAME", value_parser = service)]
+    pub(crate) services: Vec<(usize, String)>,
+    /// The app has files that outlive it.
+    #[arg(long)]
+    pub(crate) keeps_files: bool,
+    /// Whose evidence the kernel gives: intel or amd.
+    #[arg(long, value_name = "intel|amd", value_parser = hardware, requires = "family", required_unless_present = "emulated")]
+    pub(crate) trust_domain: Option<TrustDomain>,
+    /// Family of the platform, whose collateral judges it: 6 bytes in hex (`freehold attest inspect` shows it).
+    #[arg(long, value_name = "HEX", requires = "trust_domain")]
+    pub(crate) family: Option<PlatformFamily>,
+    /// Give the emulator's evidence of this bundle instead, on a development network.
+    #[arg(long, value_name = "DIR", conflicts_with = "trust_domain")]
+    pub(crate) emulated: Option<PathBuf>,
+    /// File with the secret of the account that pays, in hex, readable by you only; by default that of FREEHOLD_ACCOUNT_KEY.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+fn service(text: &str) -> Result<(usize, String), String> {
+    let (number, name) = text.split_once('=').ok_or("not N=NAME")?;
+    Ok((number.parse().map_err(|_| "not N=NAME")?, name.to_owned()))
+}
+
+pub(super) fn hardware(text: &str) -> Result<TrustDomain, String> {
+    [TrustDomain::Intel, TrustDomain::Amd]
+        .into_iter()
+        .find(|domain| domain.as_str() == text)
+        .ok_or_else(|| "intel or amd".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

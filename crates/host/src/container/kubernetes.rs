@@ -3,7 +3,7 @@
 //!
 //! Pure and deterministic: the same bundle and choices give the same text, and no text of the app's is anything but a quoted text
 //! in it (`yaml`). What Kubernetes cannot hold is refused; where it merely differs, a comment says so. Never run on a cluster.
-//! Not here: what makes the agent's configuration and serves its sockets.
+//! Beside the agent runs what attends it (`attend`). Not here: its account's secret, which stands in an object of the cluster's.
 
 mod objects;
 mod yaml;
@@ -12,6 +12,9 @@ mod yaml;
 mod tests;
 
 use freehold_bundle::Bundle;
+
+use freehold_primitives::{AppId, NetworkKey, PlatformFamily, TrustDomain};
+use freehold_rpc::Endpoint;
 
 use super::plan::{Plan, cannot};
 use crate::{error::HostError, registry::Reference};
@@ -22,12 +25,36 @@ const NAME_MAX: usize = 63;
 /// What stands in manifests beside the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KubernetesOptions {
-    /// Image of the guest agent, by digest.
+    /// Image of the guest agent and of what attends it, by digest: `freehold` is its entry point.
     pub agent_image: Reference,
-    /// Runtime class of the pod, such as `kata-qemu-tdx`; the cluster's own where there is none.
-    pub runtime_class: Option<String>,
+    /// Runtime class of the pod, such as `kata-qemu-tdx`: each pod is a confidential VM.
+    pub runtime_class: String,
     /// Namespace; that of whoever applies the manifests where there is none.
     pub namespace: Option<String>,
+    /// App that each pod becomes an instance of.
+    pub app_id: AppId,
+    /// Node that is asked.
+    pub node: Endpoint,
+    /// Network key that the chain is believed under.
+    pub network_key: NetworkKey,
+    /// Whose evidence the VM's kernel gives; by the name of the runtime class where nothing is said.
+    pub trust_domain: Option<TrustDomain>,
+    /// Family of the platforms, whose collateral judges it.
+    pub family: PlatformFamily,
+}
+
+impl KubernetesOptions {
+    /// Whose evidence the pod shows.
+    fn domain(&self) -> Result<TrustDomain, HostError> {
+        let by_name = match self.runtime_class.rsplit('-').next() {
+            Some("tdx") => Some(TrustDomain::Intel),
+            Some("snp") => Some(TrustDomain::Amd),
+            _ => None,
+        };
+        let domain = self.trust_domain.or(by_name);
+        let what = format!("the runtime class {} does not say whose evidence its VMs show", self.runtime_class);
+        domain.ok_or_else(|| cannot(&what, "say intel or amd"))
+    }
 }
 
 /// The manifests of a bundle, YAML documents one behind the other.
@@ -38,7 +65,7 @@ pub fn kubernetes_manifests(bundle: &Bundle, options: &KubernetesOptions) -> Res
     if options.agent_image.digest.is_none() {
         return Err(cannot("the agent's image is not named by digest", "write it as NAME@sha256:…"));
     }
-    for name in [&options.runtime_class, &options.namespace].into_iter().flatten() {
+    for name in [Some(&options.runtime_class), options.namespace.as_ref()].into_iter().flatten() {
         if !is_label(name) {
             let hint = "lower-case letters, digits and `-`, 63 at most";
             return Err(cannot(&format!("{name:?} is no name of a runtime class or namespace"), hint));

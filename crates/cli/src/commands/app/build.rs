@@ -63,6 +63,11 @@ pub(super) fn manifest(args: &AppManifestArgs, output: Output) -> Result<ExitCod
         agent_image: args.agent_image.clone(),
         runtime_class: args.runtime_class.clone(),
         namespace: args.namespace.clone(),
+        app_id: args.app,
+        node: args.rpc.clone(),
+        network_key: args.network_key,
+        trust_domain: args.trust_domain,
+        family: args.family,
     };
     let manifests = kubernetes_manifests(&bundle, &options)?;
     output.object(&json!({ "event": "manifest", "kind": "kubernetes", "digest": bundle.digest(), "yaml": manifests }));

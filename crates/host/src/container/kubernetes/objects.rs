@@ -12,19 +12,33 @@ use super::{
     },
     KubernetesOptions, is_label,
 };
-use crate::{config::Reach, error::HostError, registry::ImageName, sandbox::CLIENT_SOCKETS};
+use crate::{
+    attend::{ATTENDED_CONFIG, ATTENDED_SERVED},
+    config::Reach,
+    error::HostError,
+    registry::ImageName,
+};
 
-/// Where the agent has its sockets, and its configuration.
+/// Where the agent has its sockets and its configuration, and each service the sockets of its own.
 const SOCKETS: &str = "/run/freehold";
-const CONFIG: &str = "/etc/freehold";
+const RUN: &str = "/run";
 /// Where the agent keeps its instance's receipts: a pod that is made anew is an instance of its own.
 const STATE: &str = "/var/lib/freehold";
-/// Sizes of both.
+/// Where what attends it keeps the network's genesis.
+const NETWORK: &str = "/var/lib/freehold-network";
+/// Where the VM's kernel gives evidence. The runtimes of Kata take a folder of `/sys` out of the VM, and not of the node.
+const EVIDENCE: &str = "/sys/kernel/config";
+/// Sizes of the folders.
 const SOCKETS_SIZE: &str = "1Mi";
 const STATE_SIZE: &str = "256Mi";
-/// Memory and processors of the agent.
+const NETWORK_SIZE: &str = "16Mi";
+/// Memory and processors of the agent, and of what attends it.
 const AGENT_MEMORY: &str = "256Mi";
 const AGENT_CPU: &str = "500m";
+const ATTENDANT_MEMORY: &str = "128Mi";
+const ATTENDANT_CPU: &str = "200m";
+/// Key of the provider's secret in its object.
+const SECRET_KEY: &str = "account";
 /// Longest part of a name that is an app's or a service's.
 const PART_MAX: usize = 40;
 
@@ -90,7 +104,7 @@ impl Maker<'_> {
     }
 
     fn deployment(&mut self) -> Result<Value, HostError> {
-        let (mut jobs, mut containers) = (vec![self.agent()], Vec::new());
+        let (mut jobs, mut containers) = (vec![self.attendant()?, self.agent()], Vec::new());
         let plan = self.plan;
         for (index, (name, planned)) in plan.services.iter().enumerate() {
             let container = self.container(index, name, planned)?;
@@ -100,8 +114,9 @@ impl Maker<'_> {
             return Err(cannot("every service of it is a job", "Kubernetes needs one that stays"));
         }
         let names: Vec<&String> = plan.services.keys().filter(|name| is_label(name)).collect();
-        let mut pod = json!({
+        let pod = json!({
             "automountServiceAccountToken": false,
+            "runtimeClassName": self.options.runtime_class,
             "enableServiceLinks": false,
             "hostAliases": [{ "ip": "127.0.0.1", "hostnames": names }],
             "securityContext": { "seccompProfile": { "type": "RuntimeDefault" } },
@@ -110,9 +125,6 @@ impl Maker<'_> {
             "containers": containers,
             "volumes": self.volumes(),
         });
-        if let Some(class) = &self.options.runtime_class {
-            pod["runtimeClassName"] = class.clone().into();
-        }
         Ok(json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -127,36 +139,84 @@ impl Maker<'_> {
         }))
     }
 
-    /// The agent runs beside the containers and is there before them.
-    fn agent(&self) -> Value {
+    fn agent_image(&self) -> Option<String> {
         let reference = &self.options.agent_image;
-        let image = reference.digest.map(|digest| reference.name.pinned(&digest));
-        let config = format!("{CONFIG}/guest.json");
-        json!({
-            "name": "freehold-agent",
-            "image": image,
-            "args": ["guest", "--config", config],
-            "restartPolicy": "Always",
-            "startupProbe": {
-                "exec": { "command": ["test", "-S", self.last_socket()] },
-                "periodSeconds": 1,
-                "failureThreshold": 120,
-            },
-            "securityContext": security(true, &[]),
-            "resources": resources(AGENT_MEMORY.to_owned(), AGENT_CPU.to_owned(), None),
-            "volumeMounts": [
-                { "name": "freehold-sockets", "mountPath": SOCKETS },
-                { "name": "freehold-state", "mountPath": STATE },
-                { "name": "freehold-config", "mountPath": CONFIG, "readOnly": true },
-            ],
-        })
+        reference.digest.map(|digest| reference.name.pinned(&digest))
     }
 
-    /// The socket that the agent makes last: that of a service, if one has any.
-    fn last_socket(&self) -> String {
-        let with_sockets =
-            self.plan.services.values().collect::<Vec<_>>().iter().rposition(|planned| planned.has_local_api);
-        with_sockets.map_or_else(|| format!("{SOCKETS}/local.sock"), |index| format!("{SOCKETS}/service-{index}.sock"))
+    /// Services that have the local API, by the number of their folder.
+    fn attended(&self) -> impl Iterator<Item = (usize, &String)> {
+        let services = self.plan.services.iter().enumerate();
+        services.filter(|(_, (_, planned))| planned.has_local_api).map(|(index, (name, _))| (index, name))
+    }
+
+    fn socket_mounts(&self) -> Vec<Value> {
+        let own = json!({ "name": "freehold-sockets", "mountPath": SOCKETS });
+        let of_service = |(index, _)| {
+            let place = format!("{SOCKETS}/service-{index}");
+            json!({ "name": format!("freehold-service-{index}"), "mountPath": place })
+        };
+        std::iter::once(own).chain(self.attended().map(of_service)).collect()
+    }
+
+    /// What attends the agent is there before it: its way to a node, and who pays.
+    fn attendant(&self) -> Result<Value, HostError> {
+        let options = self.options;
+        let text = |text: &str| text.to_owned();
+        let mut words = vec![text("host"), text("attend")];
+        for (name, value) in [
+            ("folder", SOCKETS.to_owned()),
+            ("state-dir", STATE.to_owned()),
+            ("data-dir", NETWORK.to_owned()),
+            ("app", options.app_id.to_string()),
+            ("rpc", options.node.to_string()),
+            ("network-key", options.network_key.to_string()),
+            ("trust-domain", options.domain()?.as_str().to_owned()),
+            ("family", options.family.to_string()),
+        ] {
+            words.extend([format!("--{name}"), literal(&value)]);
+        }
+        for (index, name) in self.attended() {
+            words.extend([text("--service"), literal(&format!("{index}={name}"))]);
+        }
+        if self.plan.storage.0 == StorageKind::DiskPersistent {
+            words.push(text("--keeps-files"));
+        }
+        let mut mounts = self.socket_mounts();
+        mounts.push(json!({ "name": "freehold-network", "mountPath": NETWORK }));
+        let secret = json!({ "secretKeyRef": { "name": format!("{}-provider", self.name), "key": SECRET_KEY } });
+        Ok(json!({
+            "name": "freehold-attendant",
+            "image": self.agent_image(),
+            "args": words,
+            "env": [{ "name": "FREEHOLD_ACCOUNT_KEY", "valueFrom": secret }],
+            "restartPolicy": "Always",
+            "startupProbe": waits_for(ATTENDED_CONFIG),
+            "securityContext": security(true, &[]),
+            "resources": resources(ATTENDANT_MEMORY.to_owned(), ATTENDANT_CPU.to_owned(), None),
+            "volumeMounts": mounts,
+        }))
+    }
+
+    /// The agent runs beside the containers and is there before them. It ends when its standard input does.
+    fn agent(&self) -> Value {
+        let config = format!("{SOCKETS}/{ATTENDED_CONFIG}");
+        let mut mounts = self.socket_mounts();
+        mounts.extend([
+            json!({ "name": "freehold-state", "mountPath": STATE }),
+            json!({ "name": "freehold-evidence", "mountPath": EVIDENCE }),
+        ]);
+        json!({
+            "name": "freehold-agent",
+            "image": self.agent_image(),
+            "args": ["guest", "--config", config],
+            "stdin": true,
+            "restartPolicy": "Always",
+            "startupProbe": waits_for(ATTENDED_SERVED),
+            "securityContext": security(true, &[]),
+            "resources": resources(AGENT_MEMORY.to_owned(), AGENT_CPU.to_owned(), None),
+            "volumeMounts": mounts,
+        })
     }
 
     fn container(&mut self, index: usize, name: &str, planned: &Planned) -> Result<Value, HostError> {
@@ -258,10 +318,8 @@ impl Maker<'_> {
             });
         }
         if planned.has_local_api {
-            let socket = format!("service-{index}.sock");
-            mounts.extend(CLIENT_SOCKETS.iter().map(|target| {
-                json!({ "name": "freehold-sockets", "mountPath": target, "subPath": socket, "readOnly": true })
-            }));
+            // The folder whole: a socket by itself would be looked for on the node, and is in the VM alone.
+            mounts.push(json!({ "name": format!("freehold-service-{index}"), "mountPath": RUN }));
         }
         mounts
     }
@@ -270,9 +328,13 @@ impl Maker<'_> {
         let mut volumes = vec![
             json!({ "name": "freehold-sockets", "emptyDir": { "medium": "Memory", "sizeLimit": SOCKETS_SIZE } }),
             json!({ "name": "freehold-state", "emptyDir": { "sizeLimit": STATE_SIZE } }),
-            // What it has to hold stands in docs/containers.md.
-            json!({ "name": "freehold-config", "configMap": { "name": format!("{}-guest", self.name) } }),
+            json!({ "name": "freehold-network", "emptyDir": { "sizeLimit": NETWORK_SIZE } }),
+            json!({ "name": "freehold-evidence", "hostPath": { "path": EVIDENCE } }),
         ];
+        volumes.extend(self.attended().map(|(index, _)| {
+            let memory = json!({ "medium": "Memory", "sizeLimit": SOCKETS_SIZE });
+            json!({ "name": format!("freehold-service-{index}"), "emptyDir": memory })
+        }));
         for (index, planned) in self.plan.services.values().enumerate() {
             let size = planned.limits.scratch_bytes().to_string();
             for (number, _) in planned.mounts.iter().enumerate().filter(|(_, mount)| mount.source.is_none()) {
@@ -324,13 +386,28 @@ impl Maker<'_> {
         })
     }
 
-    /// Nobody gets in but to published ports, and out goes what the manifest opens.
-    fn network(&self) -> Result<Value, HostError> {
-        let egress = match &self.plan.reach {
-            Reach::Nobody => json!([]),
-            Reach::Everybody => json!([{}]),
-            Reach::Listed(targets) => targets.iter().map(rule).collect::<Result<Vec<_>, _>>()?.into(),
+    /// Where the pod is closed to the outside, the node is reached by its address: a policy of networks knows no names.
+    fn way_to_node(&self) -> Result<Value, HostError> {
+        let Ok(address) = self.options.node.authority().parse::<SocketAddr>() else {
+            let what = format!("the node {} is not named by its address and port", self.options.node);
+            return Err(cannot(&what, "name it as http://10.0.0.1:8545, or let the manifest say `egress: open`"));
         };
+        Ok(rule_of(address))
+    }
+
+    /// Nobody gets in but to published ports, and out goes what the manifest opens.
+    fn network(&mut self) -> Result<Value, HostError> {
+        let plan = self.plan;
+        let mut egress = match &plan.reach {
+            Reach::Nobody => Vec::new(),
+            Reach::Everybody => vec![json!({})],
+            Reach::Listed(targets) => targets.iter().map(rule).collect::<Result<_, _>>()?,
+        };
+        if plan.reach != Reach::Everybody {
+            egress.push(self.way_to_node()?);
+            self.notes
+                .push("the pod reaches the node that its attendant asks, and so do the app's containers".to_owned());
+        }
         let ports = self.plan.ports.iter().map(|port| json!({ "protocol": "TCP", "port": port.target }));
         let ports: Vec<Value> = ports.collect();
         let ingress = if ports.is_empty() { json!([]) } else { json!([{ "ports": ports }]) };
@@ -348,17 +425,29 @@ impl Maker<'_> {
     }
 }
 
+fn waits_for(file: &str) -> Value {
+    json!({
+        "exec": { "command": ["test", "-f", format!("{SOCKETS}/{file}")] },
+        "periodSeconds": 1,
+        "failureThreshold": 120,
+    })
+}
+
+fn rule_of(address: SocketAddr) -> Value {
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    json!({
+        "to": [{ "ipBlock": { "cidr": format!("{}/{bits}", address.ip()) } }],
+        "ports": [{ "protocol": "TCP", "port": address.port() }],
+    })
+}
+
 /// A target of a list: addresses alone can stand in the policy of a network.
 fn rule(target: &EgressTarget) -> Result<Value, HostError> {
     let Ok(address) = target.to_string().parse::<SocketAddr>() else {
         let hint = "list addresses, or say `deny` or `open`";
         return Err(cannot("a policy of Kubernetes' networks knows addresses and no names", hint));
     };
-    let bits = if address.is_ipv4() { 32 } else { 128 };
-    Ok(json!({
-        "to": [{ "ipBlock": { "cidr": format!("{}/{bits}", address.ip()) } }],
-        "ports": [{ "protocol": "TCP", "port": address.port() }],
-    }))
+    Ok(rule_of(address))
 }
 
 fn security(is_read_only: bool, added: &[&str]) -> Value {

@@ -16,8 +16,13 @@ const COMPOSE: &str = "services:\n  web:\n    image: IMAGE\n    command: [serve,
 fn options() -> KubernetesOptions {
     KubernetesOptions {
         agent_image: format!("registry.example.org/freehold/agent:1@sha256:{}", "ab".repeat(32)).parse().unwrap(),
-        runtime_class: Some("kata-qemu-tdx".to_owned()),
+        runtime_class: "kata-qemu-tdx".to_owned(),
         namespace: None,
+        app_id: AppId::new([5; 20]),
+        node: "http://10.0.0.1:8545".parse().unwrap(),
+        network_key: NetworkKey([0xab; 96]),
+        trust_domain: None,
+        family: PlatformFamily([0xb0, 0xc0, 0x6f, 0, 0, 0]),
     }
 }
 
@@ -91,9 +96,17 @@ fn what_kubernetes_cannot_hold_is_refused() {
     let address = format!("{MANIFEST}freehold: {{egress: ['192.0.2.7:443']}}\n");
     assert!(made(&address, COMPOSE, &options()).unwrap().contains("cidr: \"192.0.2.7/32\""));
     for class in ["", "Kata", "a\nb", "-a", &"a".repeat(64)] {
-        let options = KubernetesOptions { runtime_class: Some(class.to_owned()), ..options() };
+        let options = KubernetesOptions { runtime_class: class.to_owned(), ..options() };
         assert!(made(MANIFEST, COMPOSE, &options).is_err(), "{class:?}");
     }
+    // Whose evidence, and where the node is, has to be said; a pod that is open finds the node by its name.
+    let class = KubernetesOptions { runtime_class: "kata".to_owned(), ..options() };
+    assert!(made(MANIFEST, COMPOSE, &class).unwrap_err().to_string().contains("whose evidence"));
+    let said = KubernetesOptions { trust_domain: Some(TrustDomain::Amd), ..class };
+    assert!(made(MANIFEST, COMPOSE, &said).unwrap().contains("- \"amd\""));
+    let named = KubernetesOptions { node: "http://node.example.org:8545".parse().unwrap(), ..options() };
+    assert!(made(MANIFEST, COMPOSE, &named).unwrap_err().to_string().contains("by its address"));
+    assert!(made(&format!("{MANIFEST}freehold: {{egress: open}}\n"), COMPOSE, &named).is_ok());
     let unpinned = KubernetesOptions { agent_image: "registry.example.org/agent:1".parse().unwrap(), ..options() };
     assert!(made(MANIFEST, COMPOSE, &unpinned).unwrap_err().to_string().contains("by digest"));
 }
