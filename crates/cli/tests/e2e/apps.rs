@@ -3,7 +3,8 @@
 use std::{fs, path::Path, process::Command};
 
 use crate::support::{
-    Running, app_answer, dstack_node_client, guest_python_clients, holding, passes, said, sandbox_works, told, turn,
+    Running, app_answer, dstack_node_client, guest_python_clients, holding, passes, put_program, said, sandbox_works,
+    told, turn,
 };
 
 #[test]
@@ -52,37 +53,6 @@ fn clients_pass(running: &Running) {
     }
 }
 
-/// An app that answers with its environment, but for what the host gives it, and with what it is told of its settings.
-const ENVIRONMENT: &str = r#"
-import base64, http.client, http.server, json, os, socket, socketserver, sys, threading
-class Guest(http.client.HTTPConnection):
-    def __init__(self):
-        super().__init__("guest", timeout=20)
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(os.environ["FREEHOLD_LOCAL_API"])
-def ask(method, path):
-    guest = Guest()
-    guest.request(method, path, "{}" if method == "POST" else None)
-    return json.loads(guest.getresponse().read())
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        ask("POST", "/freehold/v1/reload")
-        binary = ask("GET", "/freehold/v1/settings/BINARY").get("value", "")
-        body = json.dumps({"environment": dict(os.environ), "settings": ask("GET", "/freehold/v1/settings"),
-                           "binary": base64.b64decode(binary).hex()}).encode()
-        self.send_response(200)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def address_string(self):
-        return "client"
-class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    daemon_threads = True
-threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
-Server(os.environ["FREEHOLD_APP_SOCKET"], Handler).serve_forever()
-"#;
-
 #[test]
 fn what_an_owner_sets_reaches_the_app_and_lies_nowhere_in_the_open() {
     if !sandbox_works() {
@@ -94,7 +64,7 @@ fn what_an_owner_sets_reaches_the_app_and_lies_nowhere_in_the_open() {
     let data = data.to_str().unwrap();
     let up = Running::start(&["up", "--no-app", "--validators", "1", "--rpc", "127.0.0.1:0", "--data-dir", data]);
     told(dir.path(), &["app", "init", "three"]).unwrap();
-    fs::write(dir.path().join("three/app/main.py"), ENVIRONMENT).unwrap();
+    put_program(&dir.path().join("three/app"), "environment");
     let arguments = ["app", "run", "three", "--data-dir", data, "--api", "127.0.0.1:0", "--once"];
     let folder = dir.path().join("three");
     let folder = folder.to_str().unwrap();

@@ -1,11 +1,16 @@
 //! An app of containers, from a compose file and an archive of `docker save` to an answer: two services, the one waiting for the other's
 //! health, a key of the app over ROFL's socket, a volume that outlives them, and a changed image that is refused.
 
-use std::{fs, path::Path, process::Command, time::Instant};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Instant,
+};
 
 use serde_json::json;
 
-use crate::support::{BINARY, Running, app_answer, holding, passes, said, told, turn};
+use crate::support::{BINARY, Running, app_answer, holding, passes, said, told, turn, until};
 
 pub(crate) const COMPOSE: &str = "\
 services:
@@ -38,6 +43,60 @@ pub(crate) fn containers_work() -> bool {
         );
     }
     is_root && has_runtime
+}
+
+/// Whether gVisor's runtime is here; where not, says so loudly.
+pub(crate) fn gvisor_works() -> bool {
+    let works = Command::new("runsc").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !works {
+        eprintln!(
+            "SKIPPED: needs `runsc` of gVisor (Debian's backports: `apt-get install runsc`), which is missing here"
+        );
+    }
+    works
+}
+
+/// A containerd of a test's own, until it is dropped.
+pub(crate) struct OwnContainerd {
+    child: std::process::Child,
+    dir: tempfile::TempDir,
+}
+
+impl OwnContainerd {
+    /// Starts one; where it is missing, says so loudly.
+    pub(crate) fn start() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let (root, state, socket, other) = (at("root"), at("state"), at("c.sock"), at("t.sock"));
+        let text = format!(
+            "version = 2\nroot = '{root}'\nstate = '{state}'\ndisabled_plugins = ['io.containerd.grpc.v1.cri', \
+             'io.containerd.internal.v1.opt']\n[grpc]\naddress = '{socket}'\n[ttrpc]\naddress = '{other}'\n"
+        );
+        fs::write(dir.path().join("config.toml"), text).unwrap();
+        let mut command = Command::new("containerd");
+        command.arg("--config").arg(dir.path().join("config.toml")).stdin(Stdio::null());
+        let Ok(child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
+            eprintln!("SKIPPED: needs containerd (Debian: `apt-get install containerd`), which is missing here");
+            return None;
+        };
+        let containerd = Self { child, dir };
+        until("containerd answers", || {
+            let words = ["--address", &containerd.socket(), "version"];
+            Command::new("ctr").args(words).output().is_ok_and(|output| output.status.success())
+        });
+        Some(containerd)
+    }
+
+    pub(crate) fn socket(&self) -> String {
+        self.dir.path().join("c.sock").display().to_string()
+    }
+}
+
+impl Drop for OwnContainerd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// SHA-256 by the system's own program.

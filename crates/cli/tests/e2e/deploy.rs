@@ -13,7 +13,7 @@ use freehold_rpc::{RentalAction, RentalCommand, SignedCommand};
 use serde_json::{Value, json};
 
 use crate::{
-    containers::{COMPOSE, containers_work, saved},
+    containers::{COMPOSE, OwnContainerd, containers_work, gvisor_works, saved},
     support::{OwnRegistry, Running, free_address, get, holding, post_path, run, sandbox_works, told, turn, until},
 };
 
@@ -216,9 +216,30 @@ fn an_app_is_deployed_to_a_rented_machine_commanded_and_paid_for() {
 
 #[test]
 fn containers_of_a_rented_machine_seal_what_they_say_and_come_from_a_registry() {
+    if containers_work() {
+        containers_seal_what_they_say("");
+    }
+}
+
+#[test]
+fn containers_under_gvisor_seal_what_they_say() {
+    if containers_work() && gvisor_works() {
+        containers_seal_what_they_say("[backend]\noci_runtime = 'runsc'\n");
+    }
+}
+
+#[test]
+fn containers_of_a_containerd_seal_what_they_say() {
     if !containers_work() {
         return;
     }
+    let Some(containerd) = OwnContainerd::start() else { return };
+    let backend = format!("[backend]\nkind = 'containerd'\ncontainerd_socket = '{}'\n", containerd.socket());
+    containers_seal_what_they_say(&backend);
+}
+
+/// On this backend of the provider's.
+fn containers_seal_what_they_say(backend: &str) {
     let _turn = turn();
     let place = Place::new();
     place.offer("1024");
@@ -232,7 +253,7 @@ fn containers_of_a_rented_machine_seal_what_they_say_and_come_from_a_registry() 
     let registry = OwnRegistry::start();
     let source = registry.as_ref().map(|registry| format!("{}/shop/boxes", registry.address));
     let sources = source.iter().map(|source| format!("sources = ['oci://{source}']\n")).collect::<String>();
-    let host = place.host(&format!("kinds = ['container']\nmemory_mib_max = 1024\n{sources}"));
+    let host = place.host(&format!("kinds = ['container']\nmemory_mib_max = 1024\n{sources}{backend}"));
     let deploy = ["deploy", "boxes", "--offer", "1", "--seconds", "600", "--yes"];
     let deployed = match &source {
         Some(source) => {

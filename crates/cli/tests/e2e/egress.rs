@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ingress,
-    support::{Running, app_answer, sandbox_works, told, turn},
+    support::{Running, app_answer, put_program, sandbox_works, told, turn},
 };
 
 /// A server over TLS, with the certificate beside it; it says its port.
@@ -31,61 +31,6 @@ context.load_cert_chain("cert.pem", "key.pem")
 server.socket = context.wrap_socket(server.socket, server_side=True)
 print(server.server_port, flush=True)
 server.serve_forever()
-"#;
-
-/// An app that tries ways out, and tells what came of each.
-const APP: &str = r#"
-import base64, http.client, http.server, json, os, socket, socketserver, ssl, sys, threading, urllib.parse
-LISTED, OTHER = int(open("listed").read()), int(open("other").read())
-CERTIFICATE = ssl.PEM_cert_to_DER_cert(open("cert.pem").read())
-class Guest(http.client.HTTPConnection):
-    def __init__(self):
-        super().__init__("guest", timeout=20)
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(os.environ["FREEHOLD_LOCAL_API"])
-def fetch(url):
-    guest = Guest()
-    ask = {"url": url, "roots": [base64.b64encode(CERTIFICATE).decode()]}
-    guest.request("POST", "/freehold/v1/fetch", json.dumps(ask))
-    return json.loads(guest.getresponse().read())
-def tried(work):
-    try:
-        return work()
-    except Exception as error:
-        return str(error)
-def direct(port):
-    return socket.create_connection(("127.0.0.1", port), timeout=5).close()
-def proxied(host, port):
-    proxy = urllib.parse.urlsplit(os.environ["HTTPS_PROXY"])
-    context = ssl.create_default_context(cadata=CERTIFICATE)
-    client = http.client.HTTPSConnection(proxy.hostname, proxy.port, context=context, timeout=20)
-    client.set_tunnel(host, port)
-    client.request("GET", "/")
-    return client.getresponse().read().decode()
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = json.dumps({"said": self.headers["x-secret"]} if self.path == "/say" else {
-            "fetched": fetch(f"https://127.0.0.1:{LISTED}/price"),
-            "refused": fetch(f"https://127.0.0.1:{OTHER}/price"),
-            "name": fetch(f"https://localhost:{LISTED}/price"),
-            "proxied": tried(lambda: proxied("127.0.0.1", LISTED)),
-            "proxied_other": tried(lambda: proxied("127.0.0.1", OTHER)),
-            "proxied_name": tried(lambda: proxied("localhost", LISTED)),
-            "direct": tried(lambda: direct(LISTED)),
-            "resolved": tried(lambda: socket.getaddrinfo("example.org", 443)),
-            "all_proxy": os.environ["ALL_PROXY"],
-        }).encode()
-        self.send_response(200)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def address_string(self):
-        return "client"
-class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    daemon_threads = True
-threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
-Server(os.environ["FREEHOLD_APP_SOCKET"], Handler).serve_forever()
 "#;
 
 /// Ends with the test.
@@ -145,7 +90,7 @@ fn an_app_reaches_what_its_list_names_and_its_fetch_is_checked_offline() {
     let up = Running::start(&["up", "--no-app", "--validators", "1", "--rpc", "127.0.0.1:0", "--data-dir", data]);
     told(dir.path(), &["app", "init", "out"]).unwrap();
     let folder = dir.path().join("out");
-    fs::write(folder.join("app/main.py"), APP).unwrap();
+    put_program(&folder.join("app"), "ways_out");
     fs::write(folder.join("app/listed"), listed.port.to_string()).unwrap();
     fs::write(folder.join("app/other"), other.port.to_string()).unwrap();
     fs::copy(dir.path().join("cert.pem"), folder.join("app/cert.pem")).unwrap();

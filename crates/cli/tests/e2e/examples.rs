@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::{
     containers::containers_work,
-    support::{Running, clients_folder, get, sandbox_works, told, turn, until},
+    support::{Running, clients_folder, get, rofl_packages, sandbox_works, told, turn, until},
 };
 
 /// Somebody who is no instance: account 0 of the test mnemonic.
@@ -183,6 +183,54 @@ fn the_oracle_feeds_a_contract_that_accepts_it_alone() {
     fs::copy(artifact(), app.join("AttestedOracle.json")).unwrap();
     let running = ground.run("process");
     oracle_feeds(&ground, "process", &running);
+    running.interrupt();
+    ground.up.interrupt();
+}
+
+#[test]
+fn the_oracle_feeds_its_contract_through_the_released_client_too() {
+    if !sandbox_works() {
+        return;
+    }
+    let Some(packages) = rofl_packages() else { return };
+    let _turn = turn();
+    let ground = Ground::new("price-oracle");
+    let app = ground.folder.join("released/process/app");
+    copy(&packages, &app.join("packages"));
+    fs::copy(ground.folder.join("oracle.py"), app.join("oracle.py")).unwrap();
+    fs::copy(ground.folder.join("released/released.py"), app.join("released.py")).unwrap();
+    fs::copy(artifact(), app.join("AttestedOracle.json")).unwrap();
+    let running = ground.run("released/process");
+    oracle_feeds(&ground, "released/process", &running);
+    running.interrupt();
+    ground.up.interrupt();
+}
+
+#[test]
+fn the_oracle_runs_from_its_compose_file_with_the_released_client_too() {
+    if !containers_work() {
+        return;
+    }
+    let Some(packages) = rofl_packages() else { return };
+    let _turn = turn();
+    let ground = Ground::new("price-oracle");
+    fs::copy(artifact(), ground.folder.join("AttestedOracle.json")).unwrap();
+    let packages = format!("{}:/app/packages", packages.display());
+    let copied = [
+        "--compose",
+        "released/compose.yaml",
+        "--copy",
+        "oracle.py:/app/oracle.py",
+        "--copy",
+        "released/released.py:/app/released.py",
+        "--copy",
+        "AttestedOracle.json:/app/AttestedOracle.json",
+        "--copy",
+        &packages,
+    ];
+    let Some(()) = ground.image("oracle", &[&copied[..], &["python3", "ca-certificates"]].concat()) else { return };
+    let running = ground.run("released");
+    oracle_feeds(&ground, "released", &running);
     running.interrupt();
     ground.up.interrupt();
 }

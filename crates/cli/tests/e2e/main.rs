@@ -3,6 +3,7 @@
 
 mod answer;
 mod apps;
+mod attended;
 mod backends;
 mod collateral;
 mod containers;
@@ -25,8 +26,10 @@ mod membership;
 mod network;
 mod operations;
 mod processes;
+mod promises;
 mod safekeeping;
 mod sapphire;
+mod several;
 mod succession;
 mod support;
 mod upgrades;

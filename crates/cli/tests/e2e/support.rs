@@ -79,6 +79,13 @@ pub(crate) fn app_answer(running: &Running) -> Value {
     serde_json::from_str(&body).unwrap()
 }
 
+/// Makes a program of `programs` an app's, with what those programs share.
+pub(crate) fn put_program(app: &Path, name: &str) {
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/programs");
+    fs::copy(programs.join(format!("{name}.py")), app.join("main.py")).unwrap();
+    fs::copy(programs.join("serving.py"), app.join("serving.py")).unwrap();
+}
+
 /// Every file below a folder that holds these bytes.
 pub(crate) fn holding(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
     let (mut waiting, mut found) = (vec![folder.to_owned()], Vec::new());
@@ -503,6 +510,20 @@ pub(crate) fn guest_python_clients() -> Option<PathBuf> {
     let packages =
         ["dstack-sdk==0.5.4", "oasis-rofl-client==0.2.0", "eth-hash[pycryptodome]", "openapi-spec-validator==0.9.0"];
     pypi("pypi-guest-2", "the PyPI clients of dstack and ROFL, and a validator of OpenAPI documents", &packages)
+}
+
+/// Folder with ROFL's PyPI client and what it needs, as an app brings them along; installed once.
+pub(crate) fn rofl_packages() -> Option<PathBuf> {
+    let _one = INSTALLS.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = clients_folder("pypi-rofl-packages-1");
+    let packages = folder.join("packages");
+    if !folder.join("done").exists() {
+        let mut command = Command::new("/usr/bin/python3");
+        command.args(["-m", "pip", "install", "-q", "--no-compile", "--target"]).arg(&packages);
+        install("ROFL's PyPI client", command.arg("oasis-rofl-client==0.2.0"))?;
+        fs::write(folder.join("done"), []).unwrap();
+    }
+    Some(packages)
 }
 
 /// Folder with dstack's npm client.
