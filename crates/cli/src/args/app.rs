@@ -15,7 +15,7 @@ pub(crate) use upgrade::{
     AppUpgradeArgs, DemandArgs, VerdictArg,
 };
 
-use super::{EnvCommand, ImagePartArgs, LimitsCommand, NetworkArgs, SecretCommand, ShapeArgs, TeeArg};
+use super::{EnvCommand, ImagePartArgs, LimitsCommand, NetworkArgs, SecretCommand, ShapeArgs, TeeArg, TeeVmArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppCommand {
@@ -23,7 +23,7 @@ pub(crate) enum AppCommand {
     Init(AppInitArgs),
     /// Build an app into a bundle, and print the measurements that a policy names.
     Build(AppBuildArgs),
-    /// Run an app on this machine against a network that is up, under the emulator, and again at each change.
+    /// Run an app on this machine against a network that is up, under the emulator or in a TEE, and again at each change.
     Run(AppRunArgs),
     /// Keep the state disk of an app's VM in a file, sealed as it is.
     Snapshot(AppSnapshotArgs),
@@ -243,6 +243,10 @@ pub(crate) enum AccelArg {
     Kvm,
     /// Software.
     Tcg,
+    /// KVM, as a TD of Intel TDX: real hardware, with real evidence.
+    Tdx,
+    /// KVM, as an SEV-SNP guest of AMD: real hardware, with real evidence.
+    Snp,
 }
 
 /// What becomes of the state disk that is there.
@@ -263,8 +267,10 @@ pub(crate) struct VmArgs {
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
     /// How QEMU runs it.
-    #[arg(long, value_name = "auto|kvm|tcg", default_value = "auto")]
+    #[arg(long, value_name = "auto|kvm|tcg|tdx|snp", default_value = "auto")]
     pub(crate) accel: AccelArg,
+    #[command(flatten)]
+    pub(crate) tee: TeeVmArgs,
     /// Go on with the app's state disk, or begin with an empty one; the old one is kept beside it.
     #[arg(long, value_name = "keep|new", default_value = "keep")]
     pub(crate) state_disk: StateDiskArg,
@@ -288,7 +294,7 @@ pub(crate) struct AppRunArgs {
     /// Where TLS that ends in the instance is taken, by name; port 0 takes a free one. Without it there is none (docs/ingress.md).
     #[arg(long, value_name = "ADDR")]
     pub(crate) ingress: Option<SocketAddr>,
-    /// Which TEE the emulator plays.
+    /// Which TEE the emulator plays; of no account with --accel tdx or snp, where hardware gives the evidence.
     #[arg(long, value_name = "tdx|snp", default_value = "tdx")]
     pub(crate) tee: TeeArg,
     /// How it is launched: beside this process, or in a VM of its own under QEMU.

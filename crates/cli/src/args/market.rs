@@ -6,6 +6,8 @@ use alloy_primitives::{Address, B256};
 use clap::{Args, Subcommand};
 use freehold_primitives::AppId;
 
+use super::AccelArg;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum MarketCommand {
     /// Offers, with what the chain has seen of their providers, and rentals.
@@ -24,6 +26,8 @@ pub(crate) enum MarketCommand {
 pub(crate) enum HostCommand {
     /// Serve the rentals of your offers from this machine: run what renters deploy, claim, stop when it ends.
     Run(HostRunArgs),
+    /// Say what this machine has for the VMs of apps, and what to do where something is missing.
+    Check(HostCheckArgs),
     /// Offers of machines.
     #[command(subcommand)]
     Offer(HostOfferCommand),
@@ -46,6 +50,26 @@ pub(crate) struct HostRunArgs {
     /// What the machine serves, for whom, and as which account.
     #[arg(long, value_name = "FILE", default_value = "host.toml")]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It boots a guest under KVM and under software, and changes nothing. Exit status: 0 where what --accel or the file \
+                  asks for is ready (without either: software), 1 otherwise."
+)]
+pub(crate) struct HostCheckArgs {
+    /// File of `host run`, whose [vm] counts.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What must be ready.
+    #[arg(long, value_name = "kvm|tcg|tdx|snp", conflicts_with = "config")]
+    pub(crate) accel: Option<AccelArg>,
+    /// Firmware of VMs in a TEE.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub(crate) firmware: Option<PathBuf>,
+    /// The pinned kernel package; by default the one that FREEHOLD_KERNEL_PACKAGE names. Without it no guest is booted.
+    #[arg(long, value_name = "FILE.deb", conflicts_with = "config")]
+    pub(crate) kernel: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
