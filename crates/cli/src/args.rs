@@ -13,6 +13,7 @@ mod market;
 mod network;
 mod proxy;
 mod settings;
+mod tee;
 mod validator;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -38,7 +39,7 @@ pub(crate) use follow::{FollowArgs, SyncChoice};
 pub(crate) use image::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, ImagePartArgs, ShapeArgs, SnpCpuArg};
 pub(crate) use log::LogFormat;
 pub(crate) use market::{
-    ActingArgs, HostAttendArgs, HostCommand, HostOfferAddArgs, HostOfferCommand, HostRunArgs, MarketCommand,
+    ActingArgs, HostAttendArgs, HostCheckArgs, HostCommand, HostOfferAddArgs, HostOfferCommand, HostRunArgs, MarketCommand,
     MarketListArgs, MarketRentArgs,
 };
 pub(crate) use network::NetworkArgs;
@@ -46,6 +47,7 @@ pub(crate) use proxy::ProxyArgs;
 pub(crate) use settings::{
     EnvCommand, LaunchArgs, LimitsCommand, LimitsSetArgs, RoleArgs, SecretCommand, SettingsArgs,
 };
+pub(crate) use tee::TeeVmArgs;
 pub(crate) use validator::{
     SucceedMasterArgs, SuccessionArgs, ValidatorArgs, ValidatorCommand, ValidatorJoinArgs, ValidatorReportArgs,
     ValidatorStatusArgs,
@@ -212,6 +214,9 @@ pub(crate) struct UpArgs {
     /// Which TEE the emulator plays for the app; a new network admits it.
     #[arg(long, value_name = "tdx|snp", default_value = "tdx")]
     pub(crate) tee: TeeArg,
+    /// A new network that admits hardware too: its genesis lists the roots of Intel, AMD, AWS and NVIDIA beside the emulator's.
+    #[arg(long)]
+    pub(crate) vendor_roots: bool,
 }
 
 /// A TEE that the emulator can play.

@@ -25,13 +25,15 @@ pub(crate) struct Wanted {
     pub(crate) term_blocks: u64,
     /// Which emulated machines the genesis admits beside those of Intel.
     pub(crate) tee: EmulatedTee,
+    /// Whether it admits hardware.
+    pub(crate) vendor_roots: bool,
 }
 
 impl Wanted {
     /// A development network whose apps run on emulated TDX.
     pub(crate) const fn development(chain_id: u64, validators: u32) -> Self {
         let (purpose, tee) = (Purpose::Development, EmulatedTee::Tdx);
-        Self { chain_id, validators, purpose, term_blocks: TERM_BLOCKS, tee }
+        Self { chain_id, validators, purpose, term_blocks: TERM_BLOCKS, tee, vendor_roots: false }
     }
 }
 
@@ -70,6 +72,14 @@ pub(crate) fn open_or_make(folder: &Path, wanted: Wanted) -> Result<(Genesis, Or
                 folder.display()
             );
         }
+        let is_of_vendor = |root: &TrustRoot| root.domain != TrustDomain::Emulated;
+        if wanted.vendor_roots && !genesis.trust_roots.iter().any(is_of_vendor) {
+            bail!(
+                "{} holds a network that admits no hardware, which its genesis decides: choose another --data-dir for \
+                 --vendor-roots",
+                folder.display()
+            );
+        }
         return Ok((genesis, Origin::Resumed));
     }
     if matches!(wanted.validators, 0 | 2 | 3) {
@@ -80,7 +90,7 @@ pub(crate) fn open_or_make(folder: &Path, wanted: Wanted) -> Result<(Genesis, Or
         validators: wanted.validators,
         purpose: wanted.purpose,
         timestamp_ms: Clock::system().now_ms(),
-        trust_roots: trust_roots(wanted.tee),
+        trust_roots: trust_roots(&wanted),
         allocations: accounts::allocations()?,
         membership: Membership {
             term_blocks: wanted.term_blocks,
@@ -95,14 +105,16 @@ pub(crate) fn open_or_make(folder: &Path, wanted: Wanted) -> Result<(Genesis, Or
     Ok((create_network(folder, &new, &mut UnwrapErr(SysRng))?, Origin::Made))
 }
 
-/// The emulator's roots: of Intel's machines always, of AMD's where they are wanted, since their keys take a while.
-fn trust_roots(tee: EmulatedTee) -> Vec<TrustRoot> {
+/// The emulator's roots: of Intel's machines always, of AMD's where they are wanted, since their keys take a while; and those of
+/// the vendors where hardware is.
+fn trust_roots(wanted: &Wanted) -> Vec<TrustRoot> {
     let mut ders = vec![freehold_emulator::root_certificate(&DEVELOPMENT_SEED)];
-    if tee == EmulatedTee::Snp {
+    if wanted.tee == EmulatedTee::Snp {
         ders.push(SnpPlatform::new(&DEVELOPMENT_SEED, SnpProduct::Genoa).root_certificate());
     }
     let root = |der| TrustRoot { domain: TrustDomain::Emulated, certificate: Blob(der) };
-    ders.into_iter().map(root).collect()
+    let emulated = ders.into_iter().map(root);
+    emulated.chain(wanted.vendor_roots.then(freehold_attestation::vendor_roots).into_iter().flatten()).collect()
 }
 
 /// Starts all validators of a folder's network in this process.

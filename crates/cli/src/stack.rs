@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use freehold_client::{AskTarget, Endpoints};
 use freehold_host::{
     AppOwner, AppProgram, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, IsolationChoice, Payer, PolicyChoice,
+    VendorSources,
 };
 use freehold_inference::{default_model_folder, default_threads, environment, find_model, kernel_choice};
 use freehold_node::Network;
@@ -156,6 +157,7 @@ impl Stack {
             owner: AppOwner::Own(Payer::new(pay.clone(), accounts::operator(accounts::APP_OWNER)?, chain_id)),
             provider: Payer::new(pay, accounts::operator(accounts::PROVIDER)?, chain_id),
             tee: self.tee,
+            vendors: VendorSources::default(),
             guest: GuestProgram { executable: executable.clone(), arguments: vec!["guest".to_owned()] },
             app: AppProgram {
                 executable,

@@ -7,8 +7,8 @@ use std::{collections::BTreeSet, io, path::PathBuf};
 
 use freehold_crypto::{genesis_hash, hash};
 use freehold_primitives::{
-    Account, AppId, Blob, Canonical, CodecError, Digest, Genesis, NetworkKey, PlatformFamily, TrustDomain,
-    canonical_struct, entries::is_lease_name,
+    Account, AppId, Blob, Canonical, CodecError, Digest, Genesis, NetworkKey, TrustDomain, canonical_struct,
+    entries::is_lease_name,
 };
 use freehold_rpc::{BareHex, EventLogEntry, SOCKET_PATH_BYTES_MAX};
 use freehold_verify::ChainTrust;
@@ -184,8 +184,6 @@ pub struct GuestConfig {
     pub trust: TrustConfig,
     /// Sockets and directories.
     pub paths: PathConfig,
-    /// Platform family whose collateral judges the evidence.
-    pub family: PlatformFamily,
     /// What keeps the app's process apart, as the host says: `bubblewrap` or `none`.
     pub isolation: String,
     /// How the app's own files are kept, as the host says; in a VM the image says it.
@@ -222,7 +220,6 @@ pub(crate) struct Settings {
     pub(crate) app_id: AppId,
     pub(crate) provider: Account,
     pub(crate) trust_domain: TrustDomain,
-    pub(crate) family: PlatformFamily,
     pub(crate) lease_s: u64,
     pub(crate) config_digest: Digest,
     pub(crate) isolation: String,
@@ -246,7 +243,7 @@ impl GuestConfig {
     }
 
     pub(crate) fn check(self) -> Result<Settings, ConfigError> {
-        let Self { trust, paths, family, isolation, storage, event_log } = self;
+        let Self { trust, paths, isolation, storage, event_log } = self;
         let genesis = Genesis::from_canonical(&trust.genesis.0).map_err(ConfigError::Genesis)?;
         let trust_domain =
             TrustDomain::from_word(&trust.trust_domain).ok_or(ConfigError::Value("trust.trust_domain"))?;
@@ -303,7 +300,6 @@ impl GuestConfig {
             app_id: trust.app_id,
             provider: trust.provider,
             trust_domain,
-            family,
             lease_s: trust.lease_s,
             config_digest: hash("freehold guest config", &[&bound.to_canonical()]),
             isolation,

@@ -7,6 +7,7 @@
 
 mod canonical;
 mod configfs;
+mod endorsed;
 #[cfg(feature = "nvml")]
 mod nvml;
 mod quotes;
@@ -19,10 +20,11 @@ mod tests;
 pub use self::{
     canonical::{TakenEvidence, Wanted},
     configfs::{CONFIGFS_ROOT, ConfigfsError, ConfigfsSource},
+    endorsed::EndorsedSource,
     rtmr::{MEASUREMENTS_ROOT, Rtmr3, RtmrError, TDX_GUEST_DEVICE},
     socket::SocketSource,
 };
-pub(crate) use canonical::TDX as TDX_PROVIDER;
+pub(crate) use canonical::{SNP as SNP_PROVIDER, TDX as TDX_PROVIDER};
 #[cfg(feature = "nvml")]
 pub use nvml::{GpuEvidence, GpuEvidenceError, NvmlSource};
 pub(crate) use quotes::{QuoteError, QuoteService};

@@ -105,7 +105,6 @@ pub struct VmState {
 #[serde(deny_unknown_fields)]
 struct Told {
     trust: TrustConfig,
-    family: PlatformFamily,
     event_log: Vec<EventLogEntry>,
     /// Names that lead to the instance over TLS; without it, it takes no TLS.
     #[serde(default)]
@@ -146,8 +145,8 @@ impl Told {
             environments: Vec::new(),
             state_disk: Some(StateDiskPaths { device, asked, folder, mib }),
         };
-        let Self { trust, family, event_log, .. } = self;
-        GuestConfig { trust, paths, family, isolation: ISOLATION.to_owned(), storage: StorageCare::Sealed, event_log }
+        let Self { trust, event_log, .. } = self;
+        GuestConfig { trust, paths, isolation: ISOLATION.to_owned(), storage: StorageCare::Sealed, event_log }
     }
 }
 

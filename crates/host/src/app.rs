@@ -134,7 +134,9 @@ impl Registrar {
     }
 
     async fn create(&self, launch: &Launch) -> Result<AppId, HostError> {
-        let policy = self.policy(launch).to_canonical();
+        let policy = self.policy(launch);
+        one_world(&policy)?;
+        let policy = policy.to_canonical();
         let data = IApps::createCall { scheme: SCHEME_NONCE, policy: policy.into() }.abi_encode();
         let call = Call { to: APPS, value_wei: 0, gas_min: 0, data };
         let (receipt, nonce) = self.owner.execute("create the app", call).await?;
@@ -161,6 +163,7 @@ impl Registrar {
         if entry.policy == policy {
             return Ok(app_id);
         }
+        one_world(&policy)?;
         let upgrade = self.chain.entry::<UpgradeEntry>(&EntryKey::Upgrade(app_id)).await?.entry;
         if upgrade.is_some_and(|upgrade| !upgrade.rule.is_free()) {
             // The chain would refuse it. What is admitted already needs no change; what else is, is the owner's to drop.
@@ -178,7 +181,9 @@ impl Registrar {
 
     /// Brings the platform's collateral to the chain, unless what is there lasts.
     pub(crate) async fn ensure_collateral(&self) -> Result<(), HostError> {
-        let (machine, kind) = (&self.machine, self.machine.kind());
+        // What platform hardware is of, its first evidence says: its collateral is brought then.
+        let Some(machine) = self.machine.emulated() else { return Ok(()) };
+        let kind = machine.kind();
         let node = self.chain.node();
         let now = node.block("latest").await?.map_or(0, |block| block.timestamp.0);
         let key = collateral_key(TrustDomain::Emulated, &machine.family());
@@ -213,7 +218,7 @@ pub struct OwnedApp {
     pub owner: Arc<Payer>,
     /// Directory that keeps the app's id.
     pub data_dir: PathBuf,
-    /// The machines that it shall run on.
+    /// The machines that it shall run on, where they are emulated.
     pub tee: EmulatedTee,
     /// Policies of what its other machines run ([`launch_policy`]).
     pub besides: Vec<AppPolicy>,
@@ -225,8 +230,7 @@ impl OwnedApp {
     /// # Errors
     /// [`HostError`] of node, chain and files.
     pub async fn ensure(self, launch: &Launch, events: mpsc::UnboundedSender<HostEvent>) -> Result<AppId, HostError> {
-        let tee = self.tee;
-        let machine = tokio::task::spawn_blocking(move || Machine::new(tee));
+        let machine = machine(self.tee, launch);
         let trust = ChainTrust {
             network_key: self.network_key,
             chain_id: self.genesis.chain_id,
@@ -235,7 +239,7 @@ impl OwnedApp {
         let registrar = Registrar {
             chain: VerifiedClient::new(NodeClient::new(self.node), trust),
             owner: self.owner,
-            machine: machine.await.expect("making a machine does not panic"),
+            machine: machine.await,
             data_dir: self.data_dir,
             lease_s: self.genesis.lease_s,
             choice: PolicyChoice::Follow,
@@ -254,10 +258,16 @@ pub fn known_app(data_dir: &Path) -> Result<Option<AppId>, HostError> {
     read(&data_dir.join(APP_FILE))
 }
 
-/// What an app accepts that runs by this launch on emulated machines, and nothing else.
+/// What an app accepts that runs by this launch, and nothing else; where it is emulated, on machines of this kind.
 pub async fn launch_policy(tee: EmulatedTee, launch: &Launch, lease_s: u64) -> AppPolicy {
-    let machine = tokio::task::spawn_blocking(move || Machine::new(tee));
-    policy_of(&machine.await.expect("making a machine does not panic"), launch, lease_s)
+    policy_of(&machine(tee, launch).await, launch, lease_s)
+}
+
+/// The machine that a launch shows; an emulated one of AMD's takes a while to be made.
+async fn machine(tee: EmulatedTee, launch: &Launch) -> Machine {
+    let launch = launch.clone();
+    let made = tokio::task::spawn_blocking(move || Machine::of(&launch, tee));
+    made.await.expect("making a machine does not panic")
 }
 
 fn policy_of(machine: &Machine, launch: &Launch, lease_s: u64) -> AppPolicy {
@@ -272,7 +282,15 @@ fn policy_of(machine: &Machine, launch: &Launch, lease_s: u64) -> AppPolicy {
     }
 }
 
-/// A policy that admits what another one admits too: its measurements, and the models that they were measured with.
+/// Refuses a policy that admits emulated evidence beside that of hardware.
+fn one_world(policy: &AppPolicy) -> Result<(), HostError> {
+    let domains = &policy.evidence.trust_domains;
+    let emulated = domains.iter().filter(|domain| **domain == TrustDomain::Emulated).count();
+    if emulated > 0 && emulated < domains.len() { Err(HostError::EmulatedBesideHardware) } else { Ok(()) }
+}
+
+/// A policy that admits what another one admits too: its measurements, who vouches for them, and the models that they were
+/// measured with.
 pub fn widened(mut policy: AppPolicy, other: AppPolicy) -> AppPolicy {
     let add = |known: &mut EvidencePolicy, other: EvidencePolicy| {
         match (&mut known.tdx, other.tdx) {
@@ -283,6 +301,7 @@ pub fn widened(mut policy: AppPolicy, other: AppPolicy) -> AppPolicy {
             (Some(known), Some(other)) => add_new(&mut known.measurements, other.measurements),
             (known, other) => *known = known.take().or(other),
         }
+        add_new(&mut known.trust_domains, other.trust_domains);
     };
     add(&mut policy.evidence, other.evidence);
     add_new(&mut policy.models, other.models);

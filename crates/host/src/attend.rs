@@ -13,7 +13,7 @@ use std::{
 };
 
 use freehold_emulator::EvidenceServer;
-use freehold_primitives::{AppId, Canonical as _, EvidenceKind, Genesis, NetworkKey, PlatformFamily, TrustDomain};
+use freehold_primitives::{AppId, Canonical as _, EvidenceKind, Genesis, NetworkKey, TrustDomain};
 use freehold_rpc::{Endpoint, HttpClient, NodeClient};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
@@ -48,12 +48,10 @@ const CONFIGFS: &str = "/sys/kernel/config/tsm/report";
 /// What an agent's evidence is of.
 pub enum AttendedEvidence {
     /// The kernel of its VM gives it.
-    Hardware {
+    Hardware(
         /// Whose root judges it: Intel's or AMD's.
-        domain: TrustDomain,
-        /// Platform family whose collateral judges it.
-        family: PlatformFamily,
-    },
+        TrustDomain,
+    ),
     /// The emulator's, of this launch.
     Emulated(EmulatedTee, Box<Launch>),
 }
@@ -186,10 +184,8 @@ async fn open_sockets(folder: PathBuf, services: Vec<PathBuf>) {
 fn guest_file(config: &AttendConfig) -> Result<(Option<EvidenceServer>, Value), HostError> {
     let folder = config.folder.as_path();
     let socket = folder.join(EVIDENCE_SOCKET);
-    let (server, domain, family, source, event_log) = match &config.evidence {
-        AttendedEvidence::Hardware { domain, family } => {
-            (None, *domain, *family, json!({ "configfs": CONFIGFS }), json!([]))
-        }
+    let (server, domain, source, event_log) = match &config.evidence {
+        AttendedEvidence::Hardware(domain) => (None, *domain, json!({ "configfs": CONFIGFS }), json!([])),
         AttendedEvidence::Emulated(tee, launch) => {
             let machine = Machine::new(*tee);
             let root = machine.root_certificate();
@@ -199,7 +195,7 @@ fn guest_file(config: &AttendConfig) -> Result<(Option<EvidenceServer>, Value), 
             }
             let log = if machine.kind() == EvidenceKind::Tdx { json!(launch.event_log) } else { json!([]) };
             let server = emulator(&socket, &machine, launch)?;
-            (Some(server), TrustDomain::Emulated, machine.family(), json!({ "socket": socket }), log)
+            (Some(server), TrustDomain::Emulated, json!({ "socket": socket }), log)
         }
     };
     let services: Vec<Value> = config
@@ -224,7 +220,6 @@ fn guest_file(config: &AttendConfig) -> Result<(Option<EvidenceServer>, Value), 
             "control": folder.join(CONTROL_SOCKET),
             "services": services,
         },
-        "family": family,
         "isolation": if domain == TrustDomain::Emulated { "none" } else { "vm" },
         "storage": if config.keeps_files { "clear" } else { "none" },
         "event_log": event_log,

@@ -5,17 +5,20 @@
 //! warns before it submits. The clock that counts is the chain's.
 
 mod bot;
+mod bring;
 mod choice;
 mod http;
 mod outlook;
 mod pace;
 mod registry;
 mod report;
+mod vcek;
 mod vendor;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bring::{Bringer, BringerParts};
 pub(crate) use http::VendorClient;
 
 pub use self::{

@@ -6,10 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use freehold_primitives::{AppId, Digest, Genesis, NetworkKey};
+use freehold_primitives::{AppId, Digest, Genesis, NetworkKey, TrustDomain};
 use freehold_rpc::Endpoint;
 
-use crate::{container::ContainerApp, ingress::Ingress, payer::Payer, vm::VmApp};
+use crate::{collateral::VendorSources, container::ContainerApp, ingress::Ingress, payer::Payer, vm::VmApp};
 
 /// Whether the app's process is kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,6 +174,25 @@ pub enum EmulatedTee {
     Snp,
 }
 
+/// A TEE of hardware that an app's VM runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HardwareTee {
+    /// Intel TDX.
+    Tdx,
+    /// AMD SEV-SNP.
+    Snp,
+}
+
+impl HardwareTee {
+    /// Who vouches for it.
+    pub const fn domain(self) -> TrustDomain {
+        match self {
+            Self::Tdx => TrustDomain::Intel,
+            Self::Snp => TrustDomain::Amd,
+        }
+    }
+}
+
 /// Whose app a host runs.
 #[derive(Clone)]
 pub enum AppOwner {
@@ -200,8 +219,10 @@ pub struct HostConfig {
     pub owner: AppOwner,
     /// The account that pays for instances.
     pub provider: Arc<Payer>,
-    /// The machine that the guest runs on.
+    /// Which TEE the emulator plays; of no account where the app's VM has one of hardware.
     pub tee: EmulatedTee,
+    /// Where collateral for hardware comes from.
+    pub vendors: VendorSources,
     /// The guest agent.
     pub guest: GuestProgram,
     /// The app.

@@ -21,14 +21,15 @@ use axum::{
 use freehold_crypto::{slots::APPS, subject_digest};
 use freehold_primitives::{Canonical as _, Digest, EVIDENCE_BYTES_MAX, REGISTRATION_BYTES_MAX, Registration};
 use freehold_rpc::{
-    CONTROL_BODY_BYTES_MAX, LocalError, LocalErrorBody, LocalErrorCode, NodeError, RegistrationSubmit,
-    RegistrationSubmitted,
+    BareHex, CONTROL_BODY_BYTES_MAX, Endorsement, EndorsementWanted, LocalError, LocalErrorBody, LocalErrorCode,
+    NodeError, RegistrationSubmit, RegistrationSubmitted,
 };
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     abi::{IApps, explain},
     event::HostEvent,
+    hardware::Hardware,
     ingress::Route,
     payer::{Call, EXECUTED_WAIT, Payer},
 };
@@ -48,11 +49,14 @@ pub(crate) struct Control {
     pub(crate) events: mpsc::UnboundedSender<HostEvent>,
     /// The way in over TLS, where this machine has one.
     pub(crate) route: Option<Route>,
+    /// What stands behind its evidence, where the machine is no emulated one.
+    pub(crate) hardware: Option<Hardware>,
 }
 
 pub(crate) fn router(control: Arc<Control>) -> Router {
     Router::new()
         .route("/v1/registration", post(registration))
+        .route("/v1/endorsement", post(endorsement))
         .layer(DefaultBodyLimit::max(CONTROL_BODY_BYTES_MAX))
         .with_state(control)
 }
@@ -78,6 +82,10 @@ async fn registration(State(control): State<Arc<Control>>, body: Bytes) -> Respo
     }
     let instance_id = subject_digest(&document.subject);
     control.remember(instance_id);
+    if let Err(reason) = backed(&control, &document, &submit.evidence.0).await {
+        let _ = control.events.send(HostEvent::RegistrationRefused { instance_id, reason: reason.clone() });
+        return refuse(StatusCode::BAD_GATEWAY, LocalErrorCode::Internal, reason);
+    }
     match pay(&control, submit).await {
         Ok(tx_hash) => {
             let _ = control.events.send(HostEvent::RegistrationSubmitted { instance_id, tx_hash });
@@ -88,6 +96,43 @@ async fn registration(State(control): State<Arc<Control>>, body: Bytes) -> Respo
             let reason = explain(&error);
             let _ = control.events.send(HostEvent::RegistrationRefused { instance_id, reason: reason.clone() });
             refuse(StatusCode::BAD_GATEWAY, LocalErrorCode::Internal, reason)
+        }
+    }
+}
+
+/// Brings the collateral that judges the evidence, where it is the vendor's to give. It goes on where the guest waits no longer, so
+/// that the next try finds it there.
+async fn backed(control: &Arc<Control>, document: &Registration, evidence: &[u8]) -> Result<(), String> {
+    if control.hardware.is_none() {
+        return Ok(());
+    }
+    let (control, evidence) = (Arc::clone(control), evidence.to_vec());
+    let stated = (document.evidence_kind, document.trust_domain, document.family);
+    let work = tokio::spawn(async move {
+        let Some(hardware) = &control.hardware else { return Ok(()) };
+        hardware.backs(&evidence, stated, &control.events).await
+    });
+    match work.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("collateral was not brought: this host is stopping".to_owned()),
+    }
+}
+
+/// The certificate of a report's key, from AMD.
+async fn endorsement(State(control): State<Arc<Control>>, body: Bytes) -> Response {
+    let wanted: EndorsementWanted = match serde_json::from_slice(&body) {
+        Ok(wanted) => wanted,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, LocalErrorCode::InvalidRequest, error.to_string()),
+    };
+    let Some(hardware) = &control.hardware else {
+        return refuse(StatusCode::NOT_FOUND, LocalErrorCode::NotFound, "this machine's evidence is emulated");
+    };
+    match hardware.bringer.lock().await.endorsement(&wanted.report.0).await {
+        Ok(certificate) => Json(Endorsement { certificate: BareHex(certificate) }).into_response(),
+        Err(error) => {
+            let _ = control.events.send(HostEvent::Trouble { message: error.to_string() });
+            refuse(StatusCode::BAD_GATEWAY, LocalErrorCode::Internal, error.to_string())
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 use freehold_bundle::BundleError;
 use freehold_crypto::KeyError;
 use freehold_image::ImageError;
-use freehold_primitives::{AppId, Digest};
+use freehold_primitives::{AppId, Digest, TrustDomain};
 use freehold_rpc::{EndpointError, NodeError, VerifiedError};
 use thiserror::Error;
 
@@ -36,6 +36,22 @@ pub enum HostError {
          (`--tee`), or run the app on real hardware"
     )]
     NoEmulatedRoot,
+    /// The genesis has no root of trust for the machine's hardware.
+    #[error(
+        "this chain's genesis lists no root of `{}`, who vouches for this machine: no evidence of it is admitted. Make a network \
+         for development with `freehold up --vendor-roots`, or join one whose genesis lists it",
+        .0.as_str()
+    )]
+    NoVendorRoot(TrustDomain),
+    /// A policy would admit an emulated TEE beside one of hardware.
+    #[error(
+        "the app's policy would admit emulated evidence beside that of hardware, by which whoever runs the emulator gets the app's \
+         keys: run it without --add-to-policy, or make another app for hardware"
+    )]
+    EmulatedBesideHardware,
+    /// A report's key has no certificate to be had.
+    #[error("the certificate of the report's key is not to be had: {0}")]
+    Endorsement(&'static str),
     /// A transaction was refused by the chain.
     #[error("the chain refused to {what} (transaction {tx_hash})")]
     Reverted {

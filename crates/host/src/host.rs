@@ -14,7 +14,7 @@ use std::{
 use axum::Router;
 use freehold_crypto::genesis_hash;
 use freehold_emulator::EvidenceServer;
-use freehold_primitives::{Account, AppId, Canonical as _, EvidenceKind, TrustDomain};
+use freehold_primitives::{Account, AppId, Canonical as _};
 use freehold_rpc::{ChainTrust, Endpoint, HttpClient, LocalClient, NodeClient, VerifiedClient, app_server_name};
 use serde_json::json;
 use tempfile::TempDir;
@@ -27,11 +27,13 @@ use tokio::{
 
 use crate::{
     app::Registrar,
+    collateral::{Bringer, BringerParts},
     config::{App, AppOwner, HostConfig, IsolationChoice, Reach},
     control::{self, Control},
     egress::{self, Gate},
     error::HostError,
     event::HostEvent,
+    hardware::Hardware,
     ingress::Route,
     machine::Machine,
     measure::{Launch, measure},
@@ -60,7 +62,7 @@ pub struct Host {
     ready: watch::Receiver<bool>,
     supervisor: JoinHandle<()>,
     _tasks: JoinSet<()>,
-    _evidence: EvidenceServer,
+    _evidence: Option<EvidenceServer>,
     _sockets: TempDir,
 }
 
@@ -200,7 +202,8 @@ pub(crate) struct Outside {
     pub(crate) control: Arc<Control>,
     app_dir: PathBuf,
     tasks: JoinSet<()>,
-    evidence: EvidenceServer,
+    /// The emulator's, where the machine is emulated.
+    evidence: Option<EvidenceServer>,
     sockets: TempDir,
 }
 
@@ -265,6 +268,7 @@ impl Outside {
             allowance_wei: config.allowance_wei,
             events: events.clone(),
             route: offered(config, app_id, dir.path(), events),
+            hardware: hardware(config, &machine, &programs, registrar.chain)?,
         });
         let mut tasks = JoinSet::new();
         let relay = Arc::new(ChainRelay { node: HttpClient::new(config.node.clone()) });
@@ -302,14 +306,33 @@ fn measured_event(programs: &Launch, machine: &Machine) -> HostEvent {
 
 async fn measured(config: &HostConfig) -> Result<(Launch, Machine), HostError> {
     let (guest, app, tee) = (config.guest.clone(), config.app.clone(), config.tee);
-    let work = tokio::task::spawn_blocking(move || (measure(&guest, &app), Machine::new(tee)));
-    let (launch, machine) = work.await.expect("measuring does not panic");
-    let root = machine.root_certificate();
-    let mut roots = config.genesis.trust_roots.iter();
-    if !roots.any(|given| given.domain == TrustDomain::Emulated && given.certificate.0 == root) {
-        return Err(HostError::NoEmulatedRoot);
+    let work = tokio::task::spawn_blocking(move || {
+        let launch = measure(&guest, &app)?;
+        let machine = Machine::of(&launch, tee);
+        Ok::<_, HostError>((launch, machine))
+    });
+    let (launch, machine) = work.await.expect("measuring does not panic")?;
+    machine.check_roots(&config.genesis.trust_roots)?;
+    Ok((launch, machine))
+}
+
+/// What stands behind evidence of hardware.
+fn hardware(
+    config: &HostConfig,
+    machine: &Machine,
+    launch: &Launch,
+    chain: VerifiedClient,
+) -> Result<Option<Hardware>, HostError> {
+    if machine.emulated().is_some() {
+        return Ok(None);
     }
-    Ok((launch?, machine))
+    let bringer = Bringer::new(BringerParts {
+        chain,
+        roots: config.genesis.trust_roots.clone(),
+        sources: config.vendors.clone(),
+        payer: Arc::clone(&config.provider),
+    })?;
+    Ok(Some(Hardware { expected: machine.measurement(launch), bringer: tokio::sync::Mutex::new(bringer) }))
 }
 
 fn sockets(config: &HostConfig) -> Result<(TempDir, Sockets), HostError> {
@@ -336,12 +359,14 @@ fn sockets(config: &HostConfig) -> Result<(TempDir, Sockets), HostError> {
     Ok((dir, sockets))
 }
 
-fn evidence(sockets: &Sockets, machine: &Machine, launch: &Launch) -> Result<EvidenceServer, HostError> {
+/// The emulator's evidence; a machine of hardware gives its own, and nothing stands behind the socket.
+fn evidence(sockets: &Sockets, machine: &Machine, launch: &Launch) -> Result<Option<EvidenceServer>, HostError> {
+    let (Some(machine), Some(shown)) = (machine.emulated(), launch.emulated()) else { return Ok(None) };
     let start = || {
         let listener = std::os::unix::net::UnixListener::bind(&sockets.evidence)?;
-        EvidenceServer::start(listener, machine.serves(launch))
+        EvidenceServer::start(listener, machine.serves(shown))
     };
-    start().map_err(HostError::system("evidence cannot be served", &sockets.evidence))
+    start().map(Some).map_err(HostError::system("evidence cannot be served", &sockets.evidence))
 }
 
 pub(crate) fn serve(path: &Path, router: Router, tasks: &mut JoinSet<()>) -> Result<(), HostError> {
@@ -384,16 +409,15 @@ impl GuestFile<'_> {
     fn write(&self, dir: &Path) -> Result<PathBuf, HostError> {
         let Self { config, sockets, launch, machine, app_id, provider, isolation } = self;
         // Only a TD has a register that an app extends.
-        let event_log = if machine.kind() == EvidenceKind::Tdx { launch.event_log.as_slice() } else { &[] };
+        let event_log = if machine.has_runtime_register() { launch.event_log.as_slice() } else { &[] };
         let trust = json!({
             "network_key": config.network_key,
             "genesis": hex::encode(config.genesis.to_canonical()),
             "app_id": app_id,
             "provider": provider,
-            "trust_domain": TrustDomain::Emulated.as_str(),
+            "trust_domain": machine.domain().as_str(),
             "lease_s": config.lease_s,
         });
-        let family = machine.family();
         let (services, environments) = match &config.app {
             App::Containers(app) => app.sockets_told(&sockets.app_dir),
             App::Process(_) | App::Vm(_) => (json!([]), json!([])),
@@ -403,7 +427,6 @@ impl GuestFile<'_> {
         let document = match &config.app {
             App::Vm(_) => json!({
                 "trust": trust,
-                "family": family,
                 "event_log": event_log,
                 "ingress": ingress.map(|ingress| json!({ "domains": ingress.domains })),
             }),
@@ -425,7 +448,6 @@ impl GuestFile<'_> {
                     "services": services,
                     "environments": environments,
                 },
-                "family": family,
                 "isolation": isolation.as_str(),
                 "storage": if config.app.keeps_clear_files() { "clear" } else { "none" },
                 "event_log": event_log,

@@ -14,12 +14,14 @@ mod egress;
 mod error;
 mod event;
 mod executor;
+mod hardware;
 mod host;
 mod ingress;
 mod logs;
 mod machine;
 mod measure;
 mod payer;
+mod preflight;
 mod provider;
 mod registry;
 mod relay;
@@ -40,8 +42,8 @@ pub use collateral::{
     INTEL_PCS, PckCa, Place, Promotion, RoundSummary, SourceError, Subject, VendorSources, VendorUrl, VendorUse,
 };
 pub use config::{
-    App, AppFiles, AppOwner, AppProgram, BundledProgram, EmulatedTee, GuestProgram, HostConfig, IsolationChoice,
-    PolicyChoice, Reach,
+    App, AppFiles, AppOwner, AppProgram, BundledProgram, EmulatedTee, GuestProgram, HardwareTee, HostConfig,
+    IsolationChoice, PolicyChoice, Reach,
 };
 pub use container::{ContainerApp, ContainerBackend, KubernetesOptions, OciRuntime, kubernetes_manifests};
 pub use egress::PROXY_PORT;
@@ -51,9 +53,12 @@ pub use executor::ExecutorHost;
 pub use host::Host;
 pub use ingress::{Ingress, IngressCounts};
 pub use logs::LogStream;
-pub use measure::{Launch, MeasureError, measure, measure_bundle, measure_image};
+pub use measure::{EmulatedShown, Launch, MeasureError, Shown, measure, measure_bundle, measure_image, measure_in_tee};
 pub use payer::Payer;
-pub use provider::{AllowedEgress, AllowedKind, Provider, ProviderConfig, ProviderEvent, ProviderPolicy};
+pub use preflight::{Check, CheckState, Preflight, QemuSays, VmWay, boot_folder, is_ready};
+pub use provider::{
+    AllowedEgress, AllowedKind, ImageMaker, Provider, ProviderConfig, ProviderEvent, ProviderPolicy, VmBackend,
+};
 pub use registry::{Access, ImageName, PushedBundle, Reference, Registry, RegistryError, SOURCE_SCHEME, pull_images};
 pub use sandbox::{APP_SOCKET_VARIABLE, Isolation, LOCAL_API_VARIABLE, MODEL_VARIABLE};
-pub use vm::{VmApp, VmRun, vm_storage};
+pub use vm::{BareAccel, QUOTE_PORT, VmAccel, VmApp, VmRun, VmTee, VmTeeKind, vm_storage};

@@ -1,7 +1,7 @@
-//! Measuring what is about to run: the emulated TD's registers follow from these very files.
+//! Measuring what is about to run: what its evidence will show follows from these very files.
 //!
-//! On hardware, firmware and kernel measure; here the host does, and nobody should believe it: the emulator's root says
-//! so in every answer.
+//! In a TEE of hardware, processor, firmware and kernel measure, and what stands here is what they are expected to find. Under
+//! the emulator the host itself measures, and nobody should believe it: the emulator's root says so in every answer.
 
 use std::{
     fs::File,
@@ -12,12 +12,15 @@ use std::{
 use freehold_bundle::Bundle;
 use freehold_emulator::{AppImage, SnpGuest, TdReport, VmBoot};
 use freehold_image::{BootEvents, Image, KernelHashes, MeasureFault, VmShape};
-use freehold_primitives::{Canonical as _, Digest};
+use freehold_primitives::{Canonical as _, Digest, Measurement};
 use freehold_rpc::EventLogEntry;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use crate::config::{App, AppProgram, GuestProgram};
+use crate::{
+    config::{App, AppProgram, GuestProgram, HardwareTee},
+    vm::VmTee,
+};
 
 /// Event type of an application's event in a runtime log.
 const EVENT_TYPE: u32 = 0x0800_0001;
@@ -41,6 +44,22 @@ pub enum MeasureError {
     /// A VM image boots nothing that can be measured.
     #[error(transparent)]
     Image(#[from] MeasureFault),
+    /// A firmware is not the one that a provider's VMs boot with.
+    #[error(
+        "{path} is another firmware than the provider's: its SHA-256 is {found}, the provider's {wanted}. Ask the provider where it is from",
+        path = .path.display()
+    )]
+    OtherFirmware {
+        /// Which file.
+        path: PathBuf,
+        /// What it is.
+        found: Digest,
+        /// What it should be.
+        wanted: Digest,
+    },
+    /// A provider's VMs are of a kind that this release cannot measure.
+    #[error("the provider's VMs are of a kind that this release cannot measure: take a newer one, or another offer")]
+    UnknownTee,
 }
 
 /// What a launch shows.
@@ -50,12 +69,38 @@ pub struct Launch {
     pub guest: Digest,
     /// The app as it was measured.
     pub app: AppImage,
+    /// What evidence shows of it.
+    pub shown: Shown,
+    /// Events that extended its runtime registers.
+    pub event_log: Vec<EventLogEntry>,
+}
+
+/// What evidence shows of a launch: the emulator's or that of hardware, never both.
+#[derive(Debug, Clone)]
+pub enum Shown {
+    /// The emulator says what the host measured.
+    Emulated(Box<EmulatedShown>),
+    /// Hardware measures; what it is expected to find.
+    Hardware(HardwareTee, Box<Measurement>),
+}
+
+/// What emulated machines show of a launch.
+#[derive(Debug, Clone)]
+pub struct EmulatedShown {
     /// The TD's registers.
     pub report: TdReport,
     /// The same as an SEV-SNP guest shows it.
     pub snp: SnpGuest,
-    /// Events that extended its runtime registers.
-    pub event_log: Vec<EventLogEntry>,
+}
+
+impl Launch {
+    /// What an emulated machine shows; `None` where hardware measures.
+    pub const fn emulated(&self) -> Option<&EmulatedShown> {
+        match &self.shown {
+            Shown::Emulated(shown) => Some(shown),
+            Shown::Hardware(..) => None,
+        }
+    }
 }
 
 /// Measures guest and app.
@@ -110,8 +155,18 @@ pub fn measure_image(image: &Image, shape: VmShape, bundle: &Bundle) -> Result<L
         command_line: hashes.command_line,
     };
     let app = bundle_image(bundle.digest(), bundle_model(bundle));
-    let (report, snp) = (TdReport::boot(&boot, &app), SnpGuest::boot(&boot, &app));
-    Ok(Launch { guest: image.digest(), event_log: event_log(&app), app, report, snp })
+    let shown = EmulatedShown { report: TdReport::boot(&boot, &app), snp: SnpGuest::boot(&boot, &app) };
+    Ok(Launch { guest: image.digest(), event_log: event_log(&app), app, shown: Shown::Emulated(Box::new(shown)) })
+}
+
+/// What a VM in a TEE of hardware is expected to show that boots an image of a bundle with this firmware.
+///
+/// # Errors
+/// [`MeasureError::Image`], [`MeasureError::Read`].
+pub fn measure_in_tee(image: &Image, shape: VmShape, bundle: &Bundle, tee: &VmTee) -> Result<Launch, MeasureError> {
+    let app = bundle_image(bundle.digest(), bundle_model(bundle));
+    let shown = Shown::Hardware(tee.hardware(), Box::new(tee.measurement(image, shape, &app.digest())?));
+    Ok(Launch { guest: image.digest(), event_log: event_log(&app), app, shown })
 }
 
 /// A bundle as an image: its digest stands for program and arguments, which it fixes (`spec/bundle.md` §5).
@@ -128,8 +183,8 @@ pub(crate) fn bundle_model(bundle: &Bundle) -> Option<Digest> {
 }
 
 fn launch(guest: Digest, app: AppImage) -> Launch {
-    let (report, snp) = (TdReport::launch(&guest, &app), SnpGuest::launch(&guest, &app));
-    Launch { guest, event_log: event_log(&app), app, report, snp }
+    let shown = EmulatedShown { report: TdReport::launch(&guest, &app), snp: SnpGuest::launch(&guest, &app) };
+    Launch { guest, event_log: event_log(&app), app, shown: Shown::Emulated(Box::new(shown)) }
 }
 
 /// The event of an app.

@@ -16,8 +16,10 @@ mod rounds;
 mod server;
 mod store;
 mod tenant;
+mod vm;
 
 pub use config::ProviderConfig;
 pub use event::ProviderEvent;
 pub use policy::{AllowedEgress, AllowedKind, ProviderPolicy};
 pub use rounds::Provider;
+pub use vm::{ImageMaker, VmBackend};

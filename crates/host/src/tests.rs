@@ -32,6 +32,11 @@ fn programs(dir: &Path) -> (GuestProgram, AppProgram) {
     (guest, app)
 }
 
+/// The same in a VM with a TEE, which is expected to show this.
+pub(crate) fn on_hardware(tee: crate::HardwareTee, shown: freehold_primitives::Measurement) -> crate::Launch {
+    crate::Launch { shown: crate::Shown::Hardware(tee, Box::new(shown)), ..launched() }
+}
+
 /// A launch of programs that do nothing.
 pub(crate) fn launched() -> crate::Launch {
     let dir = tempfile::tempdir().unwrap();
@@ -43,22 +48,22 @@ pub(crate) fn launched() -> crate::Launch {
 fn every_measured_file_shows_in_its_register() {
     let dir = tempfile::tempdir().unwrap();
     let (guest, app) = programs(dir.path());
-    let first = measure(&guest, &app.clone().into()).unwrap().report.measurement();
-    assert_eq!(first, measure(&guest, &app.clone().into()).unwrap().report.measurement());
+    let first = measure(&guest, &app.clone().into()).unwrap().emulated().unwrap().report.measurement();
+    assert_eq!(first, measure(&guest, &app.clone().into()).unwrap().emulated().unwrap().report.measurement());
     std::fs::write(dir.path().join("guest"), "other").unwrap();
-    let second = measure(&guest, &app.clone().into()).unwrap().report.measurement();
+    let second = measure(&guest, &app.clone().into()).unwrap().emulated().unwrap().report.measurement();
     assert!(second.mrtd != first.mrtd && second.rtmr3 == first.rtmr3);
     for name in ["app", "model"] {
-        let before = measure(&guest, &app.clone().into()).unwrap().report.measurement();
+        let before = measure(&guest, &app.clone().into()).unwrap().emulated().unwrap().report.measurement();
         std::fs::write(dir.path().join(name), "other").unwrap();
-        let after = measure(&guest, &app.clone().into()).unwrap().report.measurement();
+        let after = measure(&guest, &app.clone().into()).unwrap().emulated().unwrap().report.measurement();
         assert!(before.mrtd == after.mrtd && before.rtmr3 != after.rtmr3, "{name}");
     }
     let before = measure(&guest, &app.clone().into()).unwrap();
     let other = AppProgram { arguments: vec!["serve".to_owned(), "--fast".to_owned()], ..app };
     assert_ne!(
-        before.report.measurement().rtmr3,
-        measure(&guest, &other.clone().into()).unwrap().report.measurement().rtmr3
+        before.emulated().unwrap().report.measurement().rtmr3,
+        measure(&guest, &other.clone().into()).unwrap().emulated().unwrap().report.measurement().rtmr3
     );
     // The event in the log is what extended the register.
     assert_eq!(before.event_log[0].digest, before.app.digest().to_string());
@@ -283,12 +288,12 @@ fn a_bundles_measurement_is_known_before_it_runs() {
     let bundle = freehold_bundle::open_bundle(&dir.path().join("bundle")).unwrap();
     let foreseen = crate::measure_bundle(&guest.executable, &bundle).unwrap();
     let measured = measure(&guest, &app.clone().into()).unwrap();
-    assert_eq!(foreseen.report.measurement(), measured.report.measurement());
+    assert_eq!(foreseen.emulated().unwrap().report.measurement(), measured.emulated().unwrap().report.measurement());
     assert_eq!(measured.app.executable, bundle.digest());
     // One changed byte is another measurement.
     let changed = bundled(dir.path(), "true\n", "").unwrap();
     assert_ne!(
-        measure(&guest, &changed.clone().into()).unwrap().report.measurement().rtmr3,
-        measured.report.measurement().rtmr3
+        measure(&guest, &changed.clone().into()).unwrap().emulated().unwrap().report.measurement().rtmr3,
+        measured.emulated().unwrap().report.measurement().rtmr3
     );
 }

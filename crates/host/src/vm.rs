@@ -3,6 +3,8 @@
 //! The image is read whole and checked against its document here, and its files are what QEMU is given. A host that swaps them
 //! afterwards boots something else, which measures as something else.
 
+mod tee;
+
 use std::{
     fs::OpenOptions,
     io,
@@ -15,12 +17,34 @@ use freehold_bundle::{Bundle, Egress, Ingress, Kind, StorageKind};
 use freehold_image::{Accel, AppStorage, CommandLine, Image, ImageError, QEMU, StateLayout, StorageRule, VmShape};
 use tokio::process::Command;
 
+#[cfg(test)]
+pub(crate) use tee::tests_firmware;
+pub use tee::{QUOTE_PORT, VmTee, VmTeeKind};
+
 use crate::{
     config::Reach,
     egress,
     error::HostError,
-    measure::{Launch, measure_image},
+    measure::{Launch, measure_image, measure_in_tee},
 };
+
+/// What runs a VM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VmAccel {
+    /// Software, or KVM: its evidence is emulated.
+    Emulated(BareAccel),
+    /// KVM, in a TEE of hardware.
+    Tee(VmTee),
+}
+
+/// What runs a VM without a TEE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BareAccel {
+    /// Software.
+    Tcg,
+    /// KVM.
+    Kvm,
+}
 
 /// An app that runs in a VM.
 #[derive(Debug, Clone)]
@@ -42,8 +66,8 @@ pub struct VmRun {
     pub image: PathBuf,
     /// The state disk; it is made, empty, where there is none.
     pub state: PathBuf,
-    /// How QEMU runs it.
-    pub accel: Accel,
+    /// What runs it.
+    pub accel: VmAccel,
     /// CPUs and memory.
     pub shape: VmShape,
 }
@@ -63,18 +87,15 @@ impl VmApp {
         if bundle.manifest().additions.egress == Egress::Open {
             return Err(cannot("it wants this machine's network", "a VM has none: list whom it reaches in `egress`"));
         }
-        if matches!(accel, Accel::Tdx { .. } | Accel::Snp { .. }) {
-            // Evidence, collateral and policy of this host are the emulator's.
-            return Err(cannot(
-                "its VM would have a TEE",
-                "this host gives emulated evidence alone: run it with kvm or tcg",
-            ));
-        }
         let image = Image::open(&folder)?;
         if image.app != bundle.digest() {
             return Err(cannot("the image is of another bundle", "build it anew"));
         }
-        let launch = measure_image(&image, shape, bundle)?;
+        let (accel, launch) = match accel {
+            VmAccel::Emulated(BareAccel::Tcg) => (Accel::Tcg, measure_image(&image, shape, bundle)?),
+            VmAccel::Emulated(BareAccel::Kvm) => (Accel::Kvm, measure_image(&image, shape, bundle)?),
+            VmAccel::Tee(tee) => (tee.accel(image.app), measure_in_tee(&image, shape, bundle, &tee)?),
+        };
         let layout = StateLayout::new(vm_storage(bundle).state_mib()).map_err(ImageError::from)?;
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&state);
         let failed = HostError::system("the state disk cannot be made", state.clone());

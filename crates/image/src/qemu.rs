@@ -138,7 +138,8 @@ impl QemuLaunch<'_> {
                 });
                 arguments.pair("-object", format!(r#"{{"qom-type":"tdx-guest","id":"tee"{quotes}}}"#));
                 arguments.words("-machine q35,kernel-irqchip=split,hpet=off,confidential-guest-support=tee");
-                arguments.words("-accel kvm -cpu host");
+                // A TD that counts cycles has the attribute PERFMON, which policies refuse.
+                arguments.words("-accel kvm -cpu host,pmu=off");
                 arguments.pair("-bios", firmware.clone());
             }
             Accel::Snp { firmware, cpu, platform, host_data } => {

@@ -32,3 +32,19 @@ pub struct RegistrationSubmitted {
     /// Hash of the transaction that carries it.
     pub tx_hash: Digest,
 }
+
+/// `POST /v1/endorsement`: the certificate of the key that signed an SEV-SNP report, where the hypervisor gave none beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndorsementWanted {
+    /// The report, as the processor gave it.
+    pub report: BareHex,
+}
+
+/// Answer to [`EndorsementWanted`]. It vouches for nothing: the chain verifies it like any other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endorsement {
+    /// The certificate, DER.
+    pub certificate: BareHex,
+}

@@ -32,7 +32,7 @@ mod vm_link;
 #[cfg(test)]
 mod tests;
 
-pub use control::{CONTROL_BODY_BYTES_MAX, RegistrationSubmit, RegistrationSubmitted};
+pub use control::{CONTROL_BODY_BYTES_MAX, Endorsement, EndorsementWanted, RegistrationSubmit, RegistrationSubmitted};
 pub use dstack::{
     DstackAttested, DstackDeriveK256Key, DstackDeriveKey, DstackEmitEvent, DstackGetKey, DstackGetTlsKey,
     DstackGpuInfo, DstackHashedQuote, DstackInfo, DstackK256Key, DstackKey, DstackQuote, DstackRefusal,
@@ -88,8 +88,9 @@ pub use node::{
 pub use node_client::{Carrier, FeeQuote, NodeClient, NodeError};
 pub use provider::{
     BUNDLE_SOURCE_BYTES_MAX, COMMAND_BYTES_MAX, COMMAND_SKEW_MS, CommandError, LOG_PAGE_BYTES_MAX, LogCount, LogEntry,
-    LogPage, PROVIDER_BODY_BYTES_MAX, ProviderClient, ProviderError, ProviderInfo, RefusalCode, RentalAction,
-    RentalCommand, RentalRefusal, RentalRefusalBody, RentalReport, RentalStage, SignedCommand,
+    LogPage, PROVIDER_BODY_BYTES_MAX, ProviderClient, ProviderError, ProviderInfo, ProviderTee, ProviderVm,
+    RefusalCode, RentalAction, RentalCommand, RentalRefusal, RentalRefusalBody, RentalReport, RentalStage,
+    SignedCommand,
 };
 pub use sealed_log::{
     LOG_KEY_SETTING, LOG_LINE_BYTES_MAX, LOG_SERVICE_VARIABLE, LogChain, LogGap, LogSealer, LogSecret, LogSource,

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use freehold_crypto::{AccountKey, recover_account, sha256};
-use freehold_primitives::{Account, AppId, Digest};
+use freehold_primitives::{Account, AppId, Digest, Register};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
@@ -291,6 +291,44 @@ pub struct ProviderInfo {
     pub provider: Account,
     /// The chain that it serves.
     pub genesis_hash: Digest,
+    /// The VMs that rented apps run in; beside the provider's own processes where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vm: Option<ProviderVm>,
+}
+
+/// What a renter must know of a provider's VMs to compute what they will show. Nothing of it is believed: where it is not so,
+/// the app's policy refuses the instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderVm {
+    /// SHA-256 of PID 1, agent and their libraries (`spec/provider-api.md` §6).
+    pub programs: Digest,
+    /// What a TEE measures beside the image; nothing where the TEE is emulated.
+    pub tee: Option<ProviderTee>,
+}
+
+/// A TEE, and what of its VMs no file of the image says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ProviderTee {
+    /// Intel TDX.
+    Tdx {
+        /// SHA-256 of the firmware.
+        firmware: Digest,
+        /// Register that the firmware's last separator extends: 0 or 1.
+        separator: u8,
+        /// SHA-384 of QEMU's table loader, RSDP and ACPI tables; without them nothing is said of RTMR0.
+        acpi: Option<[Register; 3]>,
+    },
+    /// AMD SEV-SNP.
+    Snp {
+        /// SHA-256 of the firmware.
+        firmware: Digest,
+        /// QEMU's model of the CPUs.
+        cpu: String,
+        /// `SEV_FEATURES` that the host's KVM turns on.
+        features: u64,
+    },
 }
 
 /// Why a provider gave no answer.

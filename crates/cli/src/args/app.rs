@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use freehold_host::{OciRuntime, Reference};
-use freehold_primitives::{AppId, NetworkKey, PlatformFamily, TrustDomain};
+use freehold_primitives::{AppId, NetworkKey, TrustDomain};
 use freehold_rpc::Endpoint;
 
 pub(crate) use deploy::{AppDeployArgs, AppListArgs, AppLogsArgs, DeployedArgs};
@@ -16,7 +16,7 @@ pub(crate) use upgrade::{
     AppUpgradeArgs, DemandArgs, VerdictArg,
 };
 
-use super::{EnvCommand, ImagePartArgs, LimitsCommand, NetworkArgs, SecretCommand, ShapeArgs, TeeArg};
+use super::{EnvCommand, ImagePartArgs, LimitsCommand, NetworkArgs, SecretCommand, ShapeArgs, TeeArg, TeeVmArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppCommand {
@@ -24,7 +24,7 @@ pub(crate) enum AppCommand {
     Init(AppInitArgs),
     /// Build an app into a bundle, and print the measurements that a policy names.
     Build(AppBuildArgs),
-    /// Run an app on this machine against a network that is up, under the emulator, and again at each change.
+    /// Run an app on this machine against a network that is up, under the emulator or in a TEE, and again at each change.
     Run(AppRunArgs),
     /// Keep the state disk of an app's VM in a file, sealed as it is.
     Snapshot(AppSnapshotArgs),
@@ -217,9 +217,6 @@ pub(crate) struct AppManifestArgs {
     /// Whose evidence the VMs show; kata-…-tdx and kata-…-snp say it themselves.
     #[arg(long, value_name = "intel|amd", value_parser = super::market::hardware)]
     pub(crate) trust_domain: Option<TrustDomain>,
-    /// Family of the platforms, whose collateral judges the evidence: 6 bytes in hex (`freehold attest inspect` shows it).
-    #[arg(long, value_name = "HEX")]
-    pub(crate) family: PlatformFamily,
     /// App that each pod becomes an instance of.
     #[arg(long, value_name = "rofl1…")]
     pub(crate) app: AppId,
@@ -259,6 +256,10 @@ pub(crate) enum AccelArg {
     Kvm,
     /// Software.
     Tcg,
+    /// KVM, as a TD of Intel TDX: real hardware, with real evidence.
+    Tdx,
+    /// KVM, as an SEV-SNP guest of AMD: real hardware, with real evidence.
+    Snp,
 }
 
 /// What becomes of the state disk that is there.
@@ -279,8 +280,10 @@ pub(crate) struct VmArgs {
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
     /// How QEMU runs it.
-    #[arg(long, value_name = "auto|kvm|tcg", default_value = "auto")]
+    #[arg(long, value_name = "auto|kvm|tcg|tdx|snp", default_value = "auto")]
     pub(crate) accel: AccelArg,
+    #[command(flatten)]
+    pub(crate) tee: TeeVmArgs,
     /// Go on with the app's state disk, or begin with an empty one; the old one is kept beside it.
     #[arg(long, value_name = "keep|new", default_value = "keep")]
     pub(crate) state_disk: StateDiskArg,
@@ -304,7 +307,7 @@ pub(crate) struct AppRunArgs {
     /// Where TLS that ends in the instance is taken, by name; port 0 takes a free one. Without it there is none (docs/ingress.md).
     #[arg(long, value_name = "ADDR")]
     pub(crate) ingress: Option<SocketAddr>,
-    /// Which TEE the emulator plays.
+    /// Which TEE the emulator plays; of no account with --accel tdx or snp, where hardware gives the evidence.
     #[arg(long, value_name = "tdx|snp", default_value = "tdx")]
     pub(crate) tee: TeeArg,
     /// How it is launched: beside this process, or in a VM of its own under QEMU.

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use alloy_primitives::{Address, B256};
 use clap::{Args, Subcommand};
-use freehold_primitives::{AppId, PlatformFamily, TrustDomain};
+use freehold_primitives::{AppId, TrustDomain};
 
-use super::NetworkArgs;
+use super::{AccelArg, NetworkArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MarketCommand {
@@ -28,6 +28,8 @@ pub(crate) enum HostCommand {
     Run(HostRunArgs),
     /// Serve the sockets of one agent that somebody else starts, such as a cluster, and pay for its registrations.
     Attend(Box<HostAttendArgs>),
+    /// Say what this machine has for the VMs of apps, and what to do where something is missing.
+    Check(HostCheckArgs),
     /// Offers of machines.
     #[command(subcommand)]
     Offer(HostOfferCommand),
@@ -74,11 +76,8 @@ pub(crate) struct HostAttendArgs {
     #[arg(long)]
     pub(crate) keeps_files: bool,
     /// Whose evidence the kernel gives: intel or amd.
-    #[arg(long, value_name = "intel|amd", value_parser = hardware, requires = "family", required_unless_present = "emulated")]
+    #[arg(long, value_name = "intel|amd", value_parser = hardware, required_unless_present = "emulated")]
     pub(crate) trust_domain: Option<TrustDomain>,
-    /// Family of the platform, whose collateral judges it: 6 bytes in hex (`freehold attest inspect` shows it).
-    #[arg(long, value_name = "HEX", requires = "trust_domain")]
-    pub(crate) family: Option<PlatformFamily>,
     /// Give the emulator's evidence of this bundle instead, on a development network.
     #[arg(long, value_name = "DIR", conflicts_with = "trust_domain")]
     pub(crate) emulated: Option<PathBuf>,
@@ -99,6 +98,26 @@ pub(super) fn hardware(text: &str) -> Result<TrustDomain, String> {
         .into_iter()
         .find(|domain| domain.as_str() == text)
         .ok_or_else(|| "intel or amd".to_owned())
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It boots a guest under KVM and under software, and changes nothing. Exit status: 0 where what --accel or the file \
+                  asks for is ready (without either: software), 1 otherwise."
+)]
+pub(crate) struct HostCheckArgs {
+    /// File of `host run`, whose [vm] counts.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What must be ready.
+    #[arg(long, value_name = "kvm|tcg|tdx|snp", conflicts_with = "config")]
+    pub(crate) accel: Option<AccelArg>,
+    /// Firmware of VMs in a TEE.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub(crate) firmware: Option<PathBuf>,
+    /// The pinned kernel package; by default the one that FREEHOLD_KERNEL_PACKAGE names. Without it no guest is booted.
+    #[arg(long, value_name = "FILE.deb", conflicts_with = "config")]
+    pub(crate) kernel: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

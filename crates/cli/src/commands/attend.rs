@@ -21,14 +21,14 @@ const ALLOWANCE_WEI: u128 = accounts::UNIT / 10;
 pub(super) async fn run(args: HostAttendArgs, output: Output) -> Result<ExitCode> {
     let account = account_secret(args.key.as_deref())?;
     let Network { node, network_key, genesis, .. } = Network::find(&args.network).await?;
-    let evidence = match (args.trust_domain, args.family, &args.emulated) {
-        (Some(domain), Some(family), None) => AttendedEvidence::Hardware { domain, family },
-        (None, None, Some(bundle)) => {
+    let evidence = match (args.trust_domain, &args.emulated) {
+        (Some(domain), None) => AttendedEvidence::Hardware(domain),
+        (None, Some(bundle)) => {
             let executable = std::env::current_exe().context("this program's own file cannot be found")?;
             let launch = measure_bundle(&executable, &open_bundle(bundle)?)?;
             AttendedEvidence::Emulated(EmulatedTee::Tdx, Box::new(launch))
         }
-        _ => bail!("say --trust-domain and --family, or --emulated"),
+        _ => bail!("say --trust-domain or --emulated"),
     };
     let provider = Payer::new(NodeClient::new(node.clone()), account, genesis.chain_id);
     let account = provider.account();

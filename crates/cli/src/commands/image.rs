@@ -11,7 +11,7 @@ use freehold_bundle::{Bundle, Egress, Kind, Restart, open_bundle};
 use freehold_host::{EmulatedTee, Launch, PROXY_PORT, measure_bundle, measure_image, vm_storage};
 use freehold_image::{
     AcpiTables, AppProxy, AppStart, Firmware, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, KernelHashes,
-    OVMF_BOOT_ENTRY, PageOrder, Program, RestartRule, Separator, SnpCpu, SnpLaunch, TdxBoot, TdxMachine, Tree, VmShape,
+    OVMF_BOOT_ENTRY, PageOrder, Program, RestartRule, Separator, SnpLaunch, TdxBoot, TdxMachine, Tree, VmShape,
 };
 use freehold_primitives::Measurement;
 use freehold_rpc::proxy_variables;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::app::registers;
 use crate::{
-    args::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, ImagePartArgs, SnpCpuArg},
+    args::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, ImagePartArgs},
     output::Output,
 };
 
@@ -54,24 +54,34 @@ fn build(args: &ImageBuildArgs, output: Output) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// PID 1 and agent: those that were named, or those beside this program.
+pub(crate) fn own_programs(args: &ImagePartArgs) -> Result<Vec<Program>> {
+    let own = std::env::current_exe().context("this program's own file cannot be found")?;
+    let beside = |given: &Option<PathBuf>, name: &str| given.clone().unwrap_or_else(|| own.with_file_name(name));
+    Ok(vec![
+        Program { file: beside(&args.init, "freehold-init"), place: "init".to_owned() },
+        Program { file: beside(&args.agent, "freehold-guest"), place: "agent".to_owned() },
+    ])
+}
+
+/// The package of the pinned kernel.
+pub(crate) fn kernel_package(args: &ImagePartArgs) -> Result<PathBuf> {
+    let kernel = args.kernel.clone().or_else(|| std::env::var_os(KERNEL_VARIABLE).map(PathBuf::from));
+    kernel.with_context(|| {
+        format!("a VM boots the kernel of {KERNEL_PACKAGE}: name the package with --kernel or {KERNEL_VARIABLE}")
+    })
+}
+
 /// The image of a bundle: pinned kernel, PID 1, agent, and the programs that were named.
 pub(crate) fn assembled(bundle: &Bundle, args: &ImagePartArgs) -> Result<Image> {
     let own = std::env::current_exe().context("this program's own file cannot be found")?;
-    let beside = |given: &Option<PathBuf>, name: &str| given.clone().unwrap_or_else(|| own.with_file_name(name));
-    let kernel = args.kernel.clone().or_else(|| std::env::var_os(KERNEL_VARIABLE).map(PathBuf::from));
-    let kernel = kernel.with_context(|| {
-        format!("a VM boots the kernel of {KERNEL_PACKAGE}: name the package with --kernel or {KERNEL_VARIABLE}")
-    })?;
     let system = args.with.iter().map(|file| {
         let name = file.file_name().with_context(|| format!("{} is no program", file.display()))?;
         Ok(Program { file: file.clone(), place: format!("bin/{}", name.to_string_lossy()) })
     });
     let parts = ImageParts {
-        kernel: KernelFiles::read(&kernel)?,
-        programs: vec![
-            Program { file: beside(&args.init, "freehold-init"), place: "init".to_owned() },
-            Program { file: beside(&args.agent, "freehold-guest"), place: "agent".to_owned() },
-        ],
+        kernel: KernelFiles::read(&kernel_package(args)?)?,
+        programs: own_programs(args)?,
         system: system.collect::<Result<_>>()?,
         files: files(bundle)?,
         start: start(bundle, &own)?,
@@ -244,11 +254,7 @@ fn tdx(
 }
 
 fn snp(args: &ImageMeasureArgs, image: &Image, shape: VmShape, bytes: &[u8]) -> Result<(&'static str, Measurement)> {
-    let cpu = match args.cpu {
-        SnpCpuArg::EpycV4 => SnpCpu::EpycV4,
-        SnpCpuArg::EpycMilan => SnpCpu::Milan,
-        SnpCpuArg::EpycGenoa => SnpCpu::Genoa,
-    };
+    let cpu = args.cpu.model();
     let hashes = KernelHashes::of(&image.kernel, &image.initrd, &image.line);
     let launch = SnpLaunch { shape, cpu, features: args.snp_features, hashes: Some(hashes) };
     let measurement = launch.measurement(&Firmware::parse(bytes)?, image.app)?;

@@ -63,6 +63,10 @@ pub(crate) async fn host(command: HostCommand, output: Output) -> Result<ExitCod
     match command {
         HostCommand::Run(args) => return super::provider::run(args, output).await,
         HostCommand::Attend(args) => return super::attend::run(*args, output).await,
+        HostCommand::Check(args) => {
+            let checked = tokio::task::spawn_blocking(move || super::provider::check(args, output));
+            return checked.await?;
+        }
         HostCommand::Offer(HostOfferCommand::Add(args)) => {
             let terms = terms(&args);
             act(&args.acting, IMarket::offerCall { terms }, output).await?;

@@ -1,5 +1,8 @@
 //! `host run`: a provider's machine, by a file that says what it serves (`docs/market.md`).
 
+mod check;
+mod vm;
+
 use std::{
     fs,
     io::Read as _,
@@ -19,6 +22,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+pub(super) use self::check::run as check;
+use self::vm::VmSection;
 use super::{app::Network, sender::account_secret};
 use crate::{
     accounts,
@@ -59,6 +64,8 @@ struct HostFile {
     claim_every_s: u64,
     #[serde(default)]
     backend: Backend,
+    #[serde(default)]
+    vm: VmSection,
     #[serde(default)]
     policy: ProviderPolicy,
 }
@@ -162,6 +169,7 @@ impl HostFile {
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let below = |given: &mut PathBuf| *given = folder.join(&given);
         below(&mut file.state_dir);
+        file.vm.paths().into_iter().flatten().for_each(below);
         file.policy.stores.iter_mut().for_each(below);
         [&mut file.data_dir, &mut file.key].into_iter().flatten().for_each(below);
         Ok(file)
@@ -184,9 +192,11 @@ async fn config(file: HostFile, held: &Held) -> Result<ProviderConfig> {
         network_key: file.network_key,
     };
     let Network { node, network_key, genesis, .. } = Network::find(&asked).await?;
-    if genesis.is_production() {
+    let vm = file.vm.backend()?;
+    if genesis.is_production() && vm.as_ref().is_none_or(|vm| vm.tee().is_none()) {
         bail!(
-            "this release runs rented apps under the emulator, and this network is for production: it admits none of it"
+            "this network is for production and admits no emulated evidence: run rented apps in VMs with a TEE of hardware \
+             ([vm] in the file, docs/market.md)"
         );
     }
     let executable = std::env::current_exe().context("this program's own file cannot be found")?;
@@ -203,8 +213,10 @@ async fn config(file: HostFile, held: &Held) -> Result<ProviderConfig> {
             Tee::Tdx => freehold_host::EmulatedTee::Tdx,
             Tee::Snp => freehold_host::EmulatedTee::Snp,
         },
+        vendors: file.vm.sources()?,
         guest: GuestProgram { executable, arguments: vec!["guest".to_owned()] },
         containers: file.backend.chosen()?,
+        vm,
         policy: file.policy,
         look_every: Duration::from_millis(file.look_every_ms),
         claim_every: Duration::from_secs(file.claim_every_s),

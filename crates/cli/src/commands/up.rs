@@ -29,6 +29,7 @@ pub(crate) async fn run(args: UpArgs, output: Output) -> Result<ExitCode> {
             purpose: purpose(&args),
             term_blocks: args.term_blocks,
             tee: args.tee(),
+            vendor_roots: args.vendor_roots,
         },
         rpc: args.rpc,
         app: (!args.no_app).then_some(AppChoice { api: args.api, model: args.model, threads: args.threads }),

@@ -28,7 +28,7 @@ fn manifests_and_bills_are_valid_to_others() {
     let built = boxes(dir.path());
     let (app, key) = ("rofl1qqn9xndja7e2pnxhttktmecvwzz0yqwxsquqyxdf", "ab".repeat(96));
     let write = ["app", "manifest", "boxes/bundle", "--kubernetes", "--agent-image", AGENT];
-    let network = ["--app", app, "--rpc", "http://10.0.0.1:8545", "--network-key", &key, "--family", "b0c06f000000"];
+    let network = ["--app", app, "--rpc", "http://10.0.0.1:8545", "--network-key", &key];
     let write = [&write[..], &network].concat();
     let class = ["--runtime-class", "kata-qemu-tdx", "--namespace", "shop"];
     let made = told(dir.path(), &[&write[..], &class].concat()).unwrap();

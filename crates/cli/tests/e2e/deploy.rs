@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use freehold_crypto::{AccountKey, keccak256};
@@ -209,6 +209,52 @@ fn an_app_is_deployed_to_a_rented_machine_commanded_and_paid_for() {
     assert_ne!(place.rental(rental + 2)["ended_at"], 0);
 
     place.the_rest_comes_back(rental, &api, besides);
+    until("nothing is left of it", || !place.path("state/rentals").join(rental.to_string()).exists());
+    host.interrupt();
+    place.network.interrupt();
+}
+
+#[test]
+fn a_rented_app_runs_in_a_vm_whose_measurement_its_renter_computed() {
+    let Some(kernel) = crate::vm::kernel() else { return };
+    let _turn = turn();
+    let place = Place::new();
+    place.offer("1024");
+    let package = kernel.to_str().unwrap();
+    let vm = format!("[vm]\nlauncher = 'qemu'\naccel = 'tcg'\nkernel = '{package}'\n");
+    let host = place.host(&format!("cpus_max = 2\nmemory_mib_max = 1024\n\n{vm}"));
+    let info: Value = serde_json::from_str(&get(&place.endpoint, "/v1/host").1).unwrap();
+    assert!(info["vm"]["programs"].is_string() && info["vm"]["tee"].is_null(), "{info}");
+    crate::vm::app(&place.path("one"), ("rented", 1));
+    let manifest = "name: one\nversion: 0.1.0\ntee: tdx\nkind: raw\nresources:\n  memory: 256\n  cpus: 1\nfreehold:\n  process:\n    \
+                    files: app\n    command: [./keyed]\n    environment:\n      GREETING: hello\n";
+    fs::write(place.path("one/rofl.yaml"), manifest).unwrap();
+    let deploy =
+        ["deploy", "one", "--offer", "1", "--seconds", "600", "--store", "store", "--yes", "--kernel", package];
+
+    // A renter whose PID 1 and agent are another build's would pay for what its policy refuses.
+    let other = place.app(&[&deploy[..], &["--agent", "/bin/true"]].concat(), RENTER).unwrap_err();
+    assert!(other.contains("another build of PID 1 and agent"), "{other}");
+
+    let begun = Instant::now();
+    let deployed = place.app(&deploy, RENTER).unwrap();
+    eprintln!("deployed into a VM: {:?}", begun.elapsed());
+    let answer = answered(deployed["api"].as_str().unwrap());
+    assert_eq!((&answer["app"], &answer["greeting"]), (&deployed["app_id"], &json!("hello")), "{answer}");
+    assert_eq!((answer["network"].as_u64(), answer["key"]["key"].as_str().map(str::len)), (Some(0), Some(64)));
+    let rental = deployed["rental"].as_u64().unwrap();
+    let image = format!("rentals/{rental}/app/image/kernel");
+    assert_eq!(running_with("qemu-system-x86_64", &image), 1);
+    until("it is attached", || place.rental(rental)["instance"].is_string());
+
+    // What the app says is the host's to read in no VM of a rental: nothing of it is kept.
+    assert_eq!(
+        holding(&place.path("state/rentals").join(rental.to_string()).join("log"), b"words on the"),
+        Vec::<PathBuf>::new()
+    );
+    place.app(&["stop", "one"], RENTER).unwrap();
+    until("the VM is gone", || running_with("qemu-system-x86_64", &image) == 0);
+    place.app(&["remove", "one"], RENTER).unwrap();
     until("nothing is left of it", || !place.path("state/rentals").join(rental.to_string()).exists());
     host.interrupt();
     place.network.interrupt();

@@ -17,6 +17,7 @@ mod executor;
 mod follower;
 mod founding;
 mod full_disk;
+mod hardware;
 mod ingress;
 mod instance;
 mod light;

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The kernel package where a VM can be booted here, else a loud skip.
-fn kernel() -> Option<PathBuf> {
+pub(crate) fn kernel() -> Option<PathBuf> {
     let has = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
     let tools = ["qemu-system-x86_64", "dpkg-deb", "rustc"];
     let missing = tools.into_iter().filter(|tool| !has(tool)).map(str::to_owned);
@@ -41,7 +41,7 @@ fn kernel() -> Option<PathBuf> {
 }
 
 /// An app's folder with the program of `programs/keyed.rs`, and what else its folder holds.
-fn app(folder: &Path, (note, port): (&str, u16)) {
+pub(crate) fn app(folder: &Path, (note, port): (&str, u16)) {
     fs::create_dir_all(folder.join("app")).unwrap();
     let manifest = format!(
         "name: keyed\nversion: 0.1.0\ntee: tdx\nkind: raw\nresources:\n  memory: 256\n  cpus: 1\n  storage:\n    kind: \

@@ -10,10 +10,11 @@ use std::{
 
 use axum::Router;
 use freehold_crypto::AccountKey;
-use freehold_rpc::{Endpoint, HttpClient, NodeClient, VerifiedClient};
+use freehold_rpc::{BareHex, Endorsement, EndorsementWanted, Endpoint, HttpClient, NodeClient, VerifiedClient};
 use rustix::fs::{FlockOperation, flock};
 use tokio::{
     net::UnixListener,
+    runtime::Handle,
     sync::{Notify, mpsc},
     task::JoinSet,
 };
@@ -24,8 +25,8 @@ use crate::{
     config::{EvidencePath, Settings},
     events::Subscriptions,
     evidence::{
-        ConfigfsSource, EvidenceError, EvidenceSource, MEASUREMENTS_ROOT, QuoteService, Rtmr3, SocketSource,
-        TDX_GUEST_DEVICE, TDX_PROVIDER, Wanted,
+        ConfigfsSource, EndorsedSource, EvidenceError, EvidenceSource, MEASUREMENTS_ROOT, QuoteService, Rtmr3,
+        SNP_PROVIDER, SocketSource, TDX_GUEST_DEVICE, TDX_PROVIDER, Wanted,
     },
     fetch::Fetcher,
     keys::BootKeys,
@@ -43,13 +44,13 @@ pub(super) fn prepare(settings: Settings, inputs: mpsc::Sender<Input>) -> Result
     let seen = SeenFile::new(&settings.paths.state_dir, settings.chain.genesis_hash);
     let floor = seen.load()?;
     let keys = BootKeys::generate().map_err(|error| GuestError::Randomness(Box::new(error)))?;
-    let source = evidence_source(&settings.paths.evidence)?;
+    let control = HttpClient::new(Endpoint::Unix(settings.paths.control.clone()));
+    let source = evidence_source(&settings.paths.evidence, &control)?;
     measure_boot(&settings, source.provider())?;
     let wanted = Wanted::new(settings.trust_domain, &settings.genesis.trust_roots);
     let quotes = QuoteService::start(source, wanted)
         .map_err(|source| GuestError::System { what: "no thread for quotes can be started", source })?;
     let node = NodeClient::new(Endpoint::Unix(settings.paths.chain.clone()));
-    let control = HttpClient::new(Endpoint::Unix(settings.paths.control.clone()));
     let chain = VerifiedClient::new(node, settings.chain);
     let key = AccountKey::from_bytes(&keys.account.to_bytes()).expect("a key's own bytes are a key");
     let sender = Arc::new(AccountSender::new(chain.clone(), key));
@@ -86,11 +87,33 @@ pub(super) fn prepare(settings: Settings, inputs: mpsc::Sender<Input>) -> Result
     Ok((Arc::new(guest), lock))
 }
 
-fn evidence_source(path: &EvidencePath) -> Result<Box<dyn EvidenceSource>, EvidenceError> {
+fn evidence_source(path: &EvidencePath, control: &HttpClient) -> Result<Box<dyn EvidenceSource>, EvidenceError> {
     Ok(match path {
         EvidencePath::Socket(path) => Box::new(SocketSource::connect(path)?),
-        EvidencePath::Configfs(root) => Box::new(ConfigfsSource::open(root)?),
+        EvidencePath::Configfs(root) => {
+            let source = ConfigfsSource::open(root)?;
+            if source.provider() == SNP_PROVIDER {
+                Box::new(EndorsedSource::new(Box::new(source), from_host(control.clone())))
+            } else {
+                Box::new(source)
+            }
+        }
     })
+}
+
+/// Asks the host for the certificate of a report's key, from the thread that takes evidence.
+fn from_host(control: HttpClient) -> impl FnMut(&[u8]) -> Option<Vec<u8>> + Send + 'static {
+    let runtime = Handle::current();
+    move |report| {
+        let wanted = EndorsementWanted { report: BareHex(report.to_vec()) };
+        match runtime.block_on(control.post_json::<Endorsement>("/v1/endorsement", &wanted)) {
+            Ok(endorsement) => Some(endorsement.certificate.0),
+            Err(error) => {
+                tracing::warn!(%error, "the host brings no certificate for the report");
+                None
+            }
+        }
+    }
 }
 
 /// In a TD on hardware the guest itself extends RTMR3 by its event log, before any evidence is asked for. The emulator

@@ -134,7 +134,7 @@ async fn try_register(guest: &Guest, identity: &Identity, moment: BlockMoment) -
         nonce: moment.block_hash,
         evidence_kind: evidence.kind,
         trust_domain: guest.settings.trust_domain,
-        family: guest.settings.family,
+        family: evidence.family,
         lease_s: guest.settings.lease_s,
     };
     let submit = RegistrationSubmit {

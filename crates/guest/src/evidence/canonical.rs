@@ -6,14 +6,14 @@ use freehold_attestation::{
     UnverifiedEvidence, canonicalise,
     snp::{self, SNP_REPORT_BYTES, SnpCertificateTable},
 };
-use freehold_primitives::{EvidenceKind, SnpSigningKey, TrustDomain, TrustRoot};
+use freehold_primitives::{EvidenceKind, PlatformFamily, SnpSigningKey, TrustDomain, TrustRoot};
 
 use super::EvidenceError;
 
 /// What the kernel calls the source of Intel TDX quotes; the emulator bears the same name.
 pub(crate) const TDX: &str = "tdx_guest";
 /// What the kernel calls the source of AMD SEV-SNP reports.
-pub(super) const SNP: &str = "sev_guest";
+pub(crate) const SNP: &str = "sev_guest";
 /// What stands in the names of every certificate that an emulator issues.
 const MARK: &[u8] = b"EMULATED";
 
@@ -22,6 +22,8 @@ const MARK: &[u8] = b"EMULATED";
 pub struct TakenEvidence {
     /// Its kind.
     pub kind: EvidenceKind,
+    /// Platform family that it names, whose collateral judges it; of the CPU where GPUs are beside it.
+    pub family: PlatformFamily,
     /// Its bytes.
     pub bytes: Vec<u8>,
 }
@@ -89,7 +91,7 @@ impl Wanted {
         if !is_of_domain {
             return Err(EvidenceError::WrongDomain(self.domain));
         }
-        Ok(TakenEvidence { kind, bytes })
+        Ok(TakenEvidence { kind, family: outline.family(), bytes })
     }
 }
 
@@ -108,7 +110,7 @@ fn of_snp(outblob: &[u8], auxblob: &[u8]) -> Result<Vec<u8>, EvidenceError> {
     }
     Err(refusal.map_or(
         EvidenceError::Unavailable(
-            "the host gave no VCEK or VLEK certificate beside the report: load it into the hypervisor (`snphost import`)",
+            "the host gave no VCEK or VLEK certificate for the report: it brings one from AMD, or load one into the hypervisor (`snphost import`)",
         ),
         EvidenceError::Form,
     ))

@@ -96,7 +96,7 @@ impl NvmlSource {
         };
         let gpus = raw.iter().enumerate().map(canonical).collect::<Result<_, _>>()?;
         let bundle = EvidenceBundle { primary_kind: cpu.kind, primary: Blob(cpu.bytes), gpus };
-        Ok(TakenEvidence { kind: EvidenceKind::Bundle, bytes: bundle.to_canonical() })
+        Ok(TakenEvidence { kind: EvidenceKind::Bundle, family: cpu.family, bytes: bundle.to_canonical() })
     }
 
     fn take_one(&self, index: u32, nonce: &[u8; 32]) -> Result<GpuEvidence, GpuEvidenceError> {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod configfs;
+mod endorsed;
 mod fuse;
 mod kernel;
 mod rtmr;

@@ -57,7 +57,7 @@ async fn told_by(text: &str) -> VmError {
 
 #[tokio::test]
 async fn a_host_cannot_say_where_things_stand_or_send_without_end() {
-    let paths = r#"{"trust": {}, "family": "", "event_log": [], "paths": {"state_dir": "/"}}"#;
+    let paths = r#"{"trust": {}, "event_log": [], "paths": {"state_dir": "/"}}"#;
     assert!(matches!(told_by(paths).await, VmError::Config(_)));
     assert!(matches!(told_by("[").await, VmError::Config(_)));
     let endless = " ".repeat(CONFIG_BYTES_MAX as usize + 1);

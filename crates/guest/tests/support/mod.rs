@@ -658,7 +658,6 @@ impl FakeHost {
                 environments: Vec::new(),
                 state_disk: None,
             },
-            family: FMSPC,
             isolation: "none".to_owned(),
             storage: StorageCare::None,
             event_log: Vec::new(),

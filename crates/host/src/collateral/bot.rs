@@ -7,10 +7,10 @@ use std::{
 };
 
 use alloy_sol_types::SolCall as _;
-use freehold_attestation::{Evidence, collateral_wanted, read_collateral};
+use freehold_attestation::{Evidence, collateral_wanted};
 use freehold_crypto::{AccountKey, genesis_hash, slots::COLLATERAL};
 use freehold_primitives::{
-    Account, AppId, Genesis, NetworkKey, PlatformFamily, SnpProduct, SnpSigningKey, TrustDomain, UnixSeconds,
+    Account, AppId, Genesis, NetworkKey, TrustDomain, UnixSeconds,
     entries::{CollateralKind, collateral_key},
 };
 use freehold_rpc::{ChainTrust, Endpoint, NodeClient, VerifiedClient};
@@ -28,7 +28,7 @@ use super::{
     pace::Pace,
     registry::{LiveInstance, Registry, Standing},
     report::{Basis, CollateralEvent, CollateralWarning, RoundSummary},
-    vendor::{PckCa, Promotion, Round, SourceError, Subject, VendorSources},
+    vendor::{Promotion, Round, SourceError, Subject, VendorSources},
 };
 use crate::{
     abi::{ICollateral, explain},
@@ -207,7 +207,7 @@ impl CollateralBot {
             // The chain has read it before: what cannot be read now is a node's damage.
             let wanted = collateral_wanted(live.entry.evidence_kind, &live.evidence, stated);
             let wanted = wanted.map_err(SourceError::Refused)?;
-            let fetched = wanted.iter().filter_map(|key| self.subject_of(key, &live.evidence));
+            let fetched = wanted.iter().filter_map(|key| self.config.sources.subject_of(key, &live.evidence));
             subjects.extend(fetched);
             keys.extend(wanted.iter().cloned());
             instances.push((live, wanted));
@@ -227,28 +227,6 @@ impl CollateralBot {
         let domains: BTreeSet<TrustDomain> = self.config.genesis.trust_roots.iter().map(|root| root.domain).collect();
         let key = |domain| (subject.kind(), collateral_key(domain, &family).to_vec());
         domains.into_iter().filter(|domain| may_vouch(*domain, subject.kind())).map(key).collect()
-    }
-
-    /// The subject that a live instance's collateral is about, where a service can be asked for it.
-    fn subject_of(&self, (kind, key): &Key, evidence: &[u8]) -> Option<Subject> {
-        let (&domain, family) = key.split_first()?;
-        if domain == TrustDomain::Emulated as u8 && !self.config.sources.may_know_emulated(*kind) {
-            return None;
-        }
-        let family: [u8; 6] = family.try_into().ok()?;
-        match kind {
-            CollateralKind::Dcap => Some(Subject::Tdx(PlatformFamily(family))),
-            CollateralKind::SgxDcap => {
-                Some(Subject::Sgx(PlatformFamily(family), PckCa::named_in(evidence).unwrap_or(PckCa::Platform)))
-            }
-            CollateralKind::Snp => {
-                let products = [SnpProduct::Milan, SnpProduct::Genoa, SnpProduct::Turin];
-                let product = products.into_iter().find(|product| *product as u8 == family[0])?;
-                let keys = [SnpSigningKey::Vcek, SnpSigningKey::Vlek];
-                Some(Subject::Snp(product, keys.into_iter().find(|key| *key as u8 == family[1])?))
-            }
-            CollateralKind::Nitro | CollateralKind::Nvidia => None,
-        }
     }
 
     /// Asks the vendors about every subject.
@@ -309,14 +287,7 @@ impl CollateralBot {
         document: Vec<u8>,
         now_unix_s: UnixSeconds,
     ) -> Result<Candidate, SourceError> {
-        let verified = read_collateral(subject.kind(), &document, &self.config.genesis.trust_roots, now_unix_s)?;
-        if let Some(asked) = subject.family()
-            && verified.key().get(1..) != Some(asked.as_bytes().as_slice())
-        {
-            let found = verified.key().get(1..7).and_then(|family| family.try_into().ok()).unwrap_or_default();
-            return Err(SourceError::OtherFamily { asked, found: PlatformFamily(found) });
-        }
-        Ok(Candidate { document, verified })
+        Candidate::verified(subject, document, &self.config.genesis.trust_roots, now_unix_s)
     }
 
     fn warn_of_refusals(&self, gathered: &Gathered, summary: &mut RoundSummary) {

@@ -1,15 +1,34 @@
 //! Which document to submit. Pure.
 
-use freehold_attestation::VerifiedCollateral;
-use freehold_primitives::entries::CollateralEntry;
+use freehold_attestation::{VerifiedCollateral, read_collateral};
+use freehold_primitives::{PlatformFamily, TrustRoot, UnixSeconds, entries::CollateralEntry};
 
-use super::vendor::Promotion;
+use super::vendor::{Promotion, SourceError, Subject};
 
 /// A document that verifies.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     pub(crate) document: Vec<u8>,
     pub(crate) verified: VerifiedCollateral,
+}
+
+impl Candidate {
+    /// A document about a subject, judged as the chain will: under the genesis's roots, at the chain's time.
+    pub(crate) fn verified(
+        subject: &Subject,
+        document: Vec<u8>,
+        roots: &[TrustRoot],
+        now_unix_s: UnixSeconds,
+    ) -> Result<Self, SourceError> {
+        let verified = read_collateral(subject.kind(), &document, roots, now_unix_s)?;
+        if let Some(asked) = subject.family()
+            && verified.key().get(1..) != Some(asked.as_bytes().as_slice())
+        {
+            let found = verified.key().get(1..7).and_then(|family| family.try_into().ok()).unwrap_or_default();
+            return Err(SourceError::OtherFamily { asked, found: PlatformFamily(found) });
+        }
+        Ok(Self { document, verified })
+    }
 }
 
 /// What a vendor has about one subject.

@@ -2,6 +2,7 @@
 //! ones, and hostile answers. The vendors' own services are never contacted.
 #![allow(clippy::unwrap_used)]
 
+mod bring;
 mod choice;
 mod http;
 mod outlook;

@@ -13,7 +13,7 @@ use freehold_attestation::{
     CollateralDocument, Refusal, nitro::NitroCollateralDocument, nvidia::NvidiaCollateral, snp::SnpCollateralDocument,
 };
 use freehold_primitives::{
-    Blob, Canonical as _, PlatformFamily, SnpProduct, SnpSigningKey, VERSION, entries::CollateralKind,
+    Blob, Canonical as _, PlatformFamily, SnpProduct, SnpSigningKey, TrustDomain, VERSION, entries::CollateralKind,
 };
 use pem::{EncodeConfig, LineEnding, Pem};
 use percent_encoding::percent_decode_str;
@@ -211,6 +211,28 @@ impl Default for VendorSources {
 impl VendorSources {
     fn is_intels_own(&self) -> bool {
         self.intel.to_string().trim_end_matches('/') == INTEL_PCS
+    }
+
+    /// The subject that collateral of a kind and key is about which judges evidence, where a service can be asked for it.
+    pub(crate) fn subject_of(&self, (kind, key): &(CollateralKind, Vec<u8>), evidence: &[u8]) -> Option<Subject> {
+        let (&domain, family) = key.split_first()?;
+        if domain == TrustDomain::Emulated as u8 && !self.may_know_emulated(*kind) {
+            return None;
+        }
+        let family: [u8; 6] = family.try_into().ok()?;
+        match kind {
+            CollateralKind::Dcap => Some(Subject::Tdx(PlatformFamily(family))),
+            CollateralKind::SgxDcap => {
+                Some(Subject::Sgx(PlatformFamily(family), PckCa::named_in(evidence).unwrap_or(PckCa::Platform)))
+            }
+            CollateralKind::Snp => {
+                let products = [SnpProduct::Milan, SnpProduct::Genoa, SnpProduct::Turin];
+                let product = products.into_iter().find(|product| *product as u8 == family[0])?;
+                let keys = [SnpSigningKey::Vcek, SnpSigningKey::Vlek];
+                Some(Subject::Snp(product, keys.into_iter().find(|key| *key as u8 == family[1])?))
+            }
+            CollateralKind::Nitro | CollateralKind::Nvidia => None,
+        }
     }
 
     /// Whether the services here may know emulated platforms: never the vendor's own.

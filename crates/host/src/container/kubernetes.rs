@@ -13,7 +13,7 @@ mod tests;
 
 use freehold_bundle::Bundle;
 
-use freehold_primitives::{AppId, NetworkKey, PlatformFamily, TrustDomain};
+use freehold_primitives::{AppId, NetworkKey, TrustDomain};
 use freehold_rpc::Endpoint;
 
 use super::plan::{Plan, cannot};
@@ -39,8 +39,6 @@ pub struct KubernetesOptions {
     pub network_key: NetworkKey,
     /// Whose evidence the VM's kernel gives; by the name of the runtime class where nothing is said.
     pub trust_domain: Option<TrustDomain>,
-    /// Family of the platforms, whose collateral judges it.
-    pub family: PlatformFamily,
 }
 
 impl KubernetesOptions {

@@ -1,6 +1,6 @@
 //! One run of a rented app: bundle, policy, launch, and then attaching, claiming and keeping its log until something changes.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use freehold_bundle::Bundle;
 use freehold_primitives::Digest;
@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::{
+    config::ProviderConfig,
     event::ProviderEvent,
     fetch::{FetchFailure, bring},
     policy::Refusal,
@@ -21,7 +22,6 @@ use super::{
 use crate::{
     bundle::bundled_app,
     config::{App, AppOwner, HostConfig, IsolationChoice, PolicyChoice},
-    container::ContainerBackend,
     error::HostError,
     event::HostEvent,
     host::Host,
@@ -82,8 +82,7 @@ pub(crate) async fn serve(
     policy.admits_bundle(&bundle, &tenant.wish)?;
     ground.tell(ProviderEvent::Brought { rental, bundle: digest, bytes });
     tenant.show(|shown| shown.stage = RentalStage::Starting);
-    let backend = ground.config.containers.clone();
-    let app = app(bundle, &tenant.folder.join("app"), backend).await?;
+    let app = app(bundle, tenant, &ground.config).await?;
     let (events, heard) = mpsc::unbounded_channel();
     let host = tokio::select! {
         host = start(ground, tenant, record, app, &events) => host?,
@@ -106,14 +105,18 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-async fn app(bundle: Bundle, folder: &Path, backend: ContainerBackend) -> Result<App, ServeFailure> {
-    let folder = folder.to_owned();
+async fn app(bundle: Bundle, tenant: &Tenant, config: &ProviderConfig) -> Result<App, ServeFailure> {
+    let (folder, wish) = (tenant.folder.join("app"), tenant.wish);
+    let (backend, vm) = (config.containers.clone(), config.vm.clone());
     let made = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&folder).map_err(HostError::system("the app's folder cannot be made", &folder))?;
         // What earlier bundles unpacked is nobody's any more.
         let unpacked = folder.join("unpacked");
         if unpacked.exists() {
             std::fs::remove_dir_all(&unpacked).map_err(HostError::system("old files cannot be removed", &unpacked))?;
+        }
+        if let Some(vm) = vm {
+            return vm.app(&bundle, &folder, &wish);
         }
         let mut app = bundled_app(&bundle, &folder, IsolationChoice::Required, &backend)?;
         if let App::Containers(containers) = &mut app {
@@ -142,6 +145,7 @@ async fn start(
         owner: AppOwner::Other(record.app_id),
         provider: Arc::clone(&config.provider),
         tee: config.tee,
+        vendors: config.vendors.clone(),
         guest: config.guest.clone(),
         app,
         policy: PolicyChoice::Keep,

@@ -10,8 +10,9 @@ use std::{
 use freehold_primitives::{Genesis, NetworkKey};
 use freehold_rpc::Endpoint;
 
-use super::policy::ProviderPolicy;
+use super::{policy::ProviderPolicy, vm::VmBackend};
 use crate::{
+    collateral::VendorSources,
     config::{EmulatedTee, GuestProgram},
     container::ContainerBackend,
     payer::Payer,
@@ -36,12 +37,16 @@ pub struct ProviderConfig {
     pub api: IpAddr,
     /// Address of the one port for TLS of all apps; without one, instances take no TLS.
     pub ingress: Option<SocketAddr>,
-    /// The machine that guests run on.
+    /// Which TEE the emulator plays; of no account where VMs have one of hardware.
     pub tee: EmulatedTee,
+    /// Where collateral for hardware comes from.
+    pub vendors: VendorSources,
     /// The guest agent.
     pub guest: GuestProgram,
     /// What runs containers.
     pub containers: ContainerBackend,
+    /// The VMs that rented apps run in; without any, they run beside this process.
+    pub vm: Option<VmBackend>,
     /// What is served, and what is not.
     pub policy: ProviderPolicy,
     /// Pause between two looks at the chain.

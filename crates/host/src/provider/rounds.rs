@@ -13,7 +13,7 @@ use std::{
 
 use freehold_crypto::genesis_hash;
 use freehold_primitives::{Account, AppId, Digest};
-use freehold_rpc::{NodeClient, RentalRefusal};
+use freehold_rpc::{NodeClient, ProviderVm, RentalRefusal};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
@@ -30,7 +30,7 @@ use super::{
     server,
     tenant::Tenant,
 };
-use crate::{collateral::VendorClient, error::HostError, ingress::Ingress, whole_file::write_whole};
+use crate::{collateral::VendorClient, error::HostError, ingress::Ingress, vm::check_qemu, whole_file::write_whole};
 
 /// File that names the first rental that was not looked at yet.
 const CURSOR_FILE: &str = "next-rental";
@@ -49,6 +49,8 @@ pub(crate) struct Ground {
     pub(crate) counts: Counts,
     /// The port for TLS of all apps.
     pub(crate) ingress: Option<Ingress>,
+    /// What renters are told of the VMs.
+    pub(crate) vm: Option<ProviderVm>,
     events: mpsc::UnboundedSender<ProviderEvent>,
     tenants: Mutex<BTreeMap<u64, Arc<Tenant>>>,
     /// Renter and reason of rentals that were given back.
@@ -122,7 +124,8 @@ impl Provider {
     ///
     /// # Errors
     /// [`HostError::Bind`], [`HostError::BindIngress`], [`HostError::System`], [`HostError::Node`], [`HostError::NoMarket`], and
-    /// [`HostError::NoRuntime`] where it serves containers and what runs them is not there.
+    /// [`HostError::NoRuntime`] where it serves containers and what runs them is not there, [`HostError::NoQemu`] and
+    /// [`HostError::Measure`] where it serves in VMs and QEMU or the firmware is not there.
     pub async fn start(
         config: ProviderConfig,
         events: mpsc::UnboundedSender<ProviderEvent>,
@@ -132,6 +135,13 @@ impl Provider {
             let found = tokio::task::spawn_blocking(move || containers.check()).await;
             found.expect("looking does not panic")?;
         }
+        let vm = match &config.vm {
+            Some(backend) => {
+                check_qemu().await?;
+                Some(backend.told()?)
+            }
+            None => None,
+        };
         let failed = |source| HostError::Bind { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let listen = listener.local_addr().map_err(failed)?;
@@ -153,6 +163,7 @@ impl Provider {
             tenants: Mutex::default(),
             refusals: Mutex::default(),
             ingress,
+            vm,
             config,
         });
         let server = tokio::spawn(server::serve(listener, Arc::clone(&ground)));

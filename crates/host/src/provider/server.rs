@@ -87,7 +87,11 @@ fn router(ground: Arc<Ground>) -> Router {
 }
 
 async fn info(State(ground): State<Arc<Ground>>) -> Json<ProviderInfo> {
-    Json(ProviderInfo { provider: ground.config.provider.account(), genesis_hash: ground.genesis_hash })
+    Json(ProviderInfo {
+        provider: ground.config.provider.account(),
+        genesis_hash: ground.genesis_hash,
+        vm: ground.vm.clone(),
+    })
 }
 
 /// A command that is signed and meant for this provider and chain: which rental's, and whose.

@@ -31,6 +31,7 @@ fn supervise(dir: &Path, guest: &str, app: &str) -> Running {
     let (stopping, stop) = watch::channel(false);
     let node = NodeClient::new("http://127.0.0.1:1".parse().unwrap());
     let control = Control {
+        hardware: None,
         instance: Mutex::new(None),
         instance_file: dir.join("instance"),
         provider: Payer::new(node.clone(), AccountKey::from_bytes(&[1; 32]).unwrap(), 1),

@@ -57,7 +57,7 @@ fn tdx_not_run_on_hardware() {
         "-accel",
         "kvm",
         "-cpu",
-        "host",
+        "host,pmu=off",
         "-bios",
         "/usr/share/ovmf/OVMF.fd",
     ];

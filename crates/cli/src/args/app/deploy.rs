@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use alloy_primitives::Address;
 use clap::Args;
 
-use super::super::NetworkArgs;
+use super::super::{ImagePartArgs, NetworkArgs};
 
 /// The app of a folder, its network, and who acts.
 #[derive(Debug, Clone, Args)]
@@ -62,6 +62,12 @@ pub(crate) struct AppDeployArgs {
     /// Address at which you serve the folder `bundle`, and from which the provider fetches it.
     #[arg(long, value_name = "URL")]
     pub(crate) source: Option<String>,
+    /// Firmware that the provider's VMs boot with, where they have a TEE: your copy, which is compared with what the provider tells.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) firmware: Option<PathBuf>,
+    /// Of the image, where the provider runs apps in VMs.
+    #[command(flatten)]
+    pub(crate) parts: ImagePartArgs,
     /// Do not ask before anything is signed.
     #[arg(long)]
     pub(crate) yes: bool,

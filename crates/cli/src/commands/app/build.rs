@@ -67,7 +67,6 @@ pub(super) fn manifest(args: &AppManifestArgs, output: Output) -> Result<ExitCod
         node: args.rpc.clone(),
         network_key: args.network_key,
         trust_domain: args.trust_domain,
-        family: args.family,
     };
     let manifests = kubernetes_manifests(&bundle, &options)?;
     output.object(&json!({ "event": "manifest", "kind": "kubernetes", "digest": bundle.digest(), "yaml": manifests }));

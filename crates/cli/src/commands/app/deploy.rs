@@ -12,13 +12,19 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, build_bundle};
 use freehold_crypto::{AccountKey, genesis_hash};
-use freehold_host::{EmulatedTee, Launch, OwnedApp, Payer, known_app, launch_policy, measure_bundle};
+use freehold_host::{
+    EmulatedTee, Launch, OwnedApp, Payer, VmTee, known_app, launch_policy, measure_bundle, measure_image,
+    measure_in_tee,
+};
+use freehold_image::{VmShape, programs_digest};
 use freehold_ledger::TX_GAS_MAX;
 use freehold_primitives::{
     Account, AppId, AppPolicy, Canonical as _, Digest,
     entries::{InstanceEntry, UpgradeEntry},
 };
-use freehold_rpc::{EntryKey, HexBytes, NodeClient, ProviderClient, RentalAction, RentalReport, RentalStage};
+use freehold_rpc::{
+    EntryKey, HexBytes, NodeClient, ProviderClient, ProviderTee, ProviderVm, RentalAction, RentalReport, RentalStage,
+};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -29,6 +35,7 @@ use super::{
 use crate::{
     args::AppDeployArgs,
     commands::{
+        image::{assembled, own_programs},
         market::{Offered, Rented, cancel, rented, top_up},
         sender::{Sender, units},
     },
@@ -36,6 +43,13 @@ use crate::{
     output::Output,
     stack,
 };
+
+/// Kinds of evidence and trust domains, as offers name them (`spec/market.md`).
+const TDX: u8 = 1;
+const SNP: u8 = 3;
+const EMULATED: u8 = 1;
+const INTEL: u8 = 2;
+const AMD: u8 = 3;
 
 /// What was found before anything is signed.
 struct Plan<'a> {
@@ -48,6 +62,8 @@ struct Plan<'a> {
     /// The app's other machines that are rented.
     others: Vec<Note>,
     sender: Sender,
+    /// What the provider tells of its VMs, where it has any.
+    vm: Option<ProviderVm>,
     output: Output,
 }
 
@@ -84,8 +100,10 @@ pub(super) async fn run(args: AppDeployArgs, output: Output) -> Result<ExitCode>
             Offered::cheapest(&sender.node, args.provider, &besides).await?
         }
     };
-    let plan = Plan { args: &args, deployed: &deployed, bundle, offer, running, others, sender, output };
-    plan.check_provider().await?;
+    let vm = None;
+    let mut plan = Plan { args: &args, deployed: &deployed, bundle, offer, running, others, sender, vm, output };
+    plan.vm = plan.check_provider().await?;
+    plan.check_launcher()?;
     plan.tell().await?;
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
@@ -99,27 +117,68 @@ pub(super) async fn run(args: AppDeployArgs, output: Output) -> Result<ExitCode>
 }
 
 impl Plan<'_> {
-    fn tee(&self) -> Result<EmulatedTee> {
-        match (self.offer.terms.trustDomain, self.offer.terms.evidenceKind) {
-            (1, 1) => Ok(EmulatedTee::Tdx),
-            (1, 3) => Ok(EmulatedTee::Snp),
-            _ => bail!(
-                "offer {} is of hardware whose measurement this release cannot compute for the launcher `direct`: set the \
-                 app's policy and rent by hand (docs/market.md)",
+    /// Which TEE is emulated; where it is none, the launch says what hardware shows.
+    const fn tee(&self) -> EmulatedTee {
+        if self.offer.terms.evidenceKind == SNP { EmulatedTee::Snp } else { EmulatedTee::Tdx }
+    }
+
+    /// Whether what the provider runs is what the offer says of its evidence.
+    fn check_launcher(&self) -> Result<()> {
+        let terms = &self.offer.terms;
+        let told = self.vm.as_ref().and_then(|vm| vm.tee.as_ref());
+        match (told, terms.trustDomain, terms.evidenceKind) {
+            (None, EMULATED, TDX | SNP)
+            | (Some(ProviderTee::Tdx { .. }), INTEL, TDX)
+            | (Some(ProviderTee::Snp { .. }), AMD, SNP) => Ok(()),
+            (None, EMULATED, _) | (Some(_), ..) => bail!(
+                "the machine of offer {} runs apps in another TEE than the offer says: it would not be paid for them",
+                self.offer.id
+            ),
+            (None, ..) => bail!(
+                "offer {} is of hardware, and its machine tells nothing of the VMs that it runs apps in: set the app's policy \
+                 and rent by hand (docs/market.md)",
                 self.offer.id
             ),
         }
     }
 
+    /// What the provider's machine will show of the bundle: beside its host, or in a VM of the offer's size.
+    fn launch(&self) -> Result<Launch> {
+        let Some(vm) = &self.vm else {
+            let executable = std::env::current_exe().context("this program's own file cannot be found")?;
+            return Ok(measure_bundle(&executable, &self.bundle)?);
+        };
+        let parts = &self.args.parts;
+        if !parts.with.is_empty() {
+            bail!("the provider's images hold no programs of yours: bring what --with names inside the bundle's files");
+        }
+        let own = programs_digest(&own_programs(parts)?)?;
+        if own != vm.programs {
+            bail!(
+                "the provider's VMs run another build of PID 1 and agent ({}) than this one ({own}): take the provider's release, \
+                 or name its files with --init and --agent",
+                vm.programs
+            );
+        }
+        let image = assembled(&self.bundle, parts)?;
+        let shape = VmShape::new(self.offer.terms.cpus, self.offer.terms.memoryMib)?;
+        let Some(told) = &vm.tee else { return Ok(measure_image(&image, shape, &self.bundle)?) };
+        let firmware = self.args.firmware.as_deref();
+        let firmware = firmware.context(
+            "the provider's VMs boot with a firmware that is measured: name your copy of it with --firmware",
+        )?;
+        Ok(measure_in_tee(&image, shape, &self.bundle, &VmTee::of_provider(told, firmware)?)?)
+    }
+
     /// Nothing is signed for a machine that is not there, or is another one.
-    async fn check_provider(&self) -> Result<()> {
+    async fn check_provider(&self) -> Result<Option<ProviderVm>> {
         let offer = &self.offer;
         let info = ProviderClient::new(offer.endpoint.clone()).info().await;
         let info = info.with_context(|| format!("the machine of offer {} does not answer", offer.id))?;
         if info.provider.0 != offer.provider.0.0 || info.genesis_hash != genesis_hash(&self.deployed.network.genesis) {
             bail!("at {} another provider answers than offer {}'s, or for another chain", offer.endpoint, offer.id);
         }
-        self.tee().map(drop)
+        Ok(info.vm)
     }
 
     async fn tell(&self) -> Result<()> {
@@ -176,11 +235,10 @@ impl Plan<'_> {
         if let Some(store) = &self.args.store {
             put_into_store(&self.args.app.folder.join("bundle"), store, &self.bundle.digest())?;
         }
-        let executable = std::env::current_exe().context("this program's own file cannot be found")?;
-        let launch = measure_bundle(&executable, &self.bundle)?;
+        let launch = self.launch()?;
         let app_id = self.own_app(&launch).await?;
         set_log_key(&self.sender, &self.deployed.network, app_id, self.output).await?;
-        let policy = launch_policy(self.tee()?, &launch, self.deployed.network.genesis.lease_s).await;
+        let policy = launch_policy(self.tee(), &launch, self.deployed.network.genesis.lease_s).await;
         let note = self.rent(app_id, &policy).await?;
         let served = self.serve(&note).await;
         let (report, instance_id) = match served {
@@ -223,7 +281,7 @@ impl Plan<'_> {
                 network.genesis.chain_id,
             ),
             data_dir: self.deployed.place.clone(),
-            tee: self.tee()?,
+            tee: self.tee(),
             besides: besides.context("the note of another machine is damaged")?,
         };
         let app_id = owned.ensure(launch, events).await?;

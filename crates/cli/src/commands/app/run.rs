@@ -12,8 +12,8 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, build_bundle};
 use freehold_host::{
-    App, AppOwner, ContainerBackend, EmulatedTee, GuestProgram, Host, HostConfig, HostEvent, Ingress, IsolationChoice,
-    LogStream, Payer, PolicyChoice, VmApp, VmRun, bundled_app,
+    App, AppOwner, BareAccel, ContainerBackend, EmulatedTee, GuestProgram, HardwareTee, Host, HostConfig, HostEvent,
+    Ingress, IsolationChoice, LogStream, Payer, PolicyChoice, VmAccel, VmApp, VmRun, bundled_app,
 };
 use freehold_image::{Accel, VmShape, usable_accel};
 use freehold_primitives::{Genesis, NetworkKey, Purpose};
@@ -185,7 +185,7 @@ impl Session {
     }
 
     fn vm(&self, bundle: &Bundle, place: &Path) -> Result<App> {
-        let VmArgs { parts, shape, accel, state_disk } = &self.args.vm;
+        let VmArgs { parts, shape, accel, tee, state_disk } = &self.args.vm;
         let (folder, state) = (&place.join(IMAGE_FOLDER), place.join(STATE_DISK));
         if *state_disk == StateDiskArg::New && !self.is_renewed.swap(true, Ordering::Relaxed) {
             self.set_aside(&state)?;
@@ -193,16 +193,23 @@ impl Session {
         let image = assembled(bundle, parts)?;
         image.write(folder)?;
         let accel = match accel {
-            AccelArg::Auto => usable_accel(folder),
-            AccelArg::Kvm => Accel::Kvm,
-            AccelArg::Tcg => Accel::Tcg,
+            AccelArg::Auto if usable_accel(folder) == Accel::Tcg => VmAccel::Emulated(BareAccel::Tcg),
+            AccelArg::Auto | AccelArg::Kvm => VmAccel::Emulated(BareAccel::Kvm),
+            AccelArg::Tcg => VmAccel::Emulated(BareAccel::Tcg),
+            AccelArg::Tdx => VmAccel::Tee(tee.vm(HardwareTee::Tdx)?),
+            AccelArg::Snp => VmAccel::Tee(tee.vm(HardwareTee::Snp)?),
         };
-        let software = accel == Accel::Tcg;
+        let software = accel == VmAccel::Emulated(BareAccel::Tcg);
+        let by = match &accel {
+            VmAccel::Emulated(BareAccel::Tcg) => "software emulation",
+            VmAccel::Emulated(BareAccel::Kvm) => "KVM",
+            VmAccel::Tee(tee) if tee.hardware() == HardwareTee::Tdx => "KVM as a TD, whose evidence Intel vouches for",
+            VmAccel::Tee(_) => "KVM as an SEV-SNP guest, whose evidence AMD vouches for",
+        };
         let shape = VmShape::new(shape.cpus, shape.memory_mib)?;
         let app = VmApp::new(bundle, VmRun { image: folder.clone(), state, accel, shape })?;
         let [kernel, initrd, disk] = [image.kernel.len(), image.initrd.len(), image.disk.len()];
         let sizes = (kernel + initrd + disk) / 1_000_000;
-        let by = if software { "software emulation" } else { "KVM" };
         self.output.step("image", &format!("{}, {sizes} MB, booted by {by}", image.digest()));
         self.output.object(&json!({
             "event": "image", "digest": image.digest(), "image": folder, "software": software, "kernel_bytes": kernel,
@@ -233,6 +240,7 @@ impl Session {
             runtime_dir: None,
             owner: AppOwner::Own(Payer::new(pay.clone(), accounts::user(OWNER)?, chain_id)),
             provider: Payer::new(pay, accounts::user(PROVIDER)?, chain_id),
+            vendors: args.vm.tee.sources(),
             tee: match args.tee {
                 TeeArg::Tdx => EmulatedTee::Tdx,
                 TeeArg::Snp => EmulatedTee::Snp,

@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use freehold_host::{
     AppOwner, AppProgram, EmulatedTee, GuestProgram, Host, HostConfig, IsolationChoice, Payer, PolicyChoice,
+    VendorSources,
 };
 use freehold_rpc::{AcquireLease, IncrementCounter, LocalClient, NodeClient};
 use serde_json::json;
@@ -70,6 +71,7 @@ async fn host_config(stack: &Stack, held: &Held, api: SocketAddr) -> Result<Host
         owner: AppOwner::Own(Payer::new(pay.clone(), accounts::operator(accounts::APP_OWNER)?, chain_id)),
         provider: Payer::new(pay, accounts::operator(accounts::PROVIDER)?, chain_id),
         tee: EmulatedTee::Tdx,
+        vendors: VendorSources::default(),
         guest: GuestProgram { executable, arguments: vec!["guest".to_owned()] },
         app: AppProgram {
             executable: PathBuf::from("/bin/sleep"),

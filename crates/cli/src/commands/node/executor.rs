@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use freehold_guest::{ExecutorGiven, GuestConfig, GuestError, StopReason, run_executor};
 use freehold_host::{
     AppOwner, AppProgram, EmulatedTee, ExecutorHost, GuestProgram, HostConfig, HostEvent, IsolationChoice, Payer,
-    PolicyChoice,
+    PolicyChoice, VendorSources,
 };
 use freehold_node::ExecutorKeys;
 use freehold_primitives::{Digest, NetworkKey};
@@ -115,6 +115,7 @@ async fn emulated(
         owner: AppOwner::Own(Payer::new(pay.clone(), accounts::operator(accounts::APP_OWNER)?, chain_id)),
         provider: Payer::new(pay, accounts::operator(accounts::PROVIDER)?, chain_id),
         tee: EmulatedTee::Tdx,
+        vendors: VendorSources::default(),
         guest: GuestProgram { executable: executable.clone(), arguments: Vec::new() },
         app: AppProgram {
             executable,

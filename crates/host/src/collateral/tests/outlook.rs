@@ -25,8 +25,8 @@ impl Stage {
     fn new() -> Self {
         let platform = Platform::new(&DEVELOPMENT_SEED);
         let launch = launched();
-        let report: &TdReport = &launch.report;
-        let policy = Machine::new(EmulatedTee::Tdx).policy(&launch);
+        let report: &TdReport = &launch.emulated().unwrap().report;
+        let policy = Machine::of(&launch, EmulatedTee::Tdx).policy(&launch);
         let root = TrustRoot { domain: TrustDomain::Emulated, certificate: Blob(platform.root_certificate()) };
         Self { roots: vec![root], policy, evidence: platform.quote_v4(report, &[7; 64]), platform }
     }

@@ -23,7 +23,7 @@ use crate::collateral::{
 };
 
 /// A moment at which the recorded documents of both of Intel's TEEs are in date.
-const RECORDED: u64 = 1_751_500_000;
+pub(super) const RECORDED: u64 = 1_751_500_000;
 const NOW: u64 = 1_790_000_000;
 
 async fn document(replies: BTreeMap<String, Reply>, subject: &Subject) -> Result<Vec<u8>, SourceError> {
@@ -33,7 +33,7 @@ async fn document(replies: BTreeMap<String, Reply>, subject: &Subject) -> Result
     Round::new(&client, &sources).document(subject, Promotion::Standard).await
 }
 
-fn recorded(path: &str) -> Option<CollateralDocument> {
+pub(super) fn recorded(path: &str) -> Option<CollateralDocument> {
     let text = std::fs::read_to_string(vectors()?.join(path)).unwrap();
     let json: Value = serde_json::from_str(&text).unwrap();
     let text = |name: &str| json[name].as_str().unwrap().to_owned();

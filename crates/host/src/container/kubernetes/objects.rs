@@ -172,7 +172,6 @@ impl Maker<'_> {
             ("rpc", options.node.to_string()),
             ("network-key", options.network_key.to_string()),
             ("trust-domain", options.domain()?.as_str().to_owned()),
-            ("family", options.family.to_string()),
         ] {
             words.extend([format!("--{name}"), literal(&value)]);
         }

@@ -22,7 +22,6 @@ fn options() -> KubernetesOptions {
         node: "http://10.0.0.1:8545".parse().unwrap(),
         network_key: NetworkKey([0xab; 96]),
         trust_domain: None,
-        family: PlatformFamily([0xb0, 0xc0, 0x6f, 0, 0, 0]),
     }
 }
 
