@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod abi;
 mod app;
@@ -52,6 +52,9 @@ pub use logs::LogStream;
 pub use measure::{Launch, MeasureError, measure, measure_bundle, measure_image};
 pub use payer::Payer;
 pub use provider::{AllowedEgress, AllowedKind, Provider, ProviderConfig, ProviderEvent, ProviderPolicy};
-pub use registry::{Access, ImageName, PushedBundle, Reference, Registry, RegistryError, SOURCE_SCHEME, pull_images};
-pub use sandbox::{APP_SOCKET_VARIABLE, Isolation, LOCAL_API_VARIABLE, MODEL_VARIABLE};
+pub use registry::{
+    Access, ImageName, PushedBundle, Reference, Registry, RegistryError, SOURCE_SCHEME, challenge_input, helper_input,
+    passwords_input, pull_images, reference_input, referrers_input,
+};
+pub use sandbox::{APP_SOCKET_VARIABLE, ConfineError, Isolation, LOCAL_API_VARIABLE, MODEL_VARIABLE, confine};
 pub use vm::{VmApp, VmRun, vm_storage};
