@@ -20,7 +20,7 @@ const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-leve
      -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
      -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing";
 /// Rooms with a fuzz workspace below them, whose entries have names of their own, and an example that writes seeds.
-const ROOMS: [&str; 3] = ["attestation", "ledger", "node"];
+const ROOMS: [&str; 4] = ["attestation", "host", "ledger", "node"];
 const SECONDS: u64 = 600;
 /// Longest input that is tried: the longest container.
 const INPUT_BYTES_MAX: usize = 256 * 1024;

@@ -28,7 +28,7 @@ pub(crate) use app::{
     AccelArg, AppBuildArgs, AppCommand, AppDeployArgs, AppFetchCheckArgs, AppInitArgs, AppKindArg, AppListArgs,
     AppLogsArgs, AppManifestArgs, AppPolicyApproveArgs, AppPolicyAuditArgs, AppPolicyCheckArgs, AppPolicyCommand,
     AppPolicyEditArgs, AppPushArgs, AppRestoreArgs, AppRollbackArgs, AppRunArgs, AppShowArgs, AppSnapshotArgs,
-    AppUpgradeArgs, DeployedArgs, LauncherArg, StateDiskArg, VerdictArg, VmArgs,
+    AppUpgradeArgs, DeployedArgs, LauncherArg, SandboxArg, StateDiskArg, VerdictArg, VmArgs,
 };
 pub(crate) use ask::{AskArgs, ChatArgs};
 pub(crate) use attest::{AttestCommand, AttestEmulateArgs, AttestVerifyArgs};
@@ -147,9 +147,15 @@ pub(crate) enum Command {
     /// Starts a program inside an instance, with what the app's owner set (started by the host).
     #[command(hide = true)]
     Launch(LaunchArgs),
+    /// Keeps a program apart by Landlock and a filter of system calls (started by the host).
+    #[command(hide = true)]
+    Confine,
     /// Private inference app (started by the host).
     #[command(hide = true)]
     Inference,
+    /// App of `bench apps` (started by its host).
+    #[command(hide = true)]
+    BenchApp,
     /// Bare engine (started by `bench infer`).
     #[command(hide = true)]
     BenchEngine {

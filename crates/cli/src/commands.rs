@@ -70,7 +70,9 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Completions { shell } => completions::run(shell),
         Command::Guest(args) => block_on(roles::guest(args)),
         Command::Launch(args) => roles::launch(args, output),
+        Command::Confine => roles::confine(),
         Command::Inference => block_on(roles::inference()),
+        Command::BenchApp => bench::app(),
         Command::BenchEngine { path, name } => bench::engine(&path, &name),
     }
 }

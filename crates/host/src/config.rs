@@ -14,16 +14,20 @@ use crate::{collateral::VendorSources, container::ContainerApp, ingress::Ingress
 /// Whether the app's process is kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IsolationChoice {
-    /// Under bubblewrap where it is present and works, else not; the capability says which.
+    /// As by [`Self::Required`] where something works, else not; the capability says which.
     Auto,
-    /// Under bubblewrap; without it nothing is started.
+    /// Under bubblewrap where it works, else under Landlock; without both nothing is started.
     Required,
+    /// Under bubblewrap; where it does not work nothing is started.
+    Bubblewrap,
+    /// Under Landlock and a filter of system calls; where that does not work nothing is started.
+    Landlock,
     /// Not at all.
     None,
 }
 
 /// The guest agent's program. `--config FILE` is added behind the arguments. Its file has a role `launch` too, which starts the
-/// program of a bundle inside (`spec/settings.md` §6).
+/// program of a bundle inside (`spec/settings.md` §6), and a role `confine`, which is [`crate::confine`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestProgram {
     /// The executable; it is measured.

@@ -24,13 +24,18 @@ mod runtime;
 mod seccomp;
 mod service;
 mod system;
+mod trial;
 mod users;
 mod variables;
 
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use freehold_bundle::{Bundle, StorageKind};
 use serde_json::Value;
@@ -55,6 +60,7 @@ use service::{Board, Task};
 
 pub use backend::{ContainerBackend, OciRuntime};
 pub use kubernetes::{KubernetesOptions, kubernetes_manifests};
+pub(crate) use seccomp::{ALLOWED_CALLS, ENOSYS, NAMESPACE_FLAGS};
 
 /// Folder below the host's data directory for what containers leave behind.
 const FOLDER: &str = "containers";
@@ -121,6 +127,15 @@ impl ContainerApp {
     /// Whether its containers keep files that outlive them.
     pub(crate) fn keeps_files(&self) -> bool {
         matches!(self.plan.storage.0, StorageKind::DiskPersistent | StorageKind::DiskEphemeral)
+    }
+
+    /// Runs the containers once, without a guest, and ends them after `limit`: whether containers run on this machine shows only by
+    /// running one. They must end by themselves, with 0, and mount nothing of the guest's.
+    ///
+    /// # Errors
+    /// [`HostError::CannotRun`] where they do not, with what was told; what the machine refuses before.
+    pub async fn try_out(&self, limit: Duration) -> Result<(), HostError> {
+        trial::run(self, limit).await
     }
 
     /// Whom its containers may reach.

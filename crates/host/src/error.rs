@@ -123,12 +123,16 @@ pub enum HostError {
         /// What to do.
         hint: &'static str,
     },
-    /// The app must be kept apart, and bubblewrap is not there or does not work.
+    /// The app must be kept apart, and no sandbox that may be taken works here.
     #[error(
-        "bubblewrap (`bwrap`) is not there or does not work, so the app cannot be kept apart: install the package \
-         `bubblewrap` and allow user namespaces, or run it unprotected with --no-sandbox"
+        "no sandbox works here, so the app cannot be kept apart ({}): install the package `bubblewrap` and allow user \
+         namespaces, or use Linux 6.12 or newer with Landlock, or run the app unprotected with --no-sandbox",
+        faults.join("; ")
     )]
-    NoIsolation,
+    NoIsolation {
+        /// What each of them said, by its name.
+        faults: Vec<String>,
+    },
     /// The app is made of containers, and what runs them is not there or too old.
     #[error("the app is made of containers and needs {needs}, and {fault}: {hint}")]
     NoRuntime {

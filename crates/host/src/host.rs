@@ -28,7 +28,7 @@ use tokio::{
 use crate::{
     app::Registrar,
     collateral::{Bringer, BringerParts},
-    config::{App, AppOwner, HostConfig, IsolationChoice, Reach},
+    config::{App, AppFiles, AppOwner, HostConfig, Reach},
     control::{self, Control},
     egress::{self, Gate},
     error::HostError,
@@ -38,7 +38,7 @@ use crate::{
     machine::Machine,
     measure::{Launch, measure},
     relay::{ChainRelay, chain_router, relay_api},
-    sandbox::{self, Isolation},
+    sandbox::{self, Confiner, Isolation},
     supervise::Supervisor,
     vm,
 };
@@ -102,7 +102,8 @@ impl Host {
         if let App::Containers(app) = &mut config.app {
             app.launched_by(&config.guest.executable)?;
         }
-        let isolation = isolation(&config.app).await?;
+        let confiner = Confiner::of(&config.guest.executable);
+        let isolation = isolation(&config.app, &confiner).await?;
         let outside = Outside::start(&config, isolation, AppChoice::Configured, &events).await?;
         let Outside { app_id, guest_config, control, app_dir, mut tasks, evidence, sockets } = outside;
         tasks.spawn(relay_api(listener, app_dir.join("app.sock")));
@@ -115,6 +116,7 @@ impl Host {
             guest_config,
             app: config.app,
             isolation,
+            confiner,
             dir: sockets.path().to_owned(),
             app_dir,
             control,
@@ -173,12 +175,19 @@ impl Host {
 }
 
 /// What keeps the app apart here.
-async fn isolation(app: &App) -> Result<Isolation, HostError> {
+async fn isolation(app: &App, confiner: &Confiner) -> Result<Isolation, HostError> {
     match app {
         App::Process(program) => {
-            let isolation = sandbox::detect(program.isolation).await;
-            let is_missing = program.isolation == IsolationChoice::Required && isolation == Isolation::None;
-            if is_missing { Err(HostError::NoIsolation) } else { Ok(isolation) }
+            let isolation = sandbox::detect(program.isolation, confiner).await?;
+            let in_memory = program.bundle.as_ref().is_some_and(|bundle| matches!(bundle.storage, AppFiles::Memory(_)));
+            if in_memory && isolation != Isolation::Bubblewrap {
+                let what = "it keeps files in memory".to_owned();
+                return Err(HostError::CannotRun {
+                    what,
+                    hint: "that needs bubblewrap: install it, or keep them on disk",
+                });
+            }
+            Ok(isolation)
         }
         App::Containers(app) => Ok(app.isolation()),
         App::Vm(_) => vm::check_qemu().await.map(|()| Isolation::Vm),

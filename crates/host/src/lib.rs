@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod abi;
 mod app;
@@ -59,6 +59,9 @@ pub use preflight::{Check, CheckState, Preflight, QemuSays, VmWay, boot_folder, 
 pub use provider::{
     AllowedEgress, AllowedKind, ImageMaker, Provider, ProviderConfig, ProviderEvent, ProviderPolicy, VmBackend,
 };
-pub use registry::{Access, ImageName, PushedBundle, Reference, Registry, RegistryError, SOURCE_SCHEME, pull_images};
-pub use sandbox::{APP_SOCKET_VARIABLE, Isolation, LOCAL_API_VARIABLE, MODEL_VARIABLE};
+pub use registry::{
+    Access, ImageName, PushedBundle, Reference, Registry, RegistryError, SOURCE_SCHEME, challenge_input, helper_input,
+    passwords_input, pull_images, reference_input, referrers_input,
+};
+pub use sandbox::{APP_SOCKET_VARIABLE, ConfineError, Isolation, LOCAL_API_VARIABLE, MODEL_VARIABLE, confine};
 pub use vm::{BareAccel, QUOTE_PORT, VmAccel, VmApp, VmRun, VmTee, VmTeeKind, vm_storage};

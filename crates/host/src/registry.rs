@@ -9,6 +9,8 @@ mod challenge;
 mod client;
 mod credentials;
 mod error;
+mod helper;
+mod probe;
 mod pull;
 mod push;
 mod reference;
@@ -24,6 +26,7 @@ use freehold_primitives::Digest;
 pub use self::{
     client::{Access, Registry},
     error::RegistryError,
+    probe::{challenge_input, helper_input, passwords_input, reference_input, referrers_input},
     push::PushedBundle,
     reference::{ImageName, Reference, SOURCE_SCHEME},
 };

@@ -1,21 +1,36 @@
-//! The app's process: under bubblewrap without network and with only the files it needs, where bubblewrap works; else
-//! an ordinary process, and the capability says so.
+//! The app's process: under bubblewrap, without network and with only the files it needs; where that does not work, under
+//! Landlock and a filter of system calls; or an ordinary process. The capability says which.
+
+mod calls;
+mod confined;
+mod connects;
+mod detect;
+mod error;
+mod listener;
+mod ruleset;
+mod warden;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
 };
 
 use freehold_bundle::Limits;
 use freehold_rpc::EGRESS_VARIABLE;
-use tokio::{
-    process::{Child, Command},
-    time::timeout,
-};
+use tokio::process::{Child, Command};
 
-use crate::config::{AppFiles, AppProgram, IsolationChoice, Reach};
+use crate::config::{AppFiles, AppProgram, Reach};
+
+pub(crate) use confined::Confiner;
+pub(crate) use detect::detect;
+pub use error::ConfineError;
+pub use warden::confine;
+
+use confined::Plan;
 
 /// Environment variable with the path of the guest's local API socket.
 pub const LOCAL_API_VARIABLE: &str = "FREEHOLD_LOCAL_API";
@@ -28,8 +43,6 @@ pub(crate) const CLIENT_SOCKETS: [&str; 3] = ["/run/dstack.sock", "/run/tappd.so
 /// Environment variable with the path of the model file.
 pub const MODEL_VARIABLE: &str = "FREEHOLD_MODEL";
 
-/// Longest run of the self-test.
-const SELF_TEST_WAIT: Duration = Duration::from_secs(5);
 /// System directories that a program may need, read-only.
 const SYSTEM_DIRS: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32"];
 /// Files of the loader and of name services, read-only.
@@ -60,6 +73,8 @@ pub(crate) const GATE_SOCKET: &str = "egress.sock";
 pub enum Isolation {
     /// Bubblewrap: no network, its own processes, only the files it needs.
     Bubblewrap,
+    /// Landlock and a filter of system calls: no network, only the files and sockets it needs, among the machine's processes.
+    Landlock,
     /// Containers: roots, users, processes and a network of their own, a filter of system calls, bounded memory and disk.
     Runc,
     /// The same under gVisor: a kernel of their own in user space answers the containers.
@@ -75,52 +90,54 @@ impl Isolation {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bubblewrap => "bubblewrap",
+            Self::Landlock => "landlock",
             Self::Runc => "runc",
             Self::Runsc => "runsc",
             Self::Vm => "vm",
             Self::None => "none",
         }
     }
-}
 
-/// Finds out what is possible here.
-pub(crate) async fn detect(choice: IsolationChoice) -> Isolation {
-    if choice == IsolationChoice::None {
-        return Isolation::None;
-    }
-    let mut test = Command::new("bwrap");
-    test.args([
-        "--unshare-all",
-        "--die-with-parent",
-        "--ro-bind",
-        "/",
-        "/",
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-        "true",
-    ]);
-    test.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    match timeout(SELF_TEST_WAIT, test.status()).await {
-        Ok(Ok(status)) if status.success() => Isolation::Bubblewrap,
-        _ => Isolation::None,
+    /// What of the app's process it does not keep apart, or not as bubblewrap does, in words for whoever chose it; `SECURITY.md`
+    /// has the whole table. Empty for what keeps a table of its own.
+    pub const fn gaps(self) -> &'static [&'static str] {
+        match self {
+            Self::Landlock => &[
+                "names and sizes of the machine's files can be asked for, not their content",
+                "processes share their numbers with the machine's: they cannot be signalled, traced or read",
+                "no loopback of its own, and none of the kernel's files below /proc and /sys",
+                "memory and processes are bounded for each process alone",
+            ],
+            Self::None => &["the program has all rights of its user"],
+            Self::Bubblewrap | Self::Runc | Self::Runsc | Self::Vm => &[],
+        }
     }
 }
 
 /// Starts the app. `app_dir` holds the local API's socket `local.sock`, and the app makes `app.sock` in it.
-pub(crate) fn spawn(program: &AppProgram, isolation: Isolation, app_dir: &Path) -> std::io::Result<Child> {
+pub(crate) fn spawn(
+    program: &AppProgram,
+    isolation: Isolation,
+    confiner: &Confiner,
+    app_dir: &Path,
+) -> std::io::Result<Child> {
     let mut command = match isolation {
         Isolation::Bubblewrap => bubblewrapped(program, app_dir),
+        Isolation::Landlock => confiner.command(&Plan::new(program, app_dir)?)?,
         Isolation::Runc | Isolation::Runsc | Isolation::Vm | Isolation::None => plain(program, app_dir),
     };
-    // A group of its own: Ctrl-C in the terminal reaches the host alone, which then stops its processes in order. The
-    // pipe on standard input ends with the host, however that ends.
     if program.bundle.is_some() {
         // What a stranger's program says is passed on line by line and bounded.
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
     }
-    command.process_group(0).stdin(Stdio::piped()).kill_on_drop(true).spawn()
+    // The pipe on standard input ends with the host, however that ends.
+    command.stdin(Stdio::piped());
+    if isolation == Isolation::Landlock {
+        // The confiner makes a session of its own, and ends all of it when the pipe does: killed, it could not.
+        return command.spawn();
+    }
+    // A group of its own: Ctrl-C in the terminal reaches the host alone, which then stops its processes in order.
+    command.process_group(0).kill_on_drop(true).spawn()
 }
 
 /// Whether the program may reach what a list names, and so gets the gate.

@@ -29,7 +29,7 @@ use crate::{
     control::Control,
     event::HostEvent,
     logs,
-    sandbox::{self, Isolation},
+    sandbox::{self, Confiner, Isolation},
 };
 
 use process::{APP_END_WAIT, GUEST_END_WAIT, end, exit_code, spawn_guest};
@@ -45,6 +45,8 @@ pub(crate) struct Supervisor {
     pub(crate) guest_config: PathBuf,
     pub(crate) app: App,
     pub(crate) isolation: Isolation,
+    /// What confines the app's process, where Landlock keeps it apart.
+    pub(crate) confiner: Confiner,
     /// Directory with the sockets of evidence, relay and control.
     pub(crate) dir: PathBuf,
     /// Directory with the sockets that the app sees.
@@ -211,7 +213,7 @@ impl Supervisor {
         while !*self.stopping.borrow() {
             let begun = Instant::now();
             let _ = std::fs::remove_file(self.app_dir.join("app.sock"));
-            let code = match sandbox::spawn(program, self.isolation, &self.app_dir) {
+            let code = match sandbox::spawn(program, self.isolation, &self.confiner, &self.app_dir) {
                 Ok(mut app) => {
                     let _input = app.stdin.take();
                     logs::forward(&mut app, None, &self.events);

@@ -1,4 +1,4 @@
-//! Tests of measuring, of the sandbox's arguments, and of the relays.
+//! Tests of measuring, of what is refused, and of the relays.
 #![allow(clippy::unwrap_used)]
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -13,10 +13,9 @@ use tokio::{
 use crate::{
     AppProgram, GuestProgram, IsolationChoice, measure,
     relay::{ChainRelay, chain_router, relay_api},
-    sandbox::{self, Isolation, bubblewrap_arguments},
 };
 
-fn programs(dir: &Path) -> (GuestProgram, AppProgram) {
+pub(crate) fn programs(dir: &Path) -> (GuestProgram, AppProgram) {
     for (name, text) in [("guest", "one"), ("app", "two"), ("model", "three")] {
         std::fs::write(dir.join(name), text).unwrap();
     }
@@ -69,78 +68,6 @@ fn every_measured_file_shows_in_its_register() {
     assert_eq!(before.event_log[0].digest, before.app.digest().to_string());
     let gone = GuestProgram { executable: dir.path().join("gone"), ..guest };
     assert!(measure(&gone, &other.into()).unwrap_err().to_string().contains("gone"));
-}
-
-#[test]
-fn the_sandbox_has_no_network_and_names_its_files() {
-    let dir = tempfile::tempdir().unwrap();
-    let (_, app) = programs(dir.path());
-    let arguments = bubblewrap_arguments(&app, &dir.path().join("sockets"));
-    let text: Vec<&str> = arguments.iter().map(|argument| argument.to_str().unwrap()).collect();
-    assert_eq!(text[..4], ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]);
-    assert!(!text.contains(&"--share-net"));
-    let at = text.iter().position(|&part| part == "--").unwrap();
-    assert_eq!(text[at + 1..], ["/app/program", "serve"]);
-    // Nothing of this machine but the system, the program, the model and the sockets is bound.
-    let bound: Vec<&str> = text.windows(2).filter(|pair| pair[0].contains("bind")).map(|pair| pair[1]).collect();
-    let own = |path: &&&str| Path::new(path).starts_with(dir.path());
-    assert_eq!(bound.iter().filter(own).count(), 3);
-    assert!(bound.iter().filter(|path| !own(path)).all(|path| {
-        // The kernel's files are bound so that they cannot be written.
-        path.starts_with("/proc/")
-            || ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/etc/ld.so.cache", "/etc/ld.so.conf"]
-                .contains(path)
-    }));
-}
-
-#[tokio::test]
-async fn bubblewrap_runs_where_it_is_present() {
-    if sandbox::detect(IsolationChoice::Auto).await == Isolation::None {
-        eprintln!("SKIPPED: bubblewrap is not present or does not work here; install `bwrap` to run this test");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let sockets = dir.path().join("sockets");
-    std::fs::create_dir(&sockets).unwrap();
-    let (_, app) = programs(dir.path());
-    let script = "cat /app/model > /run/freehold/seen; ls /sys/class/net >> /run/freehold/seen 2>&1; env >> /run/freehold/seen; \
-         readlink /var/run/dstack.sock /run/tappd.sock /run/rofl-appd.sock >> /run/freehold/seen";
-    let app = AppProgram { executable: "/bin/sh".into(), arguments: vec!["-c".to_owned(), script.to_owned()], ..app };
-    let mut child = sandbox::spawn(&app, Isolation::Bubblewrap, &sockets).unwrap();
-    assert!(child.wait().await.unwrap().success());
-    let seen = std::fs::read_to_string(sockets.join("seen")).unwrap();
-    assert!(seen.starts_with("three") && seen.contains("FREEHOLD_LOCAL_API=/run/freehold/local.sock"), "{seen}");
-    assert!(!seen.contains("HOME="), "{seen}");
-    // Released clients of dstack and ROFL find the socket by themselves.
-    assert!(seen.contains("DSTACK_SIMULATOR_ENDPOINT=/run/freehold/local.sock"), "{seen}");
-    assert!(seen.ends_with(&"/run/freehold/local.sock\n".repeat(3)), "{seen}");
-}
-
-/// Also where the host is root, whose files the kernel's are.
-#[tokio::test]
-async fn a_sandboxed_program_has_no_rights_and_writes_no_file_of_the_kernel() {
-    if sandbox::detect(IsolationChoice::Auto).await == Isolation::None {
-        eprintln!("SKIPPED: bubblewrap is not present or does not work here; install `bwrap` to run this test");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let sockets = dir.path().join("sockets");
-    std::fs::create_dir(&sockets).unwrap();
-    let (_, app) = programs(dir.path());
-    // Opening is enough: nothing is written.
-    let script = "cd /run/freehold; grep CapEff /proc/self/status > seen; \
-         for file in /proc/sys/kernel/core_pattern /proc/sys/vm/drop_caches /proc/sysrq-trigger; do \
-         ( : >> $file ) 2> /dev/null && echo $file >> seen; done; exit 0";
-    let app = AppProgram { executable: "/bin/sh".into(), arguments: vec!["-c".to_owned(), script.to_owned()], ..app };
-    let mut child = sandbox::spawn(&app, Isolation::Bubblewrap, &sockets).unwrap();
-    assert!(child.wait().await.unwrap().success());
-    assert_eq!(std::fs::read_to_string(sockets.join("seen")).unwrap(), "CapEff:\t0000000000000000\n");
-}
-
-#[tokio::test]
-async fn isolation_can_be_waived() {
-    assert_eq!(sandbox::detect(IsolationChoice::None).await, Isolation::None);
-    assert_eq!((Isolation::None.as_str(), Isolation::Bubblewrap.as_str()), ("none", "bubblewrap"));
 }
 
 /// A relay before an app that answers what `serve` does with one connection.
@@ -213,7 +140,7 @@ async fn the_chain_relay_has_a_closed_list() {
 }
 
 /// The bundle of a shell program, and the program that a host makes of it.
-fn bundled(dir: &Path, script: &str, additions: &str) -> Result<AppProgram, crate::HostError> {
+pub(crate) fn bundled(dir: &Path, script: &str, additions: &str) -> Result<AppProgram, crate::HostError> {
     std::fs::create_dir_all(dir.join("program")).unwrap();
     std::fs::write(dir.join("program/run.sh"), script).unwrap();
     let manifest = format!(
@@ -223,50 +150,6 @@ fn bundled(dir: &Path, script: &str, additions: &str) -> Result<AppProgram, crat
     std::fs::write(dir.join("rofl.yaml"), manifest).unwrap();
     let bundle = freehold_bundle::build_bundle(dir, &dir.join("bundle"))?;
     crate::bundle::bundled_program(&bundle, dir, IsolationChoice::Required)
-}
-
-#[tokio::test]
-async fn a_bundled_program_begins_with_what_brings_its_settings() {
-    use std::os::unix::fs::PermissionsExt as _;
-    if sandbox::detect(IsolationChoice::Auto).await == Isolation::None {
-        eprintln!("SKIPPED: bubblewrap is not present or does not work here; install `bwrap` to run this test");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let mut app = bundled(dir.path(), "echo $WORD $TOKEN; ulimit -n", "").unwrap();
-    // It stands for the guest's file, which asks the guest; the limits are the program's, not its own.
-    let launcher = dir.path().join("launcher");
-    let script = "#!/bin/sh\n[ \"$1 $2\" = \"launch --\" ] && shift 2 && TOKEN=brought exec \"$@\"\n";
-    std::fs::write(&launcher, script).unwrap();
-    std::fs::set_permissions(&launcher, std::fs::Permissions::from_mode(0o755)).unwrap();
-    app.bundle.as_mut().unwrap().launcher = Some(launcher);
-    let sockets = dir.path().join("sockets");
-    std::fs::create_dir(&sockets).unwrap();
-    for isolation in [Isolation::Bubblewrap, Isolation::None] {
-        let output = sandbox::spawn(&app, isolation, &sockets).unwrap().wait_with_output().await.unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(said, "said brought\n17\n", "{}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-#[tokio::test]
-async fn a_bundled_program_sees_its_files_its_words_and_its_limits_alone() {
-    if sandbox::detect(IsolationChoice::Auto).await == Isolation::None {
-        eprintln!("SKIPPED: bubblewrap is not present or does not work here; install `bwrap` to run this test");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    // The last but one counts the network's devices: the loopback alone.
-    let script = "pwd; echo $WORD; ulimit -n; echo x > /app/new || echo refused; ls /home /root; ls /sys/class/net; \
-                  grep -c : /proc/net/dev; env | grep -c HOME=/tmp";
-    let app = bundled(dir.path(), script, "").unwrap();
-    let sockets = dir.path().join("sockets");
-    std::fs::create_dir(&sockets).unwrap();
-    let child = sandbox::spawn(&app, Isolation::Bubblewrap, &sockets).unwrap();
-    let output = child.wait_with_output().await.unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines, ["/app", "said", "17", "refused", "1", "1"], "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -14,11 +14,13 @@ import signal
 import socket
 import socketserver
 import sys
+import tempfile
 import threading
 import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 IN_CONTAINER = os.environ.get("KIND") == "container"
+TMP = tempfile.gettempdir()
 TABLE = []
 
 
@@ -77,13 +79,17 @@ def machine_files():
 
     @attempt("files", "read by a link")
     def _():
-        os.symlink("/proc/1/root/etc/shadow", "/tmp/link")
-        return reads("/tmp/link")
+        os.symlink("/proc/1/root/etc/shadow", f"{TMP}/link")
+        return reads(f"{TMP}/link")
 
     for path in ("/app/main.py", "/usr/bin/python3", "/etc/hosts", "/etc/passwd"):
         attempt("files", f"change {path}")(lambda: writes(path))
-    for path in ("/app/added", "/usr/bin/added"):
+    for path in ("/app/added", "/usr/bin/added", f"{pathlib.Path(__file__).resolve().parent}/added"):
         attempt("files", f"make {path}")(lambda: makes(path))
+    for path in ("/usr/bin/python3", __file__):
+        # To what they are, so that an escape does no harm.
+        attempt("files", f"set the mode of {path}")(lambda: os.chmod(path, os.stat(path).st_mode & 0o7777) is None)
+        attempt("files", f"set the times of {path}")(lambda: os.utime(path, (os.stat(path).st_atime, os.stat(path).st_mtime)) is None)
 
     @attempt("files", "make the system writable in a namespace of its own")
     def _():
@@ -115,8 +121,8 @@ def devices():
 
     @attempt("devices", "make one and open it")
     def _():
-        os.mknod("/tmp/disk", 0o060_600, os.makedev(8, 0))
-        return reads("/tmp/disk")
+        os.mknod(f"{TMP}/disk", 0o060_600, os.makedev(8, 0))
+        return reads(f"{TMP}/disk")
 
 
 def kernel():
@@ -210,7 +216,11 @@ def local_api():
     )
     attempt("local API", "have 64 MiB read")(lambda: granted("POST", path, "x" * (64 << 20)))
     attempt("local API", "leave it by its path")(lambda: granted("GET", "/freehold/v1/../../../../etc/passwd", ""))
-    attempt("local API", "reach the host's control socket")(lambda: connects(socket.AF_UNIX, "/run/freehold/../control.sock"))
+    beside = os.path.dirname(os.environ["FREEHOLD_LOCAL_API"]) + "/.."
+    for name in ("control", "evidence", "chain"):
+        attempt("local API", f"reach the host's {name} socket")(lambda: connects(socket.AF_UNIX, f"{beside}/{name}.sock"))
+    for path in ("/run/docker.sock", "/run/dbus/system_bus_socket", "/run/systemd/private", "/run/containerd/containerd.sock"):
+        attempt("local API", f"reach the machine's {path}")(lambda: connects(socket.AF_UNIX, path))
     attempt("local API", "be a service that it is not")(
         lambda: granted("POST", "/freehold/v1/keys/generate", {"key_id": "x", "kind": "raw-256", "scope": "service"}) and not IN_CONTAINER
     )
@@ -230,7 +240,7 @@ def bounds():
 
     attempt("bounds", "lift a limit")(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 20, 1 << 20)) is None)
     if not IN_CONTAINER:
-        attempt("bounds", "write a file of 64 MiB")(lambda: fills("/tmp", 64))
+        attempt("bounds", "write a file of 64 MiB")(lambda: fills(TMP, 64))
         attempt("bounds", "take 2 GiB of memory")(lambda: len(bytearray(2 << 30)) > 0)
         return
     for folder, mib in (("/tmp", 100), ("/dev/shm", 100), ("/data", 20)):

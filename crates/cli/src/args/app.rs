@@ -247,6 +247,19 @@ pub(crate) enum LauncherArg {
     Qemu,
 }
 
+/// What keeps a program apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum SandboxArg {
+    /// The best that works here.
+    Auto,
+    /// Bubblewrap.
+    Bwrap,
+    /// Landlock and a filter of system calls.
+    Landlock,
+    /// Nothing.
+    None,
+}
+
 /// How QEMU runs a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum AccelArg {
@@ -324,9 +337,13 @@ pub(crate) struct AppRunArgs {
     /// Run once; changes of the files are not looked at.
     #[arg(long)]
     pub(crate) once: bool,
-    /// Run the program without bubblewrap, with the rights of this user, and containers of a user that is not root without
+    /// What keeps a program apart: `bwrap`, `landlock` (with a filter of system calls), or `none`, as --no-sandbox; bubblewrap
+    /// where it works, else Landlock, where nothing is said.
+    #[arg(long, value_name = "auto|bwrap|landlock|none", default_value = "auto")]
+    pub(crate) sandbox: SandboxArg,
+    /// Run the program in no sandbox, with the rights of this user, and containers of a user that is not root without
     /// bounds: for programs of your own alone.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "sandbox")]
     pub(crate) no_sandbox: bool,
     /// Show what would be signed and paid, and end.
     #[arg(long)]

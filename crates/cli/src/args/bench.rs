@@ -34,8 +34,8 @@ pub(crate) enum AppsPart {
     Starts,
     /// Calls of the local API a second.
     LocalApi,
-    /// A request to the app's own API, by what keeps the app apart.
-    Requests,
+    /// A request to an app and a loop of the processor, by what keeps the app apart: nothing, bubblewrap, Landlock, a container.
+    Overhead,
     /// Bytes of bundles and images.
     Sizes,
     /// Cold start of a VM, where QEMU and FREEHOLD_KERNEL_PACKAGE are there.
@@ -132,11 +132,10 @@ pub(crate) enum BenchCommand {
         /// Starts for each figure.
         #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
         count: u32,
-        /// Folder of an app of containers with its images, such as examples/hostile/container.
+        /// Folder of an app of containers with its images, whose sizes and starts are measured.
         #[arg(long, value_name = "DIR")]
         container: Option<PathBuf>,
-        /// Folder of an app with the same program as a process, so that what a container costs shows; without this, the app that
-        /// `app init` makes. It runs without a sandbox too: name none that you do not trust.
+        /// Folder of an app that is a process, whose sizes and starts are measured; without this, the app that `app init` makes.
         #[arg(long, value_name = "DIR")]
         process: Option<PathBuf>,
         /// Only these parts.

@@ -13,6 +13,7 @@ mod registration;
 mod start;
 mod verify;
 
+pub(crate) use apps::app;
 pub(crate) use infer::engine;
 
 use std::{fs, process::ExitCode, time::Duration};

@@ -1,4 +1,5 @@
-//! Roles that the host starts as processes of their own: the guest agent and the private inference app.
+//! Roles that the host starts as processes of their own: the guest agent, what starts and what confines an app, and the private
+//! inference app.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -35,6 +36,11 @@ pub(crate) fn launch(args: LaunchArgs, output: Output) -> Result<ExitCode> {
         output.warn(&format!("waiting for the app's owner: freehold app secret set {}", names.join(" | ")));
     };
     Ok(ExitCode::from(runtime.block_on(freehold_guest::launch(socket, args.words, waits_for))?))
+}
+
+/// Keeps another program apart, and stays beside it.
+pub(crate) fn confine() -> Result<ExitCode> {
+    Ok(ExitCode::from(freehold_host::confine()?))
 }
 
 /// Runs the private inference app; the host tells it its sockets and its model by the environment.

@@ -5,8 +5,11 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
-    time::Instant,
+    sync::OnceLock,
+    time::{Duration, Instant},
 };
+
+use freehold_host::{App, ContainerBackend, HostError, IsolationChoice, bundled_app};
 
 use serde_json::json;
 
@@ -33,16 +36,41 @@ volumes:
   data:
 ";
 
-/// Whether containers can run here; where not, says so loudly.
+/// Longest trial of a container.
+const TRIAL_WAIT: Duration = Duration::from_secs(10);
+
+/// Whether containers can run here, tried once; where not, says so loudly.
 pub(crate) fn containers_work() -> bool {
-    let is_root = fs::metadata("/proc/self").is_ok_and(|about| std::os::unix::fs::MetadataExt::uid(&about) == 0);
-    let has_runtime = Command::new("runc").arg("--version").output().is_ok_and(|output| output.status.success());
-    if !(is_root && has_runtime) {
+    static FAULT: OnceLock<Option<String>> = OnceLock::new();
+    let fault = FAULT.get_or_init(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(trial()).err().map(|error| error.to_string())
+    });
+    if let Some(fault) = fault {
         eprintln!(
-            "SKIPPED: containers run as root with `runc` (Debian: `apt-get install runc`); one of them is missing here"
+            "SKIPPED: containers do not run here (they need root and `runc`, Debian: `apt-get install runc`): {fault}"
         );
     }
-    is_root && has_runtime
+    fault.is_none()
+}
+
+/// A container that ends by itself, on the backend that apps have.
+async fn trial() -> Result<(), HostError> {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("app");
+    fs::create_dir_all(folder.join("images")).unwrap();
+    let (archive, id) = saved(dir.path(), "trial");
+    fs::write(folder.join("images/trial.tar"), archive).unwrap();
+    let manifest = "name: trial\nversion: 0.1.0\ntee: tdx\nkind: container\nresources: {memory: 64, cpus: 1}\n";
+    fs::write(folder.join("rofl.yaml"), manifest).unwrap();
+    let compose = format!("services: {{a: {{image: 'test@sha256:{id}', command: [exit, '0']}}}}\n");
+    fs::write(folder.join("compose.yaml"), compose).unwrap();
+    let bundle = freehold_bundle::build_bundle(&folder, &dir.path().join("bundle"))?;
+    let choice = (IsolationChoice::Required, ContainerBackend::default());
+    let App::Containers(app) = bundled_app(&bundle, dir.path(), choice.0, &choice.1)? else {
+        unreachable!("its kind is container");
+    };
+    app.try_out(TRIAL_WAIT).await
 }
 
 /// Whether gVisor's runtime is here; where not, says so loudly.

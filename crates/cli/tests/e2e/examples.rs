@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::{
     containers::containers_work,
-    support::{Running, clients_folder, get, rofl_packages, sandbox_works, told, turn, until},
+    support::{Running, clients_folder, get, landlock_works, rofl_packages, sandbox_works, told, turn, until},
 };
 
 /// Somebody who is no instance: account 0 of the test mnemonic.
@@ -50,9 +50,14 @@ impl Ground {
 
     /// Runs the app that is in a folder of the example.
     fn run(&self, below: &str) -> Running {
+        self.run_with(below, &[])
+    }
+
+    fn run_with(&self, below: &str, more: &[&str]) -> Running {
         let (folder, data) = (self.folder.join(below), self.dir.path().join("net"));
         let (folder, data) = (folder.to_str().unwrap(), data.to_str().unwrap());
-        Running::start(&["app", "run", folder, "--data-dir", data, "--api", "127.0.0.1:0", "--once"])
+        let words = ["app", "run", folder, "--data-dir", data, "--api", "127.0.0.1:0", "--once"];
+        Running::start(&[&words, more].concat())
     }
 
     /// Acts as the app's owner.
@@ -312,13 +317,24 @@ fn nothing_escapes(running: &Running, attempts: usize) {
 
 #[test]
 fn the_hostile_process_is_stopped_at_each_attempt() {
-    if !sandbox_works() {
-        return;
+    if sandbox_works() {
+        hostile_process("bwrap");
     }
+}
+
+#[test]
+fn the_hostile_process_is_stopped_at_each_attempt_under_landlock() {
+    if landlock_works() {
+        hostile_process("landlock");
+    }
+}
+
+/// Under a sandbox that is named, so that there is no other, nor none.
+fn hostile_process(sandbox: &str) {
     let _turn = turn();
     let ground = Ground::new("hostile");
-    let running = ground.run("");
-    nothing_escapes(&running, 70);
+    let running = ground.run_with("", &["--sandbox", sandbox]);
+    nothing_escapes(&running, 75);
     running.interrupt();
     ground.up.interrupt();
 }

@@ -68,6 +68,23 @@ pub(crate) fn sandbox_works() -> bool {
     works
 }
 
+/// Whether programs can be run under Landlock here, tried on one that does nothing; where not, says so loudly.
+pub(crate) fn landlock_works() -> bool {
+    let plan = json!({
+        "words": ["true"], "environment": [["PATH", "/usr/bin:/bin"]], "folder": null, "write": [], "network": "Nothing",
+        "read": ["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache"],
+    });
+    let mut command = Command::new(BINARY);
+    command.arg("confine").env("FREEHOLD_CONFINE", plan.to_string()).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let _input = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    if !output.status.success() {
+        eprintln!("SKIPPED: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    output.status.success()
+}
+
 /// What the app of `app init` answers, once it does.
 pub(crate) fn app_answer(running: &Running) -> Value {
     let mut body = String::new();

@@ -56,7 +56,7 @@ impl From<HostError> for ServeFailure {
     fn from(error: HostError) -> Self {
         match error {
             HostError::Bundle(error) => Self::Refused(Refusal::Bundle(error)),
-            error @ (HostError::CannotRun { .. } | HostError::NoIsolation | HostError::NoRuntime { .. }) => {
+            error @ (HostError::CannotRun { .. } | HostError::NoIsolation { .. } | HostError::NoRuntime { .. }) => {
                 Self::Refused(Refusal::CannotRun(error))
             }
             error => Self::Trouble(error.to_string()),
@@ -118,7 +118,8 @@ async fn app(bundle: Bundle, tenant: &Tenant, config: &ProviderConfig) -> Result
         if let Some(vm) = vm {
             return vm.app(&bundle, &folder, &wish);
         }
-        let mut app = bundled_app(&bundle, &folder, IsolationChoice::Required, &backend)?;
+        // Strangers' programs, beside one another: not under the lesser sandbox.
+        let mut app = bundled_app(&bundle, &folder, IsolationChoice::Bubblewrap, &backend)?;
         if let App::Containers(containers) = &mut app {
             containers.seal_logs();
         }

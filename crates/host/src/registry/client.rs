@@ -80,7 +80,7 @@ impl Registry {
     /// Prepares to talk to a repository. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`RegistryError::Passwords`], [`RegistryError::Fetch`].
+    /// [`RegistryError::Passwords`], [`RegistryError::Helper`], [`RegistryError::Fetch`].
     pub fn open(name: &ImageName, access: Access) -> Result<Self, RegistryError> {
         let password = match access {
             Access::Anonymous => None,
@@ -233,7 +233,7 @@ impl Registry {
         let hint = match (&*self.password, self.access) {
             (Some(_), _) => "the password in Docker's config.json does not let in here: `docker login` anew",
             (None, Access::Anonymous) => "it serves nothing to everybody, and this machine has no password for it",
-            (None, _) => "it wants a password: `docker login` it (config.json with `auths`; helpers are not asked)",
+            (None, _) => "it wants a password: `docker login` it, or name a credential helper for it",
         };
         RegistryError::Unauthorized { registry: self.name.registry().to_owned(), hint }
     }

@@ -46,6 +46,14 @@ pub enum RegistryError {
         /// What is wrong.
         fault: &'static str,
     },
+    /// What keeps passwords for the registry gives none.
+    #[error("the credential helper {helper:?} {fault}")]
+    Helper {
+        /// Its name, as Docker's file has it.
+        helper: String,
+        /// What is wrong, and what to do.
+        fault: &'static str,
+    },
     /// There is no such thing.
     #[error("{url} is not there: the registry has no such name or digest, or shows it to nobody without a password")]
     Missing {
@@ -103,6 +111,7 @@ impl RegistryError {
             Self::UploadElsewhere { .. } => 139,
             Self::Changed { .. } => 140,
             Self::File { .. } => 141,
+            Self::Helper { .. } => 142,
         }
     }
 }

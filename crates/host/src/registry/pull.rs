@@ -138,19 +138,23 @@ impl Registry {
                 continue;
             }
             let bytes = bounded(&url, response, DOCUMENT_BYTES_MAX).await?;
-            // What is no list names nothing: a bundle stands without what is beside it.
-            let Ok(list) = serde_json::from_slice::<Referrers>(&bytes) else { continue };
-            let ours = list.manifests.into_iter().take(BESIDE_MAX).filter(|referrer| {
-                let found = referrer.artifact_type.as_deref().unwrap_or_default();
-                freehold_bundle::BESIDE_TYPES.contains(&found)
-            });
-            let found: Vec<Digest> = ours.filter_map(|referrer| digest(&referrer.digest)).collect();
+            let found = listed(&bytes);
             if !found.is_empty() {
                 return Ok(found);
             }
         }
         Ok(Vec::new())
     }
+}
+
+/// The manifests of a list that belong to a bundle. What is no list names nothing: a bundle stands without what is beside it.
+pub(super) fn listed(bytes: &[u8]) -> Vec<Digest> {
+    let list = serde_json::from_slice::<Referrers>(bytes).map(|list| list.manifests).unwrap_or_default();
+    let ours = list.into_iter().take(BESIDE_MAX).filter(|referrer| {
+        let found = referrer.artifact_type.as_deref().unwrap_or_default();
+        freehold_bundle::BESIDE_TYPES.contains(&found)
+    });
+    ours.filter_map(|referrer| digest(&referrer.digest)).collect()
 }
 
 fn digest(text: &str) -> Option<Digest> {

@@ -1,6 +1,9 @@
 //! A real registry, where there is one, and registries that lie.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../../bundle/src/layout/pull/tests/fixture.rs"]
+mod fixture;
+mod helpers;
 mod hostile;
 mod real;
 
@@ -14,26 +17,15 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use super::{credentials::find_in, *};
+use super::{credentials::find_in, helper::Search, *};
 use crate::collateral::VendorClient;
 
-const MANIFEST: &str = "\
-name: oracle
-version: 0.1.0
-tee: tdx
-kind: raw
-resources: {memory: 64, cpus: 1}
-freehold:
-  process: {files: app, command: [python3, main.py]}
-";
+/// No folder of helpers.
+const NOWHERE: Search<'static> = Search::of(None);
 
 /// A folder with an app, and its bundle at `out`.
 fn an_app() -> (TempDir, Bundle, PathBuf) {
-    let dir = TempDir::new().unwrap();
-    fs::create_dir_all(dir.path().join("app")).unwrap();
-    fs::write(dir.path().join("rofl.yaml"), MANIFEST).unwrap();
-    fs::write(dir.path().join("app/main.py"), "print('hello')\n").unwrap();
-    fs::write(dir.path().join("app/table"), vec![7; 600_000]).unwrap();
+    let dir = fixture::app_folder(600_000);
     let layout = dir.path().join("out");
     let bundle = build_bundle(dir.path(), &layout).unwrap();
     (dir, bundle, layout)
@@ -94,7 +86,7 @@ async fn push_image(registry: &Registry, layout: &Path, [index, manifest]: &[Str
 /// A repository that is opened with a password, or without.
 fn opened(name: &str, access: Access, config: Option<&Path>) -> Registry {
     let name = ImageName::parse(name).unwrap();
-    let password = config.and_then(|config| find_in(config, name.registry()).unwrap());
+    let password = config.and_then(|config| find_in(config, name.registry(), NOWHERE).unwrap());
     Registry::with(VendorClient::new(None).unwrap(), &name, access, password).unwrap()
 }
 
@@ -140,18 +132,19 @@ fn names_are_read_as_people_write_them() {
 fn passwords_are_found_for_their_registry_alone() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("config.json");
-    assert!(find_in(&path, "h.example").unwrap().is_none());
+    let find = |registry: &str| find_in(&path, registry, NOWHERE);
+    assert!(find("h.example").unwrap().is_none());
     // alice:secret
     let text = r#"{"auths": {"h.example": {"auth": "YWxpY2U6c2VjcmV0"}, "https://index.docker.io/v1/": {"auth": "YWxpY2U6c2VjcmV0"},
-        "x.example": {}, "bad.example": {"auth": "!"}}, "credsStore": "desktop"}"#;
+        "x.example": {}, "bad.example": {"auth": "!"}}}"#;
     fs::write(&path, text).unwrap();
     for registry in ["h.example", "docker.io"] {
-        assert_eq!(*find_in(&path, registry).unwrap().unwrap().header(), "Basic YWxpY2U6c2VjcmV0");
+        assert_eq!(*find(registry).unwrap().unwrap().header(), "Basic YWxpY2U6c2VjcmV0");
     }
     for registry in ["x.example", "sub.h.example", "h.example:5000"] {
-        assert!(find_in(&path, registry).unwrap().is_none(), "{registry}");
+        assert!(find(registry).unwrap().is_none(), "{registry}");
     }
-    assert_eq!(find_in(&path, "bad.example").map(drop).unwrap_err().code(), 136);
+    assert_eq!(find("bad.example").map(drop).unwrap_err().code(), 136);
     fs::write(&path, "[").unwrap();
-    assert_eq!(find_in(&path, "h.example").map(drop).unwrap_err().code(), 136);
+    assert_eq!(find("h.example").map(drop).unwrap_err().code(), 136);
 }

@@ -16,7 +16,12 @@ use tokio::{
 };
 
 use super::Supervisor;
-use crate::{AppProgram, GuestProgram, HostEvent, IsolationChoice, control::Control, payer::Payer, sandbox::Isolation};
+use crate::{
+    AppProgram, GuestProgram, HostEvent, IsolationChoice,
+    control::Control,
+    payer::Payer,
+    sandbox::{Confiner, Isolation},
+};
 
 struct Running {
     events: mpsc::UnboundedReceiver<HostEvent>,
@@ -53,6 +58,7 @@ fn supervise(dir: &Path, guest: &str, app: &str) -> Running {
         }
         .into(),
         isolation: Isolation::None,
+        confiner: Confiner::of(Path::new("/bin/false")),
         dir: dir.to_owned(),
         app_dir: dir.to_owned(),
         control: Arc::new(control),

@@ -1,5 +1,7 @@
 //! Bundles that come piece by piece from somebody who may lie.
 
+mod fixture;
+
 use std::{fs, path::Path};
 
 use tempfile::TempDir;
@@ -7,23 +9,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::build_bundle;
 
-const MANIFEST: &str = "\
-name: oracle
-version: 0.1.0
-tee: tdx
-kind: raw
-resources: {memory: 64, cpus: 1}
-freehold:
-  process: {files: app, command: [python3, main.py]}
-";
-
 /// A folder with an app, and its bundle at `out`.
 fn app() -> (TempDir, Bundle) {
-    let dir = TempDir::new().expect("a folder");
-    fs::create_dir_all(dir.path().join("app")).expect("a folder");
-    fs::write(dir.path().join("rofl.yaml"), MANIFEST).expect("a file");
-    fs::write(dir.path().join("app/main.py"), "print('hello')\n").expect("a file");
-    fs::write(dir.path().join("app/table"), vec![7; 100_000]).expect("a file");
+    let dir = fixture::app_folder(100_000);
     let bundle = build_bundle(dir.path(), &dir.path().join("out")).expect("a bundle");
     (dir, bundle)
 }

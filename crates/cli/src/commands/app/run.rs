@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     accounts,
-    args::{AccelArg, AppRunArgs, LauncherArg, StateDiskArg, TeeArg, VmArgs},
+    args::{AccelArg, AppRunArgs, LauncherArg, SandboxArg, StateDiskArg, TeeArg, VmArgs},
     commands::image::assembled,
     data_dir::Held,
     output::Output,
@@ -173,7 +173,13 @@ impl Session {
 
     /// What the host runs of a build: the bundle itself, or a VM image of it.
     fn app(&self, bundle: &Bundle, place: &Path) -> Result<App> {
-        let isolation = if self.args.no_sandbox { IsolationChoice::None } else { IsolationChoice::Required };
+        let isolation = match self.args.sandbox {
+            _ if self.args.no_sandbox => IsolationChoice::None,
+            SandboxArg::Auto => IsolationChoice::Required,
+            SandboxArg::Bwrap => IsolationChoice::Bubblewrap,
+            SandboxArg::Landlock => IsolationChoice::Landlock,
+            SandboxArg::None => IsolationChoice::None,
+        };
         match self.args.launcher {
             LauncherArg::Direct => {
                 let runtime = ContainerBackend::Direct(self.args.oci_runtime.clone());
@@ -324,6 +330,12 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Se
             HostEvent::IngressOffered { address, names } => {
                 output.step("ingress", &format!("TLS at {address} for {}", names.join(", ")));
                 output.object(&json!({ "event": "ingress", "address": address, "names": names }));
+            }
+            HostEvent::AppStarted { pid, isolation } => {
+                let (name, gaps) = (isolation.as_str(), isolation.gaps());
+                output.object(&json!({ "event": "app", "pid": pid, "isolation": name, "gaps": gaps }));
+                stack::tell_event(HostEvent::AppStarted { pid, isolation }, output);
+                gaps.iter().for_each(|gap| output.text(&format!("  under {name}: {gap}")));
             }
             HostEvent::GuestStarted { pid } => output.object(&json!({ "event": "guest", "pid": pid })),
             HostEvent::AppReady => output.step("app", "answers on its socket"),

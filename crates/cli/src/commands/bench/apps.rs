@@ -1,11 +1,15 @@
 //! Apps: from an empty folder to an answer, cold starts, the local API, what isolation costs, renewals, and recovery after a kill.
 //!
 //! Everything is run as a person runs it: this very program, as processes of their own, beside a network of four validators in
-//! one process. The app is the one that `app init` makes; containers are those of a folder that is named. Aims are told
+//! one process. The app is the one that `app init` makes; what keeping an app apart costs is measured on one program that is made a process and a
+//! container here. Aims are told
 //! beside the figures, met or not. A figure never decides anything.
 
 mod child;
+mod overhead;
+mod pair;
 mod renewals;
+mod served;
 mod vm;
 
 use std::{
@@ -20,6 +24,8 @@ use tokio::task::JoinSet;
 
 use super::{Samples, round};
 use crate::{args::AppsPart, output::Output};
+
+pub(crate) use served::app;
 
 use child::{Running, answered, tell_of};
 
@@ -85,9 +91,9 @@ impl Bench {
         let process = plan.process.as_deref().map_or_else(|| Ok(app.clone()), given)?;
         let container = plan.container.as_deref().map(given).transpose()?;
         if container.is_none() {
-            self.output.warn("containers are not measured: name the folder of such an app with --container");
-        } else if plan.process.is_none() {
-            self.output.warn("process and containers run different programs: name one of the same with --process");
+            self.output.warn(
+                "sizes and starts of containers are not measured: name the folder of such an app with --container",
+            );
         }
         if wanted(AppsPart::Sizes) {
             self.sizes("process", &process)?;
@@ -100,10 +106,8 @@ impl Bench {
         if wanted(AppsPart::LocalApi) {
             self.local_api(&app).await?;
         }
-        if wanted(AppsPart::Requests) {
-            self.requests("none", &process, &["--no-sandbox"])?;
-            self.requests("bubblewrap", &process, &[])?;
-            container.iter().try_for_each(|folder| self.requests("runc", folder, &[]))?;
+        if wanted(AppsPart::Overhead) {
+            self.overhead(&pair::make(self.folder.path())?)?;
         }
         if wanted(AppsPart::Vm) {
             self.vm(&app)?;
@@ -187,22 +191,6 @@ impl Bench {
             }));
         }
         running.interrupt();
-        Ok(())
-    }
-
-    /// Requests to an app's own API through the host's relay.
-    fn requests(&self, isolation: &str, app: &Path, more: &[&str]) -> Result<()> {
-        let mut running = self.start(app, more)?;
-        let (_, ready) = running.until("ready")?;
-        answered(&ready)?;
-        let mut samples = Samples::default();
-        for _ in 0..CALLS * self.count {
-            let begun = Instant::now();
-            answered(&ready)?;
-            samples.push(begun.elapsed());
-        }
-        running.interrupt();
-        self.tell(isolation, "a request to the app, a connection each", &samples, None);
         Ok(())
     }
 

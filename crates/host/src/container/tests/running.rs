@@ -7,6 +7,7 @@ use std::{
     os::unix::net::UnixListener as StdUnixListener,
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -26,16 +27,34 @@ use crate::{HostError, HostEvent, IsolationChoice};
 
 const MANIFEST: &str = "resources: {memory: 128, cpus: 2, storage: {kind: disk-persistent, size: 16}}\n";
 
-/// Whether containers can run here; where not, says so loudly.
+/// Longest trial of a container.
+const TRIAL_WAIT: Duration = Duration::from_secs(10);
+
+/// Whether containers can run here, tried once; where not, says so loudly.
 pub(super) fn runs_here() -> bool {
-    let is_root = rustix::process::geteuid().is_root();
-    let has_runtime = Command::new("runc").arg("--version").output().is_ok_and(|output| output.status.success());
-    if !(is_root && has_runtime) {
+    static FAULT: OnceLock<Option<String>> = OnceLock::new();
+    // A runtime of its own, on a thread of its own: tests have theirs.
+    let fault = FAULT.get_or_init(|| {
+        let tried = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            runtime.block_on(trial())
+        });
+        tried.join().unwrap().err().map(|error| error.to_string())
+    });
+    if let Some(fault) = fault {
         eprintln!(
-            "SKIPPED: containers run as root with `runc` (Debian: `apt-get install runc`); one of them is missing here"
+            "SKIPPED: containers do not run here (they need root and `runc`, Debian: `apt-get install runc`): {fault}"
         );
     }
-    is_root && has_runtime
+    fault.is_none()
+}
+
+async fn trial() -> Result<(), HostError> {
+    let dir = tempfile::tempdir().unwrap();
+    let compose = "services: {a: {image: 'IMAGE', command: [exit, '0']}}\n";
+    let bundle = app(dir.path(), program(), "resources: {memory: 64, cpus: 1}\n", compose);
+    let app = ContainerApp::new(&bundle, dir.path(), IsolationChoice::Required, &ContainerBackend::default())?;
+    app.try_out(TRIAL_WAIT).await
 }
 
 /// A host's surroundings of an app of containers.
@@ -343,4 +362,21 @@ async fn a_link_in_place_of_an_apps_socket_is_not_followed() {
     assert!(freehold_rpc::connect_plain(&dir.path().join("app.sock")).await.is_err());
     fs::write(dir.path().join("file"), "").unwrap();
     assert!(freehold_rpc::connect_plain(&dir.path().join("file")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_trial_tells_what_a_container_came_to() {
+    if !runs_here() {
+        return;
+    }
+    for (command, limit, told) in [("[exit, '3']", 10, "ended with Some(3)"), ("[stubborn]", 1, "did not end within")] {
+        let dir = tempfile::tempdir().unwrap();
+        let compose = format!("services: {{a: {{image: 'IMAGE', command: {command}, restart: 'no'}}}}\n");
+        let bundle = app(dir.path(), program(), "resources: {memory: 64, cpus: 1}\n", &compose);
+        let backend = ContainerBackend::default();
+        let app = ContainerApp::new(&bundle, dir.path(), IsolationChoice::Required, &backend).unwrap();
+        let error = app.try_out(Duration::from_secs(limit)).await.unwrap_err();
+        assert!(error.to_string().contains(told), "{error}");
+        assert!(app.ground.runtime().containers().is_empty());
+    }
 }

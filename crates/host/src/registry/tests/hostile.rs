@@ -154,7 +154,7 @@ async fn a_password_does_not_travel_to_where_a_blob_is_sent_on_to() {
     fs::write(&config, format!("{{\"auths\": {{\"{address}\": {{\"auth\": \"YWxpY2U6c2VjcmV0\"}}}}}}")).unwrap();
     let name = ImageName::parse(&format!("{address}/shop")).unwrap();
     let client = VendorClient::new(Some(certificate.pem().as_bytes())).unwrap();
-    let password = find_in(&config, &address).unwrap();
+    let password = find_in(&config, &address, NOWHERE).unwrap();
     let registry = Registry::with(client, &name, Access::Read, password).unwrap();
     registry.pull_bundle(bundle.digest(), &dir.path().join("in"), BUNDLE_BYTES_MAX).await.unwrap();
     assert!(passes.load(Ordering::SeqCst) > 2);

@@ -101,6 +101,11 @@ pub(super) fn tell_of(words: &[&str], folder: &Path) -> Result<Value> {
 
 /// Waits until the app that is ready answers a request, whatever its protocol is.
 pub(super) fn answered(ready: &Value) -> Result<()> {
+    asked(ready, "/").map(drop)
+}
+
+/// What the app that is ready answers to a request for a path, once it does.
+pub(super) fn asked(ready: &Value, path: &str) -> Result<String> {
     let api = ready["api"].as_str().context("the app tells no address")?;
     let address = api.trim_start_matches("http://");
     let end = Instant::now() + WAIT;
@@ -108,14 +113,17 @@ pub(super) fn answered(ready: &Value) -> Result<()> {
         let ask = || {
             let mut stream = TcpStream::connect(address)?;
             stream.set_read_timeout(Some(WAIT))?;
-            stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+            write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
             stream.shutdown(Shutdown::Write)?;
             let mut said = Vec::new();
             stream.take(ANSWER_BYTES_MAX).read_to_end(&mut said).map(|_| said)
         };
         // The host's relay itself answers while the app is not there.
-        if ask().is_ok_and(|said: Vec<u8>| !said.is_empty() && !said.starts_with(b"HTTP/1.1 503")) {
-            return Ok(());
+        if let Ok(said) = ask()
+            && !said.is_empty()
+            && !said.starts_with(b"HTTP/1.1 503")
+        {
+            return Ok(String::from_utf8_lossy(&said).into_owned());
         }
         thread::sleep(LOOK);
     }

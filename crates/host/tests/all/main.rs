@@ -1,0 +1,3 @@
+//! A host from outside.
+
+mod fuzz_smoke;
