@@ -39,8 +39,8 @@ pub(crate) use follow::{FollowArgs, SyncChoice};
 pub(crate) use image::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, ImagePartArgs, ShapeArgs, SnpCpuArg};
 pub(crate) use log::LogFormat;
 pub(crate) use market::{
-    ActingArgs, HostAttendArgs, HostCheckArgs, HostCommand, HostOfferAddArgs, HostOfferCommand, HostRunArgs, MarketCommand,
-    MarketListArgs, MarketRentArgs,
+    ActingArgs, HostAttendArgs, HostCheckArgs, HostCommand, HostOfferAddArgs, HostOfferCommand, HostRunArgs,
+    MarketCommand, MarketListArgs, MarketRentArgs,
 };
 pub(crate) use network::NetworkArgs;
 pub(crate) use proxy::ProxyArgs;

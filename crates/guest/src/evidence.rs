@@ -20,11 +20,11 @@ mod tests;
 pub use self::{
     canonical::{TakenEvidence, Wanted},
     configfs::{CONFIGFS_ROOT, ConfigfsError, ConfigfsSource},
-    endorsed::EndorsedSource,
     rtmr::{MEASUREMENTS_ROOT, Rtmr3, RtmrError, TDX_GUEST_DEVICE},
     socket::SocketSource,
 };
 pub(crate) use canonical::{SNP as SNP_PROVIDER, TDX as TDX_PROVIDER};
+pub(crate) use endorsed::EndorsedSource;
 #[cfg(feature = "nvml")]
 pub use nvml::{GpuEvidence, GpuEvidenceError, NvmlSource};
 pub(crate) use quotes::{QuoteError, QuoteService};

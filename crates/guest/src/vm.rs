@@ -19,7 +19,6 @@ use std::{
     sync::Arc,
 };
 
-use freehold_primitives::PlatformFamily;
 use freehold_rpc::{
     AskedStream, Endpoint, EventLogEntry, LinkEnd, LinkError, LinkService, LinkStream, LocalClient, StartedLink,
     VmLink, connect_plain, relay,

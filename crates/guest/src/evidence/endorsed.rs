@@ -17,7 +17,7 @@ const ENTRY_BYTES: usize = 24;
 type Ask = Box<dyn FnMut(&[u8]) -> Option<Vec<u8>> + Send>;
 
 /// A source of reports, and whom to ask for what is missing beside them.
-pub struct EndorsedSource {
+pub(crate) struct EndorsedSource {
     inner: Box<dyn EvidenceSource>,
     ask: Ask,
     report: Vec<u8>,
@@ -27,7 +27,10 @@ pub struct EndorsedSource {
 
 impl EndorsedSource {
     /// A source that takes from `inner`, and asks where that gives no certificate: once for each chip and TCB.
-    pub fn new(inner: Box<dyn EvidenceSource>, ask: impl FnMut(&[u8]) -> Option<Vec<u8>> + Send + 'static) -> Self {
+    pub(crate) fn new(
+        inner: Box<dyn EvidenceSource>,
+        ask: impl FnMut(&[u8]) -> Option<Vec<u8>> + Send + 'static,
+    ) -> Self {
         Self { inner, ask: Box::new(ask), report: Vec::new(), known: None }
     }
 
