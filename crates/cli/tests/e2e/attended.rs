@@ -33,6 +33,7 @@ fn an_agent_that_is_attended_becomes_an_instance_and_serves_its_services() {
     let app = run.text("app_id");
     run.interrupt();
 
+    told(dir.path(), &["app", "build", "six"]).unwrap();
     let bundle = format!("{app_folder}/bundle");
     let attend = ["host", "attend", "--folder", &folder, "--state-dir", &state, "--app", &app, "--emulated", &bundle];
     let place = ["--service", "2=web", "--data-dir", &data];
