@@ -13,7 +13,7 @@ use std::{
 };
 
 use freehold_emulator::EvidenceServer;
-use freehold_primitives::{AppId, Canonical as _, EvidenceKind, Genesis, NetworkKey, TrustDomain};
+use freehold_primitives::{AppId, Canonical as _, Genesis, NetworkKey, TrustDomain};
 use freehold_rpc::{Endpoint, HttpClient, NodeClient};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
@@ -23,7 +23,7 @@ use crate::{
     control::{self, Control},
     error::HostError,
     event::HostEvent,
-    host::{CHAIN_SOCKET, CONTROL_SOCKET, EVIDENCE_SOCKET, serve},
+    host::{CHAIN_SOCKET, CONTROL_SOCKET, EVIDENCE_SOCKET, serve, serve_evidence},
     machine::Machine,
     measure::Launch,
     payer::Payer,
@@ -123,6 +123,7 @@ impl Attendant {
             allowance_wei: config.allowance_wei,
             events,
             route: None,
+            hardware: None,
         });
         let mut tasks = JoinSet::new();
         let relay = Arc::new(ChainRelay { node: HttpClient::new(config.node.clone()) });
@@ -187,15 +188,10 @@ fn guest_file(config: &AttendConfig) -> Result<(Option<EvidenceServer>, Value), 
     let (server, domain, source, event_log) = match &config.evidence {
         AttendedEvidence::Hardware(domain) => (None, *domain, json!({ "configfs": CONFIGFS }), json!([])),
         AttendedEvidence::Emulated(tee, launch) => {
-            let machine = Machine::new(*tee);
-            let root = machine.root_certificate();
-            let known = |root: &[u8]| config.genesis.trust_roots.iter().any(|given| given.certificate.0 == root);
-            if !known(&root) {
-                return Err(HostError::NoEmulatedRoot);
-            }
-            let log = if machine.kind() == EvidenceKind::Tdx { json!(launch.event_log) } else { json!([]) };
-            let server = emulator(&socket, &machine, launch)?;
-            (Some(server), TrustDomain::Emulated, json!({ "socket": socket }), log)
+            let machine = Machine::of(launch, *tee);
+            machine.check_roots(&config.genesis.trust_roots)?;
+            let log = if machine.has_runtime_register() { json!(launch.event_log) } else { json!([]) };
+            (serve_evidence(&socket, &machine, launch)?, machine.domain(), json!({ "socket": socket }), log)
         }
     };
     let services: Vec<Value> = config
@@ -225,12 +221,4 @@ fn guest_file(config: &AttendConfig) -> Result<(Option<EvidenceServer>, Value), 
         "event_log": event_log,
     });
     Ok((server, document))
-}
-
-fn emulator(socket: &Path, machine: &Machine, launch: &Launch) -> Result<EvidenceServer, HostError> {
-    let start = || {
-        let listener = std::os::unix::net::UnixListener::bind(socket)?;
-        EvidenceServer::start(listener, machine.serves(launch))
-    };
-    start().map_err(HostError::system("evidence cannot be served", socket))
 }

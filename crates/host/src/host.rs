@@ -258,7 +258,7 @@ impl Outside {
                 *app_id
             }
         };
-        let evidence = evidence(&sockets, &machine, &programs)?;
+        let evidence = serve_evidence(&sockets.evidence, &machine, &programs)?;
         let guest_file = GuestFile {
             config,
             sockets: &sockets,
@@ -369,13 +369,17 @@ fn sockets(config: &HostConfig) -> Result<(TempDir, Sockets), HostError> {
 }
 
 /// The emulator's evidence; a machine of hardware gives its own, and nothing stands behind the socket.
-fn evidence(sockets: &Sockets, machine: &Machine, launch: &Launch) -> Result<Option<EvidenceServer>, HostError> {
+pub(crate) fn serve_evidence(
+    socket: &Path,
+    machine: &Machine,
+    launch: &Launch,
+) -> Result<Option<EvidenceServer>, HostError> {
     let (Some(machine), Some(shown)) = (machine.emulated(), launch.emulated()) else { return Ok(None) };
     let start = || {
-        let listener = std::os::unix::net::UnixListener::bind(&sockets.evidence)?;
+        let listener = std::os::unix::net::UnixListener::bind(socket)?;
         EvidenceServer::start(listener, machine.serves(shown))
     };
-    start().map(Some).map_err(HostError::system("evidence cannot be served", &sockets.evidence))
+    start().map(Some).map_err(HostError::system("evidence cannot be served", socket))
 }
 
 pub(crate) fn serve(path: &Path, router: Router, tasks: &mut JoinSet<()>) -> Result<(), HostError> {
