@@ -25,7 +25,7 @@ pub(crate) enum AppCommand {
     /// Build an app into a bundle, and print the measurements that a policy names.
     Build(AppBuildArgs),
     /// Run an app on this machine against a network that is up, under the emulator or in a TEE, and again at each change.
-    Run(AppRunArgs),
+    Run(Box<AppRunArgs>),
     /// Keep the state disk of an app's VM in a file, sealed as it is.
     Snapshot(AppSnapshotArgs),
     /// Bring the state disk of an app's VM back, on this machine or another.

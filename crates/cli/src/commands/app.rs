@@ -36,7 +36,7 @@ pub(crate) fn run(command: AppCommand, output: Output) -> Result<ExitCode> {
         AppCommand::Manifest(args) => build::manifest(&args, output),
         AppCommand::Show(args) => build::show(&args, output),
         AppCommand::FetchCheck(args) => fetch::check(&args, output),
-        AppCommand::Run(args) => super::block_on(run::run(args, output)),
+        AppCommand::Run(args) => super::block_on(run::run(*args, output)),
         AppCommand::Snapshot(args) => snapshot::keep(&args, output),
         AppCommand::Restore(args) => snapshot::restore(&args, output),
         AppCommand::Deploy(args) => super::block_on(deploy::run(*args, output)),
