@@ -141,7 +141,9 @@ impl StateDisk {
         self.mapped(TagJournal::Left, |upper| {
             let mut id = [0; 16];
             File::open("/dev/urandom")?.read_exact(&mut id)?;
-            let files = ext4(self.layout.mib(), STATE_AGENT_MIB, id).map_err(io::Error::other)?;
+            // What the app may not fill; without storage of the app's all of it is the agent's.
+            let kept = if self.layout.mib() > STATE_AGENT_MIB { STATE_AGENT_MIB } else { 0 };
+            let files = ext4(self.layout.mib(), kept, id).map_err(io::Error::other)?;
             let mut device = OpenOptions::new().write(true).open(upper)?;
             let all = self.layout.sectors() / (EXT4_BLOCK / 512) as u64;
             let mut first = 0;
