@@ -73,17 +73,6 @@ async fn trial() -> Result<(), HostError> {
     app.try_out(TRIAL_WAIT).await
 }
 
-/// Whether gVisor's runtime is here; where not, says so loudly.
-pub(crate) fn gvisor_works() -> bool {
-    let works = Command::new("runsc").arg("--version").output().is_ok_and(|output| output.status.success());
-    if !works {
-        eprintln!(
-            "SKIPPED: needs `runsc` of gVisor (Debian's backports: `apt-get install runsc`), which is missing here"
-        );
-    }
-    works
-}
-
 /// A containerd of a test's own, until it is dropped.
 pub(crate) struct OwnContainerd {
     child: std::process::Child,

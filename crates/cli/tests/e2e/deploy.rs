@@ -13,7 +13,7 @@ use freehold_rpc::{RentalAction, RentalCommand, SignedCommand};
 use serde_json::{Value, json};
 
 use crate::{
-    containers::{COMPOSE, OwnContainerd, containers_work, gvisor_works, saved},
+    containers::{COMPOSE, OwnContainerd, containers_work, saved},
     support::{OwnRegistry, Running, free_address, get, holding, post_path, run, sandbox_works, told, turn, until},
 };
 
@@ -264,13 +264,6 @@ fn a_rented_app_runs_in_a_vm_whose_measurement_its_renter_computed() {
 fn containers_of_a_rented_machine_seal_what_they_say_and_come_from_a_registry() {
     if containers_work() {
         containers_seal_what_they_say("");
-    }
-}
-
-#[test]
-fn containers_under_gvisor_seal_what_they_say() {
-    if containers_work() && gvisor_works() {
-        containers_seal_what_they_say("[backend]\noci_runtime = 'runsc'\n");
     }
 }
 
