@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     egress::{Server, certificate, check_offline},
-    support::{BINARY, Running, app_answer, post_path, sandbox_works, told, turn},
+    support::{BINARY, Running, app_answer, post_path, sandbox_works, told, turn, until},
 };
 
 /// The kernel package where a VM can be booted here, else a loud skip.
@@ -231,7 +231,12 @@ fn tls_ends_in_the_vm(vm: &Running, data: &str) {
     let words = ["proxy", "--app", &app, "--ingress", &ingress, "--listen", "127.0.0.1:0", "--data-dir", data];
     let proxy = Running::start(&words);
     let address = proxy.text("proxy");
-    let inside = post_path(address.trim_start_matches("http://"), "/local/freehold/v1/instance", b"");
+    // Under software emulation a first handshake may take longer than the proxy waits.
+    let mut inside = String::new();
+    until("the VM answers over TLS", || {
+        inside = post_path(address.trim_start_matches("http://"), "/local/freehold/v1/instance", b"");
+        !inside.is_empty()
+    });
     let inside: Value = serde_json::from_str(&inside).unwrap_or_else(|error| panic!("{error}: {inside}"));
     assert_eq!(inside["instance_id"], proxy.text("instance_id"), "{inside}");
     proxy.interrupt();
