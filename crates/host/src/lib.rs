@@ -42,7 +42,7 @@ pub use collateral::{
     INTEL_PCS, PckCa, Place, Promotion, RoundSummary, SourceError, Subject, VendorSources, VendorUrl, VendorUse,
 };
 pub use config::{
-    App, AppFiles, AppOwner, AppProgram, BundledProgram, EmulatedTee, GuestProgram, HardwareTee, HostConfig,
+    App, AppFiles, AppFolder, AppOwner, AppProgram, BundledProgram, EmulatedTee, GuestProgram, HardwareTee, HostConfig,
     IsolationChoice, PolicyChoice, Reach,
 };
 pub use container::{ContainerApp, ContainerBackend, KubernetesOptions, OciRuntime, kubernetes_manifests};
@@ -64,4 +64,4 @@ pub use registry::{
     passwords_input, pull_images, reference_input, referrers_input,
 };
 pub use sandbox::{APP_SOCKET_VARIABLE, ConfineError, Isolation, LOCAL_API_VARIABLE, MODEL_VARIABLE, confine};
-pub use vm::{BareAccel, QUOTE_PORT, VmAccel, VmApp, VmRun, VmTee, VmTeeKind, vm_storage};
+pub use vm::{BareAccel, QUOTE_PORT, VmAccel, VmApp, VmRun, VmTee, VmTeeKind, vm_ingress, vm_storage};
