@@ -6,10 +6,12 @@
 
 use std::{env, ffi::OsString, os::fd::AsFd as _, path::PathBuf, process::ExitCode};
 
-use freehold_guest::{StopReason, VmPlaces, VmState, relay_egress, run_in_vm};
+use freehold_guest::{StopReason, VmIngress, VmPlaces, VmState, relay_egress, run_in_vm};
 
 /// Word of the other role.
 const RELAY: &str = "--relay";
+/// Variable with how the app is reached over TLS, JSON.
+const INGRESS_VARIABLE: &str = "FREEHOLD_INGRESS";
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = env::args_os().skip(1).collect();
@@ -50,7 +52,11 @@ fn places(words: Vec<OsString>) -> Option<VmPlaces> {
     let mib = mib.to_str()?.parse().ok()?;
     let [own, local_api, app_socket, device, asked, folder] =
         [own, local_api, app_socket, device, asked, folder].map(PathBuf::from);
-    Some(VmPlaces { own, local_api, app_socket, state: VmState { device, asked, folder, mib } })
+    let ingress = match env::var(INGRESS_VARIABLE) {
+        Ok(text) => serde_json::from_str(&text).ok()?,
+        Err(_) => VmIngress::default(),
+    };
+    Some(VmPlaces { own, local_api, app_socket, state: VmState { device, asked, folder, mib }, ingress })
 }
 
 fn failed(reason: &dyn std::fmt::Display) -> ExitCode {

@@ -34,7 +34,7 @@ use tokio::{
 };
 
 use crate::{
-    CONFIG_BYTES_MAX, CONFIGFS_ROOT, EvidencePath, GuestConfig, GuestError, IngressConfig, PathConfig, StateDiskPaths,
+    AcmeConfig, CONFIG_BYTES_MAX, CONFIGFS_ROOT, EvidencePath, GuestConfig, GuestError, IngressConfig, PathConfig, StateDiskPaths,
     StopReason, StorageCare, TDX_GUEST_DEVICE, TrustConfig, run,
 };
 
@@ -85,6 +85,18 @@ pub struct VmPlaces {
     pub app_socket: PathBuf,
     /// What outlives the VM.
     pub state: VmState,
+    /// How the app is reached over TLS, where the host takes connections for it.
+    pub ingress: VmIngress,
+}
+
+/// How the app is reached over TLS (`spec/vm-image.md` §2).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VmIngress {
+    /// Names of the DNS that lead to it.
+    pub domains: Vec<String>,
+    /// The authority that certifies them.
+    pub acme: Option<AcmeConfig>,
 }
 
 /// The state disk (`spec/vm-image.md` §10).
@@ -107,15 +119,9 @@ struct Told {
     trust: TrustConfig,
     family: PlatformFamily,
     event_log: Vec<EventLogEntry>,
-    /// Names that lead to the instance over TLS; without it, it takes no TLS.
+    /// Whether it brings TLS connections.
     #[serde(default)]
-    ingress: Option<ToldIngress>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ToldIngress {
-    domains: Vec<String>,
+    takes_tls: bool,
 }
 
 impl Told {
@@ -126,12 +132,12 @@ impl Told {
         } else {
             EvidencePath::Socket(socket(places, LinkService::Evidence))
         };
-        // In a VM certificates are signed by the instance itself.
-        let ingress = self.ingress.map(|told| IngressConfig {
+        let VmIngress { domains, acme } = places.ingress.clone();
+        let ingress = self.takes_tls.then(|| IngressConfig {
             socket: places.own.join(TLS_SOCKET),
             app_socket: places.app_socket.clone(),
-            domains: told.domains,
-            acme: None,
+            domains,
+            acme,
         });
         let VmState { device, asked, folder, mib } = places.state.clone();
         let paths = PathConfig {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use freehold_bundle::{Bundle, Kind, ProcessSpec, StorageKind};
 
 use crate::{
-    config::{App, AppFiles, AppProgram, BundledProgram, IsolationChoice},
+    config::{App, AppFiles, AppFolder, AppProgram, BundledProgram, IsolationChoice},
     container::{ContainerApp, ContainerBackend},
     egress,
     error::HostError,
@@ -68,7 +68,7 @@ pub(crate) fn bundled_program(
     })
 }
 
-/// Where the program keeps files: a folder beside the bundle's. Its size is not held to what the manifest says.
+/// Where the program keeps files: a folder beside the bundle's, which is watched for what the manifest says of its size.
 fn storage(bundle: &Bundle, folder: &Path, isolation: IsolationChoice) -> Result<AppFiles, HostError> {
     let (kind, mib) = bundle.manifest().resources.storage;
     let name = match kind {
@@ -88,7 +88,8 @@ fn storage(bundle: &Bundle, folder: &Path, isolation: IsolationChoice) -> Result
         std::fs::create_dir_all(&folder)?;
         folder.canonicalize()
     };
-    make().map(AppFiles::Folder).map_err(HostError::system("the app's storage cannot be made", &folder))
+    let folder_of = |path| AppFiles::Folder(AppFolder { path, bytes_max: mib.saturating_mul(1 << 20) });
+    make().map(folder_of).map_err(HostError::system("the app's storage cannot be made", &folder))
 }
 
 fn process(bundle: &Bundle) -> Result<&ProcessSpec, HostError> {

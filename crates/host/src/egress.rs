@@ -17,4 +17,4 @@ mod tests;
 pub(crate) use gate::{Gate, accept_tcp, accept_unix};
 pub use inside::PROXY_PORT;
 pub(crate) use inside::bind_inside;
-pub(crate) use rules::reach;
+pub(crate) use rules::{reach, with};

@@ -38,7 +38,7 @@ pub use collateral::{
     INTEL_PCS, PckCa, Place, Promotion, RoundSummary, SourceError, Subject, VendorSources, VendorUrl, VendorUse,
 };
 pub use config::{
-    App, AppFiles, AppOwner, AppProgram, BundledProgram, EmulatedTee, GuestProgram, HostConfig, IsolationChoice,
+    App, AppFiles, AppFolder, AppOwner, AppProgram, BundledProgram, EmulatedTee, GuestProgram, HostConfig, IsolationChoice,
     PolicyChoice, Reach,
 };
 pub use container::{ContainerApp, ContainerBackend, KubernetesOptions, OciRuntime, kubernetes_manifests};
@@ -54,4 +54,4 @@ pub use payer::Payer;
 pub use provider::{AllowedEgress, AllowedKind, Provider, ProviderConfig, ProviderEvent, ProviderPolicy};
 pub use registry::{Access, ImageName, PushedBundle, Reference, Registry, RegistryError, SOURCE_SCHEME, pull_images};
 pub use sandbox::{APP_SOCKET_VARIABLE, Isolation, LOCAL_API_VARIABLE, MODEL_VARIABLE};
-pub use vm::{VmApp, VmRun, vm_storage};
+pub use vm::{VmApp, VmRun, vm_ingress, vm_storage};

@@ -11,8 +11,8 @@ use std::{
     process::Stdio,
 };
 
-use freehold_bundle::{Bundle, Egress, Ingress, Kind, StorageKind};
-use freehold_image::{Accel, AppStorage, CommandLine, Image, ImageError, QEMU, StateLayout, StorageRule, VmShape};
+use freehold_bundle::{AcmeDirectory, Bundle, Ingress, Kind, StorageKind};
+use freehold_image::{Accel, AppAuthority, AppIngress, AppStorage, CommandLine, Image, ImageError, QEMU, StateLayout, StorageRule, VmShape};
 use tokio::process::Command;
 
 use crate::{
@@ -60,9 +60,6 @@ impl VmApp {
         if bundle.manifest().kind != Kind::Process {
             return Err(cannot("it is made of containers", "a VM of this release runs `kind: raw` alone"));
         }
-        if bundle.manifest().additions.egress == Egress::Open {
-            return Err(cannot("it wants this machine's network", "a VM has none: list whom it reaches in `egress`"));
-        }
         if matches!(accel, Accel::Tdx { .. } | Accel::Snp { .. }) {
             // Evidence, collateral and policy of this host are the emulator's.
             return Err(cannot(
@@ -92,7 +89,7 @@ impl VmApp {
         &self.launch
     }
 
-    /// How it is reached over TLS. There is no authority: one would be reached through `egress`, which is refused above.
+    /// How it is reached over TLS; the image says it to the agent.
     pub(crate) const fn ingress(&self) -> &Ingress {
         &self.ingress
     }
@@ -138,6 +135,17 @@ pub fn vm_storage(bundle: &Bundle) -> AppStorage {
         StorageKind::DiskPersistent => StorageRule::DiskPersistent,
     };
     AppStorage { kind, mib }
+}
+
+/// How the app of a bundle is reached over TLS, as an image says it to the agent.
+pub fn vm_ingress(bundle: &Bundle) -> AppIngress {
+    let Ingress { domains, acme } = bundle.manifest().additions.ingress.clone();
+    let authority = |acme: AcmeDirectory| AppAuthority {
+        directory: acme.url,
+        roots: acme.roots,
+        challenge: acme.challenge.as_str().to_owned(),
+    };
+    AppIngress { domains, acme: acme.map(authority) }
 }
 
 /// Whether VMs can be started here.

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use freehold_image::AppStorage;
+use freehold_image::AppStart;
 use serde_json::Value;
 
 use crate::{InitError, app, children::Children, disk::ROOT, state, sys};
@@ -25,6 +25,8 @@ const OWN: &str = "/run/agent";
 /// The agent's socket to the gate outside, and PID 1's for the state disk.
 pub(crate) const GATE: &str = "/run/agent/egress.sock";
 const STATE: &str = "/run/agent/disk.sock";
+/// The agent's variable with how the app is reached over TLS.
+const INGRESS_VARIABLE: &str = "FREEHOLD_INGRESS";
 /// Name of the port to the host (`spec/vm-image.md` §8).
 const LINK: &str = "freehold.link";
 /// Ports that the app's words go to where there is no TEE.
@@ -52,8 +54,8 @@ pub(crate) fn is_there() -> bool {
 }
 
 /// Starts the agent; the number of its process.
-pub(crate) fn start(storage: AppStorage) -> Result<u32, InitError> {
-    let failed = InitError::system;
+pub(crate) fn start(start: &AppStart) -> Result<u32, InitError> {
+    let (failed, storage) = (InitError::system, start.storage);
     fs::create_dir_all(OWN).map_err(failed("making the agent's folder"))?;
     let link = port(LINK).ok_or(InitError::NoHost)?;
     sys::wait_for_host(&link, LINK_WAIT).map_err(failed("waiting for the host"))?;
@@ -61,6 +63,7 @@ pub(crate) fn start(storage: AppStorage) -> Result<u32, InitError> {
     let mut command = Command::new(PROGRAM);
     command.args([OWN, &local_api(), &format!("{ROOT}{}", app::APP_SOCKET)]);
     command.args([state::DISK, STATE, state::AGENTS, &storage.state_mib().to_string()]).env_clear();
+    command.env(INGRESS_VARIABLE, serde_json::to_string(&start.ingress).map_err(InitError::Start)?);
     let child = command.stdin(link).spawn().map_err(failed("starting the agent"))?;
     println!("freehold: agent started");
     Ok(child.id())

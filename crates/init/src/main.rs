@@ -118,7 +118,7 @@ fn alone(start: &AppStart) -> Result<End, InitError> {
 /// The agent, and beside it the app again and again, as its manifest says.
 fn with_agent(start: &AppStart) -> Result<End, InitError> {
     let mut children = children::Children::default();
-    let agent = agent::start(start.storage)?;
+    let agent = agent::start(start)?;
     children.add(agent);
     if let Err(status) = agent::wait_for_socket(agent, &mut children)? {
         return Ok(End::Agent(status));

@@ -3,6 +3,7 @@
 
 mod answer;
 mod apps;
+mod authority;
 mod backends;
 mod collateral;
 mod containers;

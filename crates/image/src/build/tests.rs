@@ -22,6 +22,7 @@ fn parts() -> ImageParts {
             restart: RestartRule::Never,
             storage: AppStorage::NONE,
             proxy: None,
+            ingress: AppIngress::default(),
         },
     }
 }
