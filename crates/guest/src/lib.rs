@@ -35,8 +35,8 @@ mod vm;
 pub use agent::{ExecutorGiven, GuestError, run, run_executor};
 pub use asked::asked_by_host;
 pub use config::{
-    AcmeChallenge, AcmeConfig, BoundConfig, CONFIG_BYTES_MAX, ConfigError, EnvironmentSocket, EvidencePath, GuestConfig,
-    IngressConfig, PathConfig, ServiceSocket, StateDiskPaths, StorageCare, TrustConfig, VariablePart,
+    AcmeChallenge, AcmeConfig, BoundConfig, CONFIG_BYTES_MAX, ConfigError, EnvironmentSocket, EvidencePath,
+    GuestConfig, IngressConfig, PathConfig, ServiceSocket, StateDiskPaths, StorageCare, TrustConfig, VariablePart,
 };
 pub use evidence::{
     CONFIGFS_ROOT, ConfigfsError, ConfigfsSource, EvidenceError, EvidenceSource, MEASUREMENTS_ROOT, OUTBLOB_BYTES_MAX,

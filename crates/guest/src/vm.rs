@@ -34,8 +34,8 @@ use tokio::{
 };
 
 use crate::{
-    AcmeConfig, CONFIG_BYTES_MAX, CONFIGFS_ROOT, EvidencePath, GuestConfig, GuestError, IngressConfig, PathConfig, StateDiskPaths,
-    StopReason, StorageCare, TDX_GUEST_DEVICE, TrustConfig, run,
+    AcmeConfig, CONFIG_BYTES_MAX, CONFIGFS_ROOT, EvidencePath, GuestConfig, GuestError, IngressConfig, PathConfig,
+    StateDiskPaths, StopReason, StorageCare, TDX_GUEST_DEVICE, TrustConfig, run,
 };
 
 /// Device of an SEV-SNP guest.

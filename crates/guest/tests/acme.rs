@@ -187,7 +187,10 @@ async fn what_is_said_over_plain_http(port: u16) {
     let thumbprint = said.strip_prefix("to-ken_1.").unwrap_or_else(|| panic!("{asked}"));
     assert!(head.starts_with("HTTP/1.1 200 ") && thumbprint.len() == 43, "{asked}");
     let led = plain(port, &get("/a?b=c", DOMAIN)).await;
-    assert!(led.starts_with("HTTP/1.1 301 ") && led.contains(&format!("location: https://{DOMAIN}/a?b=c\r\n")), "{led}");
+    assert!(
+        led.starts_with("HTTP/1.1 301 ") && led.contains(&format!("location: https://{DOMAIN}/a?b=c\r\n")),
+        "{led}"
+    );
     let long = "t".repeat(129);
     for (path, host) in [
         ("/.well-known/acme-challenge/", DOMAIN),

@@ -1,10 +1,6 @@
 //! What a host is told: which node, which programs, who pays.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use freehold_primitives::{AppId, Digest, Genesis, NetworkKey};
 use freehold_rpc::Endpoint;
@@ -76,6 +72,8 @@ pub struct BundledProgram {
     pub files: PathBuf,
     /// Model that the manifest names; it is measured.
     pub model: Option<Digest>,
+    /// Model files that the manifest names, each checked against its digest; the program sees them below `/models`.
+    pub models: Vec<(String, PathBuf)>,
     /// What the program may use.
     pub limits: freehold_bundle::Limits,
     /// Whether it is started again when it ends.

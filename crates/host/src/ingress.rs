@@ -28,8 +28,8 @@ use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 
 use crate::error::HostError;
 
-pub(crate) use routes::Route;
 use relay::Speech;
+pub(crate) use routes::Route;
 use routes::Routes;
 
 /// Pause between two lines of counts in the log.

@@ -12,7 +12,10 @@ use std::{
 };
 
 use freehold_bundle::{AcmeDirectory, Bundle, Ingress, Kind, StorageKind};
-use freehold_image::{Accel, AppAuthority, AppIngress, AppStorage, CommandLine, Image, ImageError, QEMU, StateLayout, StorageRule, VmShape};
+use freehold_image::{
+    Accel, AppAuthority, AppIngress, AppStorage, CommandLine, Image, ImageError, QEMU, StateLayout, StorageRule,
+    VmShape,
+};
 use tokio::process::Command;
 
 use crate::{
@@ -70,6 +73,9 @@ impl VmApp {
         let image = Image::open(&folder)?;
         if image.app != bundle.digest() {
             return Err(cannot("the image is of another bundle", "build it anew"));
+        }
+        if image.models.is_none() != bundle.manifest().additions.models.is_empty() {
+            return Err(cannot("the image has other models than its manifest names", "build it anew"));
         }
         let launch = measure_image(&image, shape, bundle)?;
         let layout = StateLayout::new(vm_storage(bundle).state_mib()).map_err(ImageError::from)?;

@@ -30,6 +30,39 @@ const UUID: [u8; 16] = *b"freehold-erofs-1";
 const IS_FILE: u8 = 1;
 const IS_FOLDER: u8 = 2;
 
+/// The image of one folder with files of these lengths, up to where the first file begins. The files follow in the order of their
+/// names, each padded to whole blocks.
+///
+/// # Errors
+/// [`ImageError::TooLarge`].
+pub(crate) fn erofs_head(files: &BTreeMap<String, u64>) -> Result<Vec<u8>, ImageError> {
+    let empty = || Node::File { data: Vec::new(), executable: false };
+    let nodes: BTreeMap<String, Node> = files.keys().map(|name| (name.clone(), empty())).collect();
+    let names = std::iter::once("").chain(files.keys().map(String::as_str));
+    let numbers = names.zip(0..).map(|(name, at)| (name, number(at))).collect();
+    let root = folder("", &nodes, &numbers);
+    let start = (SUPERBLOCK + SUPERBLOCK_BYTES + (files.len() + 1) * INODE).next_multiple_of(BLOCK);
+    let mut image = vec![0; start];
+    let mut block = (start / BLOCK) as u64;
+    let folder = (root.mode, root.links, root.data.len() as u64);
+    for (index, (mode, links, length)) in
+        std::iter::once(folder).chain(files.values().map(|length| (0o100_644, 1, *length))).enumerate()
+    {
+        let first = u32::try_from(block).map_err(|_| TOO_MANY)?;
+        let at = SUPERBLOCK + SUPERBLOCK_BYTES + index * INODE;
+        image[at..at + INODE].copy_from_slice(&written((mode, links, length), index as u32 + 1, first));
+        block = block.saturating_add(length.div_ceil(BLOCK as u64));
+    }
+    let blocks = u32::try_from(block).map_err(|_| TOO_MANY)?;
+    image[SUPERBLOCK..SUPERBLOCK + SUPERBLOCK_BYTES].copy_from_slice(&superblock(files.len() as u64 + 1, blocks));
+    image.extend_from_slice(&root.data);
+    image.resize(image.len().next_multiple_of(BLOCK), 0);
+    Ok(image)
+}
+
+/// Why a file system is not made whose blocks have no numbers.
+const TOO_MANY: ImageError = ImageError::TooLarge { what: "blocks of 4,096 bytes", limit: u32::MAX as u64 };
+
 /// One inode and its bytes.
 struct Inode<'a> {
     mode: u16,
@@ -60,10 +93,13 @@ pub fn erofs(tree: &Tree) -> Result<Vec<u8>, ImageError> {
     }
     let mut image = vec![0; (SUPERBLOCK + SUPERBLOCK_BYTES + inodes.len() * INODE).next_multiple_of(BLOCK)];
     for (index, inode) in inodes.iter().enumerate() {
-        let block = u32::try_from(image.len() / BLOCK)
-            .map_err(|_| ImageError::TooLarge { what: "blocks of 4,096 bytes", limit: u64::from(u32::MAX) })?;
+        let block = u32::try_from(image.len() / BLOCK).map_err(|_| TOO_MANY)?;
         let at = SUPERBLOCK + SUPERBLOCK_BYTES + index * INODE;
-        image[at..at + INODE].copy_from_slice(&written(inode, index as u32 + 1, block));
+        image[at..at + INODE].copy_from_slice(&written(
+            (inode.mode, inode.links, inode.data.len() as u64),
+            index as u32 + 1,
+            block,
+        ));
         image.extend_from_slice(&inode.data);
         image.resize(image.len().next_multiple_of(BLOCK), 0);
     }
@@ -123,16 +159,16 @@ fn block_of(group: &[(&str, u64, u8)]) -> Vec<u8> {
     block
 }
 
-/// An inode in its long form, its data whole in blocks.
-fn written(inode: &Inode<'_>, serial: u32, block: u32) -> [u8; INODE] {
+/// An inode of a mode, links and length in its long form, its data whole in blocks.
+fn written((mode, links, length): (u16, u32, u64), serial: u32, block: u32) -> [u8; INODE] {
     let mut bytes = [0; INODE];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
     put(0, &1_u16.to_le_bytes()); // long form, plain layout
-    put(4, &inode.mode.to_le_bytes());
-    put(8, &(inode.data.len() as u64).to_le_bytes());
+    put(4, &mode.to_le_bytes());
+    put(8, &length.to_le_bytes());
     put(16, &block.to_le_bytes());
     put(20, &serial.to_le_bytes());
-    put(44, &inode.links.to_le_bytes());
+    put(44, &links.to_le_bytes());
     bytes
 }
 

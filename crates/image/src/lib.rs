@@ -10,6 +10,7 @@ mod error;
 mod ext4;
 mod firmware;
 mod kernel;
+mod models;
 mod qemu;
 mod run;
 mod shape;
@@ -20,7 +21,9 @@ mod tree;
 mod verity;
 
 pub use boot::CommandLine;
-pub use build::{AppAuthority, AppIngress, AppProxy, AppStart, AppStorage, Image, ImageParts, RestartRule, StorageRule};
+pub use build::{
+    AppAuthority, AppIngress, AppProxy, AppStart, AppStorage, Image, ImageParts, RestartRule, StorageRule,
+};
 pub use cpio::cpio;
 pub use elf::{Program, with_libraries};
 pub use erofs::erofs;
@@ -28,7 +31,8 @@ pub use error::{ImageError, MeasureFault};
 pub use ext4::{EXT4_BLOCK, Ext4, ext4};
 pub use firmware::Firmware;
 pub use kernel::{KERNEL_PACKAGE, KERNEL_SHA256, KernelFiles};
-pub use qemu::{Accel, HostPort, QEMU, QemuLaunch, SnpPlatformOptions};
+pub use models::{ModelSource, write_models};
+pub use qemu::{Accel, HostPort, MODELS_DISK, MODELS_SERIAL, QEMU, QemuLaunch, SnpPlatformOptions};
 pub use run::{Ran, RunError, run_vm, self_test, usable_accel};
 pub use shape::VmShape;
 pub use snp::{KernelHashes, SnpCpu, SnpLaunch};

@@ -99,6 +99,10 @@ fn run() -> Result<End, InitError> {
     disk::open(&root)?;
     println!("freehold: disk opened under {}", root.hash);
     let start = app::read_start(&app)?;
+    if let Some(models) = line.as_ref().and_then(CommandLine::models) {
+        disk::open_models(&models)?;
+        println!("freehold: models opened under {}", models.hash);
+    }
     app::extend_register(&start.event)?;
     app::prepare(&start)?;
     if agent::is_there() { with_agent(&start) } else { alone(&start) }

@@ -1,17 +1,18 @@
 //! `image`: the VM image of a bundle, and its measurements (`spec/vm-image.md`).
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context as _, Result, bail};
-use freehold_bundle::{Bundle, Egress, Kind, Restart, open_bundle};
+use freehold_bundle::{Bundle, Egress, Kind, ModelFile, Restart, open_bundle};
 use freehold_host::{EmulatedTee, Launch, PROXY_PORT, measure_bundle, measure_image, vm_ingress, vm_storage};
 use freehold_image::{
     AcpiTables, AppProxy, AppStart, Firmware, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, KernelHashes,
-    OVMF_BOOT_ENTRY, PageOrder, Program, RestartRule, Separator, SnpCpu, SnpLaunch, TdxBoot, TdxMachine, Tree, VmShape,
+    MODELS_DISK, ModelSource, OVMF_BOOT_ENTRY, PageOrder, Program, RestartRule, Separator, SnpCpu, SnpLaunch, TdxBoot,
+    TdxMachine, Tree, VerityRoot, VmShape, write_models,
 };
 use freehold_primitives::Measurement;
 use freehold_rpc::proxy_variables;
@@ -21,6 +22,7 @@ use super::app::registers;
 use crate::{
     args::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, ImagePartArgs, SnpCpuArg},
     output::Output,
+    stack::model_folder,
 };
 
 /// Variable that names the kernel package where no argument does.
@@ -36,7 +38,10 @@ pub(crate) fn run(command: &ImageCommand, output: Output) -> Result<ExitCode> {
 
 fn build(args: &ImageBuildArgs, output: Output) -> Result<ExitCode> {
     let bundle = open_bundle(&args.bundle)?;
-    let image = assembled(&bundle, &args.parts)?;
+    if !args.verify {
+        fs::create_dir_all(&args.output).with_context(|| format!("{} cannot be made", args.output.display()))?;
+    }
+    let image = assembled(&bundle, &args.parts, (!args.verify).then_some(args.output.as_path()))?;
     let shape = VmShape::new(args.shape.cpus, args.shape.memory_mib)?;
     let launch = measure_image(&image, shape, &bundle)?;
     let event = if args.verify {
@@ -54,8 +59,41 @@ fn build(args: &ImageBuildArgs, output: Output) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The image of a bundle: pinned kernel, PID 1, agent, and the programs that were named.
-pub(crate) fn assembled(bundle: &Bundle, args: &ImagePartArgs) -> Result<Image> {
+/// The folder of model files, where one is known.
+pub(crate) fn models_of(args: &ImagePartArgs) -> Option<PathBuf> {
+    args.models.clone().or_else(|| model_folder().ok())
+}
+
+/// The disk of a bundle's model files, written into a folder where one is given; its root, where the manifest names any.
+fn models(bundle: &Bundle, args: &ImagePartArgs, place: Option<&Path>) -> Result<Option<VerityRoot>> {
+    let named = &bundle.manifest().additions.models;
+    if named.is_empty() {
+        return Ok(None);
+    }
+    let folder = models_of(args).context("the manifest names model files: name their folder with --models")?;
+    let source = |model: &ModelFile| ModelSource {
+        name: model.name.clone(),
+        file: folder.join(&model.name),
+        sha256: model.sha256,
+    };
+    let sources: Vec<ModelSource> = named.iter().map(source).collect();
+    let root = match place {
+        None => write_models(&sources, &mut io::sink())?,
+        Some(place) => {
+            let path = place.join(MODELS_DISK);
+            let file = fs::File::create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+            let mut out = io::BufWriter::with_capacity(1 << 20, file);
+            let root = write_models(&sources, &mut out)?;
+            io::Write::flush(&mut out).with_context(|| format!("{} cannot be written", path.display()))?;
+            root
+        }
+    };
+    Ok(Some(root))
+}
+
+/// The image of a bundle: pinned kernel, PID 1, agent, and the programs that were named. The disk of its models is written into
+/// `place`, where one is given.
+pub(crate) fn assembled(bundle: &Bundle, args: &ImagePartArgs, place: Option<&Path>) -> Result<Image> {
     let own = std::env::current_exe().context("this program's own file cannot be found")?;
     let beside = |given: &Option<PathBuf>, name: &str| given.clone().unwrap_or_else(|| own.with_file_name(name));
     let kernel = args.kernel.clone().or_else(|| std::env::var_os(KERNEL_VARIABLE).map(PathBuf::from));
@@ -75,6 +113,7 @@ pub(crate) fn assembled(bundle: &Bundle, args: &ImagePartArgs) -> Result<Image> 
         system: system.collect::<Result<_>>()?,
         files: files(bundle)?,
         start: start(bundle, &own)?,
+        models: models(bundle, args, place)?,
     };
     Ok(Image::build(parts)?)
 }
@@ -105,8 +144,8 @@ fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
     let (Kind::Process, Some(process)) = (manifest.kind, &manifest.additions.process) else {
         bail!("{} is made of containers: this release runs `kind: raw` alone in a VM", manifest.name);
     };
-    if !manifest.additions.models.is_empty() || manifest.additions.gpu.is_some() {
-        bail!("{} asks for model files or GPUs, which a VM of this release has none of", manifest.name);
+    if manifest.additions.gpu.is_some() {
+        bail!("{} asks for GPUs, which a VM of this release has none of", manifest.name);
     }
     let proxy = match manifest.additions.egress {
         Egress::Deny => None,
@@ -131,6 +170,7 @@ fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
         storage: vm_storage(bundle),
         proxy,
         ingress: vm_ingress(bundle),
+        models: manifest.additions.models.iter().map(|model| model.name.clone()).collect(),
     })
 }
 

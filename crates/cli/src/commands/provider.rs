@@ -52,6 +52,7 @@ struct HostFile {
     api: IpAddr,
     ingress: Option<SocketAddr>,
     ingress_http: Option<SocketAddr>,
+    models: Option<PathBuf>,
     #[serde(default)]
     tee: Tee,
     #[serde(default = "look_every_ms")]
@@ -164,7 +165,7 @@ impl HostFile {
         let below = |given: &mut PathBuf| *given = folder.join(&given);
         below(&mut file.state_dir);
         file.policy.stores.iter_mut().for_each(below);
-        [&mut file.data_dir, &mut file.key].into_iter().flatten().for_each(below);
+        [&mut file.data_dir, &mut file.key, &mut file.models].into_iter().flatten().for_each(below);
         Ok(file)
     }
 }
@@ -201,6 +202,7 @@ async fn config(file: HostFile, held: &Held) -> Result<ProviderConfig> {
         api: file.api,
         ingress: file.ingress,
         ingress_http: file.ingress_http,
+        models: file.models,
         tee: match file.tee {
             Tee::Tdx => freehold_host::EmulatedTee::Tdx,
             Tee::Snp => freehold_host::EmulatedTee::Snp,

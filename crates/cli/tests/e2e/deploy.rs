@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 
 use crate::{
     containers::{COMPOSE, containers_work, saved},
-    support::{OwnRegistry, Running, free_address, get, holding, post_path, run, said, sandbox_works, told, turn, until},
+    support::{
+        OwnRegistry, Running, free_address, get, holding, post_path, run, said, sandbox_works, told, turn, until,
+    },
 };
 
 /// The provider, the renter and a stranger among the development accounts.

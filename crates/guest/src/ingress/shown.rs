@@ -63,9 +63,9 @@ async fn certificates(through: UnixStream, name: &str, key: &Digest) -> io::Resu
 /// Whether a chain's own certificate is for all of these names.
 fn covers(certificates: &[CertificateDer<'_>], domains: &[String]) -> bool {
     let Some(Ok(own)) = certificates.first().map(ParsedCertificate::try_from) else { return false };
-    domains.iter().all(|domain| {
-        ServerName::try_from(domain.as_str()).is_ok_and(|name| verify_server_name(&own, &name).is_ok())
-    })
+    domains
+        .iter()
+        .all(|domain| ServerName::try_from(domain.as_str()).is_ok_and(|name| verify_server_name(&own, &name).is_ok()))
 }
 
 /// Takes one key, whatever certificate it stands in.

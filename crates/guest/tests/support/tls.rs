@@ -182,7 +182,6 @@ impl Authority {
         AcmeConfig { directory: self.directory.clone(), roots: vec![Base64Text(self.root.clone())], challenge }
     }
 
-
     /// Starts it; what it certifies lives for so many seconds. `None`, said loudly, where it is not installed.
     pub(crate) fn start(folder: &Path, ports: Asks, life_s: u64) -> Option<Self> {
         if Command::new("pebble").arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
@@ -342,4 +341,3 @@ pub(crate) fn webpki_takes(chain: &[CertificateDer<'static>], root: &[u8]) {
     judge(DOMAIN).unwrap();
     assert!(judge("other.example").is_err());
 }
-

@@ -185,7 +185,8 @@ async fn plain_http_leads_to_the_instance_of_the_host_that_it_names() {
     for host in ["two.example", "", "one.example\r\nHost: two.example"] {
         assert!(ask(request(host)).await.starts_with("HTTP/1.1 421 "), "{host}");
     }
-    for malformed in ["GET /\r\nHost: one.example\r\n\r\n".to_owned(), "a".repeat(9_000), "GET / HTTP/1.1\r\n".to_owned()]
+    for malformed in
+        ["GET /\r\nHost: one.example\r\n\r\n".to_owned(), "a".repeat(9_000), "GET / HTTP/1.1\r\n".to_owned()]
     {
         assert_eq!(ask(malformed).await, "");
     }

@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::{
+    config::ProviderConfig,
     event::ProviderEvent,
     fetch::{FetchFailure, bring},
     policy::Refusal,
@@ -21,7 +22,6 @@ use super::{
 use crate::{
     bundle::bundled_app,
     config::{App, AppOwner, HostConfig, IsolationChoice, PolicyChoice},
-    container::ContainerBackend,
     error::HostError,
     event::HostEvent,
     host::Host,
@@ -82,8 +82,7 @@ pub(crate) async fn serve(
     policy.admits_bundle(&bundle, &tenant.wish)?;
     ground.tell(ProviderEvent::Brought { rental, bundle: digest, bytes });
     tenant.show(|shown| shown.stage = RentalStage::Starting);
-    let backend = ground.config.containers.clone();
-    let app = app(bundle, &tenant.folder.join("app"), backend).await?;
+    let app = app(bundle, &tenant.folder.join("app"), &ground.config).await?;
     let (events, heard) = mpsc::unbounded_channel();
     let host = tokio::select! {
         host = start(ground, tenant, record, app, &events) => host?,
@@ -106,8 +105,8 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-async fn app(bundle: Bundle, folder: &Path, backend: ContainerBackend) -> Result<App, ServeFailure> {
-    let folder = folder.to_owned();
+async fn app(bundle: Bundle, folder: &Path, config: &ProviderConfig) -> Result<App, ServeFailure> {
+    let (folder, backend, models) = (folder.to_owned(), config.containers.clone(), config.models.clone());
     let made = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&folder).map_err(HostError::system("the app's folder cannot be made", &folder))?;
         // What earlier bundles unpacked is nobody's any more.
@@ -115,7 +114,7 @@ async fn app(bundle: Bundle, folder: &Path, backend: ContainerBackend) -> Result
         if unpacked.exists() {
             std::fs::remove_dir_all(&unpacked).map_err(HostError::system("old files cannot be removed", &unpacked))?;
         }
-        let mut app = bundled_app(&bundle, &folder, IsolationChoice::Required, &backend)?;
+        let mut app = bundled_app(&bundle, &folder, IsolationChoice::Required, &backend, models.as_deref())?;
         if let App::Containers(containers) = &mut app {
             containers.seal_logs();
         }

@@ -23,7 +23,9 @@ fn parts() -> ImageParts {
             storage: AppStorage::NONE,
             proxy: None,
             ingress: AppIngress::default(),
+            models: Vec::new(),
         },
+        models: None,
     }
 }
 
