@@ -33,7 +33,7 @@ pub use image::{IMAGE_LAYERS_MAX, IMAGES_FOLDER, Image, ImageHealth, ImageLayer,
 pub use pull::{BlobKind, BlobWriter, BundlePull, MissingBlob};
 pub use read::open_bundle;
 pub use signature::{BundleSignature, bundle_signing_digest};
-pub use unpack::{Ownership, read_in_root};
+pub use unpack::{Ownership, UnpackedFile, UnpackedKind, read_in_root};
 pub use write::{add_signature, build_bundle, read_compose};
 
 /// Most files of a bundle.

@@ -18,8 +18,8 @@ pub use error::{Fault, ManifestError};
 pub use layout::{
     ArchiveFault, BESIDE_TYPES, BUNDLE_BYTES_MAX, BlobKind, BlobWriter, Bundle, BundleContents, BundleDocument,
     BundleError, BundlePull, BundleSignature, BundledFile, FILES_MAX, IMAGE_LAYERS_MAX, IMAGES_FOLDER, Image,
-    ImageHealth, ImageLayer, ImageProgram, LayerPacking, MissingBlob, Ownership, add_signature, build_bundle,
-    bundle_signing_digest, open_bundle, read_compose, read_in_root,
+    ImageHealth, ImageLayer, ImageProgram, LayerPacking, MissingBlob, Ownership, UnpackedFile, UnpackedKind,
+    add_signature, build_bundle, bundle_signing_digest, open_bundle, read_compose, read_in_root,
 };
 pub use manifest::{
     AcmeDirectory, Additions, DOMAINS_MAX, Deployment, Egress, EgressTarget, GpuModel, GpuWish, HostName, Ingress,

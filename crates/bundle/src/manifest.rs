@@ -14,6 +14,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     error::{Fault, ManifestError},
     section::{Item, Section},
@@ -45,7 +47,8 @@ pub enum Kind {
 }
 
 /// Where an app keeps files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StorageKind {
     /// Nowhere.
     None,

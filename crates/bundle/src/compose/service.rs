@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use freehold_primitives::Digest;
+use serde::{Deserialize, Serialize};
 
 use super::values;
 use crate::{
@@ -27,7 +28,8 @@ pub struct ImageRef {
 pub type Command = Vec<String>;
 
 /// What a service waits for in another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Condition {
     /// That it started.
     Started,
@@ -64,7 +66,8 @@ pub enum HealthTest {
 }
 
 /// Whether a container is started again when it ends.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ServiceRestart {
     /// Never.
     #[default]

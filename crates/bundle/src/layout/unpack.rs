@@ -5,6 +5,7 @@
 //! its last part is never followed. Devices are refused; setuid and setgid bits, times and extended attributes are dropped. Bytes
 //! and members are bounded. A failed unpacking leaves a part of the image: the caller removes it. Not here: mounts.
 
+mod files;
 mod root;
 
 #[cfg(test)]
@@ -28,6 +29,7 @@ use super::{
 
 use root::Root;
 
+pub use files::{UnpackedFile, UnpackedKind};
 pub use root::{Ownership, read_in_root};
 
 /// Most bytes of all archives of an image, unpacked.
@@ -42,6 +44,7 @@ const OPAQUE: &str = ".wh..wh..opq";
 const WHITEOUT: &str = ".wh.";
 
 /// What an unpacking may still use.
+#[derive(Clone, Copy)]
 struct Left {
     bytes: u64,
     members: usize,
@@ -53,9 +56,15 @@ impl Bundle {
     /// # Errors
     /// [`BundleError::Archive`], [`BundleError::System`], [`BundleError::NotPlain`].
     pub fn unpack_image(&self, image: &Image, into: &Path, owner: Ownership) -> Result<(), BundleError> {
+        self.unpack_layers(image, into, owner).map(drop)
+    }
+
+    /// The same, and the folder as it came to be.
+    fn unpack_layers(&self, image: &Image, into: &Path, owner: Ownership) -> Result<Root, BundleError> {
         let mut root = Root::open(into, owner)?;
         let mut left = Left { bytes: UNPACKED_BYTES_MAX, members: MEMBERS_MAX };
-        image.layers.iter().try_for_each(|layer| unpack_layer(&self.folder, layer, &mut root, &mut left))
+        image.layers.iter().try_for_each(|layer| unpack_layer(&self.folder, layer, &mut root, &mut left))?;
+        Ok(root)
     }
 }
 

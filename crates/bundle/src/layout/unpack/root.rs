@@ -1,7 +1,8 @@
 //! The folder that an image is unpacked into: every change of it goes through here, and none leaves it.
 
 use std::{
-    collections::HashSet,
+    cell::RefCell,
+    collections::{HashMap, HashSet},
     fs::File,
     io::{self, Read},
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -10,8 +11,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fchmod, fchown, linkat, mkdirat, open,
-        openat, openat2, statat, symlinkat, unlinkat,
+        AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fchmod, fchown, fstat, linkat, mkdirat,
+        open, openat, openat2, statat, symlinkat, unlinkat,
     },
     io::Errno,
 };
@@ -23,6 +24,8 @@ use crate::layout::error::{ArchiveFault, BundleError};
 const IDS: u64 = 65_536;
 /// Rights that are kept: no setuid, no setgid.
 const MODE_KEPT: u32 = 0o1777;
+/// Rights of a link, which nobody asks for.
+const LINK_MODE: u32 = 0o777;
 /// Rights of a folder that no layer describes.
 const FOLDER_MODE: u32 = 0o755;
 
@@ -33,6 +36,16 @@ pub enum Ownership {
     Own,
     /// The image's users 0 to 65,535 are the system's from this number on. Only root can unpack so.
     Mapped(u32),
+    /// All of them the user's who unpacks, with rights of its own; the image's are remembered beside them.
+    Noted,
+}
+
+/// Rights and owner that an image gives a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Dress {
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
 }
 
 /// The folder.
@@ -41,18 +54,17 @@ pub(super) struct Root {
     owner: Ownership,
     /// Paths that the layer at work has placed, with the folders above them: its whiteouts spare them.
     placed: HashSet<String>,
+    /// Under [`Ownership::Noted`], what the image says of each file, by its number: links share it, and whoever comes after with the
+    /// same number is noted anew.
+    noted: RefCell<HashMap<u64, Dress>>,
 }
 
 impl Root {
     pub(super) fn open(folder: &Path, owner: Ownership) -> Result<Self, BundleError> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let top = open(folder, flags, Mode::empty()).map_err(|error| BundleError::system(folder)(error.into()))?;
-        let root = Self { top, owner, placed: HashSet::new() };
-        let set = || {
-            fchmod(&root.top, Mode::from_raw_mode(FOLDER_MODE))?;
-            root.own(root.top.as_fd(), 0, 0)
-        };
-        set().map_err(|error| BundleError::system(folder)(error.into()))?;
+        let root = Self { top, owner, placed: HashSet::new(), noted: RefCell::default() };
+        root.dress_plain(root.top.as_fd()).map_err(|error| BundleError::system(folder)(error.into()))?;
         Ok(root)
     }
 
@@ -106,8 +118,14 @@ impl Root {
         let parent = self.reach(above)?;
         remove(parent.as_fd(), name)?;
         symlinkat(&member.link, &parent, name)?;
-        if let Some((uid, gid)) = self.ids(member.uid, member.gid)? {
-            chownat(&parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        match self.ids(member.uid, member.gid)? {
+            Some((uid, gid)) if self.owner == Ownership::Noted => {
+                let (uid, gid) = (uid.as_raw(), gid.as_raw());
+                let number = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?.st_ino;
+                self.noted.borrow_mut().insert(number, Dress { mode: LINK_MODE, uid, gid });
+            }
+            Some((uid, gid)) => chownat(&parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?,
+            None => {}
         }
         self.note(above, name);
         Ok(())
@@ -199,27 +217,44 @@ impl Root {
             error => Fault::from(error),
         })?;
         let folder = open_folder(parent.as_fd(), name)?;
-        self.own(folder.as_fd(), 0, 0)?;
-        fchmod(&folder, Mode::from_raw_mode(FOLDER_MODE))?;
+        self.dress_plain(folder.as_fd())?;
         Ok(folder)
     }
 
     fn dress(&self, what: BorrowedFd<'_>, member: &Member) -> Result<(), Fault> {
-        if let Some((uid, gid)) = self.ids(member.uid, member.gid)? {
-            fchown(what, Some(uid), Some(gid))?;
-        }
-        Ok(fchmod(what, Mode::from_raw_mode(member.mode & MODE_KEPT))?)
+        let ids = self.ids(member.uid, member.gid)?;
+        Ok(self.give(what, member.mode & MODE_KEPT, ids)?)
     }
 
-    fn own(&self, what: BorrowedFd<'_>, uid: u64, gid: u64) -> Result<(), Errno> {
-        match self.ids(uid, gid) {
-            Ok(Some((uid, gid))) => fchown(what, Some(uid), Some(gid)),
-            _ => Ok(()),
+    /// A folder that no layer describes: root's.
+    fn dress_plain(&self, what: BorrowedFd<'_>) -> Result<(), Errno> {
+        self.give(what, FOLDER_MODE, self.ids(0, 0).ok().flatten())
+    }
+
+    fn give(&self, what: BorrowedFd<'_>, mode: u32, ids: Option<(Uid, Gid)>) -> Result<(), Errno> {
+        match ids {
+            Some((uid, gid)) if self.owner == Ownership::Noted => {
+                let dress = Dress { mode, uid: uid.as_raw(), gid: gid.as_raw() };
+                self.noted.borrow_mut().insert(fstat(what)?.st_ino, dress);
+                return Ok(());
+            }
+            Some((uid, gid)) => fchown(what, Some(uid), Some(gid))?,
+            None => {}
         }
+        fchmod(what, Mode::from_raw_mode(mode))
+    }
+
+    /// What was noted.
+    pub(super) fn into_noted(self) -> HashMap<u64, Dress> {
+        self.noted.into_inner()
     }
 
     fn ids(&self, uid: u64, gid: u64) -> Result<Option<(Uid, Gid)>, ArchiveFault> {
-        let Ownership::Mapped(base) = self.owner else { return Ok(None) };
+        let base = match self.owner {
+            Ownership::Own => return Ok(None),
+            Ownership::Mapped(base) => base,
+            Ownership::Noted => 0,
+        };
         let shift = |id: u64| {
             let id = u32::try_from(id).ok().filter(|id| u64::from(*id) < IDS)?;
             base.checked_add(id)

@@ -58,6 +58,7 @@ impl Ground {
         let dir = TempDir::new().unwrap();
         fs::create_dir_all(dir.path().join("blobs/sha256")).unwrap();
         fs::create_dir(dir.path().join("root")).unwrap();
+        fs::create_dir(dir.path().join("noted")).unwrap();
         fs::create_dir(dir.path().join("outside")).unwrap();
         fs::write(dir.path().join("outside/secret"), "untouched").unwrap();
         Self { dir, left: Left { bytes: 1 << 20, members: 100 } }
@@ -69,9 +70,16 @@ impl Ground {
         ImageLayer { digest, bytes: blob.len() as u64, packing, unpacked }
     }
 
+    /// Unpacks for whoever runs the image, and beside it for whoever makes a file system of it: one is as strict as the other.
     fn unpack(&mut self, layer: &ImageLayer) -> Result<(), BundleError> {
+        let mut left = self.left;
+        let mut root = Root::open(&self.dir.path().join("noted"), Ownership::Noted)?;
+        let noted = unpack_layer(self.dir.path(), layer, &mut root, &mut left);
         let mut root = Root::open(&self.root(""), Ownership::Own)?;
-        unpack_layer(self.dir.path(), layer, &mut root, &mut self.left)
+        let unpacked = unpack_layer(self.dir.path(), layer, &mut root, &mut self.left);
+        let code = |result: &Result<(), BundleError>| result.as_ref().map_err(BundleError::code).err();
+        assert_eq!(code(&noted), code(&unpacked));
+        unpacked
     }
 
     fn tar(&mut self, given: &[Given<'_>]) -> Result<(), BundleError> {
@@ -137,6 +145,56 @@ fn layers_lie_upon_one_another() {
     assert!(fs::symlink_metadata(ground.root("lib")).unwrap().is_dir(), "the last layer's word for `lib` counts");
     let about = fs::metadata(ground.root("usr/lib/kept")).unwrap();
     assert_eq!((about.permissions().mode() & 0o7777, about.nlink()), (0o755, 2), "setuid is dropped");
+}
+
+#[test]
+fn an_images_files_are_listed_with_what_it_says_of_them_whoever_unpacks() {
+    let ground = Ground::new();
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut add = |kind: EntryType, path: &str, (mode, uid, gid): (u32, u64, u64), content: &str| {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_uid(uid);
+        header.set_gid(gid);
+        if kind == FILE {
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, path, content.as_bytes()).unwrap();
+        } else {
+            header.set_size(0);
+            builder.append_link(&mut header, path, content).unwrap();
+        }
+    };
+    // Nobody but its owner may read it; whoever lists it may.
+    add(FILE, "var/secret", (0o4000, 33, 34), "of the image");
+    add(FILE, "var/gone", (0o644, 1, 1), "");
+    add(FILE, "var/.wh.gone", (0o644, 0, 0), "");
+    add(SYMLINK, "link", (0o777, 7, 8), "/var/secret");
+    add(HARDLINK, "twin", (0o644, 0, 0), "var/secret");
+    let bytes = builder.into_inner().unwrap();
+    let layer = ground.layer(&bytes, LayerPacking::Tar, digests::of(&bytes));
+    let place = ground.dir.path().join("noted");
+    let mut root = Root::open(&place, Ownership::Noted).unwrap();
+    let mut left = ground.left;
+    unpack_layer(ground.dir.path(), &layer, &mut root, &mut left).unwrap();
+    let files = files::listed(&place, root).unwrap();
+    let of = |file: &UnpackedFile| {
+        let kind = match &file.kind {
+            UnpackedKind::Folder => "folder".to_owned(),
+            UnpackedKind::File(place) => fs::read_to_string(place).unwrap(),
+            UnpackedKind::Symlink(target) => target.clone(),
+        };
+        (file.path.clone(), kind, file.mode, file.uid, file.gid)
+    };
+    let expect = [
+        ("", "folder", 0o755, 0, 0),
+        ("link", "/var/secret", 0o777, 7, 8),
+        ("twin", "of the image", 0, 33, 34),
+        ("var", "folder", 0o755, 0, 0),
+        ("var/secret", "of the image", 0, 33, 34),
+    ];
+    let expect = expect.map(|(path, kind, mode, uid, gid)| (path.to_owned(), kind.to_owned(), mode, uid, gid));
+    assert_eq!(files.iter().map(of).collect::<Vec<_>>(), expect);
 }
 
 #[test]
