@@ -51,4 +51,4 @@ pub use state::{
     CLOCK_SLIP_S, Effect, Input, LEASE_MARGIN_S, LeaseTerms, Lifecycle, RECHECK_MS, RETRY_MS_MAX, RETRY_MS_MIN, Stage,
     StopReason,
 };
-pub use vm::{VmError, VmPlaces, VmState, run_in_vm};
+pub use vm::{VmError, VmPlaces, VmServices, VmState, run_in_vm};

@@ -1,18 +1,26 @@
-//! The agent as a program of its own, for the image of a VM: PID 1 starts it with the way to the host as standard input. As another
-//! role it is the relay by which the app reaches the gate.
+//! The agent as a program of its own, for the image of a VM: PID 1 starts it with the way to the host as standard input. As other
+//! roles it is the relay by which the app reaches the gate, and what starts a container's program with the owner's settings.
 //!
 //! On a host's own machine the same agent is a role of `freehold`.
 #![allow(clippy::print_stderr, reason = "in a VM standard error is the console, its only log")]
 
 use std::{env, ffi::OsString, os::fd::AsFd as _, path::PathBuf, process::ExitCode};
 
-use freehold_guest::{StopReason, VmPlaces, VmState, relay_egress, run_in_vm};
+use freehold_guest::{StopReason, VmPlaces, VmState, launch, relay_egress, run_in_vm};
 
-/// Word of the other role.
+/// Words of the other roles.
 const RELAY: &str = "--relay";
+const LAUNCH: [&str; 3] = ["launch", "--socket", "--"];
+/// Words that say where things stand, without that of containers.
+const PLACES: usize = 7;
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = env::args_os().skip(1).collect();
+    if let [role, name, socket, end, command @ ..] = &words[..]
+        && [role, name, end].into_iter().zip(LAUNCH).all(|(word, expect)| word == expect)
+    {
+        return start(socket.into(), command.to_vec());
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
@@ -29,7 +37,8 @@ fn main() -> ExitCode {
     let Some(places) = places(words) else {
         eprintln!(
             "usage: freehold-guest OWN_FOLDER LOCAL_API_SOCKET APP_SOCKET DISK DISK_SOCKET STATE_FOLDER MIB, the host's pipe \
-             as standard input; or freehold-guest {RELAY} PORT GATE_SOCKET"
+             as standard input, and behind it SERVICES where there are containers; or freehold-guest {RELAY} PORT \
+             GATE_SOCKET; or freehold-guest launch --socket SOCKET -- COMMAND"
         );
         return ExitCode::from(2);
     };
@@ -45,12 +54,29 @@ fn main() -> ExitCode {
 }
 
 /// Where PID 1 says that things stand.
-fn places(words: Vec<OsString>) -> Option<VmPlaces> {
-    let [own, local_api, app_socket, device, asked, folder, mib] = <[OsString; 7]>::try_from(words).ok()?;
+fn places(mut words: Vec<OsString>) -> Option<VmPlaces> {
+    let services = (words.len() > PLACES).then(|| words.pop()).flatten().map(PathBuf::from);
+    let [own, local_api, app_socket, device, asked, folder, mib] = <[OsString; PLACES]>::try_from(words).ok()?;
     let mib = mib.to_str()?.parse().ok()?;
     let [own, local_api, app_socket, device, asked, folder] =
         [own, local_api, app_socket, device, asked, folder].map(PathBuf::from);
-    Some(VmPlaces { own, local_api, app_socket, state: VmState { device, asked, folder, mib } })
+    Some(VmPlaces { own, local_api, app_socket, state: VmState { device, asked, folder, mib }, services })
+}
+
+/// Becomes a container's program, with what the app's owner set in its environment.
+fn start(socket: PathBuf, command: Vec<OsString>) -> ExitCode {
+    // One thread: a container may have no place for a second.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let waits_for = |names: &[String]| {
+        eprintln!("waiting for the app's owner: freehold app secret set {}", names.join(" | "));
+    };
+    match runtime.block_on(launch(socket, command, waits_for)) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => failed(&error),
+    }
 }
 
 fn failed(reason: &dyn std::fmt::Display) -> ExitCode {

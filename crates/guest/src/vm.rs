@@ -33,8 +33,8 @@ use tokio::{
 };
 
 use crate::{
-    CONFIG_BYTES_MAX, CONFIGFS_ROOT, EvidencePath, GuestConfig, GuestError, IngressConfig, PathConfig, StateDiskPaths,
-    StopReason, StorageCare, TDX_GUEST_DEVICE, TrustConfig, run,
+    CONFIG_BYTES_MAX, CONFIGFS_ROOT, EnvironmentSocket, EvidencePath, GuestConfig, GuestError, IngressConfig,
+    PathConfig, ServiceSocket, StateDiskPaths, StopReason, StorageCare, TDX_GUEST_DEVICE, TrustConfig, run,
 };
 
 /// Device of an SEV-SNP guest.
@@ -62,6 +62,9 @@ pub enum VmError {
     /// The host's configuration is malformed.
     #[error("the host's configuration is malformed: {0}")]
     Config(#[from] serde_json::Error),
+    /// The disk's document of the services' sockets is malformed.
+    #[error("the services' sockets on the disk are malformed: {0}")]
+    Services(#[source] serde_json::Error),
     /// The instance does not run.
     #[error(transparent)]
     Guest(#[from] GuestError),
@@ -84,6 +87,26 @@ pub struct VmPlaces {
     pub app_socket: PathBuf,
     /// What outlives the VM.
     pub state: VmState,
+    /// Document of the sockets that the app's containers are given ([`VmServices`]), where it is made of containers.
+    pub services: Option<PathBuf>,
+}
+
+/// Sockets of the services of an app of containers, as the measured disk has them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VmServices {
+    /// The local API for one service each.
+    pub services: Vec<ServiceSocket>,
+    /// The environment of one service each.
+    pub environments: Vec<EnvironmentSocket>,
+}
+
+impl VmServices {
+    fn read(places: &VmPlaces) -> Result<Self, VmError> {
+        let Some(path) = &places.services else { return Ok(Self::default()) };
+        let text = fs::read(path).map_err(VmError::system("the services' sockets cannot be read"))?;
+        serde_json::from_slice(&text).map_err(VmError::Services)
+    }
 }
 
 /// The state disk (`spec/vm-image.md` §10).
@@ -117,7 +140,7 @@ struct ToldIngress {
 }
 
 impl Told {
-    fn placed(self, places: &VmPlaces) -> GuestConfig {
+    fn placed(self, places: &VmPlaces, services: VmServices) -> GuestConfig {
         let has_tee = [TDX_GUEST_DEVICE, SEV_GUEST_DEVICE].iter().any(|device| Path::new(device).exists());
         let evidence = if has_tee {
             EvidencePath::Configfs(CONFIGFS_ROOT.into())
@@ -140,8 +163,8 @@ impl Told {
             control: socket(places, LinkService::Control),
             egress: Some(socket(places, LinkService::Egress)),
             ingress,
-            services: Vec::new(),
-            environments: Vec::new(),
+            services: services.services,
+            environments: services.environments,
             state_disk: Some(StateDiskPaths { device, asked, folder, mib }),
         };
         let Self { trust, event_log, .. } = self;
@@ -178,7 +201,7 @@ pub async fn run_in_vm(pipe: OwnedFd, places: VmPlaces) -> Result<StopReason, Vm
         told => told?,
     };
     fs::create_dir_all(&places.own).map_err(VmError::system("the agent's folder cannot be made"))?;
-    let config = told.placed(&places);
+    let config = told.placed(&places, VmServices::read(&places)?);
     let mut tasks = JoinSet::new();
     for service in [LinkService::Chain, LinkService::Control, LinkService::Evidence, LinkService::Egress] {
         let path = socket(&places, service);

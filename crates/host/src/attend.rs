@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use freehold_containers::CLIENT_SOCKETS;
 use freehold_emulator::EvidenceServer;
 use freehold_primitives::{AppId, Canonical as _, Genesis, NetworkKey, TrustDomain};
 use freehold_rpc::{Endpoint, HttpClient, NodeClient};
@@ -28,7 +29,6 @@ use crate::{
     measure::Launch,
     payer::Payer,
     relay::{ChainRelay, chain_router},
-    sandbox::CLIENT_SOCKETS,
     whole_file::write_whole,
 };
 

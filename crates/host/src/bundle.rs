@@ -5,10 +5,11 @@
 use std::path::{Path, PathBuf};
 
 use freehold_bundle::{Bundle, Kind, ProcessSpec, StorageKind};
+use freehold_containers::ContainerBackend;
 
 use crate::{
     config::{App, AppFiles, AppProgram, BundledProgram, IsolationChoice},
-    container::{ContainerApp, ContainerBackend},
+    container::ContainerApp,
     egress,
     error::HostError,
     measure::bundle_model,
@@ -27,7 +28,7 @@ pub fn bundled_app(
 ) -> Result<App, HostError> {
     match bundle.manifest().kind {
         Kind::Process => Ok(bundled_program(bundle, folder, isolation)?.into()),
-        Kind::Container => Ok(App::Containers(ContainerApp::new(bundle, folder, isolation, backend)?)),
+        Kind::Container => Ok(App::Containers(Box::new(ContainerApp::new(bundle, folder, isolation, backend)?))),
     }
 }
 

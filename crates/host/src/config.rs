@@ -60,7 +60,7 @@ pub enum App {
     /// One program.
     Process(Box<AppProgram>),
     /// Containers.
-    Containers(ContainerApp),
+    Containers(Box<ContainerApp>),
     /// A VM that boots an image; the guest agent is in the image.
     Vm(Box<VmApp>),
 }

@@ -8,13 +8,10 @@
 mod address;
 mod ask;
 mod gate;
-mod inside;
 mod rules;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use gate::{Gate, accept_tcp, accept_unix};
-pub use inside::PROXY_PORT;
-pub(crate) use inside::bind_inside;
 pub(crate) use rules::reach;

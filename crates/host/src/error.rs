@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use freehold_bundle::BundleError;
+use freehold_containers::ContainerError;
 use freehold_crypto::KeyError;
 use freehold_image::ImageError;
 use freehold_primitives::{AppId, Digest, TrustDomain};
@@ -112,6 +113,9 @@ pub enum HostError {
     /// The bundle is refused.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// The containers cannot be run.
+    #[error(transparent)]
+    Containers(ContainerError),
     /// The VM image cannot be read, or is changed.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -172,6 +176,18 @@ impl HostError {
     pub(crate) fn system(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::System { what, path, source }
+    }
+}
+
+impl From<ContainerError> for HostError {
+    fn from(error: ContainerError) -> Self {
+        match error {
+            ContainerError::CannotRun { what, hint } => Self::CannotRun { what, hint },
+            ContainerError::NoRuntime { needs, fault, hint } => Self::NoRuntime { needs, fault, hint },
+            ContainerError::Bundle(error) => Self::Bundle(error),
+            ContainerError::System { what, path, source } => Self::System { what, path, source },
+            error => Self::Containers(error),
+        }
     }
 }
 

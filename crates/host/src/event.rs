@@ -2,9 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use freehold_containers::LogStream;
 use freehold_primitives::{AppId, Digest, Measurement};
 
-use crate::{logs::LogStream, sandbox::Isolation};
+use crate::sandbox::Isolation;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 mod abi;
 mod app;
 mod attend;
-mod backoff;
 mod bundle;
 mod collateral;
 mod config;
@@ -35,7 +34,6 @@ mod tests;
 
 pub use app::{OwnedApp, known_app, launch_policy, widened};
 pub use attend::{ATTENDED_CONFIG, ATTENDED_SERVED, AttendConfig, Attendant, AttendedEvidence};
-pub use backoff::Backoff;
 pub use bundle::bundled_app;
 pub use collateral::{
     AMD_KDS, Basis, CollateralBot, CollateralConfig, CollateralEvent, CollateralWarning, EarlyLook, FetchError,
@@ -45,14 +43,15 @@ pub use config::{
     App, AppFiles, AppOwner, AppProgram, BundledProgram, EmulatedTee, GuestProgram, HardwareTee, HostConfig,
     IsolationChoice, PolicyChoice, Reach,
 };
-pub use container::{ContainerApp, ContainerBackend, KubernetesOptions, OciRuntime, kubernetes_manifests};
-pub use egress::PROXY_PORT;
+pub use container::{ContainerApp, KubernetesOptions, kubernetes_manifests};
 pub use error::HostError;
 pub use event::HostEvent;
 pub use executor::ExecutorHost;
+pub use freehold_containers::{
+    APP_SOCKET_VARIABLE, Backoff, ContainerBackend, LOCAL_API_VARIABLE, LogStream, OciRuntime, PROXY_PORT,
+};
 pub use host::Host;
 pub use ingress::{Ingress, IngressCounts};
-pub use logs::LogStream;
 pub use measure::{EmulatedShown, Launch, MeasureError, Shown, measure, measure_bundle, measure_image, measure_in_tee};
 pub use payer::Payer;
 pub use preflight::{Check, CheckState, Preflight, QemuSays, VmWay, boot_folder, is_ready};
@@ -63,5 +62,5 @@ pub use registry::{
     Access, ImageName, PushedBundle, Reference, Registry, RegistryError, SOURCE_SCHEME, challenge_input, helper_input,
     passwords_input, pull_images, reference_input, referrers_input,
 };
-pub use sandbox::{APP_SOCKET_VARIABLE, ConfineError, Isolation, LOCAL_API_VARIABLE, MODEL_VARIABLE, confine};
+pub use sandbox::{ConfineError, Isolation, MODEL_VARIABLE, confine};
 pub use vm::{BareAccel, QUOTE_PORT, VmAccel, VmApp, VmRun, VmTee, VmTeeKind, vm_storage};

@@ -20,6 +20,7 @@ use std::{
 };
 
 use freehold_bundle::Limits;
+use freehold_containers::{APP_SOCKET_VARIABLE, CLIENT_SOCKETS, DSTACK_VARIABLES, LOCAL_API_VARIABLE, PROGRAM_PATH};
 use freehold_rpc::EGRESS_VARIABLE;
 use tokio::process::{Child, Command};
 
@@ -32,14 +33,6 @@ pub use warden::confine;
 
 use confined::Plan;
 
-/// Environment variable with the path of the guest's local API socket.
-pub const LOCAL_API_VARIABLE: &str = "FREEHOLD_LOCAL_API";
-/// Environment variable with the path of the socket that the app must listen on.
-pub const APP_SOCKET_VARIABLE: &str = "FREEHOLD_APP_SOCKET";
-/// Where released clients of dstack, newer and older, look for the same socket.
-pub(crate) const DSTACK_VARIABLES: [&str; 2] = ["DSTACK_SIMULATOR_ENDPOINT", "TAPPD_SIMULATOR_ENDPOINT"];
-/// Where released clients of dstack and of ROFL look for it without a word; `/var/run` leads to `/run`.
-pub(crate) const CLIENT_SOCKETS: [&str; 3] = ["/run/dstack.sock", "/run/tappd.sock", "/run/rofl-appd.sock"];
 /// Environment variable with the path of the model file.
 pub const MODEL_VARIABLE: &str = "FREEHOLD_MODEL";
 
@@ -58,8 +51,6 @@ const BUNDLE_DIR: &str = "/app";
 const LAUNCHER: &str = "/run/freehold-launch";
 /// Role of the guest's program that starts another one with the owner's settings.
 const LAUNCH_ROLE: &str = "launch";
-/// Where a bundle's program looks for the system's.
-pub(crate) const PROGRAM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Environment variable with the path of the app's storage, and that path inside.
 const STORAGE_VARIABLE: &str = "FREEHOLD_STORAGE";

@@ -14,6 +14,7 @@ use std::{
 };
 
 use freehold_bundle::Restart;
+use freehold_containers::Backoff;
 use freehold_rpc::{Endpoint, LocalClient, connect_plain};
 use tokio::{
     net::UnixStream,
@@ -23,7 +24,6 @@ use tokio::{
 };
 
 use crate::{
-    backoff::Backoff,
     config::{App, AppProgram, GuestProgram},
     container::{self, ContainerApp},
     control::Control,
@@ -216,7 +216,7 @@ impl Supervisor {
             let code = match sandbox::spawn(program, self.isolation, &self.confiner, &self.app_dir) {
                 Ok(mut app) => {
                     let _input = app.stdin.take();
-                    logs::forward(&mut app, None, &self.events);
+                    logs::forward(&mut app, &self.events);
                     self.tell(HostEvent::AppStarted { pid: app.id().unwrap_or(0), isolation: self.isolation });
                     tokio::select! {
                         status = app.wait() => status.ok().and_then(exit_code),

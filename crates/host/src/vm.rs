@@ -23,6 +23,7 @@ pub use tee::{QUOTE_PORT, VmTee, VmTeeKind};
 
 use crate::{
     config::Reach,
+    container::container_ingress,
     egress,
     error::HostError,
     measure::{Launch, measure_image, measure_in_tee},
@@ -57,6 +58,7 @@ pub struct VmApp {
     ingress: Ingress,
     reach: Reach,
     state: PathBuf,
+    executor: Kind,
 }
 
 /// A VM's place and shape.
@@ -77,13 +79,10 @@ impl VmApp {
     ///
     /// # Errors
     /// [`HostError::Image`]: the image is changed or cannot be read; [`HostError::Measure`]; [`HostError::CannotRun`]: it is of
-    /// another bundle, or of containers; [`HostError::System`]: the state disk cannot be made.
+    /// another bundle; [`HostError::System`]: the state disk cannot be made.
     pub fn new(bundle: &Bundle, run: VmRun) -> Result<Self, HostError> {
         let VmRun { image: folder, state, accel, shape } = run;
         let cannot = |what: &str, hint| HostError::CannotRun { what: what.to_owned(), hint };
-        if bundle.manifest().kind != Kind::Process {
-            return Err(cannot("it is made of containers", "a VM of this release runs `kind: raw` alone"));
-        }
         if bundle.manifest().additions.egress == Egress::Open {
             return Err(cannot("it wants this machine's network", "a VM has none: list whom it reaches in `egress`"));
         }
@@ -104,8 +103,8 @@ impl VmApp {
             _ => {}
         }
         let reach = egress::reach(&bundle.manifest().additions.egress);
-        let ingress = bundle.manifest().additions.ingress.clone();
-        Ok(Self { image: folder, line: image.line, accel, shape, launch, ingress, reach, state })
+        let (ingress, executor) = (container_ingress(bundle)?, bundle.manifest().kind);
+        Ok(Self { executor, image: folder, line: image.line, accel, shape, launch, ingress, reach, state })
     }
 
     /// What evidence shows of it.
@@ -116,6 +115,11 @@ impl VmApp {
     /// How it is reached over TLS. There is no authority: one would be reached through `egress`, which is refused above.
     pub(crate) const fn ingress(&self) -> &Ingress {
         &self.ingress
+    }
+
+    /// What runs in it.
+    pub(crate) const fn executor(&self) -> Kind {
+        self.executor
     }
 
     /// Folder of the image.

@@ -49,6 +49,8 @@ pub struct AppStart {
     pub app: Digest,
     /// The event that RTMR3 of a TD is extended by before anything else runs (`spec/evidence.md` §3).
     pub event: Register,
+    /// What the command is.
+    pub kind: StartKind,
     /// The program, absolute or below the app's files, and its arguments.
     pub command: Vec<String>,
     /// Its environment.
@@ -67,6 +69,16 @@ pub struct AppStart {
     pub storage: AppStorage,
     /// Its way out; `None` where it reaches nobody.
     pub proxy: Option<AppProxy>,
+}
+
+/// What PID 1 starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartKind {
+    /// The app's one program, without rights.
+    Process,
+    /// What runs the app's containers, as root of the VM; the containers have no rights.
+    Containers,
 }
 
 /// Where an app keeps files, and how many.
@@ -139,6 +151,8 @@ pub struct ImageParts {
     pub system: Vec<Program>,
     /// The app's files.
     pub files: Tree,
+    /// What else stands on the disk: the unpacked images of containers, and their plan.
+    pub beside: Tree,
     /// How it is started.
     pub start: AppStart,
 }
@@ -180,13 +194,14 @@ impl Image {
     /// # Errors
     /// [`ImageError`]: a path is not usable, a library is missing, or it grows too large.
     pub fn build(parts: ImageParts) -> Result<Self, ImageError> {
-        let ImageParts { kernel, programs, system, files, start } = parts;
+        let ImageParts { kernel, programs, system, files, beside, start } = parts;
         let mut initramfs = Tree::new();
         for folder in MOUNTS.iter().chain(&["root", STATE_FOLDER, MODULES_FOLDER]) {
             initramfs.folder(folder)?;
         }
         with_libraries(&mut initramfs, &programs)?;
-        for (index, (name, data)) in kernel.modules.into_iter().enumerate() {
+        let further = if start.kind == StartKind::Containers { kernel.container_modules } else { Vec::new() };
+        for (index, (name, data)) in kernel.modules.into_iter().chain(further).enumerate() {
             initramfs.file(&format!("{MODULES_FOLDER}/{index:02}-{name}"), data, false)?;
         }
         let mut disk = Tree::new();
@@ -196,6 +211,9 @@ impl Image {
         with_libraries(&mut disk, &system)?;
         for (path, node) in files.into_nodes() {
             disk.add(&format!("{APP_FOLDER}/{path}"), node)?;
+        }
+        for (path, node) in beside.into_nodes() {
+            disk.add(&path, node)?;
         }
         let text = serde_json::to_vec(&start).expect("plain data has a JSON form");
         disk.file(START_FILE, text, false)?;

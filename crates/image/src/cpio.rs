@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     error::ImageError,
-    tree::{Node, Tree},
+    tree::{Node, NodeKind, Tree},
 };
 
 /// Largest file: the format has 32 bits.
@@ -22,25 +22,28 @@ pub fn cpio(tree: &Tree) -> Result<Vec<u8>, ImageError> {
     let mut archive = Vec::new();
     let nodes: &BTreeMap<String, Node> = tree.nodes();
     for (index, (path, node)) in nodes.iter().enumerate() {
-        let (mode, data): (u32, &[u8]) = match node {
-            Node::Folder => (0o040_755, &[]),
-            Node::File { data, executable } => (if *executable { 0o100_755 } else { 0o100_644 }, data),
-        };
         // Number 0 is left out: the kernel takes files with one number for links of each other.
-        entry(&mut archive, path, index + 1, mode, data)?;
+        entry(&mut archive, (path.as_str(), index + 1), node)?;
     }
-    entry(&mut archive, "TRAILER!!!", 0, 0, &[])?;
+    let end = Node { kind: NodeKind::File(Vec::new()), mode: 0, uid: 0, gid: 0 };
+    write(&mut archive, ("TRAILER!!!", 0), 0, &end)?;
     Ok(archive)
 }
 
-fn entry(archive: &mut Vec<u8>, path: &str, number: usize, mode: u32, data: &[u8]) -> Result<(), ImageError> {
+fn entry(archive: &mut Vec<u8>, at: (&str, usize), node: &Node) -> Result<(), ImageError> {
+    write(archive, at, node.st_mode(), node)
+}
+
+fn write(archive: &mut Vec<u8>, (path, number): (&str, usize), mode: u16, node: &Node) -> Result<(), ImageError> {
+    let data = node.data();
     if data.len() as u64 > FILE_BYTES_MAX {
         return Err(ImageError::TooLarge { what: "bytes in a file", limit: FILE_BYTES_MAX });
     }
-    let links = if mode & 0o040_000 == 0 { 1 } else { 2 };
+    let links = if node.kind == NodeKind::Folder { 2 } else { 1 };
     archive.extend(b"070701");
     // Number, mode, owner, group, links, time, length, four numbers of devices, length of the name with its zero, check.
-    let numbers = [number, mode as usize, 0, 0, links, 0, data.len(), 0, 0, 0, 0, path.len() + 1, 0];
+    let (uid, gid) = (node.uid as usize, node.gid as usize);
+    let numbers = [number, mode.into(), uid, gid, links, 0, data.len(), 0, 0, 0, 0, path.len() + 1, 0];
     for value in numbers {
         archive.extend(format!("{value:08x}").bytes());
     }

@@ -1,8 +1,8 @@
 //! The file system of the app's files: EROFS without compression (Linux, `Documentation/filesystems/erofs.rst`), written
 //! here, so that the same files give the same bytes whatever tools a machine has.
 //!
-//! Blocks of 4,096 bytes: superblock and inodes first, then folders and files, each from a block of its own. Everything is
-//! owned by root and dated 1970.
+//! Blocks of 4,096 bytes: superblock and inodes first, then folders, files and links, each from a block of its own; files with the same
+//! bytes share theirs. Everything is dated 1970.
 
 #[cfg(test)]
 mod tests;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     error::ImageError,
-    tree::{Node, Tree},
+    tree::{Node, NodeKind, Tree},
 };
 
 /// Bytes of a block.
@@ -29,10 +29,12 @@ const UUID: [u8; 16] = *b"freehold-erofs-1";
 /// Kinds of files in folders.
 const IS_FILE: u8 = 1;
 const IS_FOLDER: u8 = 2;
+const IS_LINK: u8 = 7;
 
 /// One inode and its bytes.
 struct Inode<'a> {
     mode: u16,
+    owner: (u32, u32),
     links: u32,
     data: std::borrow::Cow<'a, [u8]>,
 }
@@ -49,23 +51,21 @@ pub fn erofs(tree: &Tree) -> Result<Vec<u8>, ImageError> {
         .zip(0..)
         .map(|(path, at)| (path, number(at)))
         .collect();
-    let mut inodes = vec![folder("", nodes, &numbers)];
-    for (path, node) in nodes {
-        inodes.push(match node {
-            Node::Folder => folder(path, nodes, &numbers),
-            Node::File { data, executable } => {
-                Inode { mode: if *executable { 0o100_755 } else { 0o100_644 }, links: 1, data: data.into() }
-            }
-        });
-    }
+    let top = Node { kind: NodeKind::Folder, mode: 0o755, uid: 0, gid: 0 };
+    let mut inodes = vec![inode(("", &top), nodes, &numbers)];
+    inodes.extend(nodes.iter().map(|(path, node)| inode((path.as_str(), node), nodes, &numbers)));
+    let mut shared: BTreeMap<&[u8], u32> = BTreeMap::new();
     let mut image = vec![0; (SUPERBLOCK + SUPERBLOCK_BYTES + inodes.len() * INODE).next_multiple_of(BLOCK)];
     for (index, inode) in inodes.iter().enumerate() {
-        let block = u32::try_from(image.len() / BLOCK)
+        let next = u32::try_from(image.len() / BLOCK)
             .map_err(|_| ImageError::TooLarge { what: "blocks of 4,096 bytes", limit: u64::from(u32::MAX) })?;
+        let block = *shared.entry(&inode.data).or_insert(next);
         let at = SUPERBLOCK + SUPERBLOCK_BYTES + index * INODE;
         image[at..at + INODE].copy_from_slice(&written(inode, index as u32 + 1, block));
-        image.extend_from_slice(&inode.data);
-        image.resize(image.len().next_multiple_of(BLOCK), 0);
+        if block == next {
+            image.extend_from_slice(&inode.data);
+            image.resize(image.len().next_multiple_of(BLOCK), 0);
+        }
     }
     let blocks = (image.len() / BLOCK) as u32;
     image[SUPERBLOCK..SUPERBLOCK + SUPERBLOCK_BYTES].copy_from_slice(&superblock(inodes.len() as u64, blocks));
@@ -77,20 +77,40 @@ const fn number(index: u64) -> u64 {
     ((SUPERBLOCK + SUPERBLOCK_BYTES) as u64 + index * INODE as u64) / SLOT as u64
 }
 
-/// A folder with its entries.
-fn folder<'a>(path: &str, nodes: &BTreeMap<String, Node>, numbers: &BTreeMap<&str, u64>) -> Inode<'a> {
+/// What is written of a node.
+fn inode<'a>(
+    (path, node): (&str, &'a Node),
+    nodes: &BTreeMap<String, Node>,
+    numbers: &BTreeMap<&str, u64>,
+) -> Inode<'a> {
+    let (mode, owner) = (node.st_mode(), (node.uid, node.gid));
+    match node.kind {
+        NodeKind::Folder => {
+            let (links, data) = folder(path, nodes, numbers);
+            Inode { mode, owner, links, data: data.into() }
+        }
+        _ => Inode { mode, owner, links: 1, data: node.data().into() },
+    }
+}
+
+/// A folder's links and its entries.
+fn folder(path: &str, nodes: &BTreeMap<String, Node>, numbers: &BTreeMap<&str, u64>) -> (u32, Vec<u8>) {
     let above = path.rsplit_once('/').map_or("", |(above, _)| above);
     let mut entries = BTreeMap::from([(".", (numbers[path], IS_FOLDER)), ("..", (numbers[above], IS_FOLDER))]);
     let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
     for (below, node) in nodes.range(prefix.clone()..) {
         let Some(name) = below.strip_prefix(&prefix) else { break };
         if !name.is_empty() && !name.contains('/') {
-            let kind = if *node == Node::Folder { IS_FOLDER } else { IS_FILE };
+            let kind = match node.kind {
+                NodeKind::Folder => IS_FOLDER,
+                NodeKind::File(_) => IS_FILE,
+                NodeKind::Symlink(_) => IS_LINK,
+            };
             entries.insert(name, (numbers[below.as_str()], kind));
         }
     }
     let folders = entries.values().filter(|(_, kind)| *kind == IS_FOLDER).count();
-    Inode { mode: 0o040_755, links: folders as u32, data: blocks_of(&entries).into() }
+    (folders as u32, blocks_of(&entries))
 }
 
 /// A folder's blocks: each holds whole entries, the names behind them. Names are in the order of their bytes.
@@ -132,6 +152,8 @@ fn written(inode: &Inode<'_>, serial: u32, block: u32) -> [u8; INODE] {
     put(8, &(inode.data.len() as u64).to_le_bytes());
     put(16, &block.to_le_bytes());
     put(20, &serial.to_le_bytes());
+    put(24, &inode.owner.0.to_le_bytes());
+    put(28, &inode.owner.1.to_le_bytes());
     put(44, &inode.links.to_le_bytes());
     bytes
 }

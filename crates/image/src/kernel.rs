@@ -44,6 +44,8 @@ const MODULE_FILES: [&str; 17] = [
     "drivers/virt/coco/tdx-guest/tdx-guest",
     "drivers/virt/coco/sev-guest/sev-guest",
 ];
+/// Those that containers need beside them.
+const CONTAINER_MODULE_FILES: [&str; 1] = ["fs/overlayfs/overlay"];
 /// Largest package, in bytes.
 const PACKAGE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Largest file that is taken out of it, in bytes.
@@ -58,6 +60,8 @@ pub struct KernelFiles {
     pub kernel: Vec<u8>,
     /// Its modules, in the order in which they are loaded: file name and content, as packaged.
     pub modules: Vec<(String, Vec<u8>)>,
+    /// Further ones, which only an image with containers holds.
+    pub container_modules: Vec<(String, Vec<u8>)>,
 }
 
 impl KernelFiles {
@@ -97,7 +101,7 @@ impl KernelFiles {
 /// Takes the wanted files out of a tar archive; `None` where one is missing.
 fn wanted(mut archive: impl Read) -> std::io::Result<Option<KernelFiles>> {
     let name_of = |module: &str| format!("{MODULES}{module}.ko.xz");
-    let names: Vec<String> = MODULE_FILES.iter().map(|module| name_of(module)).collect();
+    let names: Vec<String> = MODULE_FILES.iter().chain(&CONTAINER_MODULE_FILES).map(|module| name_of(module)).collect();
     let (mut kernel, mut found) = (None, vec![None; names.len()]);
     let mut header = [0; RECORD];
     loop {
@@ -134,7 +138,10 @@ fn wanted(mut archive: impl Read) -> std::io::Result<Option<KernelFiles>> {
     let file_name = |path: &String| path.rsplit('/').next().unwrap_or_default().to_owned();
     let modules: Option<Vec<_>> =
         names.iter().map(file_name).zip(found).map(|(name, data)| Some((name, data?))).collect();
-    Ok(kernel.zip(modules).map(|(kernel, modules)| KernelFiles { kernel, modules }))
+    Ok(kernel.zip(modules).map(|(kernel, mut modules)| {
+        let container_modules = modules.split_off(MODULE_FILES.len());
+        KernelFiles { kernel, modules, container_modules }
+    }))
 }
 
 /// SHA-256 of a file, in hex.

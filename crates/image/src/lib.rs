@@ -21,7 +21,7 @@ mod tree;
 mod verity;
 
 pub use boot::CommandLine;
-pub use build::{AppProxy, AppStart, AppStorage, Image, ImageParts, RestartRule, StorageRule};
+pub use build::{AppProxy, AppStart, AppStorage, Image, ImageParts, RestartRule, StartKind, StorageRule};
 pub use cpio::cpio;
 pub use elf::{Program, with_libraries};
 pub use erofs::erofs;
@@ -36,5 +36,5 @@ pub use shape::VmShape;
 pub use snp::{KernelHashes, SnpCpu, SnpLaunch};
 pub use state::{STATE_AGENT_MIB, STATE_HEADER_BYTES, STATE_KEY_BYTES, StateLayout, TagJournal};
 pub use tdx::{AcpiTables, BootEvents, OVMF_BOOT_ENTRY, PageOrder, Separator, TdxBoot, TdxMachine, extended, mrtd};
-pub use tree::{Node, Tree};
+pub use tree::{Node, NodeKind, Tree};
 pub use verity::{VERITY_BLOCK, VerityRoot, verity_sealed};

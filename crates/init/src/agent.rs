@@ -13,10 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use freehold_image::AppStorage;
+use freehold_image::{AppStart, StartKind};
 use serde_json::Value;
 
-use crate::{InitError, app, children::Children, disk::ROOT, state, sys};
+use crate::{InitError, app, children::Children, containers, disk::ROOT, state, sys};
 
 /// Its program, in the initramfs.
 pub(crate) const PROGRAM: &str = "/agent";
@@ -52,8 +52,8 @@ pub(crate) fn is_there() -> bool {
 }
 
 /// Starts the agent; the number of its process.
-pub(crate) fn start(storage: AppStorage) -> Result<u32, InitError> {
-    let failed = InitError::system;
+pub(crate) fn start(start: &AppStart) -> Result<u32, InitError> {
+    let (failed, storage) = (InitError::system, start.storage);
     fs::create_dir_all(OWN).map_err(failed("making the agent's folder"))?;
     let link = port(LINK).ok_or(InitError::NoHost)?;
     sys::wait_for_host(&link, LINK_WAIT).map_err(failed("waiting for the host"))?;
@@ -61,6 +61,9 @@ pub(crate) fn start(storage: AppStorage) -> Result<u32, InitError> {
     let mut command = Command::new(PROGRAM);
     command.args([OWN, &local_api(), &format!("{ROOT}{}", app::APP_SOCKET)]);
     command.args([state::DISK, STATE, state::AGENTS, &storage.state_mib().to_string()]).env_clear();
+    if start.kind == StartKind::Containers {
+        command.arg(containers::SOCKETS_TOLD);
+    }
     let child = command.stdin(link).spawn().map_err(failed("starting the agent"))?;
     println!("freehold: agent started");
     Ok(child.id())

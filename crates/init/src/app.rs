@@ -32,7 +32,7 @@ const TDX: &str = "/dev/tdx_guest";
 /// Folder of the sockets, as the app sees it; it is root's, so that the local API's stays what it is.
 const SOCKETS: &str = "/run/freehold";
 /// The app's own folder in it, and the socket that the app makes there.
-const OWN_SOCKETS: &str = "/run/freehold/app";
+pub(crate) const OWN_SOCKETS: &str = "/run/freehold/app";
 pub(crate) const APP_SOCKET: &str = "/run/freehold/app/app.sock";
 /// The local API's socket.
 pub(crate) const LOCAL_API: &str = "/run/freehold/local.sock";

@@ -1,8 +1,12 @@
 //! The processes of the VM: PID 1 is everybody's last parent, so it reaps whatever ends and remembers what it waits for.
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, thread, time::Duration};
 
 use crate::sys;
+
+/// Most looks for processes that have not ended yet, and the pause between two.
+const LOOKS_MAX: u32 = 100;
+const POLL: Duration = Duration::from_millis(20);
 
 /// The processes that PID 1 waits for, by number: how each ended, once it has. A status is the exit code, or 128 and the
 /// signal.
@@ -40,6 +44,19 @@ impl Children {
     fn note(&mut self, number: u32, status: i32) {
         if let Some(known) = self.0.get_mut(&number) {
             *known = Some(status);
+        }
+    }
+}
+
+/// Ends every process of the VM but this one, so that nothing uses a file system that is closed then.
+pub(crate) fn end_all() {
+    sys::kill_all();
+    for _ in 0..LOOKS_MAX {
+        match sys::reap(sys::Reap::Ended) {
+            Ok(Some(_)) => {}
+            Ok(None) => thread::sleep(POLL),
+            // There is none left.
+            Err(_) => return,
         }
     }
 }

@@ -4,6 +4,7 @@
 mod agent;
 mod app;
 mod children;
+mod containers;
 mod disk;
 mod health;
 mod mapper;
@@ -18,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use freehold_image::{AppStart, CommandLine};
+use freehold_image::{AppStart, CommandLine, StartKind};
 use thiserror::Error;
 
 /// Why the VM does not run its app. Every one powers it off.
@@ -41,6 +42,9 @@ enum InitError {
     /// There is no port to the host.
     #[error("there is an agent and no port to the host")]
     NoHost,
+    /// There are containers, and no agent that gives them their sockets.
+    #[error("the disk holds containers, and the image no agent")]
+    NoAgent,
     /// The register did not take the event.
     #[error("RTMR3 did not take the app's event")]
     Register,
@@ -73,7 +77,7 @@ fn main() {
         process::exit(2);
     }
     let ended = run();
-    app::clear();
+    children::end_all();
     state::close();
     // A panic of PID 1 is a panic of the kernel, which ends the VM: so it may be left to itself.
     match ended {
@@ -101,7 +105,12 @@ fn run() -> Result<End, InitError> {
     let start = app::read_start(&app)?;
     app::extend_register(&start.event)?;
     app::prepare(&start)?;
-    if agent::is_there() { with_agent(&start) } else { alone(&start) }
+    match (start.kind, agent::is_there()) {
+        (StartKind::Process, true) => with_agent(&start),
+        (StartKind::Process, false) => alone(&start),
+        (StartKind::Containers, true) => with_containers(&start),
+        (StartKind::Containers, false) => Err(InitError::NoAgent),
+    }
 }
 
 /// An image without an agent: the app runs once, and has health alone.
@@ -118,7 +127,7 @@ fn alone(start: &AppStart) -> Result<End, InitError> {
 /// The agent, and beside it the app again and again, as its manifest says.
 fn with_agent(start: &AppStart) -> Result<End, InitError> {
     let mut children = children::Children::default();
-    let agent = agent::start(start.storage)?;
+    let agent = agent::start(start)?;
     children.add(agent);
     if let Err(status) = agent::wait_for_socket(agent, &mut children)? {
         return Ok(End::Agent(status));
@@ -149,4 +158,28 @@ fn with_agent(start: &AppStart) -> Result<End, InitError> {
         thread::sleep(pause);
         pause = (2 * pause).min(longest);
     }
+}
+
+/// The agent, and beside it the app's containers, which start again by their own policies; the VM ends when all of them have.
+fn with_containers(start: &AppStart) -> Result<End, InitError> {
+    containers::prepare()?;
+    let mut children = children::Children::default();
+    let agent = agent::start(start)?;
+    children.add(agent);
+    if let Err(status) = agent::wait_for_socket(agent, &mut children)? {
+        return Ok(End::Agent(status));
+    }
+    // Nobody starts before the instance serves: until then there is no storage and no setting.
+    if let Err(status) = agent::wait_for_settings(agent, &mut children) {
+        return Ok(End::Agent(status));
+    }
+    let running = containers::start(start, agent::words())?;
+    children.add(running);
+    let (process, status) = children.wait().map_err(InitError::system("waiting for the containers"))?;
+    if process == agent {
+        containers::end(running, &mut children);
+        return Ok(End::Agent(status));
+    }
+    agent::end(agent, &mut children);
+    Ok(End::App(status))
 }

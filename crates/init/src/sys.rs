@@ -159,6 +159,32 @@ pub(crate) fn confine(command: &mut Command, confined: Confined<'_>) -> io::Resu
     Ok(())
 }
 
+/// Has a command start as root in its own mounts, whose root is a mounted folder, with the kernel's folders in it. The folder is
+/// moved over the root, since no program can leave the initramfs' own for another (Linux, pivot_root(2)).
+pub(crate) fn enter_disk(command: &mut Command, root: &str) -> io::Result<()> {
+    let root = text(root)?;
+    let enter = move || {
+        let kernels = [(c"proc", c"/proc"), (c"sysfs", c"/sys"), (c"cgroup2", c"/sys/fs/cgroup")];
+        // SAFETY: calls with numbers and strings that end in zero; none of them allocates, as is due between fork and exec.
+        unsafe {
+            checked(libc::unshare(libc::CLONE_NEWNS).into())?;
+            checked(libc::chdir(root.as_ptr()).into())?;
+            let (here, top) = (c".".as_ptr(), c"/".as_ptr());
+            checked(libc::mount(here, top, std::ptr::null(), libc::MS_MOVE, std::ptr::null()).into())?;
+            checked(libc::chroot(here).into())?;
+            checked(libc::chdir(top).into())?;
+            for (kind, place) in kernels {
+                let (kind, flags) = (kind.as_ptr(), NO_RIGHTS | libc::MS_NOEXEC);
+                checked(libc::mount(kind, place.as_ptr(), kind, flags, std::ptr::null()).into())?;
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls alone and allocates nothing.
+    unsafe { command.pre_exec(enter) };
+    Ok(())
+}
+
 /// Takes the end of one process, whoever started it: its number, and its exit status or 128 and the signal. An error where
 /// there is no process.
 pub(crate) fn reap(how: Reap) -> io::Result<Option<(u32, i32)>> {
@@ -180,6 +206,12 @@ pub(crate) fn terminate(process: u32) {
 /// Ends a process.
 pub(crate) fn kill(process: u32) {
     signal(process, libc::SIGKILL);
+}
+
+/// Ends every process but this one.
+pub(crate) fn kill_all() {
+    // SAFETY: a call with numbers; from PID 1 it reaches everybody but PID 1 (kill(2)).
+    unsafe { libc::kill(-1, libc::SIGKILL) };
 }
 
 fn signal(process: u32, signal: libc::c_int) {

@@ -15,7 +15,7 @@ use std::{
 
 use freehold_image::{
     Accel, AppStart, AppStorage, HostPort, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, Program, QemuLaunch, Ran,
-    RestartRule, RunError, StateLayout, StorageRule, Tree, VmShape, run_vm, self_test, usable_accel,
+    RestartRule, RunError, StartKind, StateLayout, StorageRule, Tree, VmShape, run_vm, self_test, usable_accel,
 };
 use freehold_primitives::{Digest, Register};
 
@@ -48,9 +48,11 @@ fn parts(kernel: KernelFiles) -> ImageParts {
         programs: vec![Program { file: init.to_owned(), place: "init".to_owned() }],
         system: vec![Program { file: probe, place: "bin/probe".to_owned() }],
         files,
+        beside: Tree::new(),
         start: AppStart {
             app: Digest([0xab; 32]),
             event: Register([0xcd; 48]),
+            kind: StartKind::Process,
             command: vec!["/bin/probe".to_owned()],
             environment: Vec::new(),
             memory_mib: None,

@@ -45,6 +45,9 @@ pub(crate) struct ImagePartArgs {
     /// The guest agent; by default `freehold-guest` beside this program.
     #[arg(long, value_name = "FILE")]
     pub(crate) agent: Option<PathBuf>,
+    /// What runs containers in the VM; by default `freehold-containers` beside this program.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) containers: Option<PathBuf>,
     /// A program of this machine that the app needs, such as /usr/bin/python3: it and its libraries are put into the image.
     #[arg(long = "with", value_name = "PROGRAM")]
     pub(crate) with: Vec<PathBuf>,

@@ -1,5 +1,7 @@
 //! `image`: the VM image of a bundle, and its measurements (`spec/vm-image.md`).
 
+mod containers;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -7,11 +9,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use freehold_bundle::{Bundle, Egress, Kind, Restart, open_bundle};
+use freehold_bundle::{Bundle, Egress, Kind, ProcessSpec, Restart, open_bundle};
 use freehold_host::{EmulatedTee, Launch, PROXY_PORT, measure_bundle, measure_image, vm_storage};
 use freehold_image::{
     AcpiTables, AppProxy, AppStart, Firmware, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, KernelHashes,
-    OVMF_BOOT_ENTRY, PageOrder, Program, RestartRule, Separator, SnpLaunch, TdxBoot, TdxMachine, Tree, VmShape,
+    OVMF_BOOT_ENTRY, PageOrder, Program, RestartRule, Separator, SnpLaunch, StartKind, TdxBoot, TdxMachine, Tree,
+    VmShape,
 };
 use freehold_primitives::Measurement;
 use freehold_rpc::proxy_variables;
@@ -25,6 +28,8 @@ use crate::{
 
 /// Variable that names the kernel package where no argument does.
 const KERNEL_VARIABLE: &str = "FREEHOLD_KERNEL_PACKAGE";
+/// The agent's program.
+const AGENT: &str = "freehold-guest";
 
 /// Runs the command.
 pub(crate) fn run(command: &ImageCommand, output: Output) -> Result<ExitCode> {
@@ -50,18 +55,25 @@ fn build(args: &ImageBuildArgs, output: Output) -> Result<ExitCode> {
         image.write(&args.output)?;
         "built"
     };
-    tell((event, &args.output), &image, shape, &launch, output);
+    tell((event, &args.output), (&image, executor(&bundle)), shape, &launch, output);
     Ok(ExitCode::SUCCESS)
 }
 
 /// PID 1 and agent: those that were named, or those beside this program.
 pub(crate) fn own_programs(args: &ImagePartArgs) -> Result<Vec<Program>> {
-    let own = std::env::current_exe().context("this program's own file cannot be found")?;
-    let beside = |given: &Option<PathBuf>, name: &str| given.clone().unwrap_or_else(|| own.with_file_name(name));
     Ok(vec![
-        Program { file: beside(&args.init, "freehold-init"), place: "init".to_owned() },
-        Program { file: beside(&args.agent, "freehold-guest"), place: "agent".to_owned() },
+        Program { file: beside(&args.init, "freehold-init")?, place: "init".to_owned() },
+        Program { file: beside(&args.agent, AGENT)?, place: "agent".to_owned() },
     ])
+}
+
+/// A program that was named, or the one beside this program.
+fn beside(given: &Option<PathBuf>, name: &str) -> Result<PathBuf> {
+    if let Some(given) = given {
+        return Ok(given.clone());
+    }
+    let own = std::env::current_exe().context("this program's own file cannot be found")?;
+    Ok(own.with_file_name(name))
 }
 
 /// The package of the pinned kernel.
@@ -79,13 +91,20 @@ pub(crate) fn assembled(bundle: &Bundle, args: &ImagePartArgs) -> Result<Image> 
         let name = file.file_name().with_context(|| format!("{} is no program", file.display()))?;
         Ok(Program { file: file.clone(), place: format!("bin/{}", name.to_string_lossy()) })
     });
-    let parts = ImageParts {
+    let mut parts = ImageParts {
         kernel: KernelFiles::read(&kernel_package(args)?)?,
         programs: own_programs(args)?,
         system: system.collect::<Result<_>>()?,
         files: files(bundle)?,
+        beside: Tree::new(),
         start: start(bundle, &own)?,
     };
+    if parts.start.kind == StartKind::Containers {
+        let runner = beside(&args.containers, "freehold-containers")?;
+        let containers = containers::parts(bundle, runner, beside(&args.agent, AGENT)?)?;
+        parts.system.extend(containers.programs);
+        (parts.beside, parts.start.command) = (containers.beside, containers.command);
+    }
     Ok(Image::build(parts)?)
 }
 
@@ -109,12 +128,9 @@ fn files(bundle: &Bundle) -> Result<Tree> {
     Ok(tree)
 }
 
-/// How a bundle's program is started; what this release cannot run in a VM is refused.
+/// How a bundle's app is started; what this release cannot run in a VM is refused. Of containers the command is left open.
 fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
     let manifest = bundle.manifest();
-    let (Kind::Process, Some(process)) = (manifest.kind, &manifest.additions.process) else {
-        bail!("{} is made of containers: this release runs `kind: raw` alone in a VM", manifest.name);
-    };
     if !manifest.additions.models.is_empty() || manifest.additions.gpu.is_some() {
         bail!("{} asks for model files or GPUs, which a VM of this release has none of", manifest.name);
     }
@@ -128,10 +144,30 @@ fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
             )
         }
     };
-    let limits = process.limits;
-    Ok(AppStart {
+    let start = AppStart {
         app: bundle.digest(),
         event: measure_bundle(guest, bundle)?.app.digest(),
+        kind: StartKind::Containers,
+        command: Vec::new(),
+        environment: Vec::new(),
+        memory_mib: None,
+        open_files: None,
+        processes: None,
+        file_mib: None,
+        restart: RestartRule::Never,
+        storage: vm_storage(bundle),
+        proxy,
+    };
+    Ok(match (manifest.kind, &manifest.additions.process) {
+        (Kind::Process, Some(process)) => of_process(process, start),
+        _ => start,
+    })
+}
+
+fn of_process(process: &ProcessSpec, start: AppStart) -> AppStart {
+    let limits = process.limits;
+    AppStart {
+        kind: StartKind::Process,
         command: process.command.clone(),
         environment: process.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         memory_mib: limits.memory_mib,
@@ -143,9 +179,8 @@ fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
             Restart::OnFailure => RestartRule::OnFailure,
             Restart::Never => RestartRule::Never,
         },
-        storage: vm_storage(bundle),
-        proxy,
-    })
+        ..start
+    }
 }
 
 /// The way out, as the app finds it; the port is that of containers.
@@ -154,10 +189,25 @@ fn proxy() -> AppProxy {
     AppProxy { port: PROXY_PORT, environment: variables.into() }
 }
 
-fn tell((event, place): (&str, &Path), image: &Image, shape: VmShape, launch: &Launch, output: Output) {
+/// What runs the app of a bundle, in a word.
+fn executor(bundle: &Bundle) -> &'static str {
+    match bundle.manifest().kind {
+        Kind::Process => "process",
+        Kind::Container => "container",
+    }
+}
+
+fn tell(
+    (event, place): (&str, &Path),
+    (image, executor): (&Image, &str),
+    shape: VmShape,
+    launch: &Launch,
+    output: Output,
+) {
     let sizes = [image.kernel.len(), image.initrd.len(), image.disk.len()];
     let shown = emulated(launch);
-    let backends = shown.iter().map(|(machine, measurement)| backend(machine, measurement)).collect::<Vec<_>>();
+    let backends =
+        shown.iter().map(|(machine, measurement)| backend(executor, machine, measurement)).collect::<Vec<_>>();
     output.object(&json!({
         "event": event,
         "image": place,
@@ -185,15 +235,15 @@ fn tell((event, place): (&str, &Path), image: &Image, shape: VmShape, launch: &L
         image.line.as_str(),
     ));
     for (machine, measurement) in &shown {
-        output.text(&format!("\n  qemu, process, {machine}, {} CPUs, {} MiB", shape.cpus(), shape.memory_mib()));
+        output.text(&format!("\n  qemu, {executor}, {machine}, {} CPUs, {} MiB", shape.cpus(), shape.memory_mib()));
         tell_registers(&registers(measurement), output);
     }
     output.text(&format!("\nnext: freehold image measure {} --tdx-firmware OVMF.fd", place.display()));
 }
 
 /// One line of `backends`: what a VM shows, by launcher, executor and machine.
-fn backend(machine: &str, measurement: &Measurement) -> Value {
-    json!({ "launcher": "qemu", "executor": "process", "machine": machine, "measurement": registers(measurement) })
+fn backend(executor: &str, machine: &str, measurement: &Measurement) -> Value {
+    json!({ "launcher": "qemu", "executor": executor, "machine": machine, "measurement": registers(measurement) })
 }
 
 fn tell_registers(registers: &Value, output: Output) {

@@ -36,3 +36,4 @@ mod support;
 mod upgrades;
 mod validators;
 mod vm;
+mod vm_containers;

@@ -106,14 +106,14 @@ fn has_encrypted_disk(running: &Running) -> Value {
 }
 
 /// What a build says that instances show under a launcher.
-fn printed(built: &Value, launcher: &str) -> Value {
+pub(crate) fn printed(built: &Value, launcher: &str) -> Value {
     let backends = built["backends"].as_array().unwrap().iter();
     let mut found = backends.filter(|shown| shown["launcher"] == launcher && shown["machine"] == "emulated-tdx");
     found.next().unwrap_or_else(|| panic!("no {launcher} in {built}"))["measurement"].clone()
 }
 
 /// What a run measured before it was ready.
-fn measured(running: &Running) -> Value {
+pub(crate) fn measured(running: &Running) -> Value {
     running.told.iter().find(|told| told["event"] == "measured").unwrap()["measurement"].clone()
 }
 

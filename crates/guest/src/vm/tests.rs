@@ -20,6 +20,7 @@ fn agent(folder: &Path) -> (UnixStream, JoinHandle<Result<StopReason, VmError>>)
         local_api: folder.join("local.sock"),
         app_socket: folder.join("app.sock"),
         state,
+        services: None,
     };
     (UnixStream::from_std(host).unwrap(), tokio::spawn(run_in_vm(pipe.into(), places)))
 }

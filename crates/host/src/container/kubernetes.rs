@@ -12,11 +12,11 @@ mod yaml;
 mod tests;
 
 use freehold_bundle::Bundle;
-
+use freehold_containers::Plan;
 use freehold_primitives::{AppId, NetworkKey, TrustDomain};
 use freehold_rpc::Endpoint;
 
-use super::plan::{Plan, cannot};
+use super::cannot;
 use crate::{error::HostError, registry::Reference};
 
 /// Longest name of a runtime class or a namespace, in characters.

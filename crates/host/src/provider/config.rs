@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use freehold_containers::ContainerBackend;
 use freehold_primitives::{Genesis, NetworkKey};
 use freehold_rpc::Endpoint;
 
@@ -14,7 +15,6 @@ use super::{policy::ProviderPolicy, vm::VmBackend};
 use crate::{
     collateral::VendorSources,
     config::{EmulatedTee, GuestProgram},
-    container::ContainerBackend,
     payer::Payer,
 };
 

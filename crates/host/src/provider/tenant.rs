@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use freehold_containers::Backoff;
 use freehold_primitives::{Account, Digest};
 use freehold_rpc::{LogPage, RefusalCode, RentalCommand, RentalRefusal, RentalReport, RentalStage};
 use tokio::{sync::watch, time::sleep};
@@ -20,7 +21,6 @@ use super::{
     rounds::Ground,
     store::LogStore,
 };
-use crate::backoff::Backoff;
 
 /// How an app stands, as far as this process knows.
 #[derive(Debug, Clone)]

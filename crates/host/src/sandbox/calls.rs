@@ -8,7 +8,7 @@ use seccompiler::{BpfProgram, TargetArch, apply_filter, compile_from_json};
 use serde_json::{Value, json};
 
 use super::{connects::Dialled, error::ConfineError};
-use crate::container::{ALLOWED_CALLS, ENOSYS, NAMESPACE_FLAGS};
+use freehold_containers::{ALLOWED_CALLS, ENOSYS, NAMESPACE_FLAGS};
 
 /// Of the calls of containers those that reach beyond this program, or are looked at below.
 const WITHHELD: &str = "chmod chown fchmod fchmodat fchmodat2 fchown fchownat lchown setxattr lsetxattr fsetxattr removexattr \

@@ -17,6 +17,8 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
+use freehold_bundle::Kind;
+use freehold_containers::{ContainerEvent, LogStream};
 use freehold_image::{HostPort, QEMU, QemuLaunch};
 use freehold_rpc::{
     AskedStream, Endpoint, Health, LinkEnd, LinkService, LinkStream, LocalClient, StartedLink, VM_LINK_PORT, VmLink,
@@ -32,9 +34,10 @@ use tokio::{
 
 use super::{Ended, POLL, Supervisor, process::exit_code};
 use crate::{
+    container,
     event::HostEvent,
     host::{CHAIN_SOCKET, CONTROL_SOCKET, EVIDENCE_SOCKET, TLS_SOCKET},
-    logs::{LogStream, lines, read_lines},
+    logs::{lines, read_lines},
     sandbox::GATE_SOCKET,
     vm::VmApp,
 };
@@ -49,10 +52,24 @@ const OPEN_WAIT: Duration = Duration::from_secs(10);
 const ASK_PAUSE: Duration = Duration::from_millis(250);
 /// How long it has to end once it was asked: the agent anchors its last receipts.
 const END_WAIT: Duration = Duration::from_secs(7);
+/// The same where containers have to end behind it, each within its own time.
+const END_WAIT_CONTAINERS: Duration = Duration::from_secs(25);
 /// Largest health document, in bytes.
 const HEALTH_BYTES_MAX: usize = 64 * 1024;
 /// What PID 1 says when the app has ended for good.
 const ENDED: &str = "freehold: app ended with ";
+
+/// Passes on what the containers of a VM do and say: an event a line. What is none is a stranger's word, and told as such.
+async fn container_words(from: UnixStream, events: mpsc::UnboundedSender<HostEvent>) {
+    let pass = |line: String| {
+        let event = match serde_json::from_str::<ContainerEvent>(&line) {
+            Ok(event) => container::told(event),
+            Err(_) => Some(HostEvent::AppLog { service: None, stream: LogStream::Output, line }),
+        };
+        drop(event.map(|event| events.send(event)));
+    };
+    read_lines(from, &events, pass).await;
+}
 
 /// A VM that boots.
 struct Booted {
@@ -76,13 +93,14 @@ impl Supervisor {
         };
         let Booted { mut qemu, link, tasks, console } = booted;
         self.tell(HostEvent::GuestStarted { pid: qemu.id().unwrap_or(0) });
+        let wait = if app.executor() == Kind::Container { END_WAIT_CONTAINERS } else { END_WAIT };
         let ended = tokio::select! {
             status = qemu.wait() => Ended::Guest(status.ok().and_then(exit_code)),
-            () = self.keep_vm(&link) => Ended::Guest(None),
+            () = self.keep_vm(&link, wait) => Ended::Guest(None),
             () = self.stopped() => Ended::Stopping,
         };
         if matches!(ended, Ended::Stopping) {
-            self.end_vm(&link, &mut qemu).await;
+            self.end_vm(&link, &mut qemu, wait).await;
         }
         let _ = qemu.kill().await;
         self.ready.send_replace(false);
@@ -132,7 +150,10 @@ impl Supervisor {
         let pipe = connected(&link).await?;
         for (listener, stream) in words {
             let pipe = connected(&listener).await?;
-            tasks.spawn(lines(pipe, (None, stream), self.events.clone()));
+            match (app.executor(), stream) {
+                (Kind::Container, LogStream::Output) => drop(tasks.spawn(container_words(pipe, self.events.clone()))),
+                _ => drop(tasks.spawn(lines(pipe, (None, stream), self.events.clone()))),
+            }
         }
         let (reader, writer) = pipe.into_split();
         let StartedLink { link, asked, carrier } = VmLink::start(LinkEnd::Host, reader, writer);
@@ -154,7 +175,7 @@ impl Supervisor {
     }
 
     /// Tells how far the VM has come and offers its app, until the link is over and the VM had time to end.
-    async fn keep_vm(&self, link: &VmLink) {
+    async fn keep_vm(&self, link: &VmLink, wait: Duration) {
         let health = LocalClient::new(Endpoint::Unix(self.app_dir.join("local.sock")));
         let over = async {
             while !link.is_over() {
@@ -167,7 +188,7 @@ impl Supervisor {
             () = over => {}
         }
         self.ready.send_replace(false);
-        sleep(END_WAIT).await;
+        sleep(wait).await;
     }
 
     /// Makes `app.sock` once the app in the VM listens, and carries its connections.
@@ -191,7 +212,7 @@ impl Supervisor {
     }
 
     /// Asks the VM to power off, and ends it when it does not.
-    async fn end_vm(&self, link: &VmLink, qemu: &mut Child) {
+    async fn end_vm(&self, link: &VmLink, qemu: &mut Child, wait: Duration) {
         let ask = async {
             let asked = open(link, LinkService::Stop).await;
             if let Err(error) = asked {
@@ -201,7 +222,7 @@ impl Supervisor {
             }
             let _ = qemu.wait().await;
         };
-        if timeout(END_WAIT, ask).await.is_err() {
+        if timeout(wait, ask).await.is_err() {
             self.tell(HostEvent::Trouble { message: "the VM did not power off in time and was ended".to_owned() });
         }
     }

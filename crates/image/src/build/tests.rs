@@ -6,13 +6,19 @@ fn parts() -> ImageParts {
     let mut files = Tree::new();
     files.file("run", b"app".to_vec(), true).unwrap();
     ImageParts {
-        kernel: KernelFiles { kernel: vec![1, 2, 3], modules: vec![("b.ko.xz".to_owned(), vec![4])] },
+        kernel: KernelFiles {
+            kernel: vec![1, 2, 3],
+            modules: vec![("b.ko.xz".to_owned(), vec![4])],
+            container_modules: vec![("c.ko.xz".to_owned(), vec![5])],
+        },
         programs: Vec::new(),
         system: Vec::new(),
         files,
+        beside: Tree::new(),
         start: AppStart {
             app: Digest([1; 32]),
             event: Register([2; 48]),
+            kind: StartKind::Process,
             command: vec!["./run".to_owned()],
             environment: Vec::new(),
             memory_mib: None,
@@ -42,6 +48,14 @@ fn the_same_parts_are_the_same_image_and_every_part_shows() {
     let mut other = parts();
     other.start.app = Digest([9; 32]);
     assert_ne!(Image::build(other).unwrap().line, image.line);
+    let mut other = parts();
+    other.beside.file("images/a", vec![1], false).unwrap();
+    assert_ne!(Image::build(other).unwrap().line, image.line);
+    // What containers need of the kernel is there for containers alone.
+    let mut other = parts();
+    other.start.kind = StartKind::Containers;
+    let other = Image::build(other).unwrap();
+    assert!(other.line != image.line && other.initrd.len() > image.initrd.len());
     // Modules are in the initramfs, which is measured beside the command line.
     let mut other = parts();
     other.kernel.modules[0].1 = vec![5];

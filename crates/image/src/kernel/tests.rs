@@ -16,7 +16,7 @@ fn record(name: &str, data: &[u8]) -> Vec<u8> {
 #[test]
 fn the_wanted_files_are_taken_in_their_own_order() {
     let mut archive = record("./boot/config", b"no");
-    for module in MODULE_FILES.iter().rev() {
+    for module in MODULE_FILES.iter().chain(&CONTAINER_MODULE_FILES).rev() {
         archive.extend(record(&format!("./{MODULES}{module}.ko.xz"), module.as_bytes()));
     }
     let without_kernel = [archive.clone(), vec![0; RECORD]].concat();
@@ -24,6 +24,7 @@ fn the_wanted_files_are_taken_in_their_own_order() {
     archive.extend(record(&format!("./{KERNEL}"), b"kernel"));
     let files = wanted([archive.clone(), vec![0; RECORD]].concat().as_slice()).unwrap().unwrap();
     assert_eq!((files.kernel.as_slice(), files.modules.len()), (&b"kernel"[..], MODULE_FILES.len()));
+    assert_eq!(files.container_modules[0].0, "overlay.ko.xz");
     assert_eq!(files.modules[0], ("virtio_blk.ko.xz".to_owned(), b"drivers/block/virtio_blk".to_vec()));
     // Cut short anywhere.
     for length in (0..archive.len()).step_by(257) {

@@ -93,7 +93,7 @@ impl VmSection {
     /// What a VM is made of.
     pub(super) fn parts(&self) -> ImagePartArgs {
         let Self { kernel, init, agent, .. } = self.clone();
-        ImagePartArgs { kernel, init, agent, with: Vec::new() }
+        ImagePartArgs { kernel, init, agent, containers: None, with: Vec::new() }
     }
 
     /// The firmware, where one is named.

@@ -2,19 +2,13 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use freehold_bundle::{Bundle, Condition, EgressTarget, ImageRef, ServiceRestart, StorageKind};
+use freehold_bundle::{Bundle, Condition, Egress, EgressTarget, ImageRef, ServiceRestart, StorageKind};
+use freehold_containers::{CAPABILITIES, Health, Plan, Planned};
 use serde_json::{Value, json};
 
-use super::{
-    super::{
-        config::CAPABILITIES,
-        plan::{Health, Plan, Planned, cannot},
-    },
-    KubernetesOptions, is_label,
-};
+use super::{super::cannot, KubernetesOptions, is_label};
 use crate::{
     attend::{ATTENDED_CONFIG, ATTENDED_SERVED},
-    config::Reach,
     error::HostError,
     registry::ImageName,
 };
@@ -396,13 +390,13 @@ impl Maker<'_> {
 
     /// Nobody gets in but to published ports, and out goes what the manifest opens.
     fn network(&mut self) -> Result<Value, HostError> {
-        let plan = self.plan;
-        let mut egress = match &plan.reach {
-            Reach::Nobody => Vec::new(),
-            Reach::Everybody => vec![json!({})],
-            Reach::Listed(targets) => targets.iter().map(rule).collect::<Result<_, _>>()?,
+        let open = &self.bundle.manifest().additions.egress;
+        let mut egress = match open {
+            Egress::Deny => Vec::new(),
+            Egress::Open => vec![json!({})],
+            Egress::Allow(targets) => targets.iter().map(rule).collect::<Result<_, _>>()?,
         };
-        if plan.reach != Reach::Everybody {
+        if *open != Egress::Open {
             egress.push(self.way_to_node()?);
             self.notes
                 .push("the pod reaches the node that its attendant asks, and so do the app's containers".to_owned());

@@ -5,8 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use freehold_containers::{ContainerBackend, OciRuntime};
+
 use super::{
-    super::{ContainerBackend, OciRuntime},
     running::{Ground, lines, runs_here},
     *,
 };
@@ -98,13 +99,13 @@ async fn run_as_said(backend: &ContainerBackend, isolation: &str) {
     }
     // A port leads in from outside, and a killed container comes again with its volume.
     assert_eq!(ground.answer().await, "1");
-    ground.app.ground.runtime().kill("store", "KILL").await;
+    ground.app.containers.signal("store", "KILL").await;
     ground.hear(|event| matches!(event, HostEvent::ServiceStarted { service, .. } if service == "store")).await;
     assert_eq!(ground.answer().await, "2");
     // The host dies; its successor ends what it left before it starts its own.
     running.abort();
     let _ = running.await;
-    assert!(ground.app.ground.runtime().containers().contains(&"store".to_owned()), "the crash leaves containers");
+    assert!(ground.app.containers.running().contains(&"store".to_owned()), "the crash leaves containers");
     let running = ground.begin();
     ground.hear(|event| matches!(event, HostEvent::ServiceStarted { service, .. } if service == "store")).await;
     assert_eq!(ground.answer().await, "3");

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use freehold_containers::ContainerBackend;
 use tempfile::TempDir;
 use tokio::{
     io::AsyncReadExt as _,
@@ -19,10 +20,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{
-    super::{ContainerApp, ContainerBackend},
-    app, program,
-};
+use super::{super::ContainerApp, app, program};
 use crate::{HostError, HostEvent, IsolationChoice};
 
 const MANIFEST: &str = "resources: {memory: 128, cpus: 2, storage: {kind: disk-persistent, size: 16}}\n";
@@ -83,9 +81,8 @@ impl Ground {
         let app = ContainerApp::new(&bundle, dir.path(), IsolationChoice::Required, backend).unwrap();
         fs::create_dir(dir.path().join("sockets")).unwrap();
         // The sockets that a guest would have made.
-        let sockets = app.plan.sockets(&dir.path().join("sockets")).into_values();
-        let local =
-            sockets.flat_map(|sockets| sockets.all()).map(|path| StdUnixListener::bind(path).unwrap()).collect();
+        let sockets = app.containers.sockets(&dir.path().join("sockets"));
+        let local = sockets.map(|path| StdUnixListener::bind(path).unwrap()).collect();
         let (events, heard) = mpsc::unbounded_channel();
         let (stop, stopping) = watch::channel(false);
         Self { dir, app, events, heard, stop, stopping, _local: local }
@@ -149,8 +146,8 @@ impl Ground {
 
     /// Nothing of the app's containers is left on the machine.
     pub(super) fn check_gone(&self) {
-        assert!(self.app.ground.runtime().containers().is_empty());
-        let run = self.app.ground.app_dir().parent().unwrap().to_owned();
+        assert!(self.app.containers.running().is_empty());
+        let run = self.app.containers.run_folder().to_owned();
         assert!(!run.exists(), "{}", run.display());
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let name = run.file_name().unwrap().to_str().unwrap();
@@ -277,12 +274,12 @@ async fn a_stop_kills_what_does_not_end_and_a_crash_leaves_nothing_for_long() {
     running.abort();
     let _ = running.await;
     sleep(Duration::from_millis(300)).await;
-    assert!(!ground.app.ground.runtime().containers().is_empty(), "the crash leaves containers");
+    assert!(!ground.app.containers.running().is_empty(), "the crash leaves containers");
     // Its successor ends them before it starts its own.
     let running = ground.begin();
     ground.hear(|event| matches!(event, HostEvent::ServiceStarted { .. })).await;
     sleep(Duration::from_millis(500)).await;
-    let containers = ground.app.ground.runtime().containers();
+    let containers = ground.app.containers.running();
     assert_eq!(containers.len(), 2, "the holder and one service: {containers:?}");
     let begun = Instant::now();
     ground.stop.send_replace(true);
@@ -377,6 +374,6 @@ async fn a_trial_tells_what_a_container_came_to() {
         let app = ContainerApp::new(&bundle, dir.path(), IsolationChoice::Required, &backend).unwrap();
         let error = app.try_out(Duration::from_secs(limit)).await.unwrap_err();
         assert!(error.to_string().contains(told), "{error}");
-        assert!(app.ground.runtime().containers().is_empty());
+        assert!(app.containers.running().is_empty());
     }
 }

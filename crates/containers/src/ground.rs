@@ -10,6 +10,7 @@ use std::{
     io::Write as _,
     os::{fd::AsFd as _, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use freehold_bundle::{Bundle, Ownership, StorageKind};
@@ -22,22 +23,22 @@ use rustix::{
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{
+use crate::{
     backend::{ContainerBackend, Engine},
     config::{self, Footing},
+    containers::Bounds,
+    error::ContainerError,
     launcher::Launcher,
-    plan::{Plan, Planned, Sockets, cannot},
+    plan::{NetworkKind, Plan, Planned, Sockets},
     runtime::Runtime,
     system,
     users::{self, User},
 };
-use crate::{
-    config::{IsolationChoice, Reach},
-    error::HostError,
-};
 
 /// First number of users that is given to containers, and how many apps there are numbers for.
 const USERS_FIRST: u32 = 0x4000_0000;
+/// First number of the users of containers in a VM: what images are unpacked for on its disk.
+pub const VM_USERS_FIRST: u32 = USERS_FIRST;
 const RANGES: u32 = 0x3fff;
 /// Users of an app's containers.
 const USERS: u32 = 0x1_0000;
@@ -52,7 +53,7 @@ const ENGINE_FILE: &str = "engine";
 
 /// Which of the machine's users a container's are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mapping {
+pub(crate) enum Mapping {
     /// 0 and on are these and on.
     Range(u32),
     /// 0 is this one, and there is no other.
@@ -60,11 +61,11 @@ pub(super) enum Mapping {
 }
 
 impl Mapping {
-    pub(super) fn users(self) -> Value {
+    pub(crate) fn users(self) -> Value {
         self.pair(|uid, _| uid)
     }
 
-    pub(super) fn groups(self) -> Value {
+    pub(crate) fn groups(self) -> Value {
         self.pair(|_, gid| gid)
     }
 
@@ -85,65 +86,103 @@ pub(crate) struct Ground {
     run: PathBuf,
     mapping: Mapping,
     engine: Engine,
+    source: Source,
+}
+
+/// Where images and storage come from.
+#[derive(Debug, Clone)]
+enum Source {
+    /// A bundle, whose images are unpacked below the app's folder; storage is a file system in a file there.
+    Bundle(Arc<Bundle>),
+    /// A VM's disk, on which images lie unpacked, for the one range of users that there is; storage is mounted already.
+    Disk {
+        /// Folder of the images, by digest.
+        images: PathBuf,
+        /// Where storage is.
+        storage: PathBuf,
+    },
 }
 
 /// What the ports' relay has to know of the app's network.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Network {
+pub(crate) struct Network {
     /// A process in it, if it is not the machine's.
-    pub(super) holder: Option<u32>,
+    pub(crate) holder: Option<u32>,
 }
 
 /// What reaches into the containers.
-pub(super) struct Inside<'a> {
+pub(crate) struct Inside<'a> {
     /// Folder with the guest's sockets.
-    pub(super) app_dir: &'a Path,
+    pub(crate) app_dir: &'a Path,
     /// What starts programs with the owner's settings, if a service asks for them.
-    pub(super) launcher: Option<&'a Launcher>,
+    pub(crate) launcher: Option<&'a Launcher>,
 }
 
 impl Ground {
-    pub(super) fn new(folder: PathBuf) -> Self {
+    pub(crate) fn new(folder: PathBuf, bundle: Arc<Bundle>) -> Self {
+        let source = Source::Bundle(bundle);
         if !geteuid().is_root() {
             let mapping = Mapping::One { uid: geteuid().as_raw(), gid: getegid().as_raw() };
-            return Self { run: folder.join("run"), folder, mapping, engine: Engine::runc() };
+            return Self { run: folder.join("run"), folder, mapping, engine: Engine::runc(), source };
         }
         let hash = Sha256::digest(folder.as_os_str().as_encoded_bytes());
         let number = u32::from_be_bytes(hash[..4].try_into().expect("four bytes of thirty-two"));
         let first = USERS_FIRST + (number % RANGES) * USERS;
         let run = PathBuf::from(format!("/run/freehold-{first:08x}"));
-        Self { run, folder, mapping: Mapping::Range(first), engine: Engine::runc() }
+        Self { run, folder, mapping: Mapping::Range(first), engine: Engine::runc(), source }
     }
 
-    pub(super) fn runs_on(&mut self, engine: Engine) {
+    /// In a VM there is one app, and its images were unpacked for the first range of users.
+    pub(crate) fn in_vm(run: PathBuf, images: PathBuf, storage: PathBuf) -> Self {
+        let source = Source::Disk { images, storage };
+        let (folder, mapping) = (run.join("books"), Mapping::Range(VM_USERS_FIRST));
+        Self {
+            run: run.join(format!("freehold-{VM_USERS_FIRST:08x}")),
+            folder,
+            mapping,
+            engine: Engine::runc(),
+            source,
+        }
+    }
+
+    pub(crate) fn runs_on(&mut self, engine: Engine) {
         self.engine = engine;
     }
 
-    pub(super) fn engine(&self) -> &Engine {
+    /// Folder of everything that is mounted.
+    pub(crate) fn run_folder(&self) -> &Path {
+        &self.run
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
 
     /// Whether this user can give what the plan needs.
-    pub(super) fn allows(
-        &self,
-        plan: &Plan,
-        isolation: IsolationChoice,
-        backend: &ContainerBackend,
-    ) -> Result<(), HostError> {
+    pub(crate) fn allows(&self, plan: &Plan, bounds: Bounds, backend: &ContainerBackend) -> Result<(), ContainerError> {
         if self.is_root() {
             return Ok(());
         }
         if *backend != ContainerBackend::default() {
-            return Err(cannot("another runtime than `runc` needs root here", "run it as root, or with runc"));
+            return Err(ContainerError::cannot(
+                "another runtime than `runc` needs root here",
+                "run it as root, or with runc",
+            ));
         }
-        if isolation != IsolationChoice::None {
+        if bounds != Bounds::Waived {
             let hint = "run it as root, or without any bounds with --no-sandbox";
-            return Err(cannot("only root can bound the memory, processes and disk of containers", hint));
+            return Err(ContainerError::cannot(
+                "only root can bound the memory, processes and disk of containers",
+                hint,
+            ));
         }
         if plan.ports.is_empty() {
             return Ok(());
         }
-        Err(cannot("only root can publish ports of containers", "run it as root, or serve on FREEHOLD_APP_SOCKET"))
+        Err(ContainerError::cannot(
+            "only root can publish ports of containers",
+            "run it as root, or serve on FREEHOLD_APP_SOCKET",
+        ))
     }
 
     const fn is_root(&self) -> bool {
@@ -151,7 +190,7 @@ impl Ground {
     }
 
     /// What runs the services.
-    pub(super) fn runtime(&self) -> Runtime {
+    pub(crate) fn runtime(&self) -> Runtime {
         self.runtime_of(&self.engine)
     }
 
@@ -167,12 +206,12 @@ impl Ground {
     }
 
     /// The folder with the runtime's configuration of a service.
-    pub(super) fn bundle(&self, service: &str) -> PathBuf {
+    pub(crate) fn bundle(&self, service: &str) -> PathBuf {
         self.folder.join("services").join(service)
     }
 
     /// Where a container makes the socket of the app's API.
-    pub(super) fn app_dir(&self) -> PathBuf {
+    pub(crate) fn app_dir(&self) -> PathBuf {
         self.run.join("app")
     }
 
@@ -182,7 +221,7 @@ impl Ground {
     }
 
     /// Ends every container of this app and unmounts what they stood on. Storage and images stay.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         let engine = self.left().unwrap_or_else(|| self.engine.clone());
         let (services, holding) = (self.runtime_of(&engine), self.runtime_of(&engine.holder()));
         // The holder last: the others are in its namespaces.
@@ -202,10 +241,10 @@ impl Ground {
     }
 
     /// Prepares everything but the containers themselves.
-    pub(super) fn prepare(&self, bundle: &Bundle, plan: &Plan, inside: &Inside<'_>) -> Result<Network, HostError> {
+    pub(crate) fn prepare(&self, plan: &Plan, inside: &Inside<'_>) -> Result<Network, ContainerError> {
         self.claim()?;
         self.clear();
-        let made = self.lay(bundle, plan, inside);
+        let made = self.lay(plan, inside);
         if made.is_err() {
             self.clear();
         }
@@ -213,21 +252,21 @@ impl Ground {
     }
 
     /// Two folders could be given the same numbers: the second is refused.
-    fn claim(&self) -> Result<(), HostError> {
+    fn claim(&self) -> Result<(), ContainerError> {
         let owner = self.run.join("owner");
         match fs::read(&owner) {
             Ok(found) if found != self.folder.as_os_str().as_encoded_bytes() => {
-                Err(cannot("another app has the same range of users", "run it from another folder"))
+                Err(ContainerError::cannot("another app has the same range of users", "run it from another folder"))
             }
             _ => Ok(()),
         }
     }
 
-    fn lay(&self, bundle: &Bundle, plan: &Plan, inside: &Inside<'_>) -> Result<Network, HostError> {
-        let failed = |what: &'static str| HostError::system(what, &self.folder);
+    fn lay(&self, plan: &Plan, inside: &Inside<'_>) -> Result<Network, ContainerError> {
+        let failed = |what: &'static str| ContainerError::system(what, &self.folder);
         self.make_folders().map_err(failed("the folders of containers cannot be made"))?;
-        self.unpack(bundle, plan)?;
-        self.roots(bundle, plan)?;
+        self.unpack(plan)?;
+        self.roots(plan)?;
         let found = self.users(plan)?;
         self.storage(plan, &found).map_err(failed("the storage of containers cannot be opened"))?;
         if self.is_root() {
@@ -235,14 +274,14 @@ impl Ground {
             // Nobody else enters the folder that they are in.
             for socket in plan.sockets(inside.app_dir).into_values().flat_map(Sockets::all) {
                 fs::set_permissions(&socket, fs::Permissions::from_mode(0o666))
-                    .map_err(HostError::system("the local API cannot be opened to containers", &socket))?;
+                    .map_err(ContainerError::system("the local API cannot be opened to containers", &socket))?;
             }
         } else {
             fs::create_dir_all(self.app_dir()).map_err(failed("no place for a socket"))?;
         }
         let holder = self.hold(plan).map_err(failed("the namespaces of containers cannot be made"))?;
         self.configure(plan, &found, holder, inside).map_err(failed("the containers cannot be configured"))?;
-        Ok(Network { holder: (plan.reach != Reach::Everybody).then_some(holder) })
+        Ok(Network { holder: plan.network.is_own().then_some(holder) })
     }
 
     fn make_folders(&self) -> io::Result<()> {
@@ -256,8 +295,16 @@ impl Ground {
         fs::write(self.run.join("owner"), self.folder.as_os_str().as_encoded_bytes())
     }
 
+    /// Folder of the unpacked images.
+    fn images(&self) -> PathBuf {
+        match &self.source {
+            Source::Bundle(_) => self.folder.join("images"),
+            Source::Disk { images, .. } => images.clone(),
+        }
+    }
+
     fn image(&self, digest: &Digest) -> PathBuf {
-        self.folder.join("images").join(digest.to_string())
+        self.images().join(digest.to_string())
     }
 
     fn root(&self, service: &str) -> PathBuf {
@@ -265,9 +312,10 @@ impl Ground {
     }
 
     /// Unpacks the images that are not there yet, and removes those of earlier builds. One that is there is whole.
-    fn unpack(&self, bundle: &Bundle, plan: &Plan) -> Result<(), HostError> {
-        let folder = self.folder.join("images");
-        let failed = || HostError::system("an image cannot be unpacked", &folder);
+    fn unpack(&self, plan: &Plan) -> Result<(), ContainerError> {
+        let Source::Bundle(bundle) = &self.source else { return Ok(()) };
+        let folder = self.images();
+        let failed = || ContainerError::system("an image cannot be unpacked", &folder);
         let Mapping::Range(first) = self.mapping else { return Ok(()) };
         let wanted: Vec<String> = plan.services.values().map(|planned| planned.image.to_string()).collect();
         for entry in fs::read_dir(&folder).map_err(failed())?.flatten() {
@@ -288,14 +336,16 @@ impl Ground {
     }
 
     /// A root for each container: the image below, what it writes in memory above. Without root, the image unpacked anew.
-    fn roots(&self, bundle: &Bundle, plan: &Plan) -> Result<(), HostError> {
-        let failed = || HostError::system("the root of a container cannot be made", &self.run);
+    fn roots(&self, plan: &Plan) -> Result<(), ContainerError> {
+        let failed = || ContainerError::system("the root of a container cannot be made", &self.run);
         for (name, planned) in &plan.services {
             let root = self.root(name);
             fs::create_dir_all(&root).map_err(failed())?;
             if self.is_root() {
                 self.overlay(name, planned, &root).map_err(failed())?;
-            } else if let Some(image) = bundle.images().iter().find(|image| image.digest == planned.image) {
+            } else if let Source::Bundle(bundle) = &self.source
+                && let Some(image) = bundle.images().iter().find(|image| image.digest == planned.image)
+            {
                 bundle.unpack_image(image, &root, Ownership::Own)?;
             }
         }
@@ -311,8 +361,7 @@ impl Ground {
         let top = fs::symlink_metadata(self.image(&planned.image))?;
         fs::set_permissions(&upper, top.permissions())?;
         self.own(&upper, 0)?;
-        let images = self.folder.join("images");
-        system::mount_overlay(&images, &planned.image.to_string(), &upper, &work, root)
+        system::mount_overlay(&self.images(), &planned.image.to_string(), &upper, &work, root)
     }
 
     fn own(&self, path: &Path, uid: u32) -> io::Result<()> {
@@ -322,13 +371,13 @@ impl Ground {
         }
     }
 
-    fn users(&self, plan: &Plan) -> Result<Vec<User>, HostError> {
+    fn users(&self, plan: &Plan) -> Result<Vec<User>, ContainerError> {
         let find = |(name, planned): (&String, &Planned)| {
             let root = self.root(name);
             let found = users::find(&root, &planned.user)
-                .map_err(HostError::system("the users of an image cannot be read", &root))?;
+                .map_err(ContainerError::system("the users of an image cannot be read", &root))?;
             let what = || format!("service `{name}` runs as the user {:?}, whom its image does not know", planned.user);
-            found.ok_or_else(|| cannot(&what(), "name another, or a number below 65,536"))
+            found.ok_or_else(|| ContainerError::cannot(&what(), "name another, or a number below 65,536"))
         };
         plan.services.iter().map(find).collect()
     }
@@ -339,6 +388,7 @@ impl Ground {
         let disk = |name: &str| self.folder.join(name);
         match kind {
             StorageKind::None => return Ok(()),
+            _ if matches!(self.source, Source::Disk { .. }) => {}
             StorageKind::DiskPersistent if self.is_root() => system::mount_disk(&disk("storage.ext4"), bytes, &at)?,
             StorageKind::DiskEphemeral if self.is_root() => {
                 let _ = fs::remove_file(disk("ephemeral.ext4"));
@@ -360,7 +410,11 @@ impl Ground {
     }
 
     fn storage_dir(&self) -> PathBuf {
-        if self.is_root() { self.run.join("storage") } else { self.folder.join("storage") }
+        match &self.source {
+            Source::Disk { storage, .. } => storage.clone(),
+            Source::Bundle(_) if self.is_root() => self.run.join("storage"),
+            Source::Bundle(_) => self.folder.join("storage"),
+        }
     }
 
     /// Makes a folder of the storage; what an app of before left there as a link is not followed.
@@ -393,7 +447,7 @@ impl Ground {
         fs::write(&program, b"")?;
         fs::set_permissions(&program, fs::Permissions::from_mode(0o555))?;
         let group = self.group().map(|group| format!("{group}/{HOLDER}"));
-        let has_network = plan.reach != Reach::Everybody;
+        let has_network = plan.network.is_own();
         let config = config::of_holder(&root, self.mapping, has_network, group.as_deref());
         put(&bundle.join("config.json"), &config)?;
         let holder = self.runtime_of(&self.engine.holder()).create(HOLDER, &bundle)?;
@@ -409,7 +463,7 @@ impl Ground {
         let names: Vec<&str> = plan.services.keys().map(String::as_str).collect();
         fs::write(&hosts, format!("127.0.0.1 localhost {}\n::1 localhost\n", names.join(" ")))?;
         let mut files = vec![(hosts, "/etc/hosts".to_owned())];
-        if plan.reach == Reach::Everybody
+        if plan.network == NetworkKind::Open
             && let Ok(resolver) = fs::canonicalize("/etc/resolv.conf")
         {
             files.push((resolver, "/etc/resolv.conf".to_owned()));
@@ -423,8 +477,8 @@ impl Ground {
                 mapping: self.mapping,
                 holder,
                 joins_users: self.engine.joins_users(),
-                has_network: plan.reach != Reach::Everybody,
-                has_gate: matches!(plan.reach, Reach::Listed(_)),
+                has_network: plan.network.is_own(),
+                has_gate: plan.network == NetworkKind::Gated,
                 cgroup: self.group().map(|group| format!("{group}/{name}")),
                 files: files.clone(),
                 local_api: local_api.unwrap_or_default(),

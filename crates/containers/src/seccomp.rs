@@ -7,10 +7,10 @@
 use serde_json::{Value, json};
 
 /// Flags of `clone` that make namespaces: time, mount, cgroup, UTS, IPC, user, process and network.
-pub(crate) const NAMESPACE_FLAGS: u64 =
+pub const NAMESPACE_FLAGS: u64 =
     0x80 | 0x0002_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000;
 /// Error of a call that this kernel does not have.
-pub(crate) const ENOSYS: u32 = 38;
+pub const ENOSYS: u32 = 38;
 /// Families of sockets: UNIX, IPv4, IPv6, netlink.
 const FAMILIES: [u64; 4] = [1, 2, 10, 16];
 
@@ -49,10 +49,10 @@ const SPEAKING: &str = "accept accept4 bind connect getpeername getsockname gets
 const SYSTEM: &str = "getrandom sysinfo uname";
 
 /// All of them: names, apart by spaces.
-pub(crate) const ALLOWED_CALLS: [&str; 6] = [FILES, MEMORY, PROCESSES, WAITING, SPEAKING, SYSTEM];
+pub const ALLOWED_CALLS: [&str; 6] = [FILES, MEMORY, PROCESSES, WAITING, SPEAKING, SYSTEM];
 
 /// The profile, as the runtime's configuration takes it.
-pub(super) fn profile() -> Value {
+pub(crate) fn profile() -> Value {
     let names: Vec<&str> = ALLOWED_CALLS.iter().flat_map(|names| names.split_whitespace()).collect();
     let mut rules = vec![
         json!({ "names": names, "action": "SCMP_ACT_ALLOW" }),

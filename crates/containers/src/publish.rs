@@ -19,16 +19,17 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::{
     io::{AsyncRead, AsyncWrite, copy_bidirectional},
     net::{TcpListener, TcpStream, UnixListener},
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{Semaphore, oneshot},
     task::JoinSet,
     time::sleep,
 };
 
-use super::{
+use crate::{
+    error::ContainerError,
+    event::{ContainerEvent, Teller},
     ground::{Ground, Network},
     plan::Plan,
 };
-use crate::{error::HostError, event::HostEvent};
 
 /// Pause between two looks at whether something listens.
 const POLL: Duration = Duration::from_millis(50);
@@ -44,16 +45,16 @@ enum Inside {
 
 /// What is offered; dropping it ends that.
 #[derive(Debug)]
-pub(super) struct Published(#[expect(dead_code, reason = "the thread ends when it is dropped")] oneshot::Sender<()>);
+pub(crate) struct Published(#[expect(dead_code, reason = "the thread ends when it is dropped")] oneshot::Sender<()>);
 
 /// Offers the ports of a plan.
-pub(super) fn publish(
+pub(crate) fn publish(
     plan: &Plan,
     network: Network,
     ground: &Ground,
     app_dir: &Path,
-    events: &mpsc::UnboundedSender<HostEvent>,
-) -> Result<Published, HostError> {
+    teller: &Teller,
+) -> Result<Published, ContainerError> {
     let api = match plan.ports.first() {
         Some(port) => Inside::Port(port.target),
         None => Inside::Socket(ground.app_dir().join("app.sock")),
@@ -65,11 +66,12 @@ pub(super) fn publish(
         match StdListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener)) {
             Ok(listener) => listeners.push((listener, port.target)),
             Err(source) => {
-                let _ = events.send(HostEvent::Trouble { message: format!("port {address} is not offered: {source}") });
+                let message = format!("port {address} is not offered: {source}");
+                teller.tell(ContainerEvent::Trouble { message });
             }
         }
     }
-    let failed = || HostError::system("the app's network cannot be entered", "/proc");
+    let failed = || ContainerError::system("the app's network cannot be entered", "/proc");
     let network =
         network.holder.map(|holder| File::open(format!("/proc/{holder}/ns/net"))).transpose().map_err(failed())?;
     let (sender, ended) = oneshot::channel();

@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use freehold_rpc::proxy_variables;
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     ground::Mapping,
     launcher::{self, Launcher},
+    names::{CLIENT_SOCKETS, PROXY_PORT},
     plan::{APP_DIR, Planned},
     seccomp,
     users::User,
 };
-use crate::{egress::PROXY_PORT, sandbox::CLIENT_SOCKETS};
 
 /// Capabilities of root in a container, each only over what is the container's own.
-pub(super) const CAPABILITIES: [&str; 7] =
+pub const CAPABILITIES: [&str; 7] =
     ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETGID", "CAP_SETUID"];
 /// Open files of a process.
 const OPEN_FILES: u64 = 4_096;
@@ -44,33 +44,33 @@ const CPU_PERIOD_US: u64 = 100_000;
 const CPU_QUOTA_US_MIN: u64 = 1_000;
 
 /// What a container stands on.
-pub(super) struct Footing<'a> {
-    pub(super) name: &'a str,
-    pub(super) root: PathBuf,
-    pub(super) mapping: Mapping,
+pub(crate) struct Footing<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) root: PathBuf,
+    pub(crate) mapping: Mapping,
     /// The process whose user namespace it joins, and whose network, if they have one of their own.
-    pub(super) holder: u32,
+    pub(crate) holder: u32,
     /// Whether it joins that user namespace, or has one of its own with the same numbers.
-    pub(super) joins_users: bool,
-    pub(super) has_network: bool,
+    pub(crate) joins_users: bool,
+    pub(crate) has_network: bool,
     /// Whether the gate to the outside is at its port there.
-    pub(super) has_gate: bool,
+    pub(crate) has_gate: bool,
     /// Its path among the machine's control groups; `None` without the rights to use them.
-    pub(super) cgroup: Option<String>,
+    pub(crate) cgroup: Option<String>,
     /// Files in place of the image's: (on the machine, in the container).
-    pub(super) files: Vec<(PathBuf, String)>,
+    pub(crate) files: Vec<(PathBuf, String)>,
     /// The guest's socket for this service.
-    pub(super) local_api: PathBuf,
+    pub(crate) local_api: PathBuf,
     /// What starts its program with the owner's settings, and the socket that has them, if it asks for any.
-    pub(super) launch: Option<(&'a Launcher, PathBuf)>,
+    pub(crate) launch: Option<(&'a Launcher, PathBuf)>,
     /// The folder for the socket of the app's API, if that is the way.
-    pub(super) app_dir: Option<PathBuf>,
+    pub(crate) app_dir: Option<PathBuf>,
     /// Where the app's storage is.
-    pub(super) storage: PathBuf,
+    pub(crate) storage: PathBuf,
 }
 
 /// The configuration of a service's container.
-pub(super) fn of_service(planned: &Planned, user: &User, footing: &Footing<'_>) -> Value {
+pub(crate) fn of_service(planned: &Planned, user: &User, footing: &Footing<'_>) -> Value {
     let Footing { root, name, launch, .. } = footing;
     let mut environment: Vec<String> = Vec::new();
     // What starts the program gets the others from the guest: it itself is not to act on any.
@@ -109,7 +109,7 @@ pub(super) fn of_service(planned: &Planned, user: &User, footing: &Footing<'_>) 
 }
 
 /// The configuration of the process that holds the app's namespaces: it is made, and never started.
-pub(super) fn of_holder(root: &Path, mapping: Mapping, has_network: bool, cgroup: Option<&str>) -> Value {
+pub(crate) fn of_holder(root: &Path, mapping: Mapping, has_network: bool, cgroup: Option<&str>) -> Value {
     let mut namespaces = vec!["user", "mount", "pid", "ipc", "uts"];
     if has_network {
         namespaces.push("network");

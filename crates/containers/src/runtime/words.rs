@@ -9,14 +9,14 @@ use std::{
     path::Path,
 };
 
-use super::super::backend::{Engine, Family};
+use crate::backend::{Engine, Family};
 
 /// What `runsc` is told in each call.
 const RUNSC: [&str; 3] = ["--network=host", "--host-uds=open", "--overlay2=none"];
 
 /// How a program is called.
 #[derive(Debug, Clone)]
-pub(super) struct Words {
+pub(crate) struct Words {
     kind: Kind,
     /// The words before each command.
     head: Vec<OsString>,
@@ -30,7 +30,7 @@ enum Kind {
 }
 
 impl Words {
-    pub(super) fn new(engine: &Engine, state: &Path, space: &str) -> Self {
+    pub(crate) fn new(engine: &Engine, state: &Path, space: &str) -> Self {
         let (kind, head) = match engine {
             Engine::Oci { program, family: Family::Runc } => {
                 (Kind::Runc, joined(&[program.as_os_str(), "--root".as_ref(), state.as_os_str()]))
@@ -54,7 +54,7 @@ impl Words {
     }
 
     /// Only with `runc`, which makes containers that hold namespaces and are never started.
-    pub(super) fn create(&self, id: &str, bundle: &Path, pid_file: &Path, log: &Path) -> Vec<OsString> {
+    pub(crate) fn create(&self, id: &str, bundle: &Path, pid_file: &Path, log: &Path) -> Vec<OsString> {
         let words: [&OsStr; 8] = [
             "--log".as_ref(),
             log.as_ref(),
@@ -68,7 +68,7 @@ impl Words {
         self.with(&words)
     }
 
-    pub(super) fn run(&self, id: &str, bundle: &Path) -> Vec<OsString> {
+    pub(crate) fn run(&self, id: &str, bundle: &Path) -> Vec<OsString> {
         let config = bundle.join("config.json");
         match self.kind {
             Kind::Runc | Kind::Runsc => self.with(&["run".as_ref(), "--bundle".as_ref(), bundle.as_ref(), id.as_ref()]),
@@ -81,7 +81,7 @@ impl Words {
     }
 
     /// Runs a command in a container. `name` is a containerd's name of it; a runtime tells its process in `pid_file`.
-    pub(super) fn check(&self, id: &str, name: &str, pid_file: &Path, command: &[String]) -> Vec<OsString> {
+    pub(crate) fn check(&self, id: &str, name: &str, pid_file: &Path, command: &[String]) -> Vec<OsString> {
         let id: &OsStr = id.as_ref();
         let mut words = match self.kind {
             Kind::Runc => self.with(&["exec".as_ref(), "--pid-file".as_ref(), pid_file.as_ref(), id]),
@@ -93,7 +93,7 @@ impl Words {
     }
 
     /// Ends a check that takes too long; `None` where its process is one of the machine's, to be killed as such.
-    pub(super) fn end_check(&self, id: &str, name: &str, pid: &str) -> Option<Vec<OsString>> {
+    pub(crate) fn end_check(&self, id: &str, name: &str, pid: &str) -> Option<Vec<OsString>> {
         let words: Vec<&str> = match self.kind {
             Kind::Runc => return None,
             Kind::Runsc => vec!["kill", "--pid", pid, id, "KILL"],
@@ -104,7 +104,7 @@ impl Words {
     }
 
     /// `signal` is its name without `SIG`.
-    pub(super) fn kill(&self, id: &str, signal: &str) -> Vec<OsString> {
+    pub(crate) fn kill(&self, id: &str, signal: &str) -> Vec<OsString> {
         let long = format!("SIG{signal}");
         match self.kind {
             Kind::Runc | Kind::Runsc => self.with(&["kill".as_ref(), id.as_ref(), signal.as_ref()]),
@@ -117,7 +117,7 @@ impl Words {
     }
 
     /// What removes a container, ended or not, one call after the other.
-    pub(super) fn delete(&self, id: &str) -> Vec<Vec<OsString>> {
+    pub(crate) fn delete(&self, id: &str) -> Vec<Vec<OsString>> {
         let id: &OsStr = id.as_ref();
         match self.kind {
             Kind::Runc | Kind::Runsc => vec![self.with(&["delete".as_ref(), "--force".as_ref(), id])],
@@ -129,7 +129,7 @@ impl Words {
     }
 
     /// What tells the containers, an id a line.
-    pub(super) fn list(&self) -> Vec<OsString> {
+    pub(crate) fn list(&self) -> Vec<OsString> {
         match self.kind {
             Kind::Runc | Kind::Runsc => self.with(&["list".as_ref(), "-quiet".as_ref()]),
             Kind::Ctr => self.with(&["containers".as_ref(), "list".as_ref(), "--quiet".as_ref()]),

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{plan::Health, runtime::Runtime};
+use crate::{plan::Health, runtime::Runtime};
 
 /// Shortest pause between two checks: a check costs a process.
 const INTERVAL_MS_MIN: u64 = 100;
 
 /// What the checks so far mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Unknown,
     Healthy,
     Unhealthy,
@@ -19,18 +19,18 @@ pub(super) enum Verdict {
 
 /// Counts failures in a row.
 #[derive(Debug)]
-pub(super) struct Count {
+pub(crate) struct Count {
     failures: u64,
     verdict: Verdict,
 }
 
 impl Count {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { failures: 0, verdict: Verdict::Unknown }
     }
 
     /// Takes one result and gives the verdict if it changed. Failures at the beginning do not count.
-    pub(super) fn take(&mut self, succeeded: bool, is_beginning: bool, retries: u64) -> Option<Verdict> {
+    pub(crate) fn take(&mut self, succeeded: bool, is_beginning: bool, retries: u64) -> Option<Verdict> {
         let before = self.verdict;
         if succeeded {
             (self.failures, self.verdict) = (0, Verdict::Healthy);
@@ -45,7 +45,7 @@ impl Count {
 }
 
 /// Checks a container that runs, for ever, and tells each change.
-pub(super) async fn watch(runtime: &Runtime, id: &str, health: &Health, mut tell: impl FnMut(Verdict)) {
+pub(crate) async fn watch(runtime: &Runtime, id: &str, health: &Health, mut tell: impl FnMut(Verdict)) {
     let begun = Instant::now();
     let mut count = Count::new();
     let interval = Duration::from_millis(health.interval_ms.max(INTERVAL_MS_MIN));

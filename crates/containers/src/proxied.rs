@@ -5,14 +5,16 @@
 
 use freehold_bundle::{Compose, DOMAINS_MAX, HostName, Ingress, Manifest};
 
-use super::plan::cannot;
-use crate::error::HostError;
+use crate::error::ContainerError;
 
 /// Beginning of the annotations.
 const PREFIX: &str = "net.oasis.proxy.ports.";
 
 /// How the app is reached: as its manifest says, and under the domains of the annotations.
-pub(super) fn ingress(manifest: &Manifest, compose: &Compose) -> Result<Ingress, HostError> {
+///
+/// # Errors
+/// [`ContainerError::CannotRun`].
+pub fn ingress(manifest: &Manifest, compose: &Compose) -> Result<Ingress, ContainerError> {
     let mut ingress = manifest.additions.ingress.clone();
     let first = compose.services.values().flat_map(|service| &service.ports).next().map(|port| port.published);
     for service in compose.services.values() {
@@ -24,7 +26,10 @@ pub(super) fn ingress(manifest: &Manifest, compose: &Compose) -> Result<Ingress,
                 ("custom_domain", domain, true) => add(&mut ingress, domain)?,
                 _ => {
                     let what = format!("`{key}: {value}` is not how its ports are offered");
-                    return Err(cannot(&what, "TLS ends in the guest and leads to the first port: `terminate-tls`"));
+                    return Err(ContainerError::cannot(
+                        &what,
+                        "TLS ends in the guest and leads to the first port: `terminate-tls`",
+                    ));
                 }
             }
         }
@@ -32,16 +37,21 @@ pub(super) fn ingress(manifest: &Manifest, compose: &Compose) -> Result<Ingress,
     Ok(ingress)
 }
 
-fn add(ingress: &mut Ingress, domain: &str) -> Result<(), HostError> {
+fn add(ingress: &mut Ingress, domain: &str) -> Result<(), ContainerError> {
     let name = match HostName::parse(domain) {
         Some(HostName::Name(name)) if name.contains('.') && !name.contains('_') && name.len() <= 128 => name,
-        _ => return Err(cannot(&format!("`{domain}` is no domain"), "name one such as app.example.org")),
+        _ => {
+            return Err(ContainerError::cannot(
+                &format!("`{domain}` is no domain"),
+                "name one such as app.example.org",
+            ));
+        }
     };
     if !ingress.domains.contains(&name) {
         ingress.domains.push(name);
     }
     if ingress.domains.len() > DOMAINS_MAX {
-        return Err(cannot("it has more domains than may lead to an app", "name 8 at most"));
+        return Err(ContainerError::cannot("it has more domains than may lead to an app", "name 8 at most"));
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{error::HostError, sandbox::Isolation};
+use crate::error::ContainerError;
 
 /// Oldest `runc`: it opens what is mounted before it gives up the machine's users.
 const RUNC_MIN: (u32, u32) = (1, 1);
@@ -72,16 +72,18 @@ impl TryFrom<String> for OciRuntime {
     }
 }
 
-/// Which of the two command lines a runtime has.
+/// Which of the two command lines a runtime has, and so what keeps containers apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
+pub enum Family {
+    /// The kernel's namespaces.
     Runc,
+    /// gVisor: a kernel of their own in user space.
     Runsc,
 }
 
 /// What calls containers, found on this machine and new enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Engine {
+pub(crate) enum Engine {
     /// An OCI runtime.
     Oci { program: PathBuf, family: Family },
     /// A containerd, by its socket.
@@ -89,12 +91,12 @@ pub(super) enum Engine {
 }
 
 impl Engine {
-    pub(super) fn runc() -> Self {
+    pub(crate) fn runc() -> Self {
         Self::Oci { program: "runc".into(), family: Family::Runc }
     }
 
     /// What makes the namespaces that containers share: `runsc` cannot hold a container that has no program.
-    pub(super) fn holder(&self) -> Self {
+    pub(crate) fn holder(&self) -> Self {
         match self {
             Self::Oci { family: Family::Runc, .. } => self.clone(),
             _ => Self::runc(),
@@ -102,16 +104,16 @@ impl Engine {
     }
 
     /// Whether its containers enter user namespaces that others made.
-    pub(super) fn joins_users(&self) -> bool {
+    pub(crate) fn joins_users(&self) -> bool {
         !matches!(self, Self::Oci { family: Family::Runsc, .. })
     }
 
-    pub(super) fn isolation(&self) -> Isolation {
-        if self.joins_users() { Isolation::Runc } else { Isolation::Runsc }
+    pub(crate) fn family(&self) -> Family {
+        if self.joins_users() { Family::Runc } else { Family::Runsc }
     }
 
     /// One line, for a successor that has to end what this one began.
-    pub(super) fn to_line(&self) -> String {
+    pub(crate) fn to_line(&self) -> String {
         match self {
             Self::Oci { program, family: Family::Runc } => format!("runc {}", program.display()),
             Self::Oci { program, family: Family::Runsc } => format!("runsc {}", program.display()),
@@ -119,7 +121,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn from_line(line: &str) -> Option<Self> {
+    pub(crate) fn from_line(line: &str) -> Option<Self> {
         let (kind, place) = line.split_once(' ')?;
         let place = PathBuf::from(place);
         match kind {
@@ -135,16 +137,16 @@ impl ContainerBackend {
     /// Whether it is on this machine, and new enough.
     ///
     /// # Errors
-    /// [`HostError::NoRuntime`].
-    pub(crate) fn check(&self) -> Result<(), HostError> {
+    /// [`ContainerError::NoRuntime`].
+    pub fn check(&self) -> Result<(), ContainerError> {
         self.find().map(drop)
     }
 
     /// Looks for it on this machine.
     ///
     /// # Errors
-    /// [`HostError::NoRuntime`].
-    pub(super) fn find(&self) -> Result<Engine, HostError> {
+    /// [`ContainerError::NoRuntime`].
+    pub(crate) fn find(&self) -> Result<Engine, ContainerError> {
         match self {
             Self::Direct(OciRuntime(program)) => {
                 let family = family(program)?;
@@ -165,7 +167,7 @@ impl ContainerBackend {
 }
 
 /// What a program says that it is.
-fn family(program: &Path) -> Result<Family, HostError> {
+fn family(program: &Path) -> Result<Family, ContainerError> {
     let needs = if program.ends_with("runsc") { NEEDS_RUNSC } else { NEEDS_RUNC };
     let said = said(Command::new(program).arg("--version")).map_err(|fault| missing(needs, fault))?;
     let first = said.lines().next().unwrap_or_default();
@@ -177,8 +179,8 @@ fn family(program: &Path) -> Result<Family, HostError> {
     }
 }
 
-fn missing((needs, hint): (&'static str, &'static str), fault: String) -> HostError {
-    HostError::NoRuntime { needs, fault, hint }
+fn missing((needs, hint): (&'static str, &'static str), fault: String) -> ContainerError {
+    ContainerError::NoRuntime { needs, fault, hint }
 }
 
 /// What a short call says.

@@ -13,13 +13,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::plan::cannot;
-use crate::error::HostError;
+use crate::error::ContainerError;
 
 /// Folder of all that belongs to it, inside.
 const FOLDER: &str = "/run/freehold-launch";
 /// The socket with this service's variables, inside.
-pub(super) const SOCKET: &str = "/run/freehold-launch/environment.sock";
+pub(crate) const SOCKET: &str = "/run/freehold-launch/environment.sock";
 /// Most headers of a program that are looked at, and longest name of a loader, in bytes.
 const HEADERS_MAX: u16 = 128;
 const NAME_BYTES_MAX: u64 = 4_096;
@@ -28,9 +27,9 @@ const INTERPRETER: u32 = 3;
 
 /// The program that starts others, ready to be mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Launcher {
+pub(crate) struct Launcher {
     /// (On the machine, in the container.)
-    pub(super) files: Vec<(PathBuf, String)>,
+    pub(crate) files: Vec<(PathBuf, String)>,
     /// Words before those of what is started.
     head: Vec<String>,
 }
@@ -39,10 +38,13 @@ impl Launcher {
     /// Finds what a program needs to run in any root.
     ///
     /// # Errors
-    /// [`HostError::CannotRun`] for a program that is none, or whose libraries its loader does not find.
-    pub(super) fn of(program: &Path) -> Result<Self, HostError> {
+    /// [`ContainerError::CannotRun`] for a program that is none, or whose libraries its loader does not find.
+    pub(crate) fn of(program: &Path) -> Result<Self, ContainerError> {
         let failed = |error: io::Error| {
-            cannot(&format!("{} cannot start programs inside: {error}", program.display()), "install freehold anew")
+            ContainerError::cannot(
+                &format!("{} cannot start programs inside: {error}", program.display()),
+                "install freehold anew",
+            )
         };
         let inside = format!("{FOLDER}/program");
         let mut files = vec![(program.to_owned(), inside.clone())];
@@ -61,7 +63,7 @@ impl Launcher {
     }
 
     /// The words that start a command with the owner's settings.
-    pub(super) fn words(&self, command: &[String]) -> Vec<String> {
+    pub(crate) fn words(&self, command: &[String]) -> Vec<String> {
         self.head.iter().chain(command).cloned().collect()
     }
 }
@@ -137,6 +139,6 @@ mod tests {
         assert!(
             words[0].ends_with("loader") && words.ends_with(&["--".to_owned(), "say".to_owned(), "a b".to_owned()])
         );
-        assert!(matches!(Launcher::of(Path::new("/etc/passwd")), Err(HostError::CannotRun { .. })));
+        assert!(matches!(Launcher::of(Path::new("/etc/passwd")), Err(ContainerError::CannotRun { .. })));
     }
 }

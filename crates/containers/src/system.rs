@@ -1,13 +1,16 @@
-//! What containers need of the system beside their runtime: mounts, file systems and control groups, by the system's own programs
-//! `mount`, `umount` and `mkfs.ext4`. Only root can use them.
+//! What containers need of the system beside their runtime: mounts, file systems and control groups. Only a storage that is a file
+//! needs the system's own programs, `mkfs.ext4` and `mount`. Only root can use them.
 
 use std::{
     ffi::OsStr,
-    fs,
+    fs::{self, File},
     io::{self, ErrorKind},
+    os::fd::AsRawFd as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
+
+use crate::mounts;
 
 /// Where control groups are.
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -15,7 +18,7 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 const MESSAGE_BYTES_MAX: usize = 512;
 
 /// Runs a program of the system to its end; what it says on standard error becomes the error.
-pub(super) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S], folder: &Path) -> io::Result<()> {
+pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S], folder: &Path) -> io::Result<()> {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
     let output = command.output().map_err(|error| match error.kind() {
@@ -30,30 +33,28 @@ pub(super) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S], folder: &Path
 }
 
 /// Mounts a file system in memory of a bounded size.
-pub(super) fn mount_memory(at: &Path, bytes: u64, files: u64, mode: &str) -> io::Result<()> {
+pub(crate) fn mount_memory(at: &Path, bytes: u64, files: u64, mode: &str) -> io::Result<()> {
     fs::create_dir_all(at)?;
-    let options = format!("size={bytes},nr_inodes={files},mode={mode},nosuid,nodev");
-    let words: [&OsStr; 6] =
-        ["-t".as_ref(), "tmpfs".as_ref(), "-o".as_ref(), options.as_ref(), "tmpfs".as_ref(), at.as_ref()];
-    run("mount", &words, Path::new("/"))
+    mounts::mount("tmpfs", at, &format!("size={bytes},nr_inodes={files},mode={mode}"))
 }
 
 /// Mounts a writable view of `lower`, a name in `folder`; what is written goes to `upper` and `work`.
-pub(super) fn mount_overlay(folder: &Path, lower: &str, upper: &Path, work: &Path, at: &Path) -> io::Result<()> {
+pub(crate) fn mount_overlay(folder: &Path, lower: &str, upper: &Path, work: &Path, at: &Path) -> io::Result<()> {
     fs::create_dir_all(at)?;
-    let options = format!("lowerdir={lower},upperdir={},workdir={},nosuid,nodev", upper.display(), work.display());
-    let words: [&OsStr; 6] =
-        ["-t".as_ref(), "overlay".as_ref(), "-o".as_ref(), options.as_ref(), "overlay".as_ref(), at.as_ref()];
-    run("mount", &words, folder)
+    // By a number, since the folder's own path may hold what separates options.
+    let folder = File::open(folder)?;
+    let lower = format!("/proc/self/fd/{}/{lower}", folder.as_raw_fd());
+    let options = format!("lowerdir={lower},upperdir={},workdir={}", upper.display(), work.display());
+    mounts::mount("overlay", at, &options)
 }
 
 /// Mounts a disk that is a file, made and formatted if it is not there. One that is there is never formatted.
-pub(super) fn mount_disk(file: &Path, bytes: u64, at: &Path) -> io::Result<()> {
+pub(crate) fn mount_disk(file: &Path, bytes: u64, at: &Path) -> io::Result<()> {
     fs::create_dir_all(at)?;
     if !file.exists() {
         let fresh = file.with_extension("new");
         let _ = fs::remove_file(&fresh);
-        fs::File::create_new(&fresh)?.set_len(bytes)?;
+        File::create_new(&fresh)?.set_len(bytes)?;
         run(
             "mkfs.ext4",
             &["-q".as_ref(), "-F".as_ref(), "-m".as_ref(), "0".as_ref(), fresh.as_os_str()],
@@ -66,17 +67,17 @@ pub(super) fn mount_disk(file: &Path, bytes: u64, at: &Path) -> io::Result<()> {
 }
 
 /// Unmounts everything below a folder, the last mounted first.
-pub(super) fn unmount_below(folder: &Path) -> io::Result<()> {
+pub(crate) fn unmount_below(folder: &Path) -> io::Result<()> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     // proc(5): the fifth field is the mount point; spaces in it are escaped, and there are none in ours.
     let points =
         mounts.lines().filter_map(|line| line.split(' ').nth(4)).filter(|point| Path::new(point).starts_with(folder));
     let points: Vec<&str> = points.collect();
-    points.iter().rev().try_for_each(|point| run("umount", &["-l", point], Path::new("/")))
+    points.iter().rev().try_for_each(|point| mounts::unmount(Path::new(point)))
 }
 
 /// Bounds a control group over those of an app's containers: memory in bytes, and processes.
-pub(super) fn bound_group(group: &str, memory_bytes: u64, processes: u64) -> io::Result<()> {
+pub(crate) fn bound_group(group: &str, memory_bytes: u64, processes: u64) -> io::Result<()> {
     let group = group.trim_start_matches('/');
     let bound = |controller: &str, names: [&str; 2], value: u64| {
         // Version 1 has a tree for each controller, version 2 one tree.
@@ -91,7 +92,7 @@ pub(super) fn bound_group(group: &str, memory_bytes: u64, processes: u64) -> io:
 }
 
 /// Removes a control group and those right below it; those in use stay.
-pub(super) fn remove_group(group: &str) {
+pub(crate) fn remove_group(group: &str) {
     let group = group.trim_start_matches('/');
     let trees = fs::read_dir(CGROUPS).into_iter().flatten().flatten().map(|entry| entry.path());
     for place in trees.chain([PathBuf::from(CGROUPS)]).map(|tree| tree.join(group)).filter(|place| place.is_dir()) {

@@ -8,23 +8,19 @@ use std::{
 };
 
 use freehold_bundle::{
-    Bundle, Compose, Condition, HealthCheck, HealthTest, Image, ImageHealth, Ingress, Kind, Manifest, MountSource,
+    Bundle, Compose, Condition, Egress, HealthCheck, HealthTest, Image, ImageHealth, Kind, Manifest, MountSource,
     Protocol, Service, ServiceRestart, StorageKind,
 };
 use freehold_primitives::{Digest, entries::is_setting_name};
 use freehold_rpc::{LOG_KEY_SETTING, LOG_SERVICE_VARIABLE};
-
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
+    error::ContainerError,
+    names::{APP_SOCKET_VARIABLE, CLIENT_SOCKETS, DSTACK_VARIABLES, LOCAL_API_VARIABLE, PROGRAM_PATH},
     proxied,
     variables::{self, Part},
-};
-use crate::{
-    config::Reach,
-    egress,
-    error::HostError,
-    sandbox::{APP_SOCKET_VARIABLE, CLIENT_SOCKETS, DSTACK_VARIABLES, LOCAL_API_VARIABLE, PROGRAM_PATH},
 };
 
 /// Processes of a container, where nothing is said.
@@ -33,53 +29,92 @@ const PROCESSES: u64 = 512;
 const GRACE_MS: u64 = 2_000;
 const GRACE_MS_MAX: u64 = 60_000;
 /// Where a container makes the socket of the app's API, if no port is published.
-pub(super) const APP_DIR: &str = "/run/freehold";
+pub(crate) const APP_DIR: &str = "/run/freehold";
 /// Its socket, seen from inside.
 const APP_SOCKET: &str = "/run/freehold/app.sock";
 
+/// What network an app's containers have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkKind {
+    /// One of their own, which leads nowhere.
+    Alone,
+    /// One of their own, with the gate at a port of its loopback.
+    Gated,
+    /// The machine's.
+    Open,
+}
+
+impl NetworkKind {
+    const fn of(egress: &Egress) -> Self {
+        match egress {
+            Egress::Deny => Self::Alone,
+            Egress::Allow(_) => Self::Gated,
+            Egress::Open => Self::Open,
+        }
+    }
+
+    /// Whether it is one of their own.
+    pub const fn is_own(self) -> bool {
+        !matches!(self, Self::Open)
+    }
+}
+
 /// Containers as they will run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Plan {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
     /// By name.
-    pub(super) services: BTreeMap<String, Planned>,
+    pub services: BTreeMap<String, Planned>,
     /// Memory of the app, bytes.
-    pub(super) memory_bytes: u64,
-    /// Whom the containers may reach.
-    pub(super) reach: Reach,
-    /// How they are reached over TLS.
-    pub(super) ingress: Ingress,
+    pub memory_bytes: u64,
+    /// What network the containers have.
+    pub network: NetworkKind,
     /// Disk under `/storage` and named volumes.
-    pub(super) storage: (StorageKind, u64),
+    pub storage: (StorageKind, u64),
     /// What is offered outside; the first is the app's API.
-    pub(super) ports: Vec<PlannedPort>,
+    pub ports: Vec<PlannedPort>,
     /// Whether what the containers say is sealed to the app's owner.
-    pub(super) is_sealed: bool,
+    pub is_sealed: bool,
 }
 
 /// A service as it will run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Planned {
-    pub(super) image: Digest,
-    pub(super) command: Vec<String>,
-    pub(super) environment: BTreeMap<String, String>,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Planned {
+    /// Digest of its image.
+    pub image: Digest,
+    /// Its words; the first is the program.
+    pub command: Vec<String>,
+    /// Variables that stand fast.
+    pub environment: BTreeMap<String, String>,
     /// Further variables, which hold what the app's owner sets.
-    pub(super) owned: BTreeMap<String, Vec<Part>>,
-    pub(super) user: String,
-    pub(super) working_dir: String,
-    pub(super) mounts: Vec<PlannedMount>,
-    pub(super) is_read_only: bool,
-    pub(super) limits: PlannedLimits,
-    pub(super) depends_on: BTreeMap<String, Condition>,
-    pub(super) health: Option<Health>,
-    pub(super) restart: ServiceRestart,
-    pub(super) grace_ms: u64,
+    pub owned: BTreeMap<String, Vec<Part>>,
+    /// As the image or the compose file names it.
+    pub user: String,
+    /// Where its program starts.
+    pub working_dir: String,
+    /// What is mounted, without the sockets.
+    pub mounts: Vec<PlannedMount>,
+    /// Whether nothing may be written.
+    pub is_read_only: bool,
+    /// What it may use.
+    pub limits: PlannedLimits,
+    /// What it waits for, by service.
+    pub depends_on: BTreeMap<String, Condition>,
+    /// Its check.
+    pub health: Option<Health>,
+    /// Whether it is started again when it ends.
+    pub restart: ServiceRestart,
+    /// How long it has to end, ms.
+    pub grace_ms: u64,
     /// Whether it reaches the guest's local API, and so the app's keys.
-    pub(super) has_local_api: bool,
+    pub has_local_api: bool,
 }
 
 impl Planned {
     /// Whether its environment holds what the owner sets.
-    pub(super) fn asks_owner(&self) -> bool {
+    pub fn asks_owner(&self) -> bool {
         !self.owned.is_empty()
     }
 
@@ -104,67 +139,89 @@ impl Planned {
 
 /// Sockets of the guest's that a service is given.
 #[derive(Debug, Default)]
-pub(super) struct Sockets {
+pub struct Sockets {
     /// The local API.
-    pub(super) local_api: Option<PathBuf>,
+    pub local_api: Option<PathBuf>,
     /// Its environment alone, for what starts its program.
-    pub(super) environment: Option<PathBuf>,
+    pub environment: Option<PathBuf>,
 }
 
 impl Sockets {
-    pub(super) fn all(self) -> impl Iterator<Item = PathBuf> {
+    /// All of them.
+    pub fn all(self) -> impl Iterator<Item = PathBuf> {
         self.local_api.into_iter().chain(self.environment)
     }
 }
 
 /// What a container may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PlannedLimits {
-    pub(super) memory_bytes: u64,
-    pub(super) cpu_milli: u64,
-    pub(super) processes: u64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedLimits {
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+    /// Thousandths of a processor.
+    pub cpu_milli: u64,
+    /// Processes.
+    pub processes: u64,
 }
 
 impl PlannedLimits {
     /// Largest size of each file system in memory, root included: a full one is told to the program before its memory ends.
-    pub(super) const fn scratch_bytes(&self) -> u64 {
+    pub const fn scratch_bytes(&self) -> u64 {
         self.memory_bytes / 4
     }
 }
 
 /// A folder of the app's storage inside a container, or memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PlannedMount {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedMount {
     /// Path below the app's storage; `None` is memory.
-    pub(super) source: Option<String>,
-    pub(super) target: String,
-    pub(super) is_read_only: bool,
+    pub source: Option<String>,
+    /// Where it is inside.
+    pub target: String,
+    /// Whether nothing may be written.
+    pub is_read_only: bool,
 }
 
 /// A health check with a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Health {
-    pub(super) command: Vec<String>,
-    pub(super) interval_ms: u64,
-    pub(super) timeout_ms: u64,
-    pub(super) retries: u64,
-    pub(super) start_ms: u64,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// Its words; the first is the program.
+    pub command: Vec<String>,
+    /// Between two checks, ms.
+    pub interval_ms: u64,
+    /// Longest check, ms.
+    pub timeout_ms: u64,
+    /// Failures in a row until it is unhealthy.
+    pub retries: u64,
+    /// Beginning in which failures do not count, ms.
+    pub start_ms: u64,
 }
 
 /// A TCP port that is offered outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PlannedPort {
-    pub(super) published: u16,
-    pub(super) target: u16,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedPort {
+    /// Outside.
+    pub published: u16,
+    /// Where it is inside.
+    pub target: u16,
 }
 
 impl Plan {
-    pub(super) fn of(bundle: &Bundle) -> Result<Self, HostError> {
+    /// Plans the containers of a bundle.
+    ///
+    /// # Errors
+    /// [`ContainerError::CannotRun`] for what a compose file or image asks for and nobody here can give.
+    pub fn of(bundle: &Bundle) -> Result<Self, ContainerError> {
         let manifest = bundle.manifest();
         let (Kind::Container, Some(compose)) = (manifest.kind, bundle.compose()) else {
             return Err(cannot("it is no app of containers", "run its program"));
         };
         refuse_additions(manifest)?;
+        proxied::ingress(manifest, compose)?;
         let ports = ports(compose)?;
         let variables = variables::of(manifest);
         let mut services = BTreeMap::new();
@@ -180,8 +237,7 @@ impl Plan {
         let plan = Self {
             services,
             memory_bytes: manifest.resources.memory_mib << 20,
-            reach: egress::reach(&manifest.additions.egress),
-            ingress: proxied::ingress(manifest, compose)?,
+            network: NetworkKind::of(&manifest.additions.egress),
             storage: (storage.0, storage.1 << 20),
             ports,
             is_sealed: false,
@@ -192,7 +248,7 @@ impl Plan {
     }
 
     /// Who waits for the health of a service needs one that is checked.
-    fn check_dependencies(&self) -> Result<(), HostError> {
+    fn check_dependencies(&self) -> Result<(), ContainerError> {
         for (name, planned) in &self.services {
             for (other, condition) in &planned.depends_on {
                 let waited = self.services.get(other);
@@ -207,7 +263,7 @@ impl Plan {
 
     /// Storage is there where it is used, and no mount shows a part of another: who writes the one could lay links for the
     /// other.
-    fn check_storage(&self) -> Result<(), HostError> {
+    fn check_storage(&self) -> Result<(), ContainerError> {
         let mut sources: Vec<&str> = self.sources().collect();
         sources.sort_unstable();
         sources.dedup();
@@ -230,12 +286,12 @@ impl Plan {
     }
 
     /// Whether the guest's program starts a service.
-    pub(super) fn is_launched(&self, planned: &Planned) -> bool {
+    pub fn is_launched(&self, planned: &Planned) -> bool {
         self.is_sealed || planned.asks_owner()
     }
 
     /// Sockets of the guest's that each service is given, by its name.
-    pub(super) fn sockets(&self, app_dir: &Path) -> BTreeMap<&str, Sockets> {
+    pub fn sockets(&self, app_dir: &Path) -> BTreeMap<&str, Sockets> {
         let mut sockets = BTreeMap::new();
         for (index, (name, planned)) in self.services.iter().enumerate() {
             let local_api = planned.has_local_api.then(|| app_dir.join(format!("service-{index}.sock")));
@@ -246,7 +302,7 @@ impl Plan {
     }
 
     /// What a guest's configuration says of these sockets: `services` and `environments`.
-    pub(super) fn sockets_told(&self, app_dir: &Path) -> (Value, Value) {
+    pub fn sockets_told(&self, app_dir: &Path) -> (Value, Value) {
         let (mut services, mut environments) = (Vec::new(), Vec::new());
         for (name, Sockets { local_api, environment }) in self.sockets(app_dir) {
             let sealed_as = self.is_sealed.then_some(name);
@@ -260,7 +316,7 @@ impl Plan {
     }
 
     /// Paths below the app's storage that are mounted.
-    pub(super) fn sources(&self) -> impl Iterator<Item = &str> {
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
         self.services.values().flat_map(|planned| &planned.mounts).filter_map(|mount| mount.source.as_deref())
     }
 }
@@ -280,7 +336,7 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn plan(&self, serves_on_socket: bool) -> Result<Planned, HostError> {
+    fn plan(&self, serves_on_socket: bool) -> Result<Planned, ContainerError> {
         let Self { service, image, .. } = self;
         let has_local_api = service.mounts.iter().any(|mount| mount.source == MountSource::LocalApi);
         let nothing_said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
@@ -308,7 +364,7 @@ impl Planner<'_> {
     }
 
     /// Entry point and command: the compose file's entry point puts both of the image out (Compose Specification).
-    fn command(&self) -> Result<Vec<String>, HostError> {
+    fn command(&self) -> Result<Vec<String>, ContainerError> {
         let program = &self.image.program;
         let cmd = program.cmd.clone().unwrap_or_default();
         let (entrypoint, command) = match (&self.service.entrypoint, &self.service.command) {
@@ -324,7 +380,7 @@ impl Planner<'_> {
         Ok(words)
     }
 
-    fn filled(&self, text: &str) -> Result<String, HostError> {
+    fn filled(&self, text: &str) -> Result<String, ContainerError> {
         variables::fill(text, self.variables).map_err(|name| {
             let what = format!("service `{}` asks for the variable `{name}`, which nothing sets", self.name);
             cannot(
@@ -335,7 +391,7 @@ impl Planner<'_> {
     }
 
     /// Variables as they stand, and those that the owner's settings belong into.
-    fn environment(&self, has_local_api: bool, on_socket: bool) -> Result<(Variables, Owned), HostError> {
+    fn environment(&self, has_local_api: bool, on_socket: bool) -> Result<(Variables, Owned), ContainerError> {
         let mut owned = BTreeMap::new();
         let mut variables = BTreeMap::from([("PATH".to_owned(), PROGRAM_PATH.to_owned())]);
         for pair in self.image.program.env.iter().flatten() {
@@ -369,7 +425,7 @@ impl Planner<'_> {
     }
 
     /// Leaves open what an owner can set: a default takes the place of what has another name, and without one it is refused.
-    fn settable(&self, parts: Vec<Part>) -> Result<Vec<Part>, HostError> {
+    fn settable(&self, parts: Vec<Part>) -> Result<Vec<Part>, ContainerError> {
         let settable = parts.into_iter().map(|part| match part {
             Part::Setting { name, default } if !is_setting_name(&name) => default.map(Part::Text).ok_or_else(|| {
                 let what = format!("asks for the variable `{name}`, which neither the deployment nor an owner can set");
@@ -406,7 +462,7 @@ impl Planner<'_> {
     }
 
     /// The compose file's check, or else the image's.
-    fn health(&self) -> Result<Option<Health>, HostError> {
+    fn health(&self) -> Result<Option<Health>, ContainerError> {
         let Some(check) = &self.service.health else {
             return Ok(self.image.program.healthcheck.as_ref().and_then(health_of_image));
         };
@@ -417,7 +473,7 @@ impl Planner<'_> {
         Ok(Some(health))
     }
 
-    fn cannot(&self, what: &str, hint: &'static str) -> HostError {
+    fn cannot(&self, what: &str, hint: &'static str) -> ContainerError {
         cannot(&format!("service `{}` {what}", self.name), hint)
     }
 }
@@ -453,7 +509,7 @@ fn health_of_image(check: &ImageHealth) -> Option<Health> {
     })
 }
 
-fn refuse_additions(manifest: &Manifest) -> Result<(), HostError> {
+fn refuse_additions(manifest: &Manifest) -> Result<(), ContainerError> {
     if manifest.additions.gpu.is_some() {
         return Err(cannot("it asks for GPUs", "the `direct` launcher under the emulator has none to give"));
     }
@@ -464,7 +520,7 @@ fn refuse_additions(manifest: &Manifest) -> Result<(), HostError> {
 }
 
 /// The ports of all services, in the order of the file's services. They share one network, so no port stands twice.
-fn ports(compose: &Compose) -> Result<Vec<PlannedPort>, HostError> {
+fn ports(compose: &Compose) -> Result<Vec<PlannedPort>, ContainerError> {
     let mut ports: Vec<PlannedPort> = Vec::new();
     for port in compose.services.values().flat_map(|service| &service.ports) {
         if port.protocol == Protocol::Udp {
@@ -479,6 +535,6 @@ fn ports(compose: &Compose) -> Result<Vec<PlannedPort>, HostError> {
     Ok(ports)
 }
 
-pub(super) fn cannot(what: &str, hint: &'static str) -> HostError {
-    HostError::CannotRun { what: what.to_owned(), hint }
+fn cannot(what: &str, hint: &'static str) -> ContainerError {
+    ContainerError::cannot(what, hint)
 }

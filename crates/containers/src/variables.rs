@@ -7,20 +7,27 @@
 use std::collections::BTreeMap;
 
 use freehold_bundle::Manifest;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// A piece of a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Part {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
     /// As it stands.
     Text(String),
     /// What the app's owner set under a name, or else the default.
-    Setting { name: String, default: Option<String> },
+    Setting {
+        /// The name.
+        name: String,
+        /// What stands there until the owner sets it.
+        default: Option<String>,
+    },
 }
 
 impl Part {
     /// As a guest's configuration has it.
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         match self {
             Self::Text(text) => json!({ "text": text }),
             Self::Setting { name, default } => json!({ "setting": { "name": name, "default": default } }),
@@ -29,7 +36,7 @@ impl Part {
 }
 
 /// Public variables of the deployment that counts: the default one, or the only one.
-pub(super) fn of(manifest: &Manifest) -> BTreeMap<String, String> {
+pub(crate) fn of(manifest: &Manifest) -> BTreeMap<String, String> {
     let deployments = &manifest.deployments;
     let only = if deployments.len() == 1 { deployments.values().next() } else { None };
     let deployment = deployments.values().find(|deployment| deployment.is_default).or(only);
@@ -37,7 +44,7 @@ pub(super) fn of(manifest: &Manifest) -> BTreeMap<String, String> {
 }
 
 /// Fills in what the deployment sets; texts that touch become one.
-pub(super) fn parts(text: &str, variables: &BTreeMap<String, String>) -> Vec<Part> {
+pub(crate) fn parts(text: &str, variables: &BTreeMap<String, String>) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -68,7 +75,7 @@ pub(super) fn parts(text: &str, variables: &BTreeMap<String, String>) -> Vec<Par
 ///
 /// # Errors
 /// The name of a variable that neither the deployment nor a default sets.
-pub(super) fn fill(text: &str, variables: &BTreeMap<String, String>) -> Result<String, String> {
+pub(crate) fn fill(text: &str, variables: &BTreeMap<String, String>) -> Result<String, String> {
     let parts = parts(text, variables).into_iter();
     let filled = parts.map(|part| match part {
         Part::Text(text) => Ok(text),

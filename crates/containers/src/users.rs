@@ -14,17 +14,17 @@ const GROUPS_MAX: usize = 64;
 
 /// Numbers of a user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct User {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// Groups it is in beside its own.
-    pub(super) groups: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
     /// Its folder.
-    pub(super) home: Option<String>,
+    pub(crate) home: Option<String>,
 }
 
 /// Looks a user up in an unpacked image; `None` if it has no such user or group.
-pub(super) fn find(root: &Path, wanted: &str) -> io::Result<Option<User>> {
+pub(crate) fn find(root: &Path, wanted: &str) -> io::Result<Option<User>> {
     let file = |path| read_in_root(root, path, FILE_BYTES_MAX).map(|bytes| bytes.unwrap_or_default());
     let (users, groups) = (file("etc/passwd")?, file("etc/group")?);
     Ok(of(wanted, &String::from_utf8_lossy(&users), &String::from_utf8_lossy(&groups)))

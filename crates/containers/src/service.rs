@@ -10,24 +10,26 @@ use std::{
 use freehold_bundle::{Condition, ServiceRestart};
 use tokio::{
     process::Child,
-    sync::{mpsc, watch},
+    sync::watch,
     time::{sleep, timeout},
 };
 
-use super::{
+use crate::{
+    backoff::Backoff,
+    event::{ContainerEvent, Teller},
     health::{self, Verdict},
     launcher::Launcher,
+    logs::{Heard, LogStream, read_lines},
     plan::{Health, Plan, Planned},
     runtime::Runtime,
 };
-use crate::{backoff::Backoff, event::HostEvent, logs};
 
 /// Longest wait for a container that was killed.
 const KILLED_WAIT: Duration = Duration::from_secs(5);
 
 /// How far a service has come, as others wait for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(crate) enum Standing {
     Waiting,
     Started,
     Healthy,
@@ -37,10 +39,10 @@ pub(super) enum Standing {
 
 /// How far all services have come.
 #[derive(Debug)]
-pub(super) struct Board(BTreeMap<String, watch::Sender<Standing>>);
+pub(crate) struct Board(BTreeMap<String, watch::Sender<Standing>>);
 
 impl Board {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         Self(plan.services.keys().map(|name| (name.clone(), watch::channel(Standing::Waiting).0)).collect())
     }
 
@@ -71,21 +73,40 @@ const fn decided(standing: Standing, condition: Condition) -> Option<bool> {
 }
 
 /// The keeper of one service.
-pub(super) struct Task {
-    pub(super) name: String,
-    pub(super) plan: Arc<Plan>,
+pub(crate) struct Task {
+    pub(crate) name: String,
+    pub(crate) plan: Arc<Plan>,
     /// What starts its program, and its checks, with the owner's settings.
-    pub(super) launcher: Option<Arc<Launcher>>,
-    pub(super) runtime: Runtime,
-    pub(super) bundle: std::path::PathBuf,
-    pub(super) board: Arc<Board>,
-    pub(super) events: mpsc::UnboundedSender<HostEvent>,
-    pub(super) stopping: watch::Receiver<bool>,
+    pub(crate) launcher: Option<Arc<Launcher>>,
+    pub(crate) runtime: Runtime,
+    pub(crate) bundle: std::path::PathBuf,
+    pub(crate) board: Arc<Board>,
+    pub(crate) teller: Teller,
+    pub(crate) stopping: watch::Receiver<bool>,
 }
 
 impl Task {
-    fn tell(&self, event: HostEvent) {
-        let _ = self.events.send(event);
+    fn tell(&self, event: ContainerEvent) {
+        self.teller.tell(event);
+    }
+
+    /// Passes on what the container says, until it says no more.
+    fn forward(&self, child: &mut Child) {
+        let pass = |stream| {
+            let (service, teller) = (self.name.clone(), self.teller.clone());
+            move |heard| {
+                teller.tell(match heard {
+                    Heard::Line(line) => ContainerEvent::Said { service: service.clone(), stream, line },
+                    Heard::Dropped(lines) => ContainerEvent::Dropped { lines },
+                });
+            }
+        };
+        if let Some(output) = child.stdout.take() {
+            tokio::spawn(read_lines(output, pass(LogStream::Output)));
+        }
+        if let Some(error) = child.stderr.take() {
+            tokio::spawn(read_lines(error, pass(LogStream::Error)));
+        }
     }
 
     /// Resolves when everything is to stop.
@@ -95,7 +116,7 @@ impl Task {
     }
 
     /// Keeps the service until it has ended for good, and gives its last exit code.
-    pub(super) async fn keep(self) -> Option<i32> {
+    pub(crate) async fn keep(self) -> Option<i32> {
         let planned = self.plan.services.get(&self.name)?;
         let code = tokio::select! {
             ready = self.dependencies(planned) => if ready { self.runs(planned).await } else { None },
@@ -109,7 +130,7 @@ impl Task {
         for (other, condition) in &planned.depends_on {
             if !self.board.holds(other, *condition).await {
                 let message = format!("service {} is not started: {other}, for which it waits, ended", self.name);
-                self.tell(HostEvent::Trouble { message });
+                self.tell(ContainerEvent::Trouble { message });
                 return false;
             }
         }
@@ -127,7 +148,7 @@ impl Task {
                     None => return Some(0),
                 },
                 Err(error) => {
-                    self.tell(HostEvent::Trouble {
+                    self.tell(ContainerEvent::Trouble {
                         message: format!("service {} cannot be started: {error}", self.name),
                     });
                     None
@@ -136,11 +157,11 @@ impl Task {
             self.board.set(&self.name, Standing::Waiting);
             failures = if code == Some(0) { failures } else { failures + 1 };
             if !again(planned.restart, code, failures) {
-                self.tell(HostEvent::ServiceExited { service: self.name.clone(), code, restart_in: None });
+                self.tell(ContainerEvent::Exited { service: self.name.clone(), code, restart_in: None });
                 return code;
             }
             let restart_in = backoff.after(begun.elapsed());
-            self.tell(HostEvent::ServiceExited { service: self.name.clone(), code, restart_in: Some(restart_in) });
+            self.tell(ContainerEvent::Exited { service: self.name.clone(), code, restart_in: Some(restart_in) });
             tokio::select! {
                 () = sleep(restart_in) => {}
                 () = self.stopped() => return Some(0),
@@ -150,8 +171,8 @@ impl Task {
 
     /// One run of the container: its exit code, or `None` when it was stopped.
     async fn run_once(&self, mut child: Child, planned: &Planned) -> Option<Option<i32>> {
-        logs::forward(&mut child, Some(&self.name), &self.events);
-        self.tell(HostEvent::ServiceStarted { service: self.name.clone(), pid: child.id().unwrap_or(0) });
+        self.forward(&mut child);
+        self.tell(ContainerEvent::Started { service: self.name.clone(), pid: child.id().unwrap_or(0) });
         self.board.set(&self.name, Standing::Started);
         let ended = tokio::select! {
             status = child.wait() => Some(status.ok().and_then(|status| status.code())),
@@ -172,7 +193,7 @@ impl Task {
         health::watch(&self.runtime, &self.name, &check, |verdict| {
             let is_healthy = verdict == Verdict::Healthy;
             self.board.set(&self.name, if is_healthy { Standing::Healthy } else { Standing::Started });
-            self.tell(HostEvent::ServiceHealth { service: self.name.clone(), is_healthy });
+            self.tell(ContainerEvent::Health { service: self.name.clone(), is_healthy });
         })
         .await;
     }

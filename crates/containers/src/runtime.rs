@@ -20,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::backend::Engine;
+use crate::backend::Engine;
 use words::Words;
 
 /// Longest call that does not run a program.
@@ -28,7 +28,7 @@ const CALL_WAIT: Duration = Duration::from_secs(10);
 
 /// What runs containers, with the place where it keeps its books.
 #[derive(Debug, Clone)]
-pub(super) struct Runtime {
+pub(crate) struct Runtime {
     engine: Engine,
     words: Words,
     state: PathBuf,
@@ -38,13 +38,13 @@ pub(super) struct Runtime {
 
 impl Runtime {
     /// `state` is a folder of a runtime's own; `space` the name that a containerd keeps these containers under.
-    pub(super) fn new(engine: Engine, state: PathBuf, space: &str) -> Self {
+    pub(crate) fn new(engine: Engine, state: PathBuf, space: &str) -> Self {
         let words = Words::new(&engine, &state, space);
         Self { engine, words, state, checks: Arc::default() }
     }
 
     /// Makes a container without starting its program, and gives its first process. Only for what holds namespaces.
-    pub(super) fn create(&self, id: &str, bundle: &Path) -> io::Result<u32> {
+    pub(crate) fn create(&self, id: &str, bundle: &Path) -> io::Result<u32> {
         let (log, pid_file) = (bundle.join("log"), bundle.join("pid"));
         // Its streams stay open as long as it is there, so they are none of ours.
         let status = quiet(&self.words.create(id, bundle, &pid_file, &log)).status()?;
@@ -57,14 +57,14 @@ impl Runtime {
     }
 
     /// Runs a container; the child ends with its program and has its exit code.
-    pub(super) fn spawn(&self, id: &str, bundle: &Path) -> io::Result<Child> {
+    pub(crate) fn spawn(&self, id: &str, bundle: &Path) -> io::Result<Child> {
         let mut command = Command::from(quiet(&self.words.run(id, bundle)));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true).spawn()
     }
 
     /// Runs a program in a container that runs: whether it ended with 0 in time. What it says is thrown away.
-    pub(super) async fn succeeds(&self, id: &str, command: &[String], limit: Duration) -> bool {
+    pub(crate) async fn succeeds(&self, id: &str, command: &[String], limit: Duration) -> bool {
         let pid_file = self.state.join(format!(".{id}.check"));
         let _ = fs::remove_file(&pid_file);
         let name = format!("check-{}", self.checks.fetch_add(1, Ordering::Relaxed));
@@ -85,20 +85,20 @@ impl Runtime {
     }
 
     /// Sends a signal to a container's first process.
-    pub(super) async fn kill(&self, id: &str, signal: &str) {
+    pub(crate) async fn kill(&self, id: &str, signal: &str) {
         let mut command = Command::from(quiet(&self.words.kill(id, signal)));
         let _ = timeout(CALL_WAIT, command.kill_on_drop(true).status()).await;
     }
 
     /// Removes a container, ended or not.
-    pub(super) fn delete(&self, id: &str) {
+    pub(crate) fn delete(&self, id: &str) {
         for words in self.words.delete(id) {
             let _ = quiet(&words).status();
         }
     }
 
     /// The containers that it knows.
-    pub(super) fn containers(&self) -> Vec<String> {
+    pub(crate) fn containers(&self) -> Vec<String> {
         if self.engine == self.engine.holder() {
             let entries = fs::read_dir(&self.state).into_iter().flatten().flatten();
             let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));

@@ -4,19 +4,19 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{super::plan::Plan, app};
-use crate::HostError;
+use super::apps::app;
+use crate::{ContainerError, Plan};
 
 const MANIFEST: &str = "resources: {memory: 128, cpus: 2, storage: {kind: ram, size: 16}}\n";
 
-fn plan(manifest: &str, compose: &str) -> Result<Plan, HostError> {
+fn plan(manifest: &str, compose: &str) -> Result<Plan, ContainerError> {
     let dir = tempfile::tempdir().unwrap();
     Plan::of(&app(dir.path(), b"no program", manifest, compose))
 }
 
 fn refused(manifest: &str, compose: &str) -> String {
     let error = plan(manifest, compose).unwrap_err();
-    assert!(matches!(error, HostError::CannotRun { .. }), "{error}");
+    assert!(matches!(error, ContainerError::CannotRun { .. }), "{error}");
     error.to_string()
 }
 
@@ -154,4 +154,18 @@ fn a_bundle_without_its_images_is_not_run() {
     let bundle = freehold_bundle::build_bundle(dir.path(), &dir.path().join("bundle")).unwrap();
     let error = Plan::of(&bundle).unwrap_err();
     assert!(error.to_string().contains("images"), "{error}");
+}
+
+#[test]
+fn a_plan_is_read_back_as_it_was_written() {
+    let compose = "services:\n  one:\n    image: IMAGE\n    command: [serve, '80']\n    environment: {TOKEN: 'a ${TOKEN} b', GREETING: \
+                   hello}\n    ports: ['8081:80']\n    tmpfs: /tmp\n    volumes: ['data:/data']\n    restart: 'on-failure:3'\n    \
+                   depends_on: {two: {condition: service_healthy}}\n  two:\n    image: IMAGE\n    \
+                   healthcheck: {test: [CMD, /bin/program, check], interval: 1s}\nvolumes: {data: }\n";
+    let plan = plan(&format!("{MANIFEST}freehold: {{egress: ['example.org:443']}}\n"), compose).unwrap();
+    let text = serde_json::to_string(&plan).unwrap();
+    assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    // What another release would say is not passed over.
+    let further = text.replacen("\"network\"", "\"more\":1,\"network\"", 1);
+    assert!(serde_json::from_str::<Plan>(&further).is_err(), "{further}");
 }
