@@ -22,7 +22,7 @@ fn ask(socket: &str, kind: u8, mib: u64, key: u8) -> io::Result<String> {
 }
 
 fn keep(words: &[String]) -> io::Result<()> {
-    let [_, api, _, disk, socket, folder, mib] = words else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let [_, api, _, disk, socket, folder, mib, ..] = words else { return Err(io::ErrorKind::InvalidInput.into()) };
     let mib = mib.parse().map_err(io::Error::other)?;
     let mut wish = [0; 2];
     File::open(disk)?.read_exact(&mut wish)?;

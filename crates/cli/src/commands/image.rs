@@ -62,15 +62,15 @@ fn build(args: &ImageBuildArgs, output: Output) -> Result<ExitCode> {
 /// PID 1 and agent: those that were named, or those beside this program.
 pub(crate) fn own_programs(args: &ImagePartArgs) -> Result<Vec<Program>> {
     Ok(vec![
-        Program { file: beside(&args.init, "freehold-init")?, place: "init".to_owned() },
-        Program { file: beside(&args.agent, AGENT)?, place: "agent".to_owned() },
+        Program { file: beside(args.init.as_deref(), "freehold-init")?, place: "init".to_owned() },
+        Program { file: beside(args.agent.as_deref(), AGENT)?, place: "agent".to_owned() },
     ])
 }
 
 /// A program that was named, or the one beside this program.
-fn beside(given: &Option<PathBuf>, name: &str) -> Result<PathBuf> {
+fn beside(given: Option<&Path>, name: &str) -> Result<PathBuf> {
     if let Some(given) = given {
-        return Ok(given.clone());
+        return Ok(given.to_owned());
     }
     let own = std::env::current_exe().context("this program's own file cannot be found")?;
     Ok(own.with_file_name(name))
@@ -100,8 +100,8 @@ pub(crate) fn assembled(bundle: &Bundle, args: &ImagePartArgs) -> Result<Image> 
         start: start(bundle, &own)?,
     };
     if parts.start.kind == StartKind::Containers {
-        let runner = beside(&args.containers, "freehold-containers")?;
-        let containers = containers::parts(bundle, runner, beside(&args.agent, AGENT)?)?;
+        let runner = beside(args.containers.as_deref(), "freehold-containers")?;
+        let containers = containers::parts(bundle, runner, beside(args.agent.as_deref(), AGENT)?)?;
         parts.system.extend(containers.programs);
         (parts.beside, parts.start.command) = (containers.beside, containers.command);
     }

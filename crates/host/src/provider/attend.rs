@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use freehold_bundle::Bundle;
-use freehold_containers::ContainerBackend;
 use freehold_primitives::Digest;
 use freehold_rpc::{RefusalCode, RentalRefusal, RentalStage};
 use tokio::{

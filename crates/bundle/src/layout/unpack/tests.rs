@@ -168,15 +168,17 @@ fn an_images_files_are_listed_with_what_it_says_of_them_whoever_unpacks() {
     // Nobody but its owner may read it; whoever lists it may.
     add(FILE, "var/secret", (0o4000, 33, 34), "of the image");
     add(FILE, "var/gone", (0o644, 1, 1), "");
-    add(FILE, "var/.wh.gone", (0o644, 0, 0), "");
     add(SYMLINK, "link", (0o777, 7, 8), "/var/secret");
     add(HARDLINK, "twin", (0o644, 0, 0), "var/secret");
-    let bytes = builder.into_inner().unwrap();
-    let layer = ground.layer(&bytes, LayerPacking::Tar, digests::of(&bytes));
+    let lower = builder.into_inner().unwrap();
+    let upper = archive(&[(FILE, "var/.wh.gone", "")]);
     let place = ground.dir.path().join("noted");
     let mut root = Root::open(&place, Ownership::Noted).unwrap();
     let mut left = ground.left;
-    unpack_layer(ground.dir.path(), &layer, &mut root, &mut left).unwrap();
+    for bytes in [lower, upper] {
+        let layer = ground.layer(&bytes, LayerPacking::Tar, digests::of(&bytes));
+        unpack_layer(ground.dir.path(), &layer, &mut root, &mut left).unwrap();
+    }
     let files = files::listed(&place, root).unwrap();
     let of = |file: &UnpackedFile| {
         let kind = match &file.kind {
