@@ -1,11 +1,9 @@
 //! Transactions that an app asks for in appd's words: signed by the instance's account, read back from certified blocks, and
 //! never above what the owner allows, however many ask at once and however often the guest starts.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::path::{Path, PathBuf};
 
+use crate::support::{FakeHost, Misbehaviour, raw, transactions::FAILING};
 use alloy_consensus::{Transaction as _, transaction::SignerRecoverable as _};
 use freehold_crypto::CallData;
 use freehold_primitives::{
@@ -13,7 +11,6 @@ use freehold_primitives::{
     entries::{AppSettings, Setting, SettingForm, SpendingLimits},
 };
 use serde_json::{Value, json};
-use support::{FakeHost, Misbehaviour, raw, transactions::FAILING};
 
 const PAYEE: Account = Account([0x77; 20]);
 const SECRET: [u8; 32] = [0x42; 32];

@@ -1,12 +1,9 @@
 //! Model files: what is converted, and what is refused by name.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::{fs, path::Path};
 
+use crate::support::tiny::{Variant, write, write_variant};
 use freehold_inference::{Engine, EngineError, GgufError, TemplateError, TokenizerError};
-use support::tiny::{Variant, write, write_variant};
 
 fn load(variant: Variant) -> Result<Engine, EngineError> {
     let folder = tempfile::tempdir().unwrap();

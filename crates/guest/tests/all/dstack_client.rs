@@ -1,19 +1,16 @@
 //! dstack's guest API: the unmodified clients PyPI `dstack-sdk` 0.5.4 and npm `@phala/dstack-sdk` 0.5.8 where they are
 //! installed (`FREEHOLD_PYTHON`, default `python3`; `FREEHOLD_NODE_MODULES`, a folder with `node_modules`), and bad input.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::{
     path::Path,
     process::{Command, Output},
 };
 
+use crate::support::{FakeHost, Misbehaviour, raw};
 use freehold_emulator::AppImage;
 use freehold_guest::run;
 use freehold_primitives::{Canonical as _, Digest};
 use freehold_rpc::EventLogEntry;
-use support::{FakeHost, Misbehaviour, raw};
 
 /// The log of what the emulated TD of these tests was launched with.
 fn event_log() -> Vec<EventLogEntry> {

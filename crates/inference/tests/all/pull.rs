@@ -1,6 +1,5 @@
 //! Pulling a model as a person does. The real download needs the network: it runs where `FREEHOLD_TEST_PULL` is set, and
 //! says loudly that it skips elsewhere.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::process::Command;
 

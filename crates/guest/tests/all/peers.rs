@@ -1,12 +1,9 @@
 //! Peers (`spec/peers.md`): guests of one app on hosts of their own, which know each other by the chain alone.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::{FakeHost, Misbehaviour};
 use freehold_guest::{GuestError, StopReason};
 use freehold_primitives::Digest;
 use freehold_rpc::{Base64Text, HttpError, LocalErrorBody, LocalErrorCode, PEER_MESSAGE_BYTES_MAX};
-use support::{FakeHost, Misbehaviour};
 use tokio::task::JoinHandle;
 
 /// Three instances of one app that serve, each on a host of its own.

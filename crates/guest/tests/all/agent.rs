@@ -1,16 +1,13 @@
 //! The guest as a whole against a chain in this process: what it does when all is well, and what it never does.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{FakeHost, Misbehaviour, app_id};
 use freehold_crypto::{RequestSealer, parse_key_config, receipt_leaf, receipt_text, verify_inclusion, verify_receipt};
 use freehold_guest::StopReason;
 use freehold_primitives::{Digest, Ed25519Key, Event};
 use freehold_rpc::{AppendReceipt, BareHex, Base64Text, HpkeOpen, HttpError, KeyKind};
 use rand::{SeedableRng as _, rngs::StdRng};
-use support::{FakeHost, Misbehaviour, app_id};
 use tokio::time::{sleep, timeout};
 
 fn receipt(id: &str) -> AppendReceipt {

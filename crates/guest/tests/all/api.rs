@@ -1,10 +1,8 @@
 //! The local API as a whole: its document is its routes, and sockets of services have keys of their own.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::BTreeMap;
 
+use crate::support::{FakeHost, Misbehaviour, app_id, raw};
 use freehold_crypto::{AccountKey, SettingPlace};
 use freehold_guest::{ConfigError, EnvironmentSocket, GuestConfig, GuestError, ServiceSocket, VariablePart, run};
 use freehold_primitives::{
@@ -16,7 +14,6 @@ use freehold_rpc::{
 };
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
-use support::{FakeHost, Misbehaviour, app_id, raw};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
 
@@ -45,7 +42,7 @@ async fn the_document_names_every_route_and_no_other() {
             }
         }
         // What the normative page lists is there.
-        let page = include_str!("../../../spec/local-api.md");
+        let page = include_str!("../../../../spec/local-api.md");
         let words =
             page.split(['`', ' ']).filter(|word| word.starts_with("/rofl/v1/") || word.starts_with("/freehold/v1/"));
         for word in words.filter(|word| !word.contains('…')) {

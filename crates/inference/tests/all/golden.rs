@@ -2,7 +2,6 @@
 //!
 //! The model files are looked for where `freehold model pull` puts them, or in `FREEHOLD_MODELS`. Without them these
 //! tests say loudly that they skip.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::{ops::ControlFlow, path::PathBuf, process::Command};
 

@@ -1,14 +1,11 @@
 //! The unmodified PyPI client `oasis-rofl-client` 0.2.0 against the local API, where it is installed (any Python that
 //! `FREEHOLD_PYTHON` names, default `python3`), and the same exchanges byte by byte.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::path::Path;
 
-use support::{FakeHost, Misbehaviour, app_id, raw};
+use crate::support::{FakeHost, Misbehaviour, app_id, raw};
 
-const SCRIPT: &str = include_str!("clients/rofl.py");
+const SCRIPT: &str = include_str!("../clients/rofl.py");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_client_works_unmodified() {

@@ -1,12 +1,9 @@
 //! Our own clients in Python and JavaScript, made of the document, against a guest: what they get has the shapes that the document
 //! says. They need `python3` 3.11 and `node`.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
-
-mod support;
 
 use std::{path::Path, process::Command};
 
-use support::{FakeHost, Misbehaviour};
+use crate::support::{FakeHost, Misbehaviour};
 
 /// Whether a program is here and new enough; where not, says so loudly.
 fn is_there(command: &mut Command, what: &str) -> bool {

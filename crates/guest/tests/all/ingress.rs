@@ -1,8 +1,5 @@
 //! TLS that ends in the guest: what a client is shown is the keyset's, what it says reaches the app alone, and an authority that
 //! speaks ACME (Let's Encrypt's own test server, Debian's package `pebble`) certifies the app's domains.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
-
-mod support;
 
 use std::{
     fs,
@@ -15,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{FakeHost, Misbehaviour};
 use freehold_crypto::{report_data, sha256};
 use freehold_guest::{AcmeConfig, GuestConfig, IngressConfig, StopReason, run};
 use freehold_primitives::Digest;
@@ -22,7 +20,6 @@ use freehold_rpc::{
     Base64Text, CHANNEL_ALPN, CHANNEL_FORMAT, ChannelAnswer, InstanceInfo, channel_nonce, instance_server_name,
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
-use support::{FakeHost, Misbehaviour};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},

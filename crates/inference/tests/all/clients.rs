@@ -3,14 +3,11 @@
 //! `FREEHOLD_PYTHON` names an interpreter with both packages (default `python3`), `FREEHOLD_NODE_MODULES` a folder with
 //! the npm package. Without them these tests say loudly that they skip. The tiny model answers, or the default one where
 //! `FREEHOLD_MODELS` has it.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
-
-mod support;
 
 use std::{net::SocketAddr, path::PathBuf, process::Stdio};
 
+use crate::support::Scene;
 use freehold_inference::{DEFAULT_MODEL, find_model, is_present, model_path};
-use support::Scene;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, UnixStream},

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::too_many_arguments, dead_code)]
 
 mod leases;
-#[path = "../../../verify/tests/support/network.rs"]
+#[path = "../../../../verify/tests/support/network.rs"]
 mod network;
 pub(crate) mod transactions;
-#[path = "../../../verify/tests/support/tree.rs"]
+#[path = "../../../../verify/tests/support/tree.rs"]
 mod tree;
 
 use std::{

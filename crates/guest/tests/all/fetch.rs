@@ -1,7 +1,4 @@
 //! Attested fetch against a real TLS server: what is signed is what came, and whoever stands between can only withhold.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::{
     path::Path,
@@ -11,11 +8,11 @@ use std::{
     },
 };
 
+use crate::support::{FakeHost, Misbehaviour};
 use freehold_crypto::{fetch_certificates_digest, fetch_headers_digest, fetch_roots_digest, recover_fetch, sha256};
 use freehold_primitives::{Digest, FetchMethod};
 use freehold_rpc::{Base64Text, FETCH_FORMAT, FetchAsk, HttpError, LocalErrorBody, LocalErrorCode};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
-use support::{FakeHost, Misbehaviour};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},

@@ -1,17 +1,14 @@
 //! Leases and counters against a chain in this process: one writer at a time, no value twice, and every attack of a host
 //! that copies, restores, replays or withholds.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
+use crate::support::{FakeHost, Misbehaviour};
 use freehold_guest::StopReason;
 use freehold_rpc::{
     AcquireLease, DiskState, HttpError, IncrementCounter, IncrementedCounter, LocalClient, LocalErrorBody,
     LocalErrorCode,
 };
-use support::{FakeHost, Misbehaviour};
 use tokio::time::{Instant, sleep, timeout};
 
 const LEASE: &str = "db";

@@ -1,11 +1,9 @@
 //! What an owner sets, as instances get it: sealed values open, changes arrive without a restart, and earlier sets, other
 //! apps' values and moved values get nothing.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{FakeChain, FakeHost, Misbehaviour, app_id};
 use freehold_crypto::SettingPlace;
 use freehold_primitives::{
     AppId, Blob,
@@ -13,7 +11,6 @@ use freehold_primitives::{
 };
 use freehold_rpc::{HttpError, LocalClient, SettingState};
 use rand::{SeedableRng as _, rngs::StdRng};
-use support::{FakeChain, FakeHost, Misbehaviour, app_id};
 use tokio::time::{Instant, sleep};
 
 fn public(name: &str, set_at: u64, value: &[u8]) -> Setting {
