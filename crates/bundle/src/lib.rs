@@ -22,7 +22,7 @@ pub use layout::{
     add_signature, build_bundle, bundle_signing_digest, open_bundle, read_compose, read_in_root,
 };
 pub use manifest::{
-    AcmeDirectory, Additions, DOMAINS_MAX, Deployment, Egress, EgressTarget, GpuModel, GpuWish, HostName, Ingress,
-    KeyScope, Kind, Limits, LogVisibility, MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, ModelFile, ProcessSpec,
-    Resources, Restart, StorageKind,
+    AcmeChallenge, AcmeDirectory, Additions, DOMAINS_MAX, Deployment, Egress, EgressTarget, GpuModel, GpuWish,
+    HostName, Ingress, KeyScope, Kind, Limits, LogVisibility, MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, ModelFile,
+    ProcessSpec, Resources, Restart, StorageKind,
 };

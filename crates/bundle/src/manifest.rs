@@ -26,7 +26,7 @@ pub use additions::{Additions, GpuModel, GpuWish, KeyScope, Limits, LogVisibilit
 pub use deployment::Deployment;
 pub(crate) use deployment::is_variable;
 pub use egress::{Egress, EgressTarget, HostName};
-pub use ingress::{AcmeDirectory, DOMAINS_MAX, Ingress};
+pub use ingress::{AcmeChallenge, AcmeDirectory, DOMAINS_MAX, Ingress};
 
 /// Name of the file.
 pub const MANIFEST_FILE: &str = "rofl.yaml";

@@ -22,7 +22,7 @@ mod ingress;
 mod tests;
 
 pub use environment::{EnvironmentSocket, VariablePart};
-pub use ingress::{AcmeConfig, IngressConfig};
+pub use ingress::{AcmeChallenge, AcmeConfig, IngressConfig};
 
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;

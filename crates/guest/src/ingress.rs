@@ -11,8 +11,10 @@ mod channel;
 mod face;
 mod gate;
 mod key;
+mod plain;
 mod record;
 mod server;
+mod shown;
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +44,8 @@ pub(crate) struct Ingress {
     challenges: Mutex<BTreeMap<String, Arc<Face>>>,
     /// The account at the authority.
     account: Mutex<Option<String>>,
+    /// What answers an authority's questions over plain HTTP.
+    thumbprint: Mutex<Option<String>>,
 }
 
 impl Ingress {
@@ -50,7 +54,13 @@ impl Ingress {
         let identity = guest.identity().expect("an instance that serves is known");
         let names = names(guest, identity, &config);
         let own = Arc::new(Face::self_signed(&guest.keys().tls, &names, (now, identity.keyset.not_after))?);
-        Ok(Self { config, own, certified: RwLock::default(), challenges: Mutex::default(), account: Mutex::default() })
+        Ok(Self::with(config, own))
+    }
+
+    /// Nothing certified yet.
+    fn with(config: IngressConfig, own: Arc<Face>) -> Self {
+        let (certified, challenges) = (RwLock::default(), Mutex::default());
+        Self { config, own, certified, challenges, account: Mutex::default(), thumbprint: Mutex::default() }
     }
 
     /// What is shown to a client that asks for a name.
@@ -78,6 +88,14 @@ impl Ingress {
 
     fn account(&self) -> Option<String> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn thumbprint(&self) -> Option<String> {
+        self.thumbprint.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_thumbprint(&self, thumbprint: String) {
+        *self.thumbprint.lock().unwrap_or_else(PoisonError::into_inner) = Some(thumbprint);
     }
 
     fn set_account(&self, account: String) {

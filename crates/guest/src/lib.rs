@@ -35,8 +35,8 @@ mod vm;
 pub use agent::{ExecutorGiven, GuestError, run, run_executor};
 pub use asked::asked_by_host;
 pub use config::{
-    AcmeConfig, BoundConfig, CONFIG_BYTES_MAX, ConfigError, EnvironmentSocket, EvidencePath, GuestConfig,
-    IngressConfig, PathConfig, ServiceSocket, StateDiskPaths, StorageCare, TrustConfig, VariablePart,
+    AcmeChallenge, AcmeConfig, BoundConfig, CONFIG_BYTES_MAX, ConfigError, EnvironmentSocket, EvidencePath,
+    GuestConfig, IngressConfig, PathConfig, ServiceSocket, StateDiskPaths, StorageCare, TrustConfig, VariablePart,
 };
 pub use evidence::{
     CONFIGFS_ROOT, ConfigfsError, ConfigfsSource, EvidenceError, EvidenceSource, MEASUREMENTS_ROOT, OUTBLOB_BYTES_MAX,
@@ -51,4 +51,4 @@ pub use state::{
     CLOCK_SLIP_S, Effect, Input, LEASE_MARGIN_S, LeaseTerms, Lifecycle, RECHECK_MS, RETRY_MS_MAX, RETRY_MS_MIN, Stage,
     StopReason,
 };
-pub use vm::{VmError, VmPlaces, VmServices, VmState, run_in_vm};
+pub use vm::{VmError, VmIngress, VmPlaces, VmServices, VmState, run_in_vm};

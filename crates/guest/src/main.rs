@@ -6,13 +6,15 @@
 
 use std::{env, ffi::OsString, os::fd::AsFd as _, path::PathBuf, process::ExitCode};
 
-use freehold_guest::{StopReason, VmPlaces, VmState, launch, relay_egress, run_in_vm};
+use freehold_guest::{StopReason, VmIngress, VmPlaces, VmState, launch, relay_egress, run_in_vm};
 
 /// Words of the other roles.
 const RELAY: &str = "--relay";
 const LAUNCH: [&str; 3] = ["launch", "--socket", "--"];
 /// Words that say where things stand, without that of containers.
 const PLACES: usize = 7;
+/// Variable with how the app is reached over TLS, JSON.
+const INGRESS_VARIABLE: &str = "FREEHOLD_INGRESS";
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = env::args_os().skip(1).collect();
@@ -60,7 +62,12 @@ fn places(mut words: Vec<OsString>) -> Option<VmPlaces> {
     let mib = mib.to_str()?.parse().ok()?;
     let [own, local_api, app_socket, device, asked, folder] =
         [own, local_api, app_socket, device, asked, folder].map(PathBuf::from);
-    Some(VmPlaces { own, local_api, app_socket, state: VmState { device, asked, folder, mib }, services })
+    let ingress = match env::var(INGRESS_VARIABLE) {
+        Ok(text) => serde_json::from_str(&text).ok()?,
+        Err(_) => VmIngress::default(),
+    };
+    let state = VmState { device, asked, folder, mib };
+    Some(VmPlaces { own, local_api, app_socket, state, services, ingress })
 }
 
 /// Becomes a container's program, with what the app's owner set in its environment.

@@ -33,8 +33,9 @@ use tokio::{
 };
 
 use crate::{
-    CONFIG_BYTES_MAX, CONFIGFS_ROOT, EnvironmentSocket, EvidencePath, GuestConfig, GuestError, IngressConfig,
-    PathConfig, ServiceSocket, StateDiskPaths, StopReason, StorageCare, TDX_GUEST_DEVICE, TrustConfig, run,
+    AcmeConfig, CONFIG_BYTES_MAX, CONFIGFS_ROOT, EnvironmentSocket, EvidencePath, GuestConfig, GuestError,
+    IngressConfig, PathConfig, ServiceSocket, StateDiskPaths, StopReason, StorageCare, TDX_GUEST_DEVICE, TrustConfig,
+    run,
 };
 
 /// Device of an SEV-SNP guest.
@@ -89,6 +90,18 @@ pub struct VmPlaces {
     pub state: VmState,
     /// Document of the sockets that the app's containers are given ([`VmServices`]), where it is made of containers.
     pub services: Option<PathBuf>,
+    /// How the app is reached over TLS, where the host takes connections for it.
+    pub ingress: VmIngress,
+}
+
+/// How the app is reached over TLS (`spec/vm-image.md` §2).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VmIngress {
+    /// Names of the DNS that lead to it.
+    pub domains: Vec<String>,
+    /// The authority that certifies them.
+    pub acme: Option<AcmeConfig>,
 }
 
 /// Sockets of the services of an app of containers, as the measured disk has them.
@@ -128,15 +141,9 @@ pub struct VmState {
 struct Told {
     trust: TrustConfig,
     event_log: Vec<EventLogEntry>,
-    /// Names that lead to the instance over TLS; without it, it takes no TLS.
+    /// Whether it brings TLS connections.
     #[serde(default)]
-    ingress: Option<ToldIngress>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ToldIngress {
-    domains: Vec<String>,
+    takes_tls: bool,
 }
 
 impl Told {
@@ -147,12 +154,12 @@ impl Told {
         } else {
             EvidencePath::Socket(socket(places, LinkService::Evidence))
         };
-        // In a VM certificates are signed by the instance itself.
-        let ingress = self.ingress.map(|told| IngressConfig {
+        let VmIngress { domains, acme } = places.ingress.clone();
+        let ingress = self.takes_tls.then(|| IngressConfig {
             socket: places.own.join(TLS_SOCKET),
             app_socket: places.app_socket.clone(),
-            domains: told.domains,
-            acme: None,
+            domains,
+            acme,
         });
         let VmState { device, asked, folder, mib } = places.state.clone();
         let paths = PathConfig {

@@ -8,7 +8,7 @@ use freehold_bundle::{Bundle, Kind, ProcessSpec, StorageKind};
 use freehold_containers::ContainerBackend;
 
 use crate::{
-    config::{App, AppFiles, AppProgram, BundledProgram, IsolationChoice},
+    config::{App, AppFiles, AppFolder, AppProgram, BundledProgram, IsolationChoice},
     container::ContainerApp,
     egress,
     error::HostError,
@@ -69,7 +69,7 @@ pub(crate) fn bundled_program(
     })
 }
 
-/// Where the program keeps files: a folder beside the bundle's. Its size is not held to what the manifest says.
+/// Where the program keeps files: a folder beside the bundle's, which is watched for what the manifest says of its size.
 fn storage(bundle: &Bundle, folder: &Path, isolation: IsolationChoice) -> Result<AppFiles, HostError> {
     let (kind, mib) = bundle.manifest().resources.storage;
     let name = match kind {
@@ -89,7 +89,8 @@ fn storage(bundle: &Bundle, folder: &Path, isolation: IsolationChoice) -> Result
         std::fs::create_dir_all(&folder)?;
         folder.canonicalize()
     };
-    make().map(AppFiles::Folder).map_err(HostError::system("the app's storage cannot be made", &folder))
+    let folder_of = |path| AppFiles::Folder(AppFolder { path, bytes_max: mib.saturating_mul(1 << 20) });
+    make().map(folder_of).map_err(HostError::system("the app's storage cannot be made", &folder))
 }
 
 fn process(bundle: &Bundle) -> Result<&ProcessSpec, HostError> {

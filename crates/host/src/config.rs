@@ -1,10 +1,6 @@
 //! What a host is told: which node, which programs, who pays.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use freehold_primitives::{AppId, Digest, Genesis, NetworkKey, TrustDomain};
 use freehold_rpc::Endpoint;
@@ -104,12 +100,21 @@ pub enum AppFiles {
     /// In memory, at most so many bytes.
     Memory(u64),
     /// In this folder, as they are.
-    Folder(PathBuf),
+    Folder(AppFolder),
+}
+
+/// A folder of this machine that a program keeps files in. It is watched (`supervise::storage`), not walled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppFolder {
+    /// The folder.
+    pub path: PathBuf,
+    /// What the manifest says that it keeps at most, in bytes.
+    pub bytes_max: u64,
 }
 
 impl AppFiles {
     /// The folder, where there is one.
-    pub(crate) fn folder(&self) -> Option<&Path> {
+    pub(crate) const fn folder(&self) -> Option<&AppFolder> {
         match self {
             Self::Nowhere | Self::Memory(_) => None,
             Self::Folder(folder) => Some(folder),

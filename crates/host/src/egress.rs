@@ -14,4 +14,4 @@ mod rules;
 mod tests;
 
 pub(crate) use gate::{Gate, accept_tcp, accept_unix};
-pub(crate) use rules::reach;
+pub(crate) use rules::{reach, with};

@@ -165,6 +165,13 @@ pub enum HostEvent {
         /// A stable word, a colon, and a sentence.
         reason: String,
     },
+    /// The app keeps more files than its manifest says: it was ended, and starts again when it keeps less.
+    StorageExceeded {
+        /// What its files take, in bytes, as far as was looked.
+        used_bytes: u64,
+        /// What it may keep, in bytes.
+        bytes_max: u64,
+    },
     /// A process could not be started, or something else needs attention.
     Trouble {
         /// A sentence.

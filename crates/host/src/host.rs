@@ -394,14 +394,16 @@ pub(crate) fn serve(path: &Path, router: Router, tasks: &mut JoinSet<()>) -> Res
 
 fn open_gate(sockets: &Sockets, config: &HostConfig, tasks: &mut JoinSet<()>) -> Result<(), HostError> {
     let reach = config.app.reach();
-    let gate = Gate::new(reach.clone());
-    tasks.spawn(Arc::clone(&gate).log_counts());
-    // The guest's is where the app cannot put another in its place.
-    let is_beside = !matches!(config.app, App::Vm(_)) && matches!(reach, Reach::Listed(_));
-    let of_app = is_beside.then(|| sockets.app_dir.join(sandbox::GATE_SOCKET));
-    for path in of_app.iter().chain([&sockets.egress]) {
-        let listener = UnixListener::bind(path).map_err(HostError::system("a socket cannot be bound", path))?;
-        tasks.spawn(egress::accept_unix(Arc::clone(&gate), listener));
+    // The guest's is where the app cannot put another in its place. In a VM both come by it.
+    let mut gates = vec![(sockets.egress.clone(), egress::with(reach.clone(), config.app.ingress().reaches()))];
+    if !matches!(config.app, App::Vm(_)) && matches!(reach, Reach::Listed(_)) {
+        gates.push((sockets.app_dir.join(sandbox::GATE_SOCKET), reach));
+    }
+    for (path, reach) in gates {
+        let gate = Gate::new(reach);
+        tasks.spawn(Arc::clone(&gate).log_counts());
+        let listener = UnixListener::bind(&path).map_err(HostError::system("a socket cannot be bound", &path))?;
+        tasks.spawn(egress::accept_unix(gate, listener));
     }
     Ok(())
 }
@@ -441,7 +443,7 @@ impl GuestFile<'_> {
             App::Vm(_) => json!({
                 "trust": trust,
                 "event_log": event_log,
-                "ingress": ingress.map(|ingress| json!({ "domains": ingress.domains })),
+                "takes_tls": ingress.is_some(),
             }),
             App::Process(_) | App::Containers(_) => json!({
                 "trust": trust,
@@ -456,7 +458,11 @@ impl GuestFile<'_> {
                         "socket": dir.join(TLS_SOCKET),
                         "app_socket": sockets.app_dir.join("app.sock"),
                         "domains": ingress.domains,
-                        "acme": ingress.acme.map(|acme| json!({ "directory": acme.url, "roots": acme.roots })),
+                        "acme": ingress.acme.map(|acme| json!({
+                            "directory": acme.url,
+                            "roots": acme.roots,
+                            "challenge": acme.challenge.as_str(),
+                        })),
                     })),
                     "services": services,
                     "environments": environments,

@@ -1,9 +1,11 @@
 //! Ingress: one port for TLS of all apps of a machine. The name in a client's first message says where it goes, and from there on
-//! bytes are passed on unread: TLS ends in the instance.
+//! bytes are passed on unread: TLS ends in the instance. A port for plain HTTP may stand beside it, for authorities that ask over it
+//! (`spec/ingress.md` §5); there the head of the request says the name.
 //!
 //! Invariants: nothing is decrypted here, and no key is; a first message is read within a size and a time, and what names nobody of
 //! this machine is closed. What is kept are counts; no name and no address is logged.
 
+mod head;
 mod hello;
 mod relay;
 mod routes;
@@ -26,6 +28,7 @@ use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 
 use crate::error::HostError;
 
+use relay::Speech;
 pub(crate) use routes::Route;
 use routes::Routes;
 
@@ -76,10 +79,11 @@ struct Shared {
 pub struct Ingress {
     shared: Arc<Shared>,
     address: SocketAddr,
+    plain: Option<SocketAddr>,
     _tasks: Arc<Tasks>,
 }
 
-struct Tasks([JoinHandle<()>; 2]);
+struct Tasks(Vec<JoinHandle<()>>);
 
 impl Drop for Tasks {
     fn drop(&mut self) {
@@ -88,18 +92,29 @@ impl Drop for Tasks {
 }
 
 impl Ingress {
-    /// Opens the port; 0 takes a free one.
+    /// Opens the port for TLS, and that for plain HTTP where one is named; 0 takes a free one.
     ///
     /// # Errors
     /// [`HostError::BindIngress`].
-    pub async fn bind(address: SocketAddr) -> Result<Self, HostError> {
-        let failed = |source| HostError::BindIngress { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+    pub async fn bind(address: SocketAddr, plain: Option<SocketAddr>) -> Result<Self, HostError> {
         let shared = Arc::new(Shared { routes: Routes::default(), counts: Counts::default() });
-        let (accepting, counting) = (Arc::clone(&shared), Arc::clone(&shared));
-        let tasks = Tasks([tokio::spawn(relay::accept(listener, accepting)), tokio::spawn(log_counts(counting))]);
-        Ok(Self { shared, address, _tasks: Arc::new(tasks) })
+        let mut tasks = Tasks(vec![tokio::spawn(log_counts(Arc::clone(&shared)))]);
+        let (listener, address) = listening(address).await?;
+        tasks.0.push(tokio::spawn(relay::accept(listener, Arc::clone(&shared), Speech::Tls)));
+        let plain = match plain {
+            None => None,
+            Some(address) => {
+                let (listener, address) = listening(address).await?;
+                tasks.0.push(tokio::spawn(relay::accept(listener, Arc::clone(&shared), Speech::Http)));
+                Some(address)
+            }
+        };
+        Ok(Self { shared, address, plain, _tasks: Arc::new(tasks) })
+    }
+
+    /// Where it listens for plain HTTP.
+    pub const fn plain_address(&self) -> Option<SocketAddr> {
+        self.plain
     }
 
     /// Where it listens.
@@ -117,6 +132,13 @@ impl Ingress {
     pub(crate) fn offer(&self, app: AppId, domains: &[String], socket: PathBuf) -> (Route, Vec<String>) {
         Route::open(Arc::clone(&self.shared), app, domains, socket)
     }
+}
+
+async fn listening(address: SocketAddr) -> Result<(TcpListener, SocketAddr), HostError> {
+    let failed = |source| HostError::BindIngress { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }
 
 impl Counts {

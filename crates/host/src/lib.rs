@@ -40,7 +40,7 @@ pub use collateral::{
     INTEL_PCS, PckCa, Place, Promotion, RoundSummary, SourceError, Subject, VendorSources, VendorUrl, VendorUse,
 };
 pub use config::{
-    App, AppFiles, AppOwner, AppProgram, BundledProgram, EmulatedTee, GuestProgram, HardwareTee, HostConfig,
+    App, AppFiles, AppFolder, AppOwner, AppProgram, BundledProgram, EmulatedTee, GuestProgram, HardwareTee, HostConfig,
     IsolationChoice, PolicyChoice, Reach,
 };
 pub use container::{ContainerApp, KubernetesOptions, kubernetes_manifests};
@@ -63,4 +63,4 @@ pub use registry::{
     passwords_input, pull_images, reference_input, referrers_input,
 };
 pub use sandbox::{ConfineError, Isolation, MODEL_VARIABLE, confine};
-pub use vm::{BareAccel, QUOTE_PORT, VmAccel, VmApp, VmRun, VmTee, VmTeeKind, vm_storage};
+pub use vm::{BareAccel, QUOTE_PORT, VmAccel, VmApp, VmRun, VmTee, VmTeeKind, vm_ingress, vm_storage};

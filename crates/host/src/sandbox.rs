@@ -152,7 +152,7 @@ fn plain(program: &AppProgram, app_dir: &Path) -> Command {
         command.env(variable, app_dir.join("local.sock"));
     }
     if let Some(folder) = bundle.and_then(|bundle| bundle.storage.folder()) {
-        command.env(STORAGE_VARIABLE, folder);
+        command.env(STORAGE_VARIABLE, &folder.path);
     }
     if is_listed(program) {
         command.env(EGRESS_VARIABLE, app_dir.join(GATE_SOCKET));
@@ -215,7 +215,7 @@ fn storage_arguments(files: &AppFiles) -> Vec<OsString> {
     let mut words: Vec<OsString> = match files {
         AppFiles::Nowhere => return Vec::new(),
         AppFiles::Memory(bytes) => vec!["--size".into(), bytes.to_string().into(), "--tmpfs".into()],
-        AppFiles::Folder(folder) => vec!["--bind".into(), folder.into()],
+        AppFiles::Folder(folder) => vec!["--bind".into(), folder.path.clone().into()],
     };
     words.extend([STORAGE_DIR, "--setenv", STORAGE_VARIABLE, STORAGE_DIR].map(OsString::from));
     words

@@ -2,6 +2,7 @@
 //! started again, each after a pause that grows with quick failures.
 
 mod process;
+mod storage;
 mod vm;
 
 #[cfg(test)]
@@ -24,7 +25,7 @@ use tokio::{
 };
 
 use crate::{
-    config::{App, AppProgram, GuestProgram},
+    config::{App, AppFolder, AppProgram, GuestProgram},
     container::{self, ContainerApp},
     control::Control,
     event::HostEvent,
@@ -210,6 +211,7 @@ impl Supervisor {
 
     async fn restart_app(&self, program: &AppProgram) {
         let mut backoff = Backoff::default();
+        let kept = program.bundle.as_ref().and_then(|bundle| bundle.storage.folder());
         while !*self.stopping.borrow() {
             let begun = Instant::now();
             let _ = std::fs::remove_file(self.app_dir.join("app.sock"));
@@ -222,6 +224,11 @@ impl Supervisor {
                         status = app.wait() => status.ok().and_then(exit_code),
                         () = self.announce_ready() => None,
                         () = self.stopped() => return end(&mut app, APP_END_WAIT).await,
+                        used_bytes = storage::too_much(kept) => {
+                            end(&mut app, APP_END_WAIT).await;
+                            self.out_of_room(kept, used_bytes).await;
+                            continue;
+                        }
                     }
                 }
                 Err(error) => {
@@ -238,6 +245,17 @@ impl Supervisor {
             let restart_in = backoff.after(begun.elapsed());
             self.tell(HostEvent::AppExited { code, restart_in });
             self.pause(restart_in).await;
+        }
+    }
+
+    /// Tells that the app, which has ended, keeps too much, and waits until it keeps less.
+    async fn out_of_room(&self, folder: Option<&AppFolder>, used_bytes: u64) {
+        self.ready.send_replace(false);
+        let Some(folder) = folder else { return };
+        self.tell(HostEvent::StorageExceeded { used_bytes, bytes_max: folder.bytes_max });
+        tokio::select! {
+            () = storage::enough_room(folder) => {}
+            () = self.stopped() => {}
         }
     }
 

@@ -13,8 +13,11 @@ use std::{
     process::Stdio,
 };
 
-use freehold_bundle::{Bundle, Egress, Ingress, Kind, StorageKind};
-use freehold_image::{Accel, AppStorage, CommandLine, Image, ImageError, QEMU, StateLayout, StorageRule, VmShape};
+use freehold_bundle::{AcmeDirectory, Bundle, Ingress, Kind, StorageKind};
+use freehold_image::{
+    Accel, AppAuthority, AppIngress, AppStorage, CommandLine, Image, ImageError, QEMU, StateLayout, StorageRule,
+    VmShape,
+};
 use tokio::process::Command;
 
 #[cfg(test)]
@@ -83,9 +86,6 @@ impl VmApp {
     pub fn new(bundle: &Bundle, run: VmRun) -> Result<Self, HostError> {
         let VmRun { image: folder, state, accel, shape } = run;
         let cannot = |what: &str, hint| HostError::CannotRun { what: what.to_owned(), hint };
-        if bundle.manifest().additions.egress == Egress::Open {
-            return Err(cannot("it wants this machine's network", "a VM has none: list whom it reaches in `egress`"));
-        }
         let image = Image::open(&folder)?;
         if image.app != bundle.digest() {
             return Err(cannot("the image is of another bundle", "build it anew"));
@@ -112,7 +112,7 @@ impl VmApp {
         &self.launch
     }
 
-    /// How it is reached over TLS. There is no authority: one would be reached through `egress`, which is refused above.
+    /// How it is reached over TLS; the image says it to the agent.
     pub(crate) const fn ingress(&self) -> &Ingress {
         &self.ingress
     }
@@ -163,6 +163,17 @@ pub fn vm_storage(bundle: &Bundle) -> AppStorage {
         StorageKind::DiskPersistent => StorageRule::DiskPersistent,
     };
     AppStorage { kind, mib }
+}
+
+/// How the app of a bundle is reached over TLS, as an image says it to the agent.
+pub fn vm_ingress(bundle: &Bundle) -> AppIngress {
+    let Ingress { domains, acme } = bundle.manifest().additions.ingress.clone();
+    let authority = |acme: AcmeDirectory| AppAuthority {
+        directory: acme.url,
+        roots: acme.roots,
+        challenge: acme.challenge.as_str().to_owned(),
+    };
+    AppIngress { domains, acme: acme.map(authority) }
 }
 
 /// Whether VMs can be started here.

@@ -69,6 +69,30 @@ pub struct AppStart {
     pub storage: AppStorage,
     /// Its way out; `None` where it reaches nobody.
     pub proxy: Option<AppProxy>,
+    /// How it is reached over TLS.
+    pub ingress: AppIngress,
+}
+
+/// How an app is reached over TLS: names, and who certifies them (`spec/ingress.md` §4). PID 1 passes it on to the agent as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppIngress {
+    /// Names of the DNS that lead to it, in lower case.
+    pub domains: Vec<String>,
+    /// The authority; `None` where the instance signs its certificates itself.
+    pub acme: Option<AppAuthority>,
+}
+
+/// A certificate authority that speaks ACME (RFC 8555).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppAuthority {
+    /// Address of its directory.
+    pub directory: String,
+    /// Roots of its own TLS, DER in base64; those of the web where empty.
+    pub roots: Vec<String>,
+    /// The challenge: `tls-alpn-01` or `http-01`.
+    pub challenge: String,
 }
 
 /// What PID 1 starts.

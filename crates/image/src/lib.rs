@@ -21,7 +21,9 @@ mod tree;
 mod verity;
 
 pub use boot::CommandLine;
-pub use build::{AppProxy, AppStart, AppStorage, Image, ImageParts, RestartRule, StartKind, StorageRule};
+pub use build::{
+    AppAuthority, AppIngress, AppProxy, AppStart, AppStorage, Image, ImageParts, RestartRule, StartKind, StorageRule,
+};
 pub use cpio::cpio;
 pub use elf::{Program, with_libraries};
 pub use erofs::erofs;

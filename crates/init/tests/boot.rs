@@ -14,8 +14,9 @@ use std::{
 };
 
 use freehold_image::{
-    Accel, AppStart, AppStorage, HostPort, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, Program, QemuLaunch, Ran,
-    RestartRule, RunError, StartKind, StateLayout, StorageRule, Tree, VmShape, run_vm, self_test, usable_accel,
+    Accel, AppIngress, AppStart, AppStorage, HostPort, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, Program,
+    QemuLaunch, Ran, RestartRule, RunError, StartKind, StateLayout, StorageRule, Tree, VmShape, run_vm, self_test,
+    usable_accel,
 };
 use freehold_primitives::{Digest, Register};
 
@@ -62,6 +63,7 @@ fn parts(kernel: KernelFiles) -> ImageParts {
             restart: RestartRule::Never,
             storage: AppStorage::NONE,
             proxy: None,
+            ingress: AppIngress::default(),
         },
     }
 }
@@ -174,6 +176,20 @@ fn what_an_app_stores_outlives_the_vm_and_a_changed_sector_is_an_error() {
     // What was written is not to be seen.
     let written: Vec<u8> = (100..200_u32).flat_map(|at| (at * 3).to_le_bytes()).collect();
     assert!(!before.windows(written.len()).any(|piece| piece == written));
+
+    // A disk that the host cut off is neither opened nor made anew: PID 1 says how much is missing, and writes nothing.
+    let cut = folder.path().join("cut.disk");
+    let there = layout.disk_bytes() - (1 << 20);
+    for kind in [1, 2] {
+        let mut bytes = before[..there as usize].to_vec();
+        bytes[..2].copy_from_slice(&[kind, 0x5a]);
+        fs::write(&cut, &bytes).unwrap();
+        let console = boot_with(&image, &folder.path().join("image"), (&ports, Some(&cut))).unwrap().console;
+        let said = format!("keeper: the key: it has {there} bytes of {}: it was cut off", layout.disk_bytes());
+        assert!(console.contains(&said) && !console.contains("freehold: state disk"), "{console}");
+        assert!(console.contains("keeper: own folder: false") && console.contains("app ended with 24"), "{console}");
+        assert!(fs::read(&cut).unwrap() == bytes);
+    }
 
     // Another key opens nothing, changes nothing, and the right one opens it then.
     let console = run(1);

@@ -16,8 +16,8 @@ use std::{
 };
 
 use freehold_image::{
-    Accel, AppStart, AppStorage, HostPort, Image, ImageParts, KernelFiles, Node, NodeKind, Program, QemuLaunch,
-    RestartRule, RunError, StartKind, StateLayout, StorageRule, Tree, VmShape, run_vm,
+    Accel, AppIngress, AppStart, AppStorage, HostPort, Image, ImageParts, KernelFiles, Node, NodeKind, Program,
+    QemuLaunch, RestartRule, RunError, StartKind, StateLayout, StorageRule, Tree, VmShape, run_vm,
 };
 use freehold_primitives::{Digest, Register};
 use serde_json::{Value, json};
@@ -131,6 +131,7 @@ fn image(ready: Ready, dir: &Path) -> Image {
             restart: RestartRule::Never,
             storage: STORAGE,
             proxy: None,
+            ingress: AppIngress::default(),
         },
     };
     Image::build(parts).unwrap()

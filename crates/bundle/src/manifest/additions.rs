@@ -156,7 +156,7 @@ pub(super) fn read(item: &Item<'_>) -> Result<Additions, ManifestError> {
         additions.egress = egress(&item)?;
     }
     if let Some(item) = section.get("ingress") {
-        additions.ingress = ingress::read(&item, &additions.egress)?;
+        additions.ingress = ingress::read(&item)?;
     }
     if let Some(item) = section.get("scopes") {
         let words = [

@@ -75,6 +75,11 @@ impl EgressTarget {
         Some(Self { pattern: Pattern::Host(host), port })
     }
 
+    /// One host at one port.
+    pub const fn host(host: HostName, port: u16) -> Self {
+        Self { pattern: Pattern::Host(host), port }
+    }
+
     /// Whether it lets a host and port through.
     pub fn permits(&self, host: &HostName, port: u16) -> bool {
         let fits = match (&self.pattern, host) {

@@ -2,7 +2,7 @@
 //!
 //! Nothing is resolved or asked here. Whose a name is, the name's DNS says, and the authority that gives the certificate.
 
-use super::egress::{Egress, HostName};
+use super::egress::{EgressTarget, HostName};
 use crate::{
     error::{Fault, ManifestError},
     section::Item,
@@ -38,9 +38,43 @@ pub struct AcmeDirectory {
     pub url: String,
     /// Roots of its own TLS, DER in base64; those of the web where empty.
     pub roots: Vec<String>,
+    /// How it is shown that the names lead to the app.
+    pub challenge: AcmeChallenge,
 }
 
-pub(super) fn read(item: &Item<'_>, egress: &Egress) -> Result<Ingress, ManifestError> {
+/// How an authority is shown that a name leads to the app.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AcmeChallenge {
+    /// By the TLS port (RFC 8737): the question must reach the very instance that ordered, so a name leads to one machine.
+    #[default]
+    TlsAlpn01,
+    /// By plain HTTP (RFC 8555 §8.3): every instance of the app can answer, so a name may lead to several machines.
+    Http01,
+}
+
+impl AcmeChallenge {
+    /// The challenge's own word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TlsAlpn01 => "tls-alpn-01",
+            Self::Http01 => "http-01",
+        }
+    }
+}
+
+impl Ingress {
+    /// Whom the guest, and not the app, must reach for the app's certificates: the authority, and where several machines stand behind a
+    /// name, that name, at which another one may show the certificate already.
+    pub fn reaches(&self) -> Vec<EgressTarget> {
+        let Some(acme) = &self.acme else { return Vec::new() };
+        let authority = host_of(&acme.url).map(|(host, port)| EgressTarget::host(host, port));
+        let names = self.domains.iter().filter(|_| acme.challenge == AcmeChallenge::Http01);
+        let names = names.map(|name| EgressTarget::host(HostName::Name(name.clone()), HTTPS));
+        authority.into_iter().chain(names).collect()
+    }
+}
+
+pub(super) fn read(item: &Item<'_>) -> Result<Ingress, ManifestError> {
     let mut section = item.section()?;
     let is_acme = match section.get("tls") {
         None => false,
@@ -62,22 +96,9 @@ pub(super) fn read(item: &Item<'_>, egress: &Egress) -> Result<Ingress, Manifest
         return Err(item.refuse(Fault::Unsupported("`tls: acme` without `domains`: name those that lead to the app")));
     }
     let acme = match &acme_item {
-        None => AcmeDirectory { url: DIRECTORY.to_owned(), roots: Vec::new() },
+        None => AcmeDirectory { url: DIRECTORY.to_owned(), roots: Vec::new(), challenge: AcmeChallenge::default() },
         Some(item) => directory(item)?,
     };
-    let (host, port) =
-        host_of(&acme.url).ok_or_else(|| item.form("an address such as https://acme.example/directory"))?;
-    let is_listed = match egress {
-        Egress::Deny => false,
-        Egress::Open => true,
-        Egress::Allow(list) => list.iter().any(|target| target.permits(&host, port)),
-    };
-    if !is_listed {
-        return Err(item.refuse(Fault::Unsupported(
-            "certificates by an authority that `egress` does not name: add its HOST:PORT there, for Let's Encrypt \
-             acme-v02.api.letsencrypt.org:443",
-        )));
-    }
     Ok(Ingress { domains, acme: Some(acme) })
 }
 
@@ -124,8 +145,15 @@ fn directory(item: &Item<'_>) -> Result<AcmeDirectory, ManifestError> {
             items.iter().map(root).collect::<Result<_, _>>()?
         }
     };
+    let challenge = match section.get("challenge") {
+        None => AcmeChallenge::default(),
+        Some(item) => {
+            let words = [AcmeChallenge::TlsAlpn01, AcmeChallenge::Http01].map(|kind| (kind.as_str(), kind));
+            item.word(&words, "tls-alpn-01 or http-01")?
+        }
+    };
     section.end()?;
-    Ok(AcmeDirectory { url, roots })
+    Ok(AcmeDirectory { url, roots, challenge })
 }
 
 fn root(item: &Item<'_>) -> Result<String, ManifestError> {

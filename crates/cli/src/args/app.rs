@@ -320,6 +320,9 @@ pub(crate) struct AppRunArgs {
     /// Where TLS that ends in the instance is taken, by name; port 0 takes a free one. Without it there is none (docs/ingress.md).
     #[arg(long, value_name = "ADDR")]
     pub(crate) ingress: Option<SocketAddr>,
+    /// Where plain HTTP is taken beside it: an app whose manifest says `challenge: http-01` answers its authority there.
+    #[arg(long, value_name = "ADDR", requires = "ingress")]
+    pub(crate) ingress_http: Option<SocketAddr>,
     /// Which TEE the emulator plays; of no account with --accel tdx or snp, where hardware gives the evidence.
     #[arg(long, value_name = "tdx|snp", default_value = "tdx")]
     pub(crate) tee: TeeArg,

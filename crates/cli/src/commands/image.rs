@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, Egress, Kind, ProcessSpec, Restart, open_bundle};
-use freehold_host::{EmulatedTee, Launch, PROXY_PORT, measure_bundle, measure_image, vm_storage};
+use freehold_host::{EmulatedTee, Launch, PROXY_PORT, measure_bundle, measure_image, vm_ingress, vm_storage};
 use freehold_image::{
     AcpiTables, AppProxy, AppStart, Firmware, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, KernelHashes,
     OVMF_BOOT_ENTRY, PageOrder, Program, RestartRule, Separator, SnpLaunch, StartKind, TdxBoot, TdxMachine, Tree,
@@ -136,13 +136,8 @@ fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
     }
     let proxy = match manifest.additions.egress {
         Egress::Deny => None,
-        Egress::Allow(_) => Some(proxy()),
-        Egress::Open => {
-            bail!(
-                "{} wants this machine's network, which a VM has none of: list whom it reaches in `egress`",
-                manifest.name
-            )
-        }
+        // Every public address, through the same gate: there is no network device.
+        Egress::Allow(_) | Egress::Open => Some(proxy()),
     };
     let start = AppStart {
         app: bundle.digest(),
@@ -157,6 +152,7 @@ fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
         restart: RestartRule::Never,
         storage: vm_storage(bundle),
         proxy,
+        ingress: vm_ingress(bundle),
     };
     Ok(match (manifest.kind, &manifest.additions.process) {
         (Kind::Process, Some(process)) => of_process(process, start),

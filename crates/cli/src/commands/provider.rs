@@ -56,6 +56,7 @@ struct HostFile {
     #[serde(default = "api")]
     api: IpAddr,
     ingress: Option<SocketAddr>,
+    ingress_http: Option<SocketAddr>,
     #[serde(default)]
     tee: Tee,
     #[serde(default = "look_every_ms")]
@@ -209,6 +210,7 @@ async fn config(file: HostFile, held: &Held) -> Result<ProviderConfig> {
         listen: file.listen,
         api: file.api,
         ingress: file.ingress,
+        ingress_http: file.ingress_http,
         tee: match file.tee {
             Tee::Tdx => freehold_host::EmulatedTee::Tdx,
             Tee::Snp => freehold_host::EmulatedTee::Snp,

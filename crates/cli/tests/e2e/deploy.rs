@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 
 use crate::{
     containers::{COMPOSE, OwnContainerd, containers_work, saved},
-    support::{OwnRegistry, Running, free_address, get, holding, post_path, run, sandbox_works, told, turn, until},
+    support::{
+        OwnRegistry, Running, free_address, get, holding, post_path, run, said, sandbox_works, told, turn, until,
+    },
 };
 
 /// The provider, the renter and a stranger among the development accounts.
@@ -64,7 +66,7 @@ impl Place {
     fn host(&self, rules: &str) -> Running {
         let listen = self.endpoint.trim_start_matches("http://");
         let text = format!(
-            "data_dir = \"net\"\ndev_user = {PROVIDER}\nstate_dir = \"state\"\nlisten = \"{listen}\"\nlook_every_ms = \
+            "data_dir = \"net\"\ndev_user = {PROVIDER}\nstate_dir = \"state\"\nlisten = \"{listen}\"\ningress = \"127.0.0.1:0\"\nlook_every_ms = \
              200\nclaim_every_s = 1\n\n[policy]\nstores = [\"store\"]\n{rules}\n"
         );
         fs::write(self.path("host.toml"), text).unwrap();
@@ -175,6 +177,7 @@ fn an_app_is_deployed_to_a_rented_machine_commanded_and_paid_for() {
     let api = deployed["api"].as_str().unwrap().to_owned();
     let (rental, first) = (deployed["rental"].as_u64().unwrap(), answered(&api));
     assert_eq!(first["app"], deployed["app_id"]);
+    assert_eq!(place.reached_by_name(&deployed), first);
 
     // What it said is the owner's alone; the host has no word of it.
     let key = place.said("serving; key ");
@@ -225,7 +228,7 @@ fn a_rented_app_runs_in_a_vm_whose_measurement_its_renter_computed() {
     let host = place.host(&format!("cpus_max = 2\nmemory_mib_max = 1024\n\n{vm}"));
     let info: Value = serde_json::from_str(&get(&place.endpoint, "/v1/host").1).unwrap();
     assert!(info["vm"]["programs"].is_string() && info["vm"]["tee"].is_null(), "{info}");
-    crate::vm::app(&place.path("one"), ("rented", 1));
+    crate::vm::app(&place.path("one"), ("rented", 1), "");
     let manifest = "name: one\nversion: 0.1.0\ntee: tdx\nkind: raw\nresources:\n  memory: 256\n  cpus: 1\nfreehold:\n  process:\n    \
                     files: app\n    command: [./keyed]\n    environment:\n      GREETING: hello\n";
     fs::write(place.path("one/rofl.yaml"), manifest).unwrap();
@@ -353,6 +356,21 @@ impl Place {
         assert!(self.app(&["stop", "one", "--replica", "b"], RENTER).unwrap_err().contains("no machine b"));
         assert_eq!(&answered(api), first);
         removed["seconds_paid"].as_u64().unwrap()
+    }
+
+    /// What the app says through the machine's ingress, where its name leads to it, to a client that verifies the instance first.
+    fn reached_by_name(&self, deployed: &Value) -> Value {
+        let ingress = self.app(&["list"], RENTER).unwrap()["ingress"].as_str().unwrap().to_owned();
+        let (app, data) = (deployed["app_id"].as_str().unwrap(), self.path("net"));
+        let words = ["proxy", "--app", app, "--ingress", &ingress, "--listen", "127.0.0.1:0", "--data-dir"];
+        let proxy = Running::start(&[&words[..], &[data.to_str().unwrap()]].concat());
+        let answer = answered(&proxy.text("proxy"));
+        proxy.interrupt();
+        // A name of nobody's on this machine.
+        let other = ["proxy", "--app", "rofl1qqn9xndja7e2pnxhttktmecvwzz0yqwxsquqyxdf", "--ingress", &ingress];
+        let nobody = run(&[&other[..], &["--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()]].concat());
+        assert!(said(&nobody).contains("no instance of this app"), "{}", said(&nobody));
+        answer
     }
 
     fn app_init(&self, name: &str) {

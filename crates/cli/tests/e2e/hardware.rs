@@ -60,7 +60,7 @@ fn a_tee_that_is_not_there_is_told_of_and_an_app_for_one_accepts_its_measurement
     let (folder, net, fw) = (dir.path().join("keyed"), dir.path().join("net"), dir.path().join("OVMF.fd"));
     let [place, data, fw_path, package] = [&folder, &net, &fw, &kernel].map(|path| path.to_str().unwrap().to_owned());
     firmware(&fw);
-    app(&folder, ("first", 1));
+    app(&folder, ("first", 1), "");
 
     let (code, told_of) = checked(&["--accel", "snp", "--kernel", &package, "--firmware", &fw_path]);
     let last = told_of.last().unwrap();

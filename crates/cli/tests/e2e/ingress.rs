@@ -62,7 +62,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, kept: &Mutex<Vec<u8>>) {
     let _closed = to.shutdown(Shutdown::Write);
 }
 
-fn port(address: &str) -> u16 {
+pub(crate) fn port(address: &str) -> u16 {
     address.rsplit_once(':').unwrap().1.parse().unwrap()
 }
 

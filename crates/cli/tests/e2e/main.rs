@@ -4,6 +4,7 @@
 mod answer;
 mod apps;
 mod attended;
+mod authority;
 mod backends;
 mod collateral;
 mod containers;

@@ -16,8 +16,10 @@ use freehold_image::KERNEL_PACKAGE;
 use serde_json::{Value, json};
 
 use crate::{
+    authority::Authority,
     egress::{Server, certificate, check_offline},
-    support::{BINARY, Running, app_answer, post_path, sandbox_works, told, turn, until},
+    ingress::{DOMAIN, port},
+    support::{BINARY, Running, app_answer, free_address, post_path, sandbox_works, told, turn, until},
 };
 
 /// The kernel package where a VM can be booted here, else a loud skip.
@@ -41,12 +43,12 @@ pub(crate) fn kernel() -> Option<PathBuf> {
 }
 
 /// An app's folder with the program of `programs/keyed.rs`, and what else its folder holds.
-pub(crate) fn app(folder: &Path, (note, port): (&str, u16)) {
+pub(crate) fn app(folder: &Path, (note, port): (&str, u16), ingress: &str) {
     fs::create_dir_all(folder.join("app")).unwrap();
     let manifest = format!(
         "name: keyed\nversion: 0.1.0\ntee: tdx\nkind: raw\nresources:\n  memory: 256\n  cpus: 1\n  storage:\n    kind: \
          disk-persistent\n    size: 16\nfreehold:\n  process:\n    files: app\n    command: [./keyed]\n    environment:\n      \
-         GREETING: hello\n  egress: ['127.0.0.1:{port}']\n"
+         GREETING: hello\n  egress: ['127.0.0.1:{port}']\n{ingress}"
     );
     fs::write(folder.join("rofl.yaml"), manifest).unwrap();
     fs::write(folder.join("app/note"), note).unwrap();
@@ -138,7 +140,11 @@ fn one_bundle_runs_alike_under_both_launchers_and_its_vm_keeps_state() {
     let ports = (listed.port, other.port);
     let (folder, data, package) = (dir.path().join("keyed"), dir.path().join("net"), kernel.to_str().unwrap());
     let (place, data) = (folder.to_str().unwrap(), data.to_str().unwrap());
-    app(&folder, ("first", listed.port));
+    let [tls, http] = [free_address(), free_address()];
+    let (tls_port, http_port) = (port(&tls), port(&http));
+    let authority = Authority::start(dir.path(), tls_port, http_port);
+    let ingress = authority.as_ref().map(|authority| authority.told(DOMAIN, "http-01")).unwrap_or_default();
+    app(&folder, ("first", listed.port), &ingress);
     let built = told(dir.path(), &["app", "build", place, "--kernel", package]).unwrap();
     let _up = Running::start(&["up", "--no-app", "--validators", "1", "--rpc", "127.0.0.1:0", "--data-dir", data]);
     let run = ["app", "run", place, "--data-dir", data, "--api", "127.0.0.1:0", "--once"];
@@ -173,8 +179,11 @@ fn one_bundle_runs_alike_under_both_launchers_and_its_vm_keeps_state() {
     told(dir.path(), &["app", "snapshot", place, snapshot, "--data-dir", data]).unwrap();
 
     // What was stored is there after a boot, with the disk's record beside it.
-    let vm = Running::start(&[&again[..], &["--ingress", "127.0.0.1:0"]].concat());
+    let vm = Running::start(&[&again[..], &["--ingress", &tls, "--ingress-http", &http]].concat());
     tls_ends_in_the_vm(&vm, data);
+    if let Some(authority) = &authority {
+        certified_in_the_vm(authority, tls_port, &vm);
+    }
     assert_eq!(stored(&vm), (json!(2), json!("current")));
     assert_eq!(raised(&vm), 2);
     let busy = told(dir.path(), &["app", "snapshot", place, "again", "--data-dir", data]).unwrap_err();
@@ -195,19 +204,16 @@ fn one_bundle_runs_alike_under_both_launchers_and_its_vm_keeps_state() {
 
     what_does_not_open_is_left(&again, &dir.path().join("net/apps/keyed/state.disk"));
 
-    // What no VM can give is refused, not left out.
-    let manifest = folder.join("rofl.yaml");
-    let text = fs::read_to_string(&manifest).unwrap();
-    fs::write(&manifest, text.replace(&format!("['127.0.0.1:{}']", listed.port), "open")).unwrap();
-    let refused = told(dir.path(), &["app", "build", place, "--kernel", package]).unwrap_err();
-    assert!(refused.contains("wants this machine's network"), "{refused}");
+    open_is_every_public_address(&folder, &[&in_vm[..], &["--state-disk", "new"]].concat(), listed.port);
 
-    app(&folder, ("other", listed.port));
+    app(&folder, ("other", listed.port), &ingress);
     let refused = Running::try_start(&[&again[..], &["--state-disk", "new"]].concat()).err().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("the chain refused the registration"), "{said}");
-    // The disk that was refused is beside the new one, and so is the one that the snapshot took the place of.
-    assert!(["1", "2"].iter().all(|number| dir.path().join(format!("net/apps/keyed/state.disk.{number}")).is_file()));
+    // The disk that was refused is beside the new one, and so are those whose place the snapshot and the open app's took.
+    assert!(
+        ["1", "2", "3"].iter().all(|number| dir.path().join(format!("net/apps/keyed/state.disk.{number}")).is_file())
+    );
 }
 
 /// A disk whose header was changed is no new one: it is told what it is, and nothing of it is written to.
@@ -223,6 +229,39 @@ fn what_does_not_open_is_left(command: &[&str], path: &Path) {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("disk_sealed") && said.contains("--state-disk new"), "{said}");
     assert!(fs::read(path).unwrap() == before);
+}
+
+/// Without a list the app reaches public addresses through the gate, and nothing of this machine; past it, nobody.
+fn open_is_every_public_address(folder: &Path, command: &[&str], listed: u16) {
+    let manifest = folder.join("rofl.yaml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace(&format!("['127.0.0.1:{listed}']"), "open")).unwrap();
+    let vm = Running::start(command);
+    app_answer(&vm);
+    for inside in [format!("127.0.0.1:{listed}"), format!("localhost:{listed}"), "10.0.0.1:443".to_owned()] {
+        let out = asked(&vm, "/out", &inside);
+        assert!(out["said"].as_str().unwrap().contains("403") && out["direct"] == false, "{inside}: {out}");
+    }
+    // An address of nobody's: the gate lets it through, wherever this machine's network leads.
+    let out = asked(&vm, "/out", "192.88.99.1:443");
+    let said = out["said"].as_str().unwrap();
+    assert!(["200", "502", "504"].iter().any(|status| said.contains(status)) && out["direct"] == false, "{out}");
+    vm.interrupt();
+}
+
+/// The domain is certified from inside the VM, for clients that know nothing of Freehold: the authority is the image's to name, and
+/// no list has it.
+fn certified_in_the_vm(authority: &Authority, tls_port: u16, vm: &Running) {
+    let begun = Instant::now();
+    let mut answer = Vec::new();
+    until("the domain is certified", || {
+        let output = authority.curl((DOMAIN, tls_port), "/");
+        answer = output.stdout;
+        output.status.success()
+    });
+    eprintln!("certified in the VM after {:?}", begun.elapsed());
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(answer["app"], vm.ready["app_id"], "{answer}");
 }
 
 /// A verified instance answers over a connection whose key its quote bound.

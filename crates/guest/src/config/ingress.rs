@@ -40,9 +40,29 @@ pub struct AcmeConfig {
     /// Roots of its own TLS, DER; those of the web where empty.
     #[serde(default)]
     pub roots: Vec<Base64Text>,
+    /// How it is shown that the names lead to the app.
+    #[serde(default)]
+    pub challenge: AcmeChallenge,
+}
+
+/// How an authority is shown that a name leads to the app.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AcmeChallenge {
+    /// By TLS (RFC 8737): the instance that ordered answers.
+    #[default]
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn01,
+    /// By plain HTTP (RFC 8555 §8.3): any instance of the app answers.
+    #[serde(rename = "http-01")]
+    Http01,
 }
 
 impl IngressConfig {
+    /// Whether plain HTTP is answered besides TLS: an authority's questions, and a word to everybody else that TLS is spoken here.
+    pub(crate) fn answers_http(&self) -> bool {
+        self.acme.as_ref().is_some_and(|acme| acme.challenge == AcmeChallenge::Http01)
+    }
+
     pub(super) fn is_sound(&self) -> bool {
         let is_name = |name: &String| {
             (1..=DOMAIN_BYTES_MAX).contains(&name.len())

@@ -1,7 +1,9 @@
-//! Certificates of the app's domains by ACME (RFC 8555), proven by TLS-ALPN-01 (RFC 8737): the one challenge that comes by the
-//! very names and the very port that clients use, and that the host relays unread.
+//! Certificates of the app's domains by ACME (RFC 8555). Proven by TLS-ALPN-01 (RFC 8737): the one challenge that comes by the very
+//! names and the very port that clients use, and that the host relays unread. Or, where the manifest says so, by HTTP-01 (RFC 8555
+//! §8.3), which any instance answers: so one name may lead to several machines.
 //!
-//! Account key and certificate key hang on the app's root key: every instance has the same, and they survive restarts.
+//! Account key and certificate key hang on the app's root key: every instance has the same, and they survive restarts. A chain that
+//! another instance shows already is taken instead of an order.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -22,8 +24,15 @@ use super::{
     gate::{GateClient, Now},
     key::TlsKey,
     record::{RecordFile, TlsRecord},
+    shown,
 };
-use crate::{agent::Guest, clock::boot_ms, config::AcmeConfig, roots::Root, sealed_file::SealedError};
+use crate::{
+    agent::Guest,
+    clock::boot_ms,
+    config::{AcmeChallenge, AcmeConfig},
+    roots::Root,
+    sealed_file::SealedError,
+};
 
 /// Names of the keys under the root key; apps cannot ask for them (`spec/local-api.md` §1).
 const ACCOUNT_KEY: &str = "freehold/acme account key v1";
@@ -38,12 +47,12 @@ const POLLING: RetryPolicy =
 #[derive(Debug, Error)]
 #[non_exhaustive]
 enum AcmeError {
-    #[error("the app has no way out to the authority: its manifest must name it under `egress`")]
+    #[error("the host gives no way out to the authority")]
     NoGate,
     #[error("the authority: {0}")]
     Authority(#[from] instant_acme::Error),
-    #[error("the authority offers no challenge by TLS (tls-alpn-01) for {0}")]
-    NoChallenge(String),
+    #[error("the authority offers no challenge by {1:?} for {0}")]
+    NoChallenge(String, ChallengeType),
     #[error("the authority did not take the proof: the order is {0:?}; do the domains lead to this machine's ingress?")]
     NotProven(OrderStatus),
     #[error(transparent)]
@@ -105,6 +114,7 @@ impl Keeper {
         now: UnixSeconds,
     ) -> Result<(), AcmeError> {
         if shown.is_none_or(|(generation, _)| generation != root.generation) {
+            self.ingress.set_thumbprint(derived(root, ACCOUNT_KEY)?.thumbprint());
             let key = derived(root, DOMAIN_KEY)?;
             // Of another generation's key, or none.
             *shown = Chain::read(&record.chain, &key.spki_sha256()).ok().map(|chain| {
@@ -120,16 +130,30 @@ impl Keeper {
         record.begins(now);
         self.file.store(record)?;
         let key = derived(root, DOMAIN_KEY)?;
-        let ordered = self.order(root, &key, now).await;
-        self.ingress.set_challenges(BTreeMap::new());
-        let pem = ordered?;
-        let chain = Chain::read(&pem, &key.spki_sha256())?;
+        let newer_than = shown.map_or(now, |(_, not_after)| not_after);
+        let (pem, chain) = match self.another_ones(&key, newer_than).await {
+            Some(found) => found,
+            None => {
+                let ordered = self.order(root, &key, now).await;
+                self.ingress.set_challenges(BTreeMap::new());
+                let pem = ordered?;
+                let chain = Chain::read(&pem, &key.spki_sha256())?;
+                (pem, chain)
+            }
+        };
         *shown = Some((root.generation, chain.not_after));
         self.ingress.certify(Face::new(&key, chain.certificates));
-        record.succeeded(pem, now);
+        record.succeeded(pem, chain.not_after, now);
         self.file.store(record)?;
         tracing::info!(not_after = chain.not_after, "the app's domains are certified");
         Ok(())
+    }
+
+    /// A newer chain than that, from another instance behind the same names.
+    async fn another_ones(&self, key: &TlsKey, newer_than: UnixSeconds) -> Option<(String, Chain)> {
+        let gate = self.gate.as_deref().filter(|_| self.acme.challenge == AcmeChallenge::Http01)?;
+        let found = shown::shown(gate, &self.ingress.config.domains, &key.spki_sha256()).await?;
+        (found.1.not_after > newer_than).then_some(found)
     }
 
     /// Orders a certificate of the domains for the key; the chain, PEM.
@@ -171,11 +195,18 @@ impl Keeper {
                 continue;
             }
             let name = authorization.identifier().to_string();
-            let challenge = authorization.challenge(ChallengeType::TlsAlpn01);
-            let mut challenge = challenge.ok_or_else(|| AcmeError::NoChallenge(name.clone()))?;
-            let face = Face::challenge(&name, challenge.key_authorization().digest().as_ref(), now)?;
-            challenges.insert(name, Arc::new(face));
-            self.ingress.set_challenges(challenges.clone());
+            let kind = match self.acme.challenge {
+                AcmeChallenge::TlsAlpn01 => ChallengeType::TlsAlpn01,
+                AcmeChallenge::Http01 => ChallengeType::Http01,
+            };
+            let Some(mut challenge) = authorization.challenge(kind.clone()) else {
+                return Err(AcmeError::NoChallenge(name, kind));
+            };
+            if self.acme.challenge == AcmeChallenge::TlsAlpn01 {
+                let face = Face::challenge(&name, challenge.key_authorization().digest().as_ref(), now)?;
+                challenges.insert(name, Arc::new(face));
+                self.ingress.set_challenges(challenges.clone());
+            }
             challenge.set_ready().await?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 
 use freehold_crypto::sha256;
 use freehold_primitives::{Digest, UnixSeconds};
+use freehold_rpc::Base64Text;
 use thiserror::Error;
 use tokio_rustls::rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
@@ -48,6 +49,16 @@ impl Chain {
         let not_after = not_after(first).ok_or(ChainError::Form)?;
         Ok(Self { certificates, not_after })
     }
+}
+
+/// Certificates as text (RFC 7468), as authorities give them.
+pub(super) fn pem(certificates: &[CertificateDer<'_>]) -> String {
+    let block = |certificate: &CertificateDer<'_>| {
+        let text = Base64Text(certificate.to_vec()).to_string();
+        let lines = text.as_bytes().chunks(64).map(|line| format!("{}\n", String::from_utf8_lossy(line)));
+        format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", lines.collect::<String>())
+    };
+    certificates.iter().map(block).collect()
 }
 
 /// End of a certificate's validity (RFC 5280 §4.1).

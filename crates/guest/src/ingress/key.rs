@@ -2,6 +2,7 @@
 
 use freehold_crypto::{KeyError, p256_pkcs8, sha256};
 use freehold_primitives::Digest;
+use freehold_rpc::Base64Text;
 use rand::CryptoRng;
 use rcgen::KeyPair;
 use tokio_rustls::rustls::{
@@ -44,6 +45,15 @@ impl TlsKey {
         self.spki_sha256
     }
 
+    /// Digest of the key as JSON (RFC 7638): by it an authority knows an account.
+    pub(super) fn thumbprint(&self) -> String {
+        let pair = self.pair();
+        let point = pair.public_key_raw();
+        let (x, y) = point[1..].split_at(32);
+        let key = format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, url_base64(x), url_base64(y));
+        url_base64(&sha256(key.as_bytes()).0)
+    }
+
     /// The key as rcgen signs with it.
     pub(super) fn pair(&self) -> KeyPair {
         KeyPair::try_from(self.pkcs8.as_slice()).expect("it was read when the key was made")
@@ -59,4 +69,9 @@ impl TlsKey {
         let key = any_ecdsa_type(&PrivateKeyDer::Pkcs8(self.pkcs8()));
         CertifiedKey::new(chain, key.expect("it was read when the key was made"))
     }
+}
+
+/// Base64 for addresses, without padding (RFC 4648 §5).
+fn url_base64(bytes: &[u8]) -> String {
+    Base64Text(bytes.to_vec()).to_string().replace('+', "-").replace('/', "_").replace('=', "")
 }

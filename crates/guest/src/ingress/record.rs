@@ -21,7 +21,8 @@ const DOMAIN: &[u8] = b"freehold tls record v1";
 /// Pause after a first failure, doubled with each further one up to the longest.
 const PAUSE_S_MIN: u64 = 60;
 const PAUSE_S_MAX: u64 = 12 * 3_600;
-/// Shortest pause between two orders that succeeded, against whatever makes a fresh chain look old.
+/// Shortest pause between two orders that succeeded, against whatever makes a fresh chain look old; a third of its life where that
+/// is shorter.
 const ORDER_PAUSE_S: u64 = 3_600;
 
 /// What the disk keeps.
@@ -49,10 +50,11 @@ impl TlsRecord {
         self.not_before = now.saturating_add(pause);
     }
 
-    /// Notes what an order gave.
-    pub(super) fn succeeded(&mut self, chain: String, now: UnixSeconds) {
+    /// Notes a new chain, which ends then.
+    pub(super) fn succeeded(&mut self, chain: String, not_after: UnixSeconds, now: UnixSeconds) {
         (self.chain, self.issued_at, self.failures) = (chain, now, 0);
-        self.not_before = now.saturating_add(ORDER_PAUSE_S);
+        let third = not_after.saturating_sub(now) / 3;
+        self.not_before = now.saturating_add(third.clamp(PAUSE_S_MIN, ORDER_PAUSE_S));
     }
 
     /// When a chain that ends then is to be replaced: a third of its life before its end.

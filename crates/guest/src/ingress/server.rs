@@ -1,11 +1,21 @@
 //! The socket that TLS comes by: who asks is told apart by what the first message names, and answered within a time.
 
-use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::{self, Cursor},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use freehold_rpc::{CHANNEL_ALPN, connect_plain};
 use tokio::{
-    io::{AsyncWriteExt as _, copy_bidirectional},
-    net::{UnixListener, UnixStream},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, Chain, Join, copy_bidirectional, join},
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
     sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
@@ -15,7 +25,7 @@ use tokio_rustls::{
     rustls::server::{Acceptor, ClientHello},
 };
 
-use super::{Ingress, acme, channel, face::CHALLENGE_ALPN};
+use super::{Ingress, acme, channel, face::CHALLENGE_ALPN, plain};
 use crate::{agent::Guest, clock::boot_ms, state::Stage};
 
 /// Connections at once; further ones wait.
@@ -73,8 +83,24 @@ fn bind(socket: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// A connection whose first byte was looked at, and stands in front of the rest.
+type Begun = Join<Chain<Cursor<[u8; 1]>, OwnedReadHalf>, OwnedWriteHalf>;
+
+/// First byte of every message of TLS that a client begins with (RFC 8446 §5.1).
+const HANDSHAKE: u8 = 22;
+
+async fn begun(stream: UnixStream) -> io::Result<(u8, Begun)> {
+    let (mut reader, writer) = stream.into_split();
+    let first = reader.read_u8().await?;
+    Ok((first, join(Cursor::new([first]).chain(reader), writer)))
+}
+
 async fn serve(guest: &Guest, ingress: &Ingress, stream: UnixStream) -> io::Result<()> {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let (first, mut stream) = timeout(HANDSHAKE_WAIT, begun(stream)).await.map_err(late)??;
+    if first != HANDSHAKE && ingress.config.answers_http() && guest.stage() == Stage::Serving {
+        return timeout(HANDSHAKE_WAIT, plain::answer(ingress, &mut stream)).await.map_err(late)?;
+    }
     let start = timeout(HANDSHAKE_WAIT, LazyConfigAcceptor::new(Acceptor::default(), stream)).await.map_err(late)??;
     if guest.stage() != Stage::Serving {
         return Ok(());
@@ -103,7 +129,7 @@ async fn serve(guest: &Guest, ingress: &Ingress, stream: UnixStream) -> io::Resu
 }
 
 /// Answers an authority's question, where one was asked for; the connection says nothing else (RFC 8737 §3).
-async fn challenge(ingress: &Ingress, start: StartHandshake<UnixStream>, name: Option<&str>) -> io::Result<()> {
+async fn challenge(ingress: &Ingress, start: StartHandshake<Begun>, name: Option<&str>) -> io::Result<()> {
     let Some(face) = ingress.challenge(name) else { return Ok(()) };
     let accept = start.into_stream(Arc::clone(&face.challenge));
     let stream = timeout(HANDSHAKE_WAIT, accept).await;

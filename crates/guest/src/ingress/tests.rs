@@ -11,8 +11,7 @@ fn ingress(domains: &[&str]) -> Ingress {
         acme: None,
     };
     let own = Face::self_signed(&key, &["a.example".to_owned()], (1_800_000_000, 1_900_000_000)).unwrap();
-    let own = Arc::new(own);
-    Ingress { config, own, certified: RwLock::default(), challenges: Mutex::default(), account: Mutex::default() }
+    Ingress::with(config, Arc::new(own))
 }
 
 #[test]
@@ -51,8 +50,13 @@ fn orders_that_fail_are_tried_ever_more_rarely_and_a_chain_is_replaced_in_time()
     }
     assert_eq!(pauses[..4], [60, 120, 240, 480]);
     assert_eq!(pauses[11], 12 * 3_600);
-    record.succeeded("chain".to_owned(), 1_000_000);
+    record.succeeded("chain".to_owned(), 1_000_000 + 90 * 86_400, 1_000_000);
     assert_eq!((record.failures, record.not_before), (0, 1_003_600));
     // 90 days: a month before the end.
     assert_eq!(record.renew_at(1_000_000 + 90 * 86_400), 1_000_000 + 60 * 86_400);
+    // A chain that lives for minutes is replaced in time too, and one that is over already is not asked for again and again.
+    record.succeeded("chain".to_owned(), 1_000_600, 1_000_000);
+    assert_eq!((record.not_before, record.renew_at(1_000_600)), (1_000_200, 1_000_400));
+    record.succeeded("chain".to_owned(), 1, 1_000_000);
+    assert_eq!(record.not_before, 1_000_060);
 }

@@ -21,6 +21,7 @@ fn agent(folder: &Path) -> (UnixStream, JoinHandle<Result<StopReason, VmError>>)
         app_socket: folder.join("app.sock"),
         state,
         services: None,
+        ingress: VmIngress::default(),
     };
     (UnixStream::from_std(host).unwrap(), tokio::spawn(run_in_vm(pipe.into(), places)))
 }

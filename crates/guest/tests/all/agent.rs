@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use crate::support::{FakeHost, Misbehaviour, app_id};
 use freehold_crypto::{RequestSealer, parse_key_config, receipt_leaf, receipt_text, verify_inclusion, verify_receipt};
 use freehold_guest::StopReason;
 use freehold_primitives::{Digest, Ed25519Key, Event};
 use freehold_rpc::{AppendReceipt, BareHex, Base64Text, HpkeOpen, HttpError, KeyKind};
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::time::{sleep, timeout};
+
+use crate::support::{FakeHost, Misbehaviour, app_id};
 
 fn receipt(id: &str) -> AppendReceipt {
     AppendReceipt {

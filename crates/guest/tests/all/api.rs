@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{FakeHost, Misbehaviour, app_id, raw};
 use freehold_crypto::{AccountKey, SettingPlace};
 use freehold_guest::{ConfigError, EnvironmentSocket, GuestConfig, GuestError, ServiceSocket, VariablePart, run};
 use freehold_primitives::{
@@ -14,6 +13,8 @@ use freehold_rpc::{
 };
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
+
+use crate::support::{FakeHost, Misbehaviour, app_id, raw};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
 

@@ -6,11 +6,12 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::support::{FakeHost, Misbehaviour, raw};
 use freehold_emulator::AppImage;
 use freehold_guest::run;
 use freehold_primitives::{Canonical as _, Digest};
 use freehold_rpc::EventLogEntry;
+
+use crate::support::{FakeHost, Misbehaviour, raw};
 
 /// The log of what the emulated TD of these tests was launched with.
 fn event_log() -> Vec<EventLogEntry> {

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use crate::support::{FakeHost, IApps, IKeys, Misbehaviour, app_id, transactions::LogsTold};
 use alloy_primitives::{Address, B256, Log};
 use alloy_sol_types::SolEvent as _;
 use freehold_crypto::slots::{APPS, KEYS};
 use freehold_primitives::{Account, Digest, Height};
 use freehold_rpc::{EventLine, EventStream, EventsAsk, EventsTold, HttpError, LifeChoice, LifeEvent, LocalErrorCode};
 use tokio::time::{sleep, timeout};
+
+use crate::support::{FakeHost, IApps, IKeys, Misbehaviour, app_id, transactions::LogsTold};
 
 const CONTRACT: Account = Account([0xc0; 20]);
 

@@ -8,7 +8,6 @@ use std::{
     },
 };
 
-use crate::support::{FakeHost, Misbehaviour};
 use freehold_crypto::{fetch_certificates_digest, fetch_headers_digest, fetch_roots_digest, recover_fetch, sha256};
 use freehold_primitives::{Digest, FetchMethod};
 use freehold_rpc::{Base64Text, FETCH_FORMAT, FetchAsk, HttpError, LocalErrorBody, LocalErrorCode};
@@ -25,6 +24,8 @@ use tokio_rustls::{
         pki_types::{CertificateDer, PrivateKeyDer},
     },
 };
+
+use crate::support::{FakeHost, Misbehaviour};
 
 const HOST: &str = "prices.example";
 

@@ -3,13 +3,14 @@
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
-use crate::support::{FakeHost, Misbehaviour};
 use freehold_guest::StopReason;
 use freehold_rpc::{
     AcquireLease, DiskState, HttpError, IncrementCounter, IncrementedCounter, LocalClient, LocalErrorBody,
     LocalErrorCode,
 };
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::support::{FakeHost, Misbehaviour};
 
 const LEASE: &str = "db";
 

@@ -1,10 +1,11 @@
 //! Peers (`spec/peers.md`): guests of one app on hosts of their own, which know each other by the chain alone.
 
-use crate::support::{FakeHost, Misbehaviour};
 use freehold_guest::{GuestError, StopReason};
 use freehold_primitives::Digest;
 use freehold_rpc::{Base64Text, HttpError, LocalErrorBody, LocalErrorCode, PEER_MESSAGE_BYTES_MAX};
 use tokio::task::JoinHandle;
+
+use crate::support::{FakeHost, Misbehaviour};
 
 /// Three instances of one app that serve, each on a host of its own.
 struct Three {

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use crate::support::{FakeChain, FakeHost, Misbehaviour, app_id};
 use freehold_crypto::SettingPlace;
 use freehold_primitives::{
     AppId, Blob,
@@ -12,6 +11,8 @@ use freehold_primitives::{
 use freehold_rpc::{HttpError, LocalClient, SettingState};
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::time::{Instant, sleep};
+
+use crate::support::{FakeChain, FakeHost, Misbehaviour, app_id};
 
 fn public(name: &str, set_at: u64, value: &[u8]) -> Setting {
     let (name, value) = (name.to_owned(), Blob(value.to_vec()));

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{FakeHost, Misbehaviour, raw, transactions::FAILING};
 use alloy_consensus::{Transaction as _, transaction::SignerRecoverable as _};
 use freehold_crypto::CallData;
 use freehold_primitives::{
@@ -11,6 +10,8 @@ use freehold_primitives::{
     entries::{AppSettings, Setting, SettingForm, SpendingLimits},
 };
 use serde_json::{Value, json};
+
+use crate::support::{FakeHost, Misbehaviour, raw, transactions::FAILING};
 
 const PAYEE: Account = Account([0x77; 20]);
 const SECRET: [u8; 32] = [0x42; 32];

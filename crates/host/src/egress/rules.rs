@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use freehold_bundle::{Egress, HostName};
+use freehold_bundle::{Egress, EgressTarget, HostName};
 
 use super::address::is_public;
 use crate::config::Reach;
@@ -58,6 +58,16 @@ pub(crate) fn reach(egress: &Egress) -> Reach {
         Egress::Deny => Reach::Nobody,
         Egress::Open => Reach::Everybody,
         Egress::Allow(targets) => Reach::Listed(targets.clone()),
+    }
+}
+
+/// A reach, and these besides.
+pub(crate) fn with(reach: Reach, besides: Vec<EgressTarget>) -> Reach {
+    match reach {
+        Reach::Everybody => Reach::Everybody,
+        Reach::Nobody if besides.is_empty() => Reach::Nobody,
+        Reach::Nobody => Reach::Listed(besides),
+        Reach::Listed(targets) => Reach::Listed(targets.into_iter().chain(besides).collect()),
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Shared, hello};
+use super::{Shared, head, hello};
 
 /// Clients whose first message is waited for, at once; further ones wait to be accepted.
 const WAITING_MAX: usize = 256;
@@ -27,13 +27,33 @@ const CARRIED_MAX: usize = 1024;
 const HELLO_WAIT: Duration = Duration::from_secs(5);
 /// Longest wait for an instance to take a connection and its first message.
 const PASS_WAIT: Duration = Duration::from_secs(5);
-/// What a client is told whose name leads to nobody: the fatal alert `unrecognized_name` (RFC 6066 §3).
-const UNRECOGNIZED: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
-/// What one is told whose instance takes nobody now: `internal_error`.
-const UNAVAILABLE: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
+/// What clients of a port speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speech {
+    Tls,
+    Http,
+}
+
+impl Speech {
+    /// What a client is told whose name leads to nobody; of TLS the fatal alert `unrecognized_name` (RFC 6066 §3).
+    const fn unrecognized(self) -> &'static [u8] {
+        match self {
+            Self::Tls => &[21, 3, 3, 0, 2, 2, 112],
+            Self::Http => b"HTTP/1.1 421 Misdirected Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        }
+    }
+
+    /// What one is told whose instance takes nobody now: `internal_error`.
+    const fn unavailable(self) -> &'static [u8] {
+        match self {
+            Self::Tls => &[21, 3, 3, 0, 2, 2, 80],
+            Self::Http => b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        }
+    }
+}
 
 /// Takes connections until it is dropped, and all of them with it.
-pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, speech: Speech) {
     let (waiting, carried) = (Arc::new(Semaphore::new(WAITING_MAX)), Arc::new(Semaphore::new(CARRIED_MAX)));
     let mut tasks = JoinSet::new();
     while let Ok(place) = Arc::clone(&waiting).acquire_owned().await {
@@ -43,7 +63,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 let (shared, carried) = (Arc::clone(&shared), Arc::clone(&carried));
                 tasks.spawn(async move {
                     let _ = client.set_nodelay(true);
-                    let Some((client, instance)) = route(&shared, client, &carried).await else { return };
+                    let Some((client, instance)) = route((&shared, speech), client, &carried).await else { return };
                     drop(place);
                     carry(&shared, client, instance).await;
                 });
@@ -60,19 +80,29 @@ struct Reached {
     _place: tokio::sync::OwnedSemaphorePermit,
 }
 
-async fn route(shared: &Shared, mut client: TcpStream, carried: &Arc<Semaphore>) -> Option<(TcpStream, Reached)> {
+async fn route(
+    (shared, speech): (&Shared, Speech),
+    mut client: TcpStream,
+    carried: &Arc<Semaphore>,
+) -> Option<(TcpStream, Reached)> {
     let counts = &shared.counts;
-    let hello = match timeout(HELLO_WAIT, hello::read(&mut client)).await {
+    let read = async {
+        match speech {
+            Speech::Tls => hello::read(&mut client).await,
+            Speech::Http => head::read(&mut client).await,
+        }
+    };
+    let hello = match timeout(HELLO_WAIT, read).await {
         Ok(Ok(Some(hello))) => hello,
         Ok(_) => return refuse(client, &counts.malformed, &[]).await,
         Err(_) => return refuse(client, &counts.slow, &[]).await,
     };
-    let Some(name) = hello.name else { return refuse(client, &counts.unnamed, &UNRECOGNIZED).await };
+    let Some(name) = hello.name else { return refuse(client, &counts.unnamed, speech.unrecognized()).await };
     let Some(socket) = shared.routes.find(&name) else {
-        return refuse(client, &counts.unknown, &UNRECOGNIZED).await;
+        return refuse(client, &counts.unknown, speech.unrecognized()).await;
     };
     let Ok(place) = Arc::clone(carried).try_acquire_owned() else {
-        return refuse(client, &counts.unavailable, &UNAVAILABLE).await;
+        return refuse(client, &counts.unavailable, speech.unavailable()).await;
     };
     let reach = async {
         let mut stream = UnixStream::connect(socket).await?;
@@ -85,7 +115,7 @@ async fn route(shared: &Shared, mut client: TcpStream, carried: &Arc<Semaphore>)
             counts.bytes_in.fetch_add(hello.bytes.len() as u64, Ordering::Relaxed);
             Some((client, Reached { stream, _place: place }))
         }
-        _ => refuse(client, &counts.unavailable, &UNAVAILABLE).await,
+        _ => refuse(client, &counts.unavailable, speech.unavailable()).await,
     }
 }
 

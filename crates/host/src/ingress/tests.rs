@@ -51,7 +51,7 @@ fn instance(dir: &Path, name: &'static str) -> PathBuf {
 }
 
 async fn ingress() -> Ingress {
-    Ingress::bind(([127, 0, 0, 1], 0).into()).await.unwrap()
+    Ingress::bind(([127, 0, 0, 1], 0).into(), Some(([127, 0, 0, 1], 0).into())).await.unwrap()
 }
 
 /// What comes back for these bytes.
@@ -162,4 +162,34 @@ async fn a_domain_stays_with_the_app_that_named_it_first() {
     assert!(taken.is_empty());
     drop(first);
     assert!(said(&ingress, &[&hello]).await.starts_with(b"new"));
+}
+
+#[tokio::test]
+async fn plain_http_leads_to_the_instance_of_the_host_that_it_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let ingress = ingress().await;
+    let (_one, _) = ingress.offer(app(1), &["one.example".to_owned()], instance(dir.path(), "one"));
+    let plain = ingress.plain_address().unwrap();
+    let ask = |text: String| async move {
+        let mut client = TcpStream::connect(plain).await.unwrap();
+        client.write_all(text.as_bytes()).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut heard = Vec::new();
+        let _ = timeout(WAIT, client.read_to_end(&mut heard)).await.expect("it is closed");
+        String::from_utf8(heard).unwrap()
+    };
+    let request = |host: &str| format!("GET /.well-known/acme-challenge/a HTTP/1.1\r\nHost: {host}\r\n\r\nand more");
+    for host in ["one.example", "ONE.example:80"] {
+        assert_eq!(ask(request(host)).await, format!("one{}", request(host)));
+    }
+    for host in ["two.example", "", "one.example\r\nHost: two.example"] {
+        assert!(ask(request(host)).await.starts_with("HTTP/1.1 421 "), "{host}");
+    }
+    for malformed in
+        ["GET /\r\nHost: one.example\r\n\r\n".to_owned(), "a".repeat(9_000), "GET / HTTP/1.1\r\n".to_owned()]
+    {
+        assert_eq!(ask(malformed).await, "");
+    }
+    let counts = ingress.counts();
+    assert_eq!((counts.routed, counts.unknown, counts.unnamed, counts.malformed), (2, 1, 2, 3));
 }

@@ -220,6 +220,15 @@ impl Attending<'_> {
                     (shown.stage, shown.instance, shown.answers) = (RentalStage::Starting, None, false);
                 });
             }
+            HostEvent::StorageExceeded { bytes_max, .. } => {
+                let message = format!(
+                    "it keeps more than {} MiB below /storage and was ended: it starts again when it keeps less",
+                    bytes_max >> 20
+                );
+                self.ground.tell(ProviderEvent::Trouble { rental: Some(self.rental), message: message.clone() });
+                let reason = RentalRefusal { code: RefusalCode::Disk, message };
+                tenant.show(|shown| (shown.answers, shown.reason) = (false, Some(reason)));
+            }
             HostEvent::RegistrationRefused { reason, .. } => {
                 let message = format!("the chain refuses the registration: {reason}");
                 self.ground.tell(ProviderEvent::Trouble { rental: Some(self.rental), message: message.clone() });

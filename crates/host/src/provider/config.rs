@@ -37,6 +37,8 @@ pub struct ProviderConfig {
     pub api: IpAddr,
     /// Address of the one port for TLS of all apps; without one, instances take no TLS.
     pub ingress: Option<SocketAddr>,
+    /// Address for plain HTTP beside it, by which authorities ask (`spec/ingress.md` §5).
+    pub ingress_http: Option<SocketAddr>,
     /// Which TEE the emulator plays; of no account where VMs have one of hardware.
     pub tee: EmulatedTee,
     /// Where collateral for hardware comes from.

@@ -147,7 +147,7 @@ impl Provider {
         let listen = listener.local_addr().map_err(failed)?;
         let state = HostError::system("what is known of rentals cannot be read", &config.state_dir);
         let ingress = match config.ingress {
-            Some(address) => Some(Ingress::bind(address).await?),
+            Some(address) => Some(Ingress::bind(address, config.ingress_http).await?),
             None => None,
         };
         let found = recall(&config.state_dir).and_then(|records| Ok((records, cursor(&config)?)));

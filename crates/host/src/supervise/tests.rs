@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
+use freehold_bundle::{Ingress, Limits, Restart};
 use freehold_crypto::AccountKey;
+use freehold_primitives::Digest;
 use freehold_rpc::NodeClient;
 use tokio::{
     net::UnixListener,
@@ -17,7 +19,7 @@ use tokio::{
 
 use super::Supervisor;
 use crate::{
-    AppProgram, GuestProgram, HostEvent, IsolationChoice,
+    AppFiles, AppFolder, AppProgram, BundledProgram, GuestProgram, HostEvent, IsolationChoice, Reach,
     control::Control,
     payer::Payer,
     sandbox::{Confiner, Isolation},
@@ -31,6 +33,10 @@ struct Running {
 
 /// Supervises a guest and an app that are shell scripts; the guest's arguments end in `--config FILE`.
 fn supervise(dir: &Path, guest: &str, app: &str) -> Running {
+    supervise_with(dir, (guest, app), None)
+}
+
+fn supervise_with(dir: &Path, (guest, app): (&str, &str), bundle: Option<BundledProgram>) -> Running {
     let shell = |script: &str| vec!["-c".to_owned(), script.to_owned()];
     let (sender, events) = mpsc::unbounded_channel();
     let (stopping, stop) = watch::channel(false);
@@ -54,7 +60,7 @@ fn supervise(dir: &Path, guest: &str, app: &str) -> Running {
             environment: Vec::new(),
             model: None,
             isolation: IsolationChoice::None,
-            bundle: None,
+            bundle,
         }
         .into(),
         isolation: Isolation::None,
@@ -130,6 +136,44 @@ async fn quick_failures_wait_longer_each_time() {
     running.stopping.send_replace(true);
     timeout(Duration::from_secs(5), running.task).await.unwrap().unwrap();
     assert!(begun.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn an_app_that_keeps_too_much_is_ended_and_starts_again_when_it_keeps_less() {
+    const MIB: u64 = 1024 * 1024;
+    let dir = tempfile::tempdir().unwrap();
+    let storage = dir.path().join("storage");
+    std::fs::create_dir(&storage).unwrap();
+    let _local = UnixListener::bind(dir.path().join("local.sock")).unwrap();
+    let bundle = BundledProgram {
+        digest: Digest([1; 32]),
+        files: dir.path().to_owned(),
+        model: None,
+        limits: Limits::default(),
+        restart: Restart::Always,
+        reach: Reach::Nobody,
+        ingress: Ingress::default(),
+        storage: AppFiles::Folder(AppFolder { path: storage.clone(), bytes_max: 2 * MIB }),
+        launcher: None,
+    };
+    // Within its size it runs on, above it by a little too, and then no more.
+    let grows = "for at in 1 2 3 4 5 6 7 8; do head -c 1048576 /dev/urandom > $FREEHOLD_STORAGE/$at; sleep 2; done";
+    let mut running = supervise_with(dir.path(), ("exec sleep 1000", grows), Some(bundle));
+    assert!(matches!(next(&mut running.events).await, HostEvent::GuestStarted { .. }));
+    assert!(matches!(next(&mut running.events).await, HostEvent::AppStarted { .. }));
+    let event = timeout(Duration::from_secs(30), running.events.recv()).await.unwrap().unwrap();
+    let HostEvent::StorageExceeded { used_bytes, bytes_max } = event else { panic!("{event:?}") };
+    assert_eq!(bytes_max, 2 * MIB);
+    assert!((3 * MIB..6 * MIB).contains(&used_bytes), "{used_bytes}");
+    // It stays ended, and nothing more is written.
+    let kept = std::fs::read_dir(&storage).unwrap().count();
+    assert!(timeout(Duration::from_secs(4), running.events.recv()).await.is_err());
+    assert_eq!(std::fs::read_dir(&storage).unwrap().count(), kept);
+    std::fs::remove_dir_all(&storage).unwrap();
+    std::fs::create_dir(&storage).unwrap();
+    assert!(matches!(next(&mut running.events).await, HostEvent::AppStarted { .. }));
+    running.stopping.send_replace(true);
+    timeout(Duration::from_secs(10), running.task).await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ fn parts() -> ImageParts {
             restart: RestartRule::Never,
             storage: AppStorage::NONE,
             proxy: None,
+            ingress: AppIngress::default(),
         },
     }
 }

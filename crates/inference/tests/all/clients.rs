@@ -6,13 +6,14 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::Stdio};
 
-use crate::support::Scene;
 use freehold_inference::{DEFAULT_MODEL, find_model, is_present, model_path};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, UnixStream},
     process::Command,
 };
+
+use crate::support::Scene;
 
 async fn scene() -> Scene {
     let model = find_model(DEFAULT_MODEL).unwrap();

@@ -2,8 +2,9 @@
 
 use std::{fs, path::Path};
 
-use crate::support::tiny::{Variant, write, write_variant};
 use freehold_inference::{Engine, EngineError, GgufError, TemplateError, TokenizerError};
+
+use crate::support::tiny::{Variant, write, write_variant};
 
 fn load(variant: Variant) -> Result<Engine, EngineError> {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,5 @@
 //! The public API from outside: answers, streams, encryption, receipts, refusals.
 
-use crate::support::Scene;
 use freehold_crypto::{
     FrameReader, HpkeSecret, RequestSealer, ResponseOpener, keyset_digest, parse_key_config, report_data, sha256,
     verify_inclusion, verify_receipt,
@@ -8,6 +7,8 @@ use freehold_crypto::{
 use freehold_primitives::{Digest, Event, Receipt};
 use freehold_rpc::{HttpResponse, Inclusion, full_body};
 use serde_json::{Value, json};
+
+use crate::support::Scene;
 
 const CHAT: &str = "/v1/chat/completions";
 

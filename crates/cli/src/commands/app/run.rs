@@ -86,7 +86,7 @@ pub(super) async fn run(args: AppRunArgs, output: Output) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let ingress = match args.ingress {
-        Some(address) => Some(Ingress::bind(address).await?),
+        Some(address) => Some(Ingress::bind(address, args.ingress_http).await?),
         None => None,
     };
     let is_renewed = AtomicBool::new(false);
@@ -325,6 +325,14 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Se
             HostEvent::StateDiskRefused { reason } => {
                 output.object(&json!({ "event": "state_disk_refused", "reason": reason }));
                 refuse(&progress, format!("{reason}.\n{DISK_HINT}"));
+            }
+            HostEvent::StorageExceeded { used_bytes, bytes_max } => {
+                let exceeded = json!({ "event": "storage_exceeded", "used_bytes": used_bytes, "bytes_max": bytes_max });
+                output.object(&exceeded);
+                output.warn(&format!(
+                    "the app keeps more than {bytes_max} bytes below /storage and was ended: raise \
+                     resources.storage.size, or remove files; it starts again when it keeps less"
+                ));
             }
             HostEvent::AppLogDropped { lines } => output.warn(&format!("the app says too much: {lines} lines dropped")),
             HostEvent::IngressOffered { address, names } => {

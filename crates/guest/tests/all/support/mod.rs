@@ -5,6 +5,7 @@
 mod leases;
 #[path = "../../../../verify/tests/support/network.rs"]
 mod network;
+pub(crate) mod tls;
 pub(crate) mod transactions;
 #[path = "../../../../verify/tests/support/tree.rs"]
 mod tree;
@@ -106,6 +107,8 @@ struct Inner {
     misbehaviour: Misbehaviour,
     registrations: u32,
     requests: u32,
+    /// How far the chain's clock is ahead of this machine's, in seconds.
+    ahead_s: u64,
 }
 
 /// The chain.
@@ -171,6 +174,7 @@ impl FakeChain {
             misbehaviour,
             registrations: 0,
             requests: 0,
+            ahead_s: 0,
         };
         let chain = Self(Arc::new(Mutex::new(inner)));
         chain.block();
@@ -183,6 +187,11 @@ impl FakeChain {
 
     pub(crate) fn set(&self, change: impl FnOnce(&mut Misbehaviour)) {
         change(&mut self.lock().misbehaviour);
+    }
+
+    /// Turns the chain's clock ahead, from the next block on.
+    pub(crate) fn ahead(&self, seconds: u64) {
+        self.lock().ahead_s += seconds;
     }
 
     pub(crate) fn network_key(&self) -> NetworkKey {
@@ -293,7 +302,7 @@ impl FakeChain {
         let mut header = Header {
             parent_hash,
             number: inner.headers.len() as u64,
-            timestamp: now_s(),
+            timestamp: now_s() + inner.ahead_s,
             state_root: inner.tree.root().0.into(),
             gas_limit: 60_000_000,
             base_fee_per_gas: Some(1_000_000_000),
@@ -551,7 +560,7 @@ async fn register(State(chain): State<FakeChain>, Json(submit): Json<Registratio
         collateral_digests: vec![Digest([2; 32])],
         nonce_height: registration.nonce_height,
         nonce: registration.nonce,
-        judged_at_unix_s: now_s(),
+        judged_at_unix_s: now_s() + inner.ahead_s,
         evidence_kind: registration.evidence_kind,
         trust_domain: TrustDomain::Emulated,
         measurement: Measurement::Tdx(td().measurement()),
@@ -564,7 +573,7 @@ async fn register(State(chain): State<FakeChain>, Json(submit): Json<Registratio
         gpus: Vec::new(),
         opened_at,
         renewed_at: height,
-        expires_at: now_s() + lease_s,
+        expires_at: now_s() + inner.ahead_s + lease_s,
         closed_at: None,
         closed_code: None,
     };
