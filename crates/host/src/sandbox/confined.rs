@@ -119,8 +119,8 @@ impl Plan {
         }
         let storage = bundle.and_then(|bundle| bundle.storage.folder());
         if let Some(folder) = storage {
-            set(STORAGE_VARIABLE, folder.to_owned())?;
-            plan.write.push(folder.to_owned());
+            set(STORAGE_VARIABLE, folder.path.clone())?;
+            plan.write.push(folder.path.clone());
         }
         plan.environment.splice(0..0, program.environment.iter().cloned());
         match bundle.map(|bundle| &bundle.reach) {
