@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use freehold_bundle::{Bundle, Kind, ProcessSpec, StorageKind};
+use freehold_bundle::{Bundle, Kind, ModelFile, ProcessSpec, StorageKind};
 use freehold_containers::ContainerBackend;
 
 use crate::{
@@ -12,22 +12,23 @@ use crate::{
     container::ContainerApp,
     egress,
     error::HostError,
-    measure::bundle_model,
+    measure::{bundle_model, file_digest},
 };
 
 /// What a host runs of a bundle: its program, unpacked below `folder` under its digest, or its containers, which keep images and
-/// storage there, on `backend`.
+/// storage there, on `backend`. Model files that it names lie in `models`.
 ///
 /// # Errors
-/// [`HostError::Bundle`], [`HostError::CannotRun`], [`HostError::NoRuntime`], [`HostError::System`].
+/// [`HostError::Bundle`], [`HostError::CannotRun`], [`HostError::Measure`], [`HostError::NoRuntime`], [`HostError::System`].
 pub fn bundled_app(
     bundle: &Bundle,
     folder: &Path,
     isolation: IsolationChoice,
     backend: &ContainerBackend,
+    models: Option<&Path>,
 ) -> Result<App, HostError> {
     match bundle.manifest().kind {
-        Kind::Process => Ok(bundled_program(bundle, folder, isolation)?.into()),
+        Kind::Process => Ok(bundled_program(bundle, folder, isolation, models)?.into()),
         Kind::Container => Ok(App::Containers(Box::new(ContainerApp::new(bundle, folder, isolation, backend)?))),
     }
 }
@@ -37,6 +38,7 @@ pub(crate) fn bundled_program(
     bundle: &Bundle,
     folder: &Path,
     isolation: IsolationChoice,
+    models: Option<&Path>,
 ) -> Result<AppProgram, HostError> {
     let process = process(bundle)?;
     let storage = storage(bundle, folder, isolation)?;
@@ -44,9 +46,7 @@ pub(crate) fn bundled_program(
     if additions.gpu.is_some() {
         return Err(cannot("it asks for GPUs", "the `direct` launcher under the emulator has none to give"));
     }
-    if !additions.models.is_empty() {
-        return Err(cannot("it names model files", "bring them inside the bundle's files for now"));
-    }
+    let models = model_files(bundle, models)?;
     let files = unpacked(bundle, &folder.join("unpacked"))?;
     let (program, arguments) = process.command.split_first().ok_or_else(|| cannot("it has no command", "name one"))?;
     Ok(AppProgram {
@@ -59,6 +59,7 @@ pub(crate) fn bundled_program(
             digest: bundle.digest(),
             files,
             model: bundle_model(bundle),
+            models,
             limits: process.limits,
             restart: process.restart,
             reach: egress::reach(&additions.egress),
@@ -91,6 +92,26 @@ fn storage(bundle: &Bundle, folder: &Path, isolation: IsolationChoice) -> Result
     };
     let folder_of = |path| AppFiles::Folder(AppFolder { path, bytes_max: mib.saturating_mul(1 << 20) });
     make().map(folder_of).map_err(HostError::system("the app's storage cannot be made", &folder))
+}
+
+/// The model files that a bundle names, found in a folder by their names and checked.
+fn model_files(bundle: &Bundle, folder: Option<&Path>) -> Result<Vec<(String, PathBuf)>, HostError> {
+    let named = &bundle.manifest().additions.models;
+    let hint = "name the folder that has them: --models, or `models` of host.toml";
+    let folder = match folder {
+        None if named.is_empty() => return Ok(Vec::new()),
+        None => return Err(cannot("it names model files", hint)),
+        Some(folder) => folder,
+    };
+    let found = |model: &ModelFile| {
+        let path = folder.join(&model.name);
+        if file_digest(&path)? == model.sha256 {
+            Ok((model.name.clone(), path.canonicalize().map_err(HostError::system("a model cannot be found", &path))?))
+        } else {
+            Err(cannot(&format!("{} is another file than its manifest names", path.display()), "bring the right one"))
+        }
+    };
+    named.iter().map(found).collect()
 }
 
 fn process(bundle: &Bundle) -> Result<&ProcessSpec, HostError> {

@@ -76,6 +76,8 @@ pub struct BundledProgram {
     pub files: PathBuf,
     /// Model that the manifest names; it is measured.
     pub model: Option<Digest>,
+    /// Model files that the manifest names, each checked against its digest; the program sees them below `/models`.
+    pub models: Vec<(String, PathBuf)>,
     /// What the program may use.
     pub limits: freehold_bundle::Limits,
     /// Whether it is started again when it ends.

@@ -198,7 +198,8 @@ fn event_log(image: &AppImage) -> Vec<EventLogEntry> {
     }]
 }
 
-fn file_digest(path: &Path) -> Result<Digest, MeasureError> {
+/// SHA-256 of a file.
+pub(crate) fn file_digest(path: &Path) -> Result<Digest, MeasureError> {
     let failed = |source| MeasureError::Read { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(failed)?;
     let mut hasher = Sha256::new();

@@ -56,6 +56,10 @@ const LAUNCH_ROLE: &str = "launch";
 const STORAGE_VARIABLE: &str = "FREEHOLD_STORAGE";
 const STORAGE_DIR: &str = "/storage";
 
+/// Environment variable with the folder of the app's model files, and that folder inside.
+const MODELS_VARIABLE: &str = "FREEHOLD_MODELS";
+const MODELS_DIR: &str = "/models";
+
 /// Name of the gate's socket, in the folder of sockets that the app sees.
 pub(crate) const GATE_SOCKET: &str = "egress.sock";
 
@@ -154,6 +158,12 @@ fn plain(program: &AppProgram, app_dir: &Path) -> Command {
     if let Some(folder) = bundle.and_then(|bundle| bundle.storage.folder()) {
         command.env(STORAGE_VARIABLE, &folder.path);
     }
+    if let Some([(_, model)]) = bundle.map(|bundle| bundle.models.as_slice()) {
+        command.env(MODEL_VARIABLE, model);
+    }
+    if let Some(folder) = bundle.and_then(|bundle| bundle.models.first()?.1.parent()) {
+        command.env(MODELS_VARIABLE, folder);
+    }
     if is_listed(program) {
         command.env(EGRESS_VARIABLE, app_dir.join(GATE_SOCKET));
     }
@@ -221,6 +231,22 @@ fn storage_arguments(files: &AppFiles) -> Vec<OsString> {
     words
 }
 
+/// Arguments of bubblewrap that give a program its model files; one alone is named by itself too.
+fn model_arguments(models: &[(String, PathBuf)]) -> Vec<OsString> {
+    let mut words = Vec::new();
+    for (name, path) in models {
+        let inside = Path::new(MODELS_DIR).join(name);
+        if models.len() == 1 {
+            words.extend(["--setenv".into(), MODEL_VARIABLE.into(), inside.clone().into()]);
+        }
+        words.extend(["--ro-bind".into(), path.into(), inside.into()]);
+    }
+    if !models.is_empty() {
+        words.extend(["--setenv", MODELS_VARIABLE, MODELS_DIR].map(OsString::from));
+    }
+    words
+}
+
 /// Arguments of bubblewrap, the program's behind them.
 pub(crate) fn bubblewrap_arguments(program: &AppProgram, app_dir: &Path) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
@@ -245,7 +271,7 @@ pub(crate) fn bubblewrap_arguments(program: &AppProgram, app_dir: &Path) -> Vec<
         Some(bundle) => {
             add(&["--ro-bind".as_ref(), bundle.files.as_os_str(), BUNDLE_DIR.as_ref()]);
             add(&["--chdir", BUNDLE_DIR, "--setenv", "PATH", PROGRAM_PATH, "--setenv", "HOME", "/tmp"].map(OsStr::new));
-            for word in storage_arguments(&bundle.storage) {
+            for word in storage_arguments(&bundle.storage).into_iter().chain(model_arguments(&bundle.models)) {
                 add(&[&word]);
             }
             if matches!(bundle.reach, Reach::Listed(_)) {

@@ -90,6 +90,9 @@ impl VmApp {
         if image.app != bundle.digest() {
             return Err(cannot("the image is of another bundle", "build it anew"));
         }
+        if image.models.is_none() != bundle.manifest().additions.models.is_empty() {
+            return Err(cannot("the image has other models than its manifest names", "build it anew"));
+        }
         let (accel, launch) = match accel {
             VmAccel::Emulated(BareAccel::Tcg) => (Accel::Tcg, measure_image(&image, shape, bundle)?),
             VmAccel::Emulated(BareAccel::Kvm) => (Accel::Kvm, measure_image(&image, shape, bundle)?),

@@ -27,20 +27,41 @@ impl CommandLine {
         Ok(Self(text))
     }
 
-    /// The command line of an image: the root of its file system, and the digest of the bundle in it (`spec/vm-image.md` §4).
+    /// The command line of an image: the root of its file system, the digest of the bundle in it, and the root of its models' disk
+    /// where there is one (`spec/vm-image.md` §4).
     ///
     /// # Errors
     /// [`MeasureFault::CommandLine`]; not for any image of this program.
-    pub fn of_image(root: &VerityRoot, app: &Digest) -> Result<Self, MeasureFault> {
-        Self::new(format!("{BASE} freehold.root={} freehold.blocks={} freehold.app={app}", root.hash, root.data_blocks))
+    pub fn of_image(root: &VerityRoot, app: &Digest, models: Option<&VerityRoot>) -> Result<Self, MeasureFault> {
+        let models = models.map_or_else(String::new, |VerityRoot { hash, data_blocks }| {
+            format!(" freehold.models={hash} freehold.modelblocks={data_blocks}")
+        });
+        let VerityRoot { hash, data_blocks } = root;
+        Self::new(format!("{BASE} freehold.root={hash} freehold.blocks={data_blocks} freehold.app={app}{models}"))
     }
 
     /// Root of the disk and digest of the bundle, as the command line of an image names them; `None` where it names none.
     pub fn image(&self) -> Option<(VerityRoot, Digest)> {
-        let value = |name: &str| self.0.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-        let digest = |name| Some(Digest(hex::decode(value(name)?).ok()?.try_into().ok()?));
-        let data_blocks = value("freehold.blocks")?.parse().ok()?;
-        Some((VerityRoot { hash: digest("freehold.root")?, data_blocks }, digest("freehold.app")?))
+        let root = VerityRoot { hash: self.digest("freehold.root")?, data_blocks: self.number("freehold.blocks")? };
+        Some((root, self.digest("freehold.app")?))
+    }
+
+    /// Root of the models' disk, where there is one.
+    pub fn models(&self) -> Option<VerityRoot> {
+        let (hash, data_blocks) = (self.digest("freehold.models")?, self.number("freehold.modelblocks")?);
+        Some(VerityRoot { hash, data_blocks })
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        self.0.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    fn digest(&self, name: &str) -> Option<Digest> {
+        Some(Digest(hex::decode(self.value(name)?).ok()?.try_into().ok()?))
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.value(name)?.parse().ok()
     }
 
     /// The text.

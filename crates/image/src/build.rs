@@ -31,6 +31,8 @@ const START_FILE: &str = "start.json";
 /// Where the app's storage is mounted in the disk, and the state disk in the initramfs.
 const STORAGE_FOLDER: &str = "storage";
 const STATE_FOLDER: &str = "state";
+/// Where the disk of models is mounted in the disk.
+const MODELS_FOLDER: &str = "models";
 /// Folders that PID 1 mounts something on.
 const MOUNTS: [&str; 5] = ["proc", "sys", "dev", "run", "tmp"];
 /// Largest file of an image, in bytes.
@@ -71,6 +73,8 @@ pub struct AppStart {
     pub proxy: Option<AppProxy>,
     /// How it is reached over TLS.
     pub ingress: AppIngress,
+    /// Names of its model files, which stand on a disk of their own.
+    pub models: Vec<String>,
 }
 
 /// How an app is reached over TLS: names, and who certifies them (`spec/ingress.md` §4). PID 1 passes it on to the agent as it is.
@@ -179,6 +183,8 @@ pub struct ImageParts {
     pub beside: Tree,
     /// How it is started.
     pub start: AppStart,
+    /// Root of the disk of its model files, where it names any; the disk itself is written beside the image.
+    pub models: Option<VerityRoot>,
 }
 
 /// An image.
@@ -196,6 +202,8 @@ pub struct Image {
     pub root: VerityRoot,
     /// Digest of the bundle in it.
     pub app: Digest,
+    /// Root of the disk of its model files.
+    pub models: Option<VerityRoot>,
 }
 
 /// `image.json`.
@@ -210,6 +218,15 @@ struct Document {
     kernel: Digest,
     initrd: Digest,
     disk: Digest,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    models: Option<ModelsRoot>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelsRoot {
+    root: Digest,
+    data_blocks: u64,
 }
 
 impl Image {
@@ -218,7 +235,7 @@ impl Image {
     /// # Errors
     /// [`ImageError`]: a path is not usable, a library is missing, or it grows too large.
     pub fn build(parts: ImageParts) -> Result<Self, ImageError> {
-        let ImageParts { kernel, programs, system, files, beside, start } = parts;
+        let ImageParts { kernel, programs, system, files, beside, start, models } = parts;
         let mut initramfs = Tree::new();
         for folder in MOUNTS.iter().chain(&["root", STATE_FOLDER, MODULES_FOLDER]) {
             initramfs.folder(folder)?;
@@ -229,7 +246,7 @@ impl Image {
             initramfs.file(&format!("{MODULES_FOLDER}/{index:02}-{name}"), data, false)?;
         }
         let mut disk = Tree::new();
-        for folder in MOUNTS.iter().chain(&[APP_FOLDER, STORAGE_FOLDER]) {
+        for folder in MOUNTS.iter().chain(&[APP_FOLDER, STORAGE_FOLDER, MODELS_FOLDER]) {
             disk.folder(folder)?;
         }
         with_libraries(&mut disk, &system)?;
@@ -242,8 +259,8 @@ impl Image {
         let text = serde_json::to_vec(&start).expect("plain data has a JSON form");
         disk.file(START_FILE, text, false)?;
         let (disk, root) = verity_sealed(erofs(&disk)?)?;
-        let line = CommandLine::of_image(&root, &start.app)?;
-        Ok(Self { kernel: kernel.kernel, initrd: cpio(&initramfs)?, disk, line, root, app: start.app })
+        let line = CommandLine::of_image(&root, &start.app, models.as_ref())?;
+        Ok(Self { kernel: kernel.kernel, initrd: cpio(&initramfs)?, disk, line, root, app: start.app, models })
     }
 
     fn document(&self) -> Document {
@@ -257,6 +274,7 @@ impl Image {
             kernel: digest(&self.kernel),
             initrd: digest(&self.initrd),
             disk: digest(&self.disk),
+            models: self.models.map(|VerityRoot { hash, data_blocks }| ModelsRoot { root: hash, data_blocks }),
         }
     }
 
@@ -288,7 +306,8 @@ impl Image {
         Ok(())
     }
 
-    /// Reads an image from its folder and checks every file against `image.json`.
+    /// Reads an image from its folder and checks every file against `image.json`; the disk of models is checked as it is read, by
+    /// the kernel in the VM.
     ///
     /// # Errors
     /// [`ImageError::File`], [`ImageError::Changed`], [`ImageError::Measure`].
@@ -305,13 +324,15 @@ impl Image {
         let changed = || ImageError::Changed(folder.to_owned());
         let document: Document = serde_json::from_slice(&text).map_err(|_| changed())?;
         let root = VerityRoot { hash: document.root, data_blocks: document.data_blocks };
+        let models = document.models.map(|ModelsRoot { root, data_blocks }| VerityRoot { hash: root, data_blocks });
         let image = Self {
             kernel: read(KERNEL_FILE)?,
             initrd: read(INITRD_FILE)?,
             disk: read(DISK_FILE)?,
-            line: CommandLine::of_image(&root, &document.app)?,
+            line: CommandLine::of_image(&root, &document.app, models.as_ref())?,
             root,
             app: document.app,
+            models,
         };
         if image.text() == text { Ok(image) } else { Err(changed()) }
     }

@@ -31,11 +31,64 @@ const IS_FILE: u8 = 1;
 const IS_FOLDER: u8 = 2;
 const IS_LINK: u8 = 7;
 
-/// One inode and its bytes.
-struct Inode<'a> {
+/// The image of one folder with files of these lengths, up to where the first file begins. The files follow in the order of their
+/// names, each padded to whole blocks.
+///
+/// # Errors
+/// [`ImageError::TooLarge`].
+pub(crate) fn erofs_head(files: &BTreeMap<String, u64>) -> Result<Vec<u8>, ImageError> {
+    let numbered = files.keys().zip(1..).map(|(name, at)| (name.as_str(), (number(at), IS_FILE)));
+    let folders = [".", ".."].map(|name| (name, (number(0), IS_FOLDER)));
+    let names = blocks_of(&folders.into_iter().chain(numbered).collect());
+    let folder = About { mode: 0o040_755, owner: (0, 0), links: 2, bytes: names.len() as u64 };
+    let file = |bytes: &u64| About { mode: 0o100_644, owner: (0, 0), links: 1, bytes: *bytes };
+    let mut image = vec![0; (SUPERBLOCK + SUPERBLOCK_BYTES + (files.len() + 1) * INODE).next_multiple_of(BLOCK)];
+    let mut block = (image.len() / BLOCK) as u64;
+    for (index, about) in std::iter::once(folder).chain(files.values().map(file)).enumerate() {
+        let first = u32::try_from(block).map_err(|_| TOO_MANY)?;
+        let at = SUPERBLOCK + SUPERBLOCK_BYTES + index * INODE;
+        image[at..at + INODE].copy_from_slice(&about.written(index as u32 + 1, first));
+        block = block.saturating_add(about.bytes.div_ceil(BLOCK as u64));
+    }
+    let blocks = u32::try_from(block).map_err(|_| TOO_MANY)?;
+    image[SUPERBLOCK..SUPERBLOCK + SUPERBLOCK_BYTES].copy_from_slice(&superblock(files.len() as u64 + 1, blocks));
+    image.extend_from_slice(&names);
+    image.resize(image.len().next_multiple_of(BLOCK), 0);
+    Ok(image)
+}
+
+/// Why a file system is not made whose blocks have no numbers.
+const TOO_MANY: ImageError = ImageError::TooLarge { what: "blocks of 4,096 bytes", limit: u32::MAX as u64 };
+
+/// What an inode says of its file.
+#[derive(Clone, Copy)]
+struct About {
     mode: u16,
     owner: (u32, u32),
     links: u32,
+    bytes: u64,
+}
+
+impl About {
+    /// The inode in its long form, its data whole in blocks.
+    fn written(self, serial: u32, block: u32) -> [u8; INODE] {
+        let mut bytes = [0; INODE];
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(0, &1_u16.to_le_bytes()); // long form, plain layout
+        put(4, &self.mode.to_le_bytes());
+        put(8, &self.bytes.to_le_bytes());
+        put(16, &block.to_le_bytes());
+        put(20, &serial.to_le_bytes());
+        put(24, &self.owner.0.to_le_bytes());
+        put(28, &self.owner.1.to_le_bytes());
+        put(44, &self.links.to_le_bytes());
+        bytes
+    }
+}
+
+/// One inode and its bytes.
+struct Inode<'a> {
+    about: About,
     data: std::borrow::Cow<'a, [u8]>,
 }
 
@@ -57,11 +110,10 @@ pub fn erofs(tree: &Tree) -> Result<Vec<u8>, ImageError> {
     let mut shared: BTreeMap<&[u8], u32> = BTreeMap::new();
     let mut image = vec![0; (SUPERBLOCK + SUPERBLOCK_BYTES + inodes.len() * INODE).next_multiple_of(BLOCK)];
     for (index, inode) in inodes.iter().enumerate() {
-        let next = u32::try_from(image.len() / BLOCK)
-            .map_err(|_| ImageError::TooLarge { what: "blocks of 4,096 bytes", limit: u64::from(u32::MAX) })?;
+        let next = u32::try_from(image.len() / BLOCK).map_err(|_| TOO_MANY)?;
         let block = *shared.entry(&inode.data).or_insert(next);
         let at = SUPERBLOCK + SUPERBLOCK_BYTES + index * INODE;
-        image[at..at + INODE].copy_from_slice(&written(inode, index as u32 + 1, block));
+        image[at..at + INODE].copy_from_slice(&inode.about.written(index as u32 + 1, block));
         if block == next {
             image.extend_from_slice(&inode.data);
             image.resize(image.len().next_multiple_of(BLOCK), 0);
@@ -83,14 +135,16 @@ fn inode<'a>(
     nodes: &BTreeMap<String, Node>,
     numbers: &BTreeMap<&str, u64>,
 ) -> Inode<'a> {
-    let (mode, owner) = (node.st_mode(), (node.uid, node.gid));
-    match node.kind {
+    let (links, data) = match node.kind {
         NodeKind::Folder => {
             let (links, data) = folder(path, nodes, numbers);
-            Inode { mode, owner, links, data: data.into() }
+            (links, data.into())
         }
-        _ => Inode { mode, owner, links: 1, data: node.data().into() },
-    }
+        _ => (1, node.data().into()),
+    };
+    let data: std::borrow::Cow<'_, [u8]> = data;
+    let about = About { mode: node.st_mode(), owner: (node.uid, node.gid), links, bytes: data.len() as u64 };
+    Inode { about, data }
 }
 
 /// A folder's links and its entries.
@@ -141,21 +195,6 @@ fn block_of(group: &[(&str, u64, u8)]) -> Vec<u8> {
     }
     block.extend(group.iter().flat_map(|(name, ..)| name.bytes()));
     block
-}
-
-/// An inode in its long form, its data whole in blocks.
-fn written(inode: &Inode<'_>, serial: u32, block: u32) -> [u8; INODE] {
-    let mut bytes = [0; INODE];
-    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
-    put(0, &1_u16.to_le_bytes()); // long form, plain layout
-    put(4, &inode.mode.to_le_bytes());
-    put(8, &(inode.data.len() as u64).to_le_bytes());
-    put(16, &block.to_le_bytes());
-    put(20, &serial.to_le_bytes());
-    put(24, &inode.owner.0.to_le_bytes());
-    put(28, &inode.owner.1.to_le_bytes());
-    put(44, &inode.links.to_le_bytes());
-    bytes
 }
 
 fn superblock(inodes: u64, blocks: u32) -> [u8; SUPERBLOCK_BYTES] {

@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use freehold_primitives::Digest;
 use thiserror::Error;
 
 /// Why a firmware, kernel or command line cannot be measured.
@@ -117,6 +118,19 @@ pub enum ImageError {
     /// A file of an image is not the one that `image.json` names.
     #[error("the image in {} was changed: build it again", .0.display())]
     Changed(PathBuf),
+    /// A model file is not what its digest says.
+    #[error("{} is another file than the manifest names: its SHA-256 is {found}, not {wanted}", file.display())]
+    OtherModel {
+        /// The file.
+        file: PathBuf,
+        /// What it is.
+        found: Digest,
+        /// What it should be.
+        wanted: Digest,
+    },
+    /// The disk of models cannot be written.
+    #[error("the disk of models cannot be written: {0}")]
+    Models(#[from] io::Error),
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     File {
@@ -140,6 +154,8 @@ impl ImageError {
             Self::Tool { .. } => 25,
             Self::File { .. } => 26,
             Self::Changed(_) => 27,
+            Self::OtherModel { .. } => 28,
+            Self::Models(_) => 29,
         }
     }
 

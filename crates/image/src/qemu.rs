@@ -20,6 +20,10 @@ use crate::{boot::CommandLine, shape::VmShape, snp::SnpCpu};
 
 /// QEMU's program.
 pub const QEMU: &str = "qemu-system-x86_64";
+/// File of the disk of models in an image's folder.
+pub const MODELS_DISK: &str = "models";
+/// Serial number by which the VM finds that disk.
+pub const MODELS_SERIAL: &str = "freehold-models";
 /// SNP guest policy: ABI 0.0, SMT allowed (bit 16), bit 17 is always set; no debugging, no migration.
 const SNP_POLICY: u64 = 0x3_0000;
 
@@ -115,6 +119,11 @@ impl QemuLaunch<'_> {
             let drive = joined("if=none,id=state,format=raw,cache=writeback,file=", &escaped(state));
             arguments.pair("-drive", drive);
             arguments.pair("-device", format!("virtio-blk-pci,drive=state,{shared}"));
+        }
+        if self.line.models().is_some() {
+            let models = escaped(&self.image.join(MODELS_DISK));
+            arguments.pair("-drive", joined("if=none,id=models,format=raw,readonly=on,file=", &models));
+            arguments.pair("-device", format!("virtio-blk-pci,drive=models,serial={MODELS_SERIAL},{shared}"));
         }
         if !self.ports.is_empty() {
             arguments.pair("-device", format!("virtio-serial-pci,{shared}"));

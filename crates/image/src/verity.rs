@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::io::Write;
+
 use freehold_primitives::Digest;
 use sha2::{Digest as _, Sha256};
 
@@ -62,6 +64,53 @@ pub fn verity_sealed(mut data: Vec<u8>) -> Result<(Vec<u8>, VerityRoot), ImageEr
         data.extend(level);
     }
     Ok((data, VerityRoot { hash: Digest(root), data_blocks }))
+}
+
+/// The same, written on as it comes: of the data only the hashes are kept, a 128th of it.
+pub(crate) struct Sealing<'a, W> {
+    out: &'a mut W,
+    hashes: Vec<u8>,
+    blocks: u64,
+}
+
+impl<'a, W: Write> Sealing<'a, W> {
+    /// Nothing yet.
+    pub(crate) const fn new(out: &'a mut W) -> Self {
+        Self { out, hashes: Vec::new(), blocks: 0 }
+    }
+
+    /// Puts bytes behind what was put, padded to whole blocks.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), ImageError> {
+        for block in bytes.chunks(VERITY_BLOCK) {
+            if self.blocks == BLOCKS_MAX {
+                return Err(ImageError::TooLarge { what: "blocks of 4,096 bytes", limit: BLOCKS_MAX });
+            }
+            let mut whole = [0; VERITY_BLOCK];
+            whole[..block.len()].copy_from_slice(block);
+            self.out.write_all(&whole)?;
+            self.hashes.extend(hash(&whole));
+            self.blocks += 1;
+        }
+        Ok(())
+    }
+
+    /// Puts superblock and tree behind the data.
+    pub(crate) fn finish(mut self) -> Result<VerityRoot, ImageError> {
+        while self.blocks < 2 {
+            self.put(&[0; VERITY_BLOCK])?;
+        }
+        self.hashes.resize(self.hashes.len().next_multiple_of(VERITY_BLOCK), 0);
+        let mut levels = vec![self.hashes];
+        while let Some(last) = levels.last().filter(|last| last.len() > VERITY_BLOCK) {
+            levels.push(level(last));
+        }
+        let root = levels.last().map_or([0; 32], |top| hash(top));
+        self.out.write_all(&superblock(self.blocks))?;
+        for level in levels.iter().rev() {
+            self.out.write_all(level)?;
+        }
+        Ok(VerityRoot { hash: Digest(root), data_blocks: self.blocks })
+    }
 }
 
 /// The hashes of each block, in whole blocks.

@@ -1,6 +1,7 @@
 //! An app that looks at the VM around it, and says by its exit status what it found: 7 where all is as promised. With the word
 //! `storage` it looks at its storage alone: 20 where it wrote its first file, 21 where it read that and wrote another, 23 where the
-//! other one cannot be read and the first can.
+//! other one cannot be read and the first can. With the word `model` it reads its model alone: 30 where it is whole and cannot be
+//! written to.
 
 use std::{
     fs,
@@ -10,8 +11,10 @@ use std::{
 };
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some("storage") {
-        return ExitCode::from(storage().unwrap_or(24));
+    match std::env::args().nth(1).as_deref() {
+        Some("storage") => return ExitCode::from(storage().unwrap_or(24)),
+        Some("model") => return ExitCode::from(model().unwrap_or(34)),
+        _ => {}
     }
     ExitCode::from(match look() {
         Ok(true) => 7,
@@ -44,6 +47,14 @@ fn look() -> std::io::Result<bool> {
 /// Bytes of a file that no two blocks of are alike.
 fn content(first: u32) -> Vec<u8> {
     (0..512 * 1024).flat_map(|at: u32| at.wrapping_mul(first).to_le_bytes()).collect()
+}
+
+fn model() -> std::io::Result<u8> {
+    let place = |name| std::env::var(name).map_err(std::io::Error::other);
+    let (folder, model) = (place("FREEHOLD_MODELS")?, place("FREEHOLD_MODEL")?);
+    let is_whole = model == format!("{folder}/m.gguf") && fs::read(&model)? == content(7);
+    let is_kept = fs::write(&model, "x").is_err() && fs::write(format!("{folder}/new"), "x").is_err();
+    Ok(if is_whole && is_kept { 30 } else { 33 })
 }
 
 fn storage() -> std::io::Result<u8> {

@@ -19,7 +19,7 @@ use freehold_primitives::{Digest, Register};
 
 use crate::{
     InitError,
-    disk::ROOT,
+    disk::{MODELS, ROOT},
     outlet::Outlet,
     state,
     sys::{self, Confined, Net},
@@ -132,6 +132,12 @@ pub(crate) fn start(start: &AppStart, settings: &[(String, Vec<u8>)], words: [St
     command.env("FREEHOLD_APP_SOCKET", APP_SOCKET);
     if start.storage.kind != StorageRule::None {
         command.env("FREEHOLD_STORAGE", state::STORAGE);
+    }
+    if !start.models.is_empty() {
+        command.env("FREEHOLD_MODELS", MODELS);
+    }
+    if let [model] = start.models.as_slice() {
+        command.env("FREEHOLD_MODEL", format!("{MODELS}/{model}"));
     }
     let (outlet, net) = match &start.proxy {
         None => (None, Net::Own),

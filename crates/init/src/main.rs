@@ -103,6 +103,10 @@ fn run() -> Result<End, InitError> {
     disk::open(&root)?;
     println!("freehold: disk opened under {}", root.hash);
     let start = app::read_start(&app)?;
+    if let Some(models) = line.as_ref().and_then(CommandLine::models) {
+        disk::open_models(&models)?;
+        println!("freehold: models opened under {}", models.hash);
+    }
     app::extend_register(&start.event)?;
     app::prepare(&start)?;
     match (start.kind, agent::is_there()) {

@@ -14,11 +14,12 @@ use std::{
 };
 
 use freehold_image::{
-    Accel, AppIngress, AppStart, AppStorage, HostPort, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, Program,
-    QemuLaunch, Ran, RestartRule, RunError, StartKind, StateLayout, StorageRule, Tree, VmShape, run_vm, self_test,
-    usable_accel,
+    Accel, AppIngress, AppStart, AppStorage, HostPort, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, MODELS_DISK,
+    ModelSource, Program, QemuLaunch, Ran, RestartRule, RunError, StartKind, StateLayout, StorageRule, Tree, VmShape,
+    run_vm, self_test, usable_accel, write_models,
 };
 use freehold_primitives::{Digest, Register};
+use sha2::{Digest as _, Sha256};
 
 /// Longest run of one VM.
 const LIMIT: Duration = Duration::from_secs(50);
@@ -64,7 +65,9 @@ fn parts(kernel: KernelFiles) -> ImageParts {
             storage: AppStorage::NONE,
             proxy: None,
             ingress: AppIngress::default(),
+            models: Vec::new(),
         },
+        models: None,
     }
 }
 
@@ -207,6 +210,46 @@ fn what_an_app_stores_outlives_the_vm_and_a_changed_sector_is_an_error() {
     disk.write_all_at(&[byte[0] ^ 1], at).unwrap();
     let console = run(1);
     assert!(console.contains("app ended with 23"), "{console}");
+}
+
+#[test]
+fn a_model_is_read_under_its_root_and_a_changed_byte_stops_the_machine() {
+    let Some(kernel) = kernel() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    // Larger than what a kernel reads ahead when it looks for file systems.
+    let model: Vec<u8> = (0..512 * 1024_u32).flat_map(|at| at.wrapping_mul(7).to_le_bytes()).collect();
+    let file = folder.path().join("m.gguf");
+    fs::write(&file, &model).unwrap();
+    let sha256 = Digest(Sha256::digest(&model).into());
+    let source = ModelSource { name: "m.gguf".to_owned(), file, sha256 };
+    let place = folder.path().join("image");
+    fs::create_dir(&place).unwrap();
+    let disk = place.join(MODELS_DISK);
+    let root = write_models(&[source], &mut fs::File::create(&disk).unwrap()).unwrap();
+    let mut parts = parts(kernel);
+    parts.start.command.push("model".to_owned());
+    parts.start.models = vec!["m.gguf".to_owned()];
+    parts.models = Some(root);
+    let image = Image::build(parts).unwrap();
+    assert!(image.line.as_str().contains(&format!("freehold.models={}", root.hash)));
+    let console = boot(&image, &place).unwrap().console;
+    assert!(console.contains(&format!("freehold: models opened under {}", root.hash)), "{console}");
+    assert!(console.contains("app ended with 30"), "{console}");
+    assert_eq!(Image::open(&place).unwrap(), image);
+    // One byte in the middle of the model, flipped by the host.
+    let mut bytes = fs::read(&disk).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    fs::write(&disk, &bytes).unwrap();
+    let console = match boot(&image, &place) {
+        Ok(ran) => ran.console,
+        Err(RunError::TimedOut(_, console)) => console,
+        Err(error) => panic!("{error}"),
+    };
+    assert!(
+        !console.contains("app ended with") && console.contains("verity") && console.contains("panic"),
+        "{console}"
+    );
 }
 
 fn image_storage() -> AppStorage {

@@ -3,7 +3,7 @@
 //! Everything is optional but the program of an app of kind `raw`, and what is absent is the careful choice: no egress,
 //! no GPU, logs for the owner alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_primitives::Digest;
 
@@ -24,6 +24,8 @@ const ENTRIES_MAX: usize = 256;
 const TEXT_BYTES_MAX: usize = 32 * 1024;
 /// Longest notice of an upgrade: a year, in seconds.
 const NOTICE_S_MAX: u64 = 366 * 86_400;
+/// Longest name of a model file, in characters.
+const MODEL_NAME_MAX: usize = 128;
 /// Variables with this prefix are the host's to set.
 const OWN_PREFIX: &str = "FREEHOLD_";
 
@@ -151,6 +153,10 @@ pub(super) fn read(item: &Item<'_>) -> Result<Additions, ManifestError> {
     }
     if let Some(item) = section.get("models") {
         additions.models = bounded(&item)?.iter().map(model).collect::<Result<_, _>>()?;
+        let names: BTreeSet<&str> = additions.models.iter().map(|model| model.name.as_str()).collect();
+        if names.len() != additions.models.len() {
+            return Err(item.form("each name once"));
+        }
     }
     if let Some(item) = section.get("egress") {
         additions.egress = egress(&item)?;
@@ -267,7 +273,12 @@ fn gpu(item: &Item<'_>) -> Result<GpuWish, ManifestError> {
 
 fn model(item: &Item<'_>) -> Result<ModelFile, ManifestError> {
     let mut section = item.section()?;
-    let name = section.need("name")?.text()?;
+    let named = section.need("name")?;
+    let name = named.text()?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !(1..=MODEL_NAME_MAX).contains(&name.len()) || name.starts_with('.') || !name.bytes().all(is_plain) {
+        return Err(named.form("the name of a file: 1 to 128 of `A-Z a-z 0-9 . _ -`, no `.` in front"));
+    }
     let digest = section.need("sha256")?;
     let sha256 =
         crate::digests::parse(&digest.text()?).ok_or_else(|| digest.form("a SHA-256, 64 lower-case hex digits"))?;

@@ -139,6 +139,9 @@ pub(crate) struct AppBuildArgs {
     /// as they are not there. For an image without a digest, say which one its tag has now.
     #[arg(long)]
     pub(crate) pull: bool,
+    /// Folder with the model files that the manifest names: the image's measurement hangs on them.
+    #[arg(long, value_name = "DIR", requires = "kernel")]
+    pub(crate) models: Option<PathBuf>,
     /// What a VM image of it shows too, of this kernel package, PID 1, agent and programs (`freehold image build`).
     #[arg(long, value_name = "FILE.deb")]
     pub(crate) kernel: Option<PathBuf>,

@@ -51,6 +51,9 @@ pub(crate) struct ImagePartArgs {
     /// A program of this machine that the app needs, such as /usr/bin/python3: it and its libraries are put into the image.
     #[arg(long = "with", value_name = "PROGRAM")]
     pub(crate) with: Vec<PathBuf>,
+    /// Folder with the model files that the app's manifest names; by default the one that FREEHOLD_MODELS names, else the user's cache.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) models: Option<PathBuf>,
 }
 
 /// How large a VM is; it is measured.

@@ -3,18 +3,18 @@
 mod containers;
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context as _, Result, bail};
-use freehold_bundle::{Bundle, Egress, Kind, ProcessSpec, Restart, open_bundle};
+use freehold_bundle::{Bundle, Egress, Kind, ModelFile, ProcessSpec, Restart, open_bundle};
 use freehold_host::{EmulatedTee, Launch, PROXY_PORT, measure_bundle, measure_image, vm_ingress, vm_storage};
 use freehold_image::{
     AcpiTables, AppProxy, AppStart, Firmware, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, KernelHashes,
-    OVMF_BOOT_ENTRY, PageOrder, Program, RestartRule, Separator, SnpLaunch, StartKind, TdxBoot, TdxMachine, Tree,
-    VmShape,
+    MODELS_DISK, ModelSource, OVMF_BOOT_ENTRY, PageOrder, Program, RestartRule, Separator, SnpLaunch, StartKind,
+    TdxBoot, TdxMachine, Tree, VerityRoot, VmShape, write_models,
 };
 use freehold_primitives::Measurement;
 use freehold_rpc::proxy_variables;
@@ -24,6 +24,7 @@ use super::app::registers;
 use crate::{
     args::{ImageBuildArgs, ImageCommand, ImageMeasureArgs, ImagePartArgs},
     output::Output,
+    stack::model_folder,
 };
 
 /// Variable that names the kernel package where no argument does.
@@ -41,7 +42,10 @@ pub(crate) fn run(command: &ImageCommand, output: Output) -> Result<ExitCode> {
 
 fn build(args: &ImageBuildArgs, output: Output) -> Result<ExitCode> {
     let bundle = open_bundle(&args.bundle)?;
-    let image = assembled(&bundle, &args.parts)?;
+    if !args.verify {
+        fs::create_dir_all(&args.output).with_context(|| format!("{} cannot be made", args.output.display()))?;
+    }
+    let image = assembled(&bundle, &args.parts, (!args.verify).then_some(args.output.as_path()))?;
     let shape = VmShape::new(args.shape.cpus, args.shape.memory_mib)?;
     let launch = measure_image(&image, shape, &bundle)?;
     let event = if args.verify {
@@ -84,8 +88,41 @@ pub(crate) fn kernel_package(args: &ImagePartArgs) -> Result<PathBuf> {
     })
 }
 
-/// The image of a bundle: pinned kernel, PID 1, agent, and the programs that were named.
-pub(crate) fn assembled(bundle: &Bundle, args: &ImagePartArgs) -> Result<Image> {
+/// The folder of model files, where one is known.
+pub(crate) fn models_of(args: &ImagePartArgs) -> Option<PathBuf> {
+    args.models.clone().or_else(|| model_folder().ok())
+}
+
+/// The disk of a bundle's model files, written into a folder where one is given; its root, where the manifest names any.
+fn models(bundle: &Bundle, args: &ImagePartArgs, place: Option<&Path>) -> Result<Option<VerityRoot>> {
+    let named = &bundle.manifest().additions.models;
+    if named.is_empty() {
+        return Ok(None);
+    }
+    let folder = models_of(args).context("the manifest names model files: name their folder with --models")?;
+    let source = |model: &ModelFile| ModelSource {
+        name: model.name.clone(),
+        file: folder.join(&model.name),
+        sha256: model.sha256,
+    };
+    let sources: Vec<ModelSource> = named.iter().map(source).collect();
+    let root = match place {
+        None => write_models(&sources, &mut io::sink())?,
+        Some(place) => {
+            let path = place.join(MODELS_DISK);
+            let file = fs::File::create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+            let mut out = io::BufWriter::with_capacity(1 << 20, file);
+            let root = write_models(&sources, &mut out)?;
+            io::Write::flush(&mut out).with_context(|| format!("{} cannot be written", path.display()))?;
+            root
+        }
+    };
+    Ok(Some(root))
+}
+
+/// The image of a bundle: pinned kernel, PID 1, agent, and the programs that were named. The disk of its models is written into
+/// `place`, where one is given.
+pub(crate) fn assembled(bundle: &Bundle, args: &ImagePartArgs, place: Option<&Path>) -> Result<Image> {
     let own = std::env::current_exe().context("this program's own file cannot be found")?;
     let system = args.with.iter().map(|file| {
         let name = file.file_name().with_context(|| format!("{} is no program", file.display()))?;
@@ -98,6 +135,7 @@ pub(crate) fn assembled(bundle: &Bundle, args: &ImagePartArgs) -> Result<Image> 
         files: files(bundle)?,
         beside: Tree::new(),
         start: start(bundle, &own)?,
+        models: models(bundle, args, place)?,
     };
     if parts.start.kind == StartKind::Containers {
         let runner = beside(args.containers.as_deref(), "freehold-containers")?;
@@ -131,8 +169,8 @@ fn files(bundle: &Bundle) -> Result<Tree> {
 /// How a bundle's app is started; what this release cannot run in a VM is refused. Of containers the command is left open.
 fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
     let manifest = bundle.manifest();
-    if !manifest.additions.models.is_empty() || manifest.additions.gpu.is_some() {
-        bail!("{} asks for model files or GPUs, which a VM of this release has none of", manifest.name);
+    if manifest.additions.gpu.is_some() {
+        bail!("{} asks for GPUs, which a VM of this release has none of", manifest.name);
     }
     let proxy = match manifest.additions.egress {
         Egress::Deny => None,
@@ -153,6 +191,7 @@ fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
         storage: vm_storage(bundle),
         proxy,
         ingress: vm_ingress(bundle),
+        models: manifest.additions.models.iter().map(|model| model.name.clone()).collect(),
     };
     Ok(match (manifest.kind, &manifest.additions.process) {
         (Kind::Process, Some(process)) => of_process(process, start),

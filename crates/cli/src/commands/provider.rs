@@ -57,6 +57,7 @@ struct HostFile {
     api: IpAddr,
     ingress: Option<SocketAddr>,
     ingress_http: Option<SocketAddr>,
+    models: Option<PathBuf>,
     #[serde(default)]
     tee: Tee,
     #[serde(default = "look_every_ms")]
@@ -172,7 +173,7 @@ impl HostFile {
         below(&mut file.state_dir);
         file.vm.paths().into_iter().flatten().for_each(below);
         file.policy.stores.iter_mut().for_each(below);
-        [&mut file.data_dir, &mut file.key].into_iter().flatten().for_each(below);
+        [&mut file.data_dir, &mut file.key, &mut file.models].into_iter().flatten().for_each(below);
         Ok(file)
     }
 }
@@ -193,7 +194,7 @@ async fn config(file: HostFile, held: &Held) -> Result<ProviderConfig> {
         network_key: file.network_key,
     };
     let Network { node, network_key, genesis, .. } = Network::find(&asked).await?;
-    let vm = file.vm.backend()?;
+    let vm = file.vm.backend(file.models.as_deref())?;
     if genesis.is_production() && vm.as_ref().is_none_or(|vm| vm.tee().is_none()) {
         bail!(
             "this network is for production and admits no emulated evidence: run rented apps in VMs with a TEE of hardware \
@@ -211,6 +212,7 @@ async fn config(file: HostFile, held: &Held) -> Result<ProviderConfig> {
         api: file.api,
         ingress: file.ingress,
         ingress_http: file.ingress_http,
+        models: file.models,
         tee: match file.tee {
             Tee::Tdx => freehold_host::EmulatedTee::Tdx,
             Tee::Snp => freehold_host::EmulatedTee::Snp,

@@ -12,6 +12,7 @@ use std::{
     time::Instant,
 };
 
+use freehold_crypto::sha256;
 use freehold_image::KERNEL_PACKAGE;
 use serde_json::{Value, json};
 
@@ -42,14 +43,21 @@ pub(crate) fn kernel() -> Option<PathBuf> {
     }
 }
 
+/// The app's model, and the folder of it beside the app's manifest.
+const MODEL: &str = "what it learned";
+const MODELS: &str = "models";
+
 /// An app's folder with the program of `programs/keyed.rs`, and what else its folder holds.
 pub(crate) fn app(folder: &Path, (note, port): (&str, u16), ingress: &str) {
     fs::create_dir_all(folder.join("app")).unwrap();
     let manifest = format!(
         "name: keyed\nversion: 0.1.0\ntee: tdx\nkind: raw\nresources:\n  memory: 256\n  cpus: 1\n  storage:\n    kind: \
          disk-persistent\n    size: 16\nfreehold:\n  process:\n    files: app\n    command: [./keyed]\n    environment:\n      \
-         GREETING: hello\n  egress: ['127.0.0.1:{port}']\n{ingress}"
+         GREETING: hello\n  egress: ['127.0.0.1:{port}']\n  models: [{{name: m.bin, sha256: {}}}]\n{ingress}",
+        sha256(MODEL.as_bytes())
     );
+    fs::create_dir_all(folder.join(MODELS)).unwrap();
+    fs::write(folder.join(MODELS).join("m.bin"), MODEL).unwrap();
     fs::write(folder.join("rofl.yaml"), manifest).unwrap();
     fs::write(folder.join("app/note"), note).unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/programs/keyed.rs");
@@ -126,6 +134,7 @@ fn key(running: &Running) -> Value {
     assert_eq!((&answer["health"], &answer["greeting"]), (&Value::from(200), &Value::from("hello")), "{answer}");
     // No network, and no sight of the machine's.
     assert_eq!(answer["network"], 0, "{answer}");
+    assert_eq!(asked(running, "/model", ""), json!({ "model": MODEL, "alone": true }));
     let key = answer["key"].clone();
     assert_eq!(key["key"].as_str().map(str::len), Some(64), "{answer}");
     key
@@ -141,13 +150,15 @@ fn one_bundle_runs_alike_under_both_launchers_and_its_vm_keeps_state() {
     let (folder, data, package) = (dir.path().join("keyed"), dir.path().join("net"), kernel.to_str().unwrap());
     let (place, data) = (folder.to_str().unwrap(), data.to_str().unwrap());
     let [tls, http] = [free_address(), free_address()];
-    let (tls_port, http_port) = (port(&tls), port(&http));
-    let authority = Authority::start(dir.path(), tls_port, http_port);
+    let authority = Authority::start(dir.path(), port(&tls), port(&http));
     let ingress = authority.as_ref().map(|authority| authority.told(DOMAIN, "http-01")).unwrap_or_default();
     app(&folder, ("first", listed.port), &ingress);
-    let built = told(dir.path(), &["app", "build", place, "--kernel", package]).unwrap();
+    let models = folder.join(MODELS);
+    let models = models.to_str().unwrap();
+    let build = ["app", "build", place, "--kernel", package, "--models", models];
+    let built = told(dir.path(), &build).unwrap();
     let _up = Running::start(&["up", "--no-app", "--validators", "1", "--rpc", "127.0.0.1:0", "--data-dir", data]);
-    let run = ["app", "run", place, "--data-dir", data, "--api", "127.0.0.1:0", "--once"];
+    let run = ["app", "run", place, "--data-dir", data, "--api", "127.0.0.1:0", "--models", models, "--once"];
     let in_vm = [&run[..], &["--launcher", "qemu", "--kernel", package, "--accel", "tcg"]].concat();
     let again = [&in_vm[..], &["--keep-policy"]].concat();
 
@@ -182,7 +193,7 @@ fn one_bundle_runs_alike_under_both_launchers_and_its_vm_keeps_state() {
     let vm = Running::start(&[&again[..], &["--ingress", &tls, "--ingress-http", &http]].concat());
     tls_ends_in_the_vm(&vm, data);
     if let Some(authority) = &authority {
-        certified_in_the_vm(authority, tls_port, &vm);
+        certified_in_the_vm(authority, port(&tls), &vm);
     }
     assert_eq!(stored(&vm), (json!(2), json!("current")));
     assert_eq!(raised(&vm), 2);
@@ -204,6 +215,7 @@ fn one_bundle_runs_alike_under_both_launchers_and_its_vm_keeps_state() {
 
     what_does_not_open_is_left(&again, &dir.path().join("net/apps/keyed/state.disk"));
 
+    another_model_is_not_run(&folder, [&build, &[&run[..], &["--keep-policy"]].concat()]);
     open_is_every_public_address(&folder, &[&in_vm[..], &["--state-disk", "new"]].concat(), listed.port);
 
     app(&folder, ("other", listed.port), &ingress);
@@ -229,6 +241,17 @@ fn what_does_not_open_is_left(command: &[&str], path: &Path) {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("disk_sealed") && said.contains("--state-disk new"), "{said}");
     assert!(fs::read(path).unwrap() == before);
+}
+
+/// Another model is not run under this one's name, by neither launcher.
+fn another_model_is_not_run(folder: &Path, commands: [&[&str]; 2]) {
+    let file = folder.join(MODELS).join("m.bin");
+    fs::write(&file, "what somebody else learned").unwrap();
+    for command in commands {
+        let refused = told(folder, command).unwrap_err();
+        assert!(refused.contains("m.bin is another file than"), "{refused}");
+    }
+    fs::write(&file, MODEL).unwrap();
 }
 
 /// Without a list the app reaches public addresses through the gate, and nothing of this machine; past it, nobody.

@@ -107,7 +107,7 @@ pub(crate) async fn serve(
 
 async fn app(bundle: Bundle, tenant: &Tenant, config: &ProviderConfig) -> Result<App, ServeFailure> {
     let (folder, wish) = (tenant.folder.join("app"), tenant.wish);
-    let (backend, vm) = (config.containers.clone(), config.vm.clone());
+    let (backend, vm, models) = (config.containers.clone(), config.vm.clone(), config.models.clone());
     let made = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&folder).map_err(HostError::system("the app's folder cannot be made", &folder))?;
         // What earlier bundles unpacked is nobody's any more.
@@ -119,7 +119,7 @@ async fn app(bundle: Bundle, tenant: &Tenant, config: &ProviderConfig) -> Result
             return vm.app(&bundle, &folder, &wish);
         }
         // Strangers' programs, beside one another: not under the lesser sandbox.
-        let mut app = bundled_app(&bundle, &folder, IsolationChoice::Bubblewrap, &backend)?;
+        let mut app = bundled_app(&bundle, &folder, IsolationChoice::Bubblewrap, &backend, models.as_deref())?;
         if let App::Containers(containers) = &mut app {
             containers.seal_logs();
         }

@@ -39,6 +39,8 @@ pub struct ProviderConfig {
     pub ingress: Option<SocketAddr>,
     /// Address for plain HTTP beside it, by which authorities ask (`spec/ingress.md` §5).
     pub ingress_http: Option<SocketAddr>,
+    /// Folder of model files that apps name; without one, such apps are not run.
+    pub models: Option<PathBuf>,
     /// Which TEE the emulator plays; of no account where VMs have one of hardware.
     pub tee: EmulatedTee,
     /// Where collateral for hardware comes from.

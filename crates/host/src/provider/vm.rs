@@ -23,8 +23,9 @@ use crate::{
 const IMAGE_FOLDER: &str = "image";
 const STATE_DISK: &str = "state.disk";
 
-/// Makes the image of a bundle, of the kernel, PID 1 and agent that this machine has.
-pub type ImageMaker = Arc<dyn Fn(&Bundle) -> Result<Image, HostError> + Send + Sync>;
+/// Makes the image of a bundle, of the kernel, PID 1 and agent that this machine has; a disk of model files is written into the
+/// folder.
+pub type ImageMaker = Arc<dyn Fn(&Bundle, &Path) -> Result<Image, HostError> + Send + Sync>;
 
 /// The VMs of a provider's machine.
 #[derive(Clone)]
@@ -76,7 +77,8 @@ impl VmBackend {
         if image.exists() {
             fs::remove_dir_all(&image).map_err(HostError::system("the old image cannot be removed", &image))?;
         }
-        (self.image)(bundle)?.write(&image)?;
+        fs::create_dir_all(&image).map_err(HostError::system("the image's folder cannot be made", &image))?;
+        (self.image)(bundle, &image)?.write(&image)?;
         let accel = self.accel.clone().unwrap_or_else(|| VmAccel::Emulated(self.found(&image)));
         let run = VmRun { image, state: folder.join(STATE_DISK), accel, shape };
         Ok(App::Vm(Box::new(VmApp::new(bundle, run)?)))

@@ -149,6 +149,7 @@ async fn an_app_that_keeps_too_much_is_ended_and_starts_again_when_it_keeps_less
         digest: Digest([1; 32]),
         files: dir.path().to_owned(),
         model: None,
+        models: Vec::new(),
         limits: Limits::default(),
         restart: Restart::Always,
         reach: Reach::Nobody,

@@ -29,7 +29,9 @@ fn parts() -> ImageParts {
             storage: AppStorage::NONE,
             proxy: None,
             ingress: AppIngress::default(),
+            models: Vec::new(),
         },
+        models: None,
     }
 }
 

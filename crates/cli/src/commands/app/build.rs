@@ -26,9 +26,14 @@ pub(super) fn run(args: &AppBuildArgs, output: Output) -> Result<ExitCode> {
         crate::commands::block_on(registry::images(&args.folder, output))?;
     }
     let place = args.output.clone().unwrap_or_else(|| args.folder.join(BUNDLE_FOLDER));
+    let parts = args.kernel.clone().map(|kernel| ImagePartArgs {
+        kernel: Some(kernel),
+        models: args.models.clone(),
+        ..ImagePartArgs::default()
+    });
     if args.verify {
         let bundle = verify(&args.folder, &place)?;
-        tell("verified", &place, &bundle, args.kernel.as_deref(), output)?;
+        tell("verified", &place, &bundle, parts.as_ref(), output)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut bundle = build_bundle(&args.folder, &place)?;
@@ -37,7 +42,7 @@ pub(super) fn run(args: &AppBuildArgs, output: Output) -> Result<ExitCode> {
         let key = AccountKey::from_bytes(&secret).context("the secret is none of an account")?;
         bundle = add_signature(&place, &key)?;
     }
-    tell("built", &place, &bundle, args.kernel.as_deref(), output)?;
+    tell("built", &place, &bundle, parts.as_ref(), output)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -105,23 +110,22 @@ fn changed(one: &Bundle, other: &Bundle) -> String {
 /// What a launch of a bundle shows: launcher and machine, and the measurement.
 type Shown = (&'static str, &'static str, Measurement);
 
-/// What instances show under each launcher: under `qemu` of the image that this kernel package makes, if one is named.
-fn shown(bundle: &Bundle, kernel: Option<&Path>) -> Result<(Digest, Vec<Shown>)> {
+/// What instances show under each launcher: under `qemu` of the image that these parts make, if any are named.
+fn shown(bundle: &Bundle, parts: Option<&ImagePartArgs>) -> Result<(Digest, Vec<Shown>)> {
     let guest = std::env::current_exe().context("this program's own file cannot be found")?;
     let launch = measure_bundle(&guest, bundle)?;
     let direct = image::emulated(&launch).map(|(machine, measurement)| ("direct", machine, measurement));
     let mut shown = direct.to_vec();
-    if let Some(kernel) = kernel {
-        let parts = ImagePartArgs { kernel: Some(kernel.to_owned()), ..ImagePartArgs::default() };
-        let image = image::assembled(bundle, &parts)?;
+    if let Some(parts) = parts {
+        let image = image::assembled(bundle, parts, None)?;
         let in_vm = measure_image(&image, VmShape::DEFAULT, bundle)?;
         shown.extend(image::emulated(&in_vm).map(|(machine, measurement)| ("qemu", machine, measurement)));
     }
     Ok((launch.guest, shown))
 }
 
-fn tell(event: &str, place: &Path, bundle: &Bundle, kernel: Option<&Path>, output: Output) -> Result<()> {
-    let (guest, shown) = shown(bundle, kernel)?;
+fn tell(event: &str, place: &Path, bundle: &Bundle, parts: Option<&ImagePartArgs>, output: Output) -> Result<()> {
+    let (guest, shown) = shown(bundle, parts)?;
     let executor = if bundle.manifest().kind == Kind::Process { "process" } else { "container" };
     let backends: Vec<Value> = shown
         .iter()

@@ -160,7 +160,7 @@ impl Plan<'_> {
                 vm.programs
             );
         }
-        let image = assembled(&self.bundle, parts)?;
+        let image = assembled(&self.bundle, parts, None)?;
         let shape = VmShape::new(self.offer.terms.cpus, self.offer.terms.memoryMib)?;
         let Some(told) = &vm.tee else { return Ok(measure_image(&image, shape, &self.bundle)?) };
         let firmware = self.args.firmware.as_deref();

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     accounts,
     args::{AccelArg, AppRunArgs, LauncherArg, SandboxArg, StateDiskArg, TeeArg, VmArgs},
-    commands::image::assembled,
+    commands::image::{assembled, models_of},
     data_dir::Held,
     output::Output,
     stack,
@@ -184,7 +184,7 @@ impl Session {
             LauncherArg::Direct => {
                 let runtime = ContainerBackend::Direct(self.args.oci_runtime.clone());
                 let backend = self.args.containerd.clone().map_or(runtime, ContainerBackend::Containerd);
-                Ok(bundled_app(bundle, place, isolation, &backend)?)
+                Ok(bundled_app(bundle, place, isolation, &backend, models_of(&self.args.vm.parts).as_deref())?)
             }
             LauncherArg::Qemu => self.vm(bundle, place),
         }
@@ -196,7 +196,8 @@ impl Session {
         if *state_disk == StateDiskArg::New && !self.is_renewed.swap(true, Ordering::Relaxed) {
             self.set_aside(&state)?;
         }
-        let image = assembled(bundle, parts)?;
+        std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        let image = assembled(bundle, parts, Some(folder))?;
         image.write(folder)?;
         let accel = match accel {
             AccelArg::Auto if usable_accel(folder) == Accel::Tcg => VmAccel::Emulated(BareAccel::Tcg),
@@ -326,14 +327,7 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Se
                 output.object(&json!({ "event": "state_disk_refused", "reason": reason }));
                 refuse(&progress, format!("{reason}.\n{DISK_HINT}"));
             }
-            HostEvent::StorageExceeded { used_bytes, bytes_max } => {
-                let exceeded = json!({ "event": "storage_exceeded", "used_bytes": used_bytes, "bytes_max": bytes_max });
-                output.object(&exceeded);
-                output.warn(&format!(
-                    "the app keeps more than {bytes_max} bytes below /storage and was ended: raise \
-                     resources.storage.size, or remove files; it starts again when it keeps less"
-                ));
-            }
+            HostEvent::StorageExceeded { used_bytes, bytes_max } => tell_exceeded(used_bytes, bytes_max, output),
             HostEvent::AppLogDropped { lines } => output.warn(&format!("the app says too much: {lines} lines dropped")),
             HostEvent::IngressOffered { address, names } => {
                 output.step("ingress", &format!("TLS at {address} for {}", names.join(", ")));
@@ -367,6 +361,15 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<HostEvent>, progress: watch::Se
             event => stack::tell_event(event, output),
         }
     }
+}
+
+/// Says that the app keeps too much.
+fn tell_exceeded(used_bytes: u64, bytes_max: u64, output: Output) {
+    output.object(&json!({ "event": "storage_exceeded", "used_bytes": used_bytes, "bytes_max": bytes_max }));
+    output.warn(&format!(
+        "the app keeps more than {bytes_max} bytes below /storage and was ended: raise resources.storage.size, or remove \
+         files; it starts again when it keeps less"
+    ));
 }
 
 /// Notes that it does not come to serve, where it does not yet.

@@ -93,7 +93,7 @@ impl VmSection {
     /// What a VM is made of.
     pub(super) fn parts(&self) -> ImagePartArgs {
         let Self { kernel, init, agent, .. } = self.clone();
-        ImagePartArgs { kernel, init, agent, containers: None, with: Vec::new() }
+        ImagePartArgs { kernel, init, agent, ..ImagePartArgs::default() }
     }
 
     /// The firmware, where one is named.
@@ -133,8 +133,8 @@ impl VmSection {
         })
     }
 
-    /// The VMs, where rented apps run in some.
-    pub(super) fn backend(&self) -> Result<Option<VmBackend>> {
+    /// The VMs, where rented apps run in some, with model files of a folder.
+    pub(super) fn backend(&self, models: Option<&Path>) -> Result<Option<VmBackend>> {
         if self.launcher == Launcher::Direct {
             return if self.accel == Accel::Auto && self.firmware.is_none() {
                 Ok(None)
@@ -142,7 +142,8 @@ impl VmSection {
                 bail!("[vm]: `accel` and `firmware` are of VMs: say launcher = \"qemu\"")
             };
         }
-        let (parts, tee) = (self.parts(), self.tee()?);
+        let (mut parts, tee) = (self.parts(), self.tee()?);
+        parts.models = models.map(Path::to_owned);
         let accel = match self.accel() {
             AccelArg::Auto => None,
             AccelArg::Kvm => Some(VmAccel::Emulated(BareAccel::Kvm)),
@@ -151,7 +152,7 @@ impl VmSection {
             AccelArg::Snp => Some(VmAccel::Tee(tee.vm(HardwareTee::Snp)?)),
         };
         let programs = programs_digest(&own_programs(&parts)?)?;
-        let make = move |bundle: &Bundle| image(bundle, &parts);
+        let make = move |bundle: &Bundle, folder: &Path| image(bundle, &parts, folder);
         Ok(Some(VmBackend::new(Arc::new(make), programs, accel)))
     }
 
@@ -162,8 +163,8 @@ impl VmSection {
 }
 
 /// The image of a bundle; what no VM runs is refused like everything that this machine cannot.
-fn image(bundle: &Bundle, parts: &ImagePartArgs) -> Result<Image, HostError> {
-    assembled(bundle, parts).map_err(|error| HostError::CannotRun {
+fn image(bundle: &Bundle, parts: &ImagePartArgs, folder: &Path) -> Result<Image, HostError> {
+    assembled(bundle, parts, Some(folder)).map_err(|error| HostError::CannotRun {
         what: format!("{error:#}"),
         hint: "this provider runs rented apps in VMs (docs/vm.md)",
     })

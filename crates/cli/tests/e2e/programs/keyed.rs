@@ -1,5 +1,5 @@
 //! An app for every launcher, of the standard library alone: it answers each connection with a key of the app's and with what
-//! the other paths of the local API say of it; `/local/…` is passed on to the local API, `/store` counts in the app's storage, `/out`
+//! the other paths of the local API say of it; `/model` reads its model; `/local/…` is passed on to the local API, `/store` counts in the app's storage, `/out`
 //! asks the proxy for the host and port of its body. `vm.rs` compiles it without libraries of the machine.
 
 use std::{
@@ -94,10 +94,18 @@ fn out(target: &str) -> std::io::Result<String> {
     Ok(format!("{{\"said\": \"{}\", \"direct\": {direct}}}", said.split("\r\n").next().unwrap_or_default()))
 }
 
+/// What the app's model says, and that it can be found by both variables.
+fn model() -> std::io::Result<String> {
+    let [folder, file] = ["FREEHOLD_MODELS", "FREEHOLD_MODEL"].map(env::var);
+    let (folder, file) = (folder.map_err(std::io::Error::other)?, file.map_err(std::io::Error::other)?);
+    Ok(format!("{{\"model\": \"{}\", \"alone\": {}}}", fs::read_to_string(&file)?, fs::read_dir(folder)?.count() == 1))
+}
+
 fn answer(mut stream: UnixStream) {
     let answered = request(&mut stream).and_then(|(path, body)| match path.as_str() {
         "/store" => store(),
         "/out" => out(&body),
+        "/model" => model(),
         path => match path.strip_prefix("/local") {
             Some(path) => {
                 let socket = env::var("FREEHOLD_LOCAL_API").map_err(std::io::Error::other)?;
