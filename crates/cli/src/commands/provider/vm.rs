@@ -1,6 +1,9 @@
 //! `[vm]` of `host.toml`: whether rented apps run in VMs, and in what.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Result, bail};
 use freehold_bundle::Bundle;
