@@ -14,7 +14,7 @@ use std::{
 
 use freehold_containers::CLIENT_SOCKETS;
 use freehold_emulator::EvidenceServer;
-use freehold_primitives::{AppId, Canonical as _, Genesis, NetworkKey, TrustDomain};
+use freehold_primitives::{AppId, Genesis, NetworkKey, TrustDomain};
 use freehold_rpc::{Endpoint, HttpClient, NodeClient};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
@@ -24,7 +24,7 @@ use crate::{
     control::{self, Control},
     error::HostError,
     event::HostEvent,
-    host::{CHAIN_SOCKET, CONTROL_SOCKET, EVIDENCE_SOCKET, serve, serve_evidence},
+    host::{CHAIN_SOCKET, CONTROL_SOCKET, EVIDENCE_SOCKET, guest_trust, serve, serve_evidence},
     machine::Machine,
     measure::Launch,
     payer::Payer,
@@ -200,14 +200,11 @@ fn guest_file(config: &AttendConfig) -> Result<(Option<EvidenceServer>, Value), 
         .map(|(number, name)| json!({ "name": name, "socket": service_socket(folder, *number) }))
         .collect();
     let document = json!({
-        "trust": {
-            "network_key": config.network_key,
-            "genesis": hex::encode(config.genesis.to_canonical()),
-            "app_id": config.app_id,
-            "provider": config.provider.account(),
-            "trust_domain": domain.as_str(),
-            "lease_s": config.genesis.lease_s,
-        },
+        "trust": guest_trust(
+            (&config.network_key, &config.genesis),
+            (config.app_id, config.provider.account()),
+            (domain, config.genesis.lease_s),
+        ),
         "paths": {
             "state_dir": config.state_dir,
             "local_api": folder.join(LOCAL_API_SOCKET),

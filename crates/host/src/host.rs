@@ -14,9 +14,9 @@ use std::{
 use axum::Router;
 use freehold_crypto::genesis_hash;
 use freehold_emulator::EvidenceServer;
-use freehold_primitives::{Account, AppId, Canonical as _};
+use freehold_primitives::{Account, AppId, Canonical as _, Genesis, NetworkKey, TrustDomain};
 use freehold_rpc::{ChainTrust, Endpoint, HttpClient, LocalClient, NodeClient, VerifiedClient, app_server_name};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
     net::{TcpListener, UnixListener},
@@ -408,6 +408,22 @@ fn open_gate(sockets: &Sockets, config: &HostConfig, tasks: &mut JoinSet<()>) ->
     Ok(())
 }
 
+/// What a guest is told of chain, app, provider and evidence, whoever starts it.
+pub(crate) fn guest_trust(
+    (network_key, genesis): (&NetworkKey, &Genesis),
+    (app_id, provider): (AppId, Account),
+    (domain, lease_s): (TrustDomain, u64),
+) -> Value {
+    json!({
+        "network_key": network_key,
+        "genesis": hex::encode(genesis.to_canonical()),
+        "app_id": app_id,
+        "provider": provider,
+        "trust_domain": domain.as_str(),
+        "lease_s": lease_s,
+    })
+}
+
 /// What a guest is started with.
 struct GuestFile<'a> {
     config: &'a HostConfig,
@@ -425,14 +441,8 @@ impl GuestFile<'_> {
         let Self { config, sockets, launch, machine, app_id, provider, isolation } = self;
         // Only a TD has a register that an app extends.
         let event_log = if machine.has_runtime_register() { launch.event_log.as_slice() } else { &[] };
-        let trust = json!({
-            "network_key": config.network_key,
-            "genesis": hex::encode(config.genesis.to_canonical()),
-            "app_id": app_id,
-            "provider": provider,
-            "trust_domain": machine.domain().as_str(),
-            "lease_s": config.lease_s,
-        });
+        let (genesis, domain) = (&config.genesis, machine.domain());
+        let trust = guest_trust((&config.network_key, genesis), (*app_id, *provider), (domain, config.lease_s));
         let (services, environments) = match &config.app {
             App::Containers(app) => app.sockets_told(&sockets.app_dir),
             App::Process(_) | App::Vm(_) => (json!([]), json!([])),
