@@ -303,6 +303,9 @@ pub struct ProviderInfo {
 pub struct ProviderVm {
     /// SHA-256 of PID 1, agent and their libraries (`spec/provider-api.md` §6).
     pub programs: Digest,
+    /// SHA-256 of what runs containers, with its libraries; nothing where the machine has none of it, and runs no such app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containers: Option<Digest>,
     /// What a TEE measures beside the image; nothing where the TEE is emulated.
     pub tee: Option<ProviderTee>,
 }

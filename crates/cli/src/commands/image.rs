@@ -80,6 +80,12 @@ fn beside(given: Option<&Path>, name: &str) -> Result<PathBuf> {
     Ok(own.with_file_name(name))
 }
 
+/// What runs containers in a VM: those programs that were named, or those beside this program, and the runtime of this machine.
+pub(crate) fn container_programs(args: &ImagePartArgs) -> Result<Vec<Program>> {
+    let runner = beside(args.containers.as_deref(), "freehold-containers")?;
+    containers::programs(runner, beside(args.agent.as_deref(), AGENT)?)
+}
+
 /// The package of the pinned kernel.
 pub(crate) fn kernel_package(args: &ImagePartArgs) -> Result<PathBuf> {
     let kernel = args.kernel.clone().or_else(|| std::env::var_os(KERNEL_VARIABLE).map(PathBuf::from));
@@ -138,10 +144,8 @@ pub(crate) fn assembled(bundle: &Bundle, args: &ImagePartArgs, place: Option<&Pa
         models: models(bundle, args, place)?,
     };
     if parts.start.kind == StartKind::Containers {
-        let runner = beside(args.containers.as_deref(), "freehold-containers")?;
-        let containers = containers::parts(bundle, runner, beside(args.agent.as_deref(), AGENT)?)?;
-        parts.system.extend(containers.programs);
-        (parts.beside, parts.start.command) = (containers.beside, containers.command);
+        parts.system.extend(container_programs(args)?);
+        (parts.beside, parts.start.command) = containers::parts(bundle)?;
     }
     Ok(Image::build(parts)?)
 }

@@ -34,6 +34,8 @@ pub struct VmBackend {
     pub image: ImageMaker,
     /// SHA-256 of PID 1, agent and their libraries.
     pub programs: Digest,
+    /// SHA-256 of what runs containers, where it is here.
+    pub containers: Option<Digest>,
     /// What runs them; `None` takes KVM where a guest boots under it, else software.
     pub accel: Option<VmAccel>,
     /// What was found where nothing is said; kept, since finding it boots a guest.
@@ -42,8 +44,8 @@ pub struct VmBackend {
 
 impl VmBackend {
     /// VMs that boot such images.
-    pub fn new(image: ImageMaker, programs: Digest, accel: Option<VmAccel>) -> Self {
-        Self { image, programs, accel, found: Arc::default() }
+    pub fn new(image: ImageMaker, programs: Digest, containers: Option<Digest>, accel: Option<VmAccel>) -> Self {
+        Self { image, programs, containers, accel, found: Arc::default() }
     }
 
     /// The TEE of hardware that they run in.
@@ -59,7 +61,8 @@ impl VmBackend {
     /// # Errors
     /// [`MeasureError::Read`].
     pub(crate) fn told(&self) -> Result<ProviderVm, MeasureError> {
-        Ok(ProviderVm { programs: self.programs, tee: self.tee().map(VmTee::told).transpose()? })
+        let Self { programs, containers, .. } = *self;
+        Ok(ProviderVm { programs, containers, tee: self.tee().map(VmTee::told).transpose()? })
     }
 
     /// A bundle as a VM of the size that was rented, below a rental's folder.

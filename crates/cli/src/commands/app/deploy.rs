@@ -35,7 +35,7 @@ use super::{
 use crate::{
     args::AppDeployArgs,
     commands::{
-        image::{assembled, own_programs},
+        image::{assembled, container_programs, own_programs},
         market::{Offered, Rented, cancel, rented, top_up},
         sender::{Sender, units},
     },
@@ -159,6 +159,15 @@ impl Plan<'_> {
                  or name its files with --init and --agent",
                 vm.programs
             );
+        }
+        if self.bundle.manifest().kind == Kind::Container {
+            let own = programs_digest(&container_programs(parts)?)?;
+            if vm.containers != Some(own) {
+                bail!(
+                    "the provider's VMs run containers by other programs than this machine has ({own}), or not at all: take the \
+                     provider's release, and its version of runc"
+                );
+            }
         }
         let image = assembled(&self.bundle, parts, None)?;
         let shape = VmShape::new(self.offer.terms.cpus, self.offer.terms.memoryMib)?;

@@ -30,18 +30,14 @@ const RUN: &str = "/run/containers";
 const RUNNER: &str = "bin/freehold-containers";
 const LAUNCHER: &str = "bin/freehold-guest";
 
-/// An app of containers on a disk.
-pub(super) struct Parts {
-    /// Plan, sockets and images.
-    pub(super) beside: Tree,
-    /// What runs them.
-    pub(super) programs: Vec<Program>,
-    /// What PID 1 starts.
-    pub(super) command: Vec<String>,
+/// What runs containers. `runner` and `agent` are the files of those programs.
+pub(super) fn programs(runner: PathBuf, agent: PathBuf) -> Result<Vec<Program>> {
+    let program = |file, place: &str| Program { file, place: place.to_owned() };
+    Ok(vec![program(runner, RUNNER), program(runtime()?, &format!("bin/{RUNTIME}")), program(agent, LAUNCHER)])
 }
 
-/// The parts of a bundle. `runner` and `agent` are the files of those programs.
-pub(super) fn parts(bundle: &Bundle, runner: PathBuf, agent: PathBuf) -> Result<Parts> {
+/// What a bundle brings to the disk: plan, sockets and images; and the command that PID 1 starts.
+pub(super) fn parts(bundle: &Bundle) -> Result<(Tree, Vec<String>)> {
     let name = &bundle.manifest().name;
     let mut plan = Plan::of(bundle)?;
     if plan.network == NetworkKind::Open {
@@ -66,9 +62,6 @@ pub(super) fn parts(bundle: &Bundle, runner: PathBuf, agent: PathBuf) -> Result<
     for image in images {
         unpack(bundle, image, &mut beside)?;
     }
-    let program = |file, place: &str| Program { file, place: place.to_owned() };
-    let programs =
-        vec![program(runner, RUNNER), program(runtime()?, &format!("bin/{RUNTIME}")), program(agent, LAUNCHER)];
     let inside = |path: &str| format!("/{path}");
     let command = vec![
         inside(RUNNER),
@@ -80,7 +73,7 @@ pub(super) fn parts(bundle: &Bundle, runner: PathBuf, agent: PathBuf) -> Result<
         inside(LAUNCHER),
         RUN.to_owned(),
     ];
-    Ok(Parts { beside, programs, command })
+    Ok((beside, command))
 }
 
 /// The runtime on this machine, new enough.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::{
     args::{AccelArg, ImagePartArgs, SnpCpuArg, TeeVmArgs},
-    commands::image::{assembled, own_programs},
+    commands::image::{assembled, container_programs, own_programs},
 };
 
 /// The section.
@@ -155,8 +155,10 @@ impl VmSection {
             AccelArg::Snp => Some(VmAccel::Tee(tee.vm(HardwareTee::Snp)?)),
         };
         let programs = programs_digest(&own_programs(&parts)?)?;
+        // A machine without a runtime serves processes alone.
+        let containers = container_programs(&parts).ok().map(|programs| programs_digest(&programs)).transpose()?;
         let make = move |bundle: &Bundle, folder: &Path| image(bundle, &parts, folder);
-        Ok(Some(VmBackend::new(Arc::new(make), programs, accel)))
+        Ok(Some(VmBackend::new(Arc::new(make), programs, containers, accel)))
     }
 
     /// Where collateral for hardware comes from.
