@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use freehold_bundle::{Bundle, build_bundle};
+use freehold_bundle::{Bundle, Kind, build_bundle};
 use freehold_crypto::{AccountKey, genesis_hash};
 use freehold_host::{
     EmulatedTee, Launch, OwnedApp, Payer, VmTee, known_app, launch_policy, measure_bundle, measure_image,
