@@ -259,8 +259,35 @@ fn a_rented_app_runs_in_a_vm_whose_measurement_its_renter_computed() {
     until("the VM is gone", || running_with("qemu-system-x86_64", &image) == 0);
     place.app(&["remove", "one"], RENTER).unwrap();
     until("nothing is left of it", || !place.path("state/rentals").join(rental.to_string()).exists());
+    if containers_work() {
+        containers_in_a_rented_vm(&place, package);
+    }
     host.interrupt();
     place.network.interrupt();
+}
+
+/// Containers measure as their renter computed, with the runtime in it.
+fn containers_in_a_rented_vm(place: &Place, package: &str) {
+    boxes(place);
+    let deploy =
+        ["deploy", "boxes", "--offer", "1", "--seconds", "600", "--store", "store", "--yes", "--kernel", package];
+    let other = place.app(&[&deploy[..], &["--containers", "/bin/true"]].concat(), RENTER).unwrap_err();
+    assert!(other.contains("run containers by other programs"), "{other}");
+    let begun = Instant::now();
+    let deployed = place.app(&deploy, RENTER).unwrap();
+    assert_eq!(answered(deployed["api"].as_str().unwrap())["store"], "1");
+    eprintln!("containers deployed into a VM: {:?}", begun.elapsed());
+    place.app(&["remove", "boxes"], RENTER).unwrap();
+}
+
+/// An app of containers in its folder, built.
+fn boxes(place: &Place) {
+    let (archive, id) = saved(place.dir.path(), "one");
+    fs::write(place.path("compose.yaml"), COMPOSE.replace("IMAGE", &id)).unwrap();
+    told(place.dir.path(), &["app", "init", "boxes", "--kind", "container", "--from", "compose.yaml"]).unwrap();
+    fs::create_dir(place.path("boxes/images")).unwrap();
+    fs::write(place.path("boxes/images/test.tar"), archive).unwrap();
+    told(place.dir.path(), &["app", "build", "boxes"]).unwrap();
 }
 
 #[test]
@@ -285,12 +312,7 @@ fn containers_seal_what_they_say(backend: &str) {
     let _turn = turn();
     let place = Place::new();
     place.offer("1024");
-    let (archive, id) = saved(place.dir.path(), "one");
-    fs::write(place.path("compose.yaml"), COMPOSE.replace("IMAGE", &id)).unwrap();
-    told(place.dir.path(), &["app", "init", "boxes", "--kind", "container", "--from", "compose.yaml"]).unwrap();
-    fs::create_dir(place.path("boxes/images")).unwrap();
-    fs::write(place.path("boxes/images/test.tar"), archive).unwrap();
-    told(place.dir.path(), &["app", "build", "boxes"]).unwrap();
+    boxes(&place);
     // From a registry where there is one, from a store otherwise.
     let registry = OwnRegistry::start();
     let source = registry.as_ref().map(|registry| format!("{}/shop/boxes", registry.address));
