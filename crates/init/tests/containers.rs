@@ -23,7 +23,7 @@ use freehold_primitives::{Digest, Register};
 use serde_json::{Value, json};
 
 /// Longest run of one VM.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 /// Users of containers in a VM (`spec/vm-image.md` §12).
 const USERS_FIRST: u32 = 0x4000_0000;
 /// Digest of the one image.
