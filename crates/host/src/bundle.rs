@@ -99,14 +99,16 @@ fn model_files(bundle: &Bundle, folder: Option<&Path>) -> Result<Vec<(String, Pa
     let named = &bundle.manifest().additions.models;
     let hint = "name the folder that has them: --models, or `models` of host.toml";
     let folder = match folder {
-        None if named.is_empty() => return Ok(Vec::new()),
+        _ if named.is_empty() => return Ok(Vec::new()),
         None => return Err(cannot("it names model files", hint)),
-        Some(folder) => folder,
+        Some(folder) => {
+            folder.canonicalize().map_err(HostError::system("the folder of models cannot be found", folder))?
+        }
     };
     let found = |model: &ModelFile| {
         let path = folder.join(&model.name);
         if file_digest(&path)? == model.sha256 {
-            Ok((model.name.clone(), path.canonicalize().map_err(HostError::system("a model cannot be found", &path))?))
+            Ok((model.name.clone(), path))
         } else {
             Err(cannot(&format!("{} is another file than its manifest names", path.display()), "bring the right one"))
         }

@@ -158,19 +158,20 @@ fn plain(program: &AppProgram, app_dir: &Path) -> Command {
     if let Some(folder) = bundle.and_then(|bundle| bundle.storage.folder()) {
         command.env(STORAGE_VARIABLE, &folder.path);
     }
-    if let Some([(_, model)]) = bundle.map(|bundle| bundle.models.as_slice()) {
-        command.env(MODEL_VARIABLE, model);
-    }
-    if let Some(folder) = bundle.and_then(|bundle| bundle.models.first()?.1.parent()) {
-        command.env(MODELS_VARIABLE, folder);
-    }
+    command.envs(model_variables(program));
     if is_listed(program) {
         command.env(EGRESS_VARIABLE, app_dir.join(GATE_SOCKET));
     }
-    if let Some(model) = &program.model {
-        command.env(MODEL_VARIABLE, model);
-    }
     command
+}
+
+/// Variables that name a program's model files where it sees this machine's own: the one file alone, and the folder of a bundle's.
+fn model_variables(program: &AppProgram) -> impl Iterator<Item = (&'static str, &Path)> {
+    let models = program.bundle.as_ref().map_or_else(<&[_]>::default, |bundle| bundle.models.as_slice());
+    let only = if let [(_, model)] = models { Some(model) } else { program.model.as_ref() };
+    let folder = models.first().and_then(|(_, model)| model.parent());
+    let only = only.map(|model| (MODEL_VARIABLE, model.as_path()));
+    only.into_iter().chain(folder.map(|folder| (MODELS_VARIABLE, folder)))
 }
 
 /// The words that start a program: its limits, the program itself, its arguments. `files` is where the bundle's files are seen,

@@ -152,31 +152,6 @@ pub(crate) fn bundled(dir: &Path, script: &str, additions: &str) -> Result<AppPr
     crate::bundle::bundled_program(&bundle, dir, IsolationChoice::Required, Some(&dir.join("models")))
 }
 
-#[tokio::test]
-async fn a_bundled_program_reads_the_models_that_its_manifest_names() {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir(dir.path().join("models")).unwrap();
-    for name in ["m.gguf", "secret"] {
-        std::fs::write(dir.path().join("models").join(name), "weights").unwrap();
-    }
-    let digest = freehold_crypto::sha256(b"weights");
-    let additions = format!("  models: [{{name: m.gguf, sha256: {digest}}}]\n");
-    let script = "cat $FREEHOLD_MODELS/m.gguf; cmp $FREEHOLD_MODEL $FREEHOLD_MODELS/m.gguf && echo; ls $FREEHOLD_MODELS; \
-                  echo x 2>/dev/null > $FREEHOLD_MODEL || echo refused";
-    let app = bundled(dir.path(), script, &additions).unwrap();
-    assert_eq!(measure(&programs(dir.path()).0, &app.clone().into()).unwrap().app.model, Some(digest));
-    if sandbox::detect(IsolationChoice::Auto).await == Isolation::None {
-        eprintln!("SKIPPED: bubblewrap is not present or does not work here; install `bwrap` to run this test");
-        return;
-    }
-    let sockets = dir.path().join("sockets");
-    std::fs::create_dir(&sockets).unwrap();
-    let output = sandbox::spawn(&app, Isolation::Bubblewrap, &sockets).unwrap().wait_with_output().await.unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    // The other file of the folder is not for it.
-    assert_eq!(said, "weights\nm.gguf\nrefused\n", "{}", String::from_utf8_lossy(&output.stderr));
-}
-
 #[test]
 fn what_a_host_cannot_give_is_refused_and_not_run_otherwise() {
     let models = format!("  models: [{{name: m, sha256: {}}}]\n", "ab".repeat(32));

@@ -132,7 +132,9 @@ fn image(ready: Ready, dir: &Path) -> Image {
             storage: STORAGE,
             proxy: None,
             ingress: AppIngress::default(),
+            models: Vec::new(),
         },
+        models: None,
     };
     Image::build(parts).unwrap()
 }

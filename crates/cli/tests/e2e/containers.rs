@@ -67,7 +67,7 @@ async fn trial() -> Result<(), HostError> {
     fs::write(folder.join("compose.yaml"), compose).unwrap();
     let bundle = freehold_bundle::build_bundle(&folder, &dir.path().join("bundle"))?;
     let choice = (IsolationChoice::Required, ContainerBackend::default());
-    let App::Containers(app) = bundled_app(&bundle, dir.path(), choice.0, &choice.1)? else {
+    let App::Containers(app) = bundled_app(&bundle, dir.path(), choice.0, &choice.1, None)? else {
         unreachable!("its kind is container");
     };
     app.try_out(TRIAL_WAIT).await

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::{
-    APP_SOCKET_VARIABLE, DSTACK_VARIABLES, GATE_SOCKET, LOCAL_API_VARIABLE, MODEL_VARIABLE, NETWORK_FILES,
-    PROGRAM_PATH, STORAGE_VARIABLE, SYSTEM_DIRS, SYSTEM_FILES, is_listed, launched, words,
+    APP_SOCKET_VARIABLE, DSTACK_VARIABLES, GATE_SOCKET, LOCAL_API_VARIABLE, NETWORK_FILES, PROGRAM_PATH,
+    STORAGE_VARIABLE, SYSTEM_DIRS, SYSTEM_FILES, is_listed, launched, model_variables, words,
 };
 use crate::config::{AppProgram, Reach};
 
@@ -103,7 +103,8 @@ impl Plan {
             ..Self::of_nothing()
         };
         plan.read.extend(launcher.or(bundle.is_none().then_some(&program.executable)).map(Path::to_owned));
-        plan.read.extend(files.into_iter().chain(program.model.as_deref()).map(Path::to_owned));
+        let models = bundle.into_iter().flat_map(|bundle| bundle.models.iter().map(|(_, model)| model.as_path()));
+        plan.read.extend(files.into_iter().chain(program.model.as_deref()).chain(models).map(Path::to_owned));
         if bundle.is_none() {
             plan.environment.clear();
         }
@@ -114,8 +115,8 @@ impl Plan {
             set(name, app_dir.join("local.sock"))?;
         }
         set(APP_SOCKET_VARIABLE, app_dir.join("app.sock"))?;
-        if let Some(model) = &program.model {
-            set(MODEL_VARIABLE, model.clone())?;
+        for (name, path) in model_variables(program) {
+            set(name, path.to_owned())?;
         }
         let storage = bundle.and_then(|bundle| bundle.storage.folder());
         if let Some(folder) = storage {

@@ -10,7 +10,7 @@ use tokio::process::Child;
 
 use super::{Confiner, Isolation, bubblewrap_arguments, confine, detect, spawn};
 use crate::{
-    AppProgram, HostError, IsolationChoice,
+    AppProgram, HostError, IsolationChoice, measure,
     tests::{bundled, programs},
 };
 
@@ -218,5 +218,26 @@ async fn a_bundled_program_sees_its_files_its_words_and_its_limits_alone() {
             _ => app.bundle.as_ref().unwrap().files.to_str().unwrap(),
         };
         assert_eq!(lines, [folder, "said", "17", "refused", "1", "home", "x"], "{isolation:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_bundled_program_reads_the_models_that_its_manifest_names() {
+    for isolation in sandboxes().await {
+        let ground = Ground::new(isolation);
+        let (dir, models) = (ground.dir.path(), ground.dir.path().join("models"));
+        std::fs::create_dir(&models).unwrap();
+        std::fs::write(models.join("secret"), "nobody's").unwrap();
+        // A folder of models may name files that lie elsewhere.
+        std::fs::write(dir.join("blob"), "weights\n").unwrap();
+        std::os::unix::fs::symlink(dir.join("blob"), models.join("m.gguf")).unwrap();
+        let digest = freehold_crypto::sha256(b"weights\n");
+        let additions = format!("  models: [{{name: m.gguf, sha256: {digest}}}]\n");
+        let script = "echo begin; cat $FREEHOLD_MODELS/m.gguf $FREEHOLD_MODEL; cat $FREEHOLD_MODELS/secret; \
+                      echo x > $FREEHOLD_MODEL || echo refused";
+        let app = bundled(dir, script, &additions).unwrap();
+        assert_eq!(measure(&programs(dir).0, &app.clone().into()).unwrap().app.model, Some(digest));
+        // The other file of the folder is not for it.
+        assert_eq!(ground.said(&app).await, "weights\nweights\nrefused\n", "{isolation:?}");
     }
 }

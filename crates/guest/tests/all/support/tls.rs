@@ -36,7 +36,7 @@ use tokio_rustls::{
     },
 };
 
-use super::support::FakeHost;
+use super::FakeHost;
 
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 pub(crate) const DOMAIN: &str = "app.example";

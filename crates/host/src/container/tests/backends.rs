@@ -59,7 +59,7 @@ impl OwnContainerd {
         let containerd = Self { child, dir };
         let backend = containerd.backend();
         let end = Instant::now() + Duration::from_secs(20);
-        while backend.find().is_err() {
+        while backend.check().is_err() {
             assert!(Instant::now() < end, "containerd does not answer");
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -129,7 +129,7 @@ async fn containers_run_under_gvisor() {
         return;
     }
     let backend = ContainerBackend::Direct("runsc".parse::<OciRuntime>().unwrap());
-    if let Err(error) = backend.find() {
+    if let Err(error) = backend.check() {
         eprintln!("SKIPPED: {error}");
         return;
     }

@@ -81,8 +81,8 @@ impl Ground {
         let app = ContainerApp::new(&bundle, dir.path(), IsolationChoice::Required, backend).unwrap();
         fs::create_dir(dir.path().join("sockets")).unwrap();
         // The sockets that a guest would have made.
-        let sockets = app.containers.sockets(&dir.path().join("sockets"));
-        let local = sockets.map(|path| StdUnixListener::bind(path).unwrap()).collect();
+        let folder = dir.path().join("sockets");
+        let local = app.containers.sockets(&folder).map(|path| StdUnixListener::bind(path).unwrap()).collect();
         let (events, heard) = mpsc::unbounded_channel();
         let (stop, stopping) = watch::channel(false);
         Self { dir, app, events, heard, stop, stopping, _local: local }

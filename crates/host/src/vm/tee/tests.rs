@@ -69,8 +69,8 @@ fn image() -> Option<Image> {
     };
     let kernel = KernelFiles::read(Path::new(&package)).unwrap().kernel;
     let (root, app) = (VerityRoot { hash: Digest([7; 32]), data_blocks: 2 }, Digest([9; 32]));
-    let line = CommandLine::of_image(&root, &app).unwrap();
-    Some(Image { kernel, initrd: b"initrd".to_vec(), disk: Vec::new(), line, root, app })
+    let line = CommandLine::of_image(&root, &app, None).unwrap();
+    Some(Image { kernel, initrd: b"initrd".to_vec(), disk: Vec::new(), line, root, app, models: None })
 }
 
 fn shape() -> VmShape {
