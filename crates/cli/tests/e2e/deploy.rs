@@ -225,7 +225,8 @@ fn a_rented_app_runs_in_a_vm_whose_measurement_its_renter_computed() {
     place.offer("1024");
     let package = kernel.to_str().unwrap();
     let vm = format!("[vm]\nlauncher = 'qemu'\naccel = 'tcg'\nkernel = '{package}'\n");
-    let host = place.host(&format!("cpus_max = 2\nmemory_mib_max = 1024\n\n{vm}"));
+    let kinds = "kinds = ['process', 'container']";
+    let host = place.host(&format!("{kinds}\ncpus_max = 2\nmemory_mib_max = 1024\n\n{vm}"));
     let info: Value = serde_json::from_str(&get(&place.endpoint, "/v1/host").1).unwrap();
     assert!(info["vm"]["programs"].is_string() && info["vm"]["tee"].is_null(), "{info}");
     crate::vm::app(&place.path("one"), ("rented", 1), "");

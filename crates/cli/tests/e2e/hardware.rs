@@ -58,7 +58,9 @@ fn a_tee_that_is_not_there_is_told_of_and_an_app_for_one_accepts_its_measurement
     let _turn = turn();
     let dir = tempfile::tempdir().unwrap();
     let (folder, net, fw) = (dir.path().join("keyed"), dir.path().join("net"), dir.path().join("OVMF.fd"));
-    let [place, data, fw_path, package] = [&folder, &net, &fw, &kernel].map(|path| path.to_str().unwrap().to_owned());
+    let models = folder.join("models");
+    let [place, data, fw_path, package, models] =
+        [&folder, &net, &fw, &kernel, &models].map(|path| path.to_str().unwrap().to_owned());
     firmware(&fw);
     app(&folder, ("first", 1), "");
 
@@ -92,6 +94,8 @@ fn a_tee_that_is_not_there_is_told_of_and_an_app_for_one_accepts_its_measurement
         &package,
         "--accel",
         "snp",
+        "--models",
+        &models,
     ];
     let named = [&in_tee[..], &["--firmware", &fw_path]].concat();
     let refused = said(&Running::try_start(&in_tee).err().unwrap());

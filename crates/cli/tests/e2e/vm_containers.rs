@@ -19,12 +19,7 @@ use crate::{
 };
 
 /// A one-shot job that the front waits for, a variable of the file's own, and one that the owner sets.
-const FURTHER: &str = "\
-  job:
-    image: test@sha256:IMAGE
-    command: [say, migrated]
-    restart: 'no'
-";
+const FURTHER: &str = "  job:\n    image: test@sha256:IMAGE\n    command: [say, migrated]\n    restart: 'no'\n";
 
 /// The kernel package where containers run in a VM here, else a loud skip.
 fn ready() -> Option<PathBuf> {
