@@ -79,24 +79,8 @@ fn a_tee_that_is_not_there_is_told_of_and_an_app_for_one_accepts_its_measurement
 
     let up = ["up", "--no-app", "--validators", "1", "--rpc", "127.0.0.1:0", "--data-dir", &data];
     let network = Running::start(&up);
-    let in_tee = [
-        "app",
-        "run",
-        &place,
-        "--data-dir",
-        &data,
-        "--api",
-        "127.0.0.1:0",
-        "--once",
-        "--launcher",
-        "qemu",
-        "--kernel",
-        &package,
-        "--accel",
-        "snp",
-        "--models",
-        &models,
-    ];
+    let run = ["app", "run", &place, "--data-dir", &data, "--api", "127.0.0.1:0", "--once", "--models", &models];
+    let in_tee = [&run[..], &["--launcher", "qemu", "--kernel", &package, "--accel", "snp"]].concat();
     let named = [&in_tee[..], &["--firmware", &fw_path]].concat();
     let refused = said(&Running::try_start(&in_tee).err().unwrap());
     assert!(refused.contains("--firmware"), "{refused}");
