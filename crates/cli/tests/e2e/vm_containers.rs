@@ -112,7 +112,7 @@ fn what_a_vm_cannot_give_is_refused(folder: &Path, package: &str) {
     let (manifest, compose) = (folder.join("rofl.yaml"), folder.join("compose.yaml"));
     let (said, text) = (fs::read_to_string(&manifest).unwrap(), fs::read_to_string(&compose).unwrap());
     fs::write(&manifest, format!("{said}freehold: {{gpu: {{count: 1}}}}\n")).unwrap();
-    assert!(build().contains("it asks for GPUs"));
+    assert!(build().contains("asks for GPUs"));
     fs::write(&manifest, &said).unwrap();
     fs::write(&compose, text.replace("command: [store, '6379']", "command: [store, '6379']\n    ports: ['6379:6379']"))
         .unwrap();
