@@ -29,6 +29,7 @@ use crate::{
     containers::Bounds,
     error::ContainerError,
     launcher::Launcher,
+    mounts,
     plan::{NetworkKind, Plan, Planned, Sockets},
     runtime::Runtime,
     system,
@@ -48,6 +49,8 @@ const ROOT_FILES: u64 = 65_536;
 const APP_PROCESSES: u64 = 4_096;
 /// Id of the container that holds the namespaces.
 const HOLDER: &str = "_holder";
+/// Folder of what reaches into containers from elsewhere, for their users alone.
+const WITHIN: &str = "within";
 /// What the containers run on, for a successor.
 const ENGINE_FILE: &str = "engine";
 
@@ -457,18 +460,55 @@ impl Ground {
         Ok(holder)
     }
 
+    /// Whether the runtime opens what it mounts as the app's users, who may not pass through the folders of others.
+    fn has_within(&self) -> bool {
+        self.is_root() && !self.engine.joins_users()
+    }
+
+    /// A file or folder of this machine where the runtime can open it.
+    fn within(&self, source: &Path, name: &str) -> io::Result<PathBuf> {
+        if !self.has_within() {
+            return Ok(source.to_owned());
+        }
+        let place = self.run.join(WITHIN).join(name);
+        if source.is_dir() {
+            fs::create_dir(&place)?;
+        } else {
+            fs::File::create_new(&place)?;
+        }
+        mounts::bind(source, &place)?;
+        Ok(place)
+    }
+
+    fn launcher_within(&self, launcher: &Launcher) -> io::Result<Launcher> {
+        let mut launcher = launcher.clone();
+        for (index, (file, _)) in launcher.files.iter_mut().enumerate() {
+            *file = self.within(file, &format!("launcher-{index}"))?;
+        }
+        Ok(launcher)
+    }
+
     fn configure(&self, plan: &Plan, found: &[User], holder: u32, inside: &Inside<'_>) -> io::Result<()> {
         let shared = self.folder.join("services");
         let hosts = shared.join(".hosts");
         let names: Vec<&str> = plan.services.keys().map(String::as_str).collect();
         fs::write(&hosts, format!("127.0.0.1 localhost {}\n::1 localhost\n", names.join(" ")))?;
-        let mut files = vec![(hosts, "/etc/hosts".to_owned())];
+        if self.has_within() {
+            let within = self.run.join(WITHIN);
+            fs::create_dir(&within)?;
+            fs::set_permissions(&within, fs::Permissions::from_mode(0o700))?;
+            self.own(&within, 0)?;
+        }
+        let mut files = vec![(self.within(&hosts, "hosts")?, "/etc/hosts".to_owned())];
         if plan.network == NetworkKind::Open
             && let Ok(resolver) = fs::canonicalize("/etc/resolv.conf")
         {
             files.push((resolver, "/etc/resolv.conf".to_owned()));
         }
-        let mut sockets = plan.sockets(inside.app_dir);
+        let launcher = inside.launcher.map(|launcher| self.launcher_within(launcher)).transpose()?;
+        // The folder as a whole: the guest may make its sockets anew.
+        let folder = self.within(inside.app_dir, "sockets")?;
+        let mut sockets = plan.sockets(&folder);
         for ((name, planned), user) in plan.services.iter().zip(found) {
             let Sockets { local_api, environment } = sockets.remove(name.as_str()).unwrap_or_default();
             let footing = Footing {
@@ -482,7 +522,7 @@ impl Ground {
                 cgroup: self.group().map(|group| format!("{group}/{name}")),
                 files: files.clone(),
                 local_api: local_api.unwrap_or_default(),
-                launch: inside.launcher.zip(environment),
+                launch: launcher.as_ref().zip(environment),
                 app_dir: plan.ports.is_empty().then(|| self.app_dir()),
                 storage: self.storage_dir(),
             };

@@ -15,6 +15,18 @@ pub(crate) fn mount(kind: &str, at: &Path, options: &str) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Shows a file or folder at another place too.
+pub(crate) fn bind(source: &Path, at: &Path) -> io::Result<()> {
+    let text = |path: &Path| {
+        CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
+    };
+    let (source, at) = (text(source)?, text(at)?);
+    // SAFETY: strings that end in zero and live over the call; a bind has neither kind nor options.
+    let result =
+        unsafe { libc::mount(source.as_ptr(), at.as_ptr(), std::ptr::null(), libc::MS_BIND, std::ptr::null()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Takes a mount away at once; what still uses it keeps it until it ends.
 pub(crate) fn unmount(at: &Path) -> io::Result<()> {
     let at = CString::new(at.as_os_str().as_bytes()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;

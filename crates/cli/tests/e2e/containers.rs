@@ -39,6 +39,17 @@ volumes:
 /// Longest trial of a container.
 const TRIAL_WAIT: Duration = Duration::from_secs(10);
 
+/// Whether gVisor's runtime is here; where not, says so loudly.
+pub(crate) fn gvisor_works() -> bool {
+    let works = Command::new("runsc").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !works {
+        eprintln!(
+            "SKIPPED: needs `runsc` of gVisor (Debian's backports: `apt-get install runsc`), which is missing here"
+        );
+    }
+    works
+}
+
 /// Whether containers can run here, tried once; where not, says so loudly.
 pub(crate) fn containers_work() -> bool {
     static FAULT: OnceLock<Option<String>> = OnceLock::new();

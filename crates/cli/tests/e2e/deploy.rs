@@ -13,7 +13,7 @@ use freehold_rpc::{RentalAction, RentalCommand, SignedCommand};
 use serde_json::{Value, json};
 
 use crate::{
-    containers::{COMPOSE, OwnContainerd, containers_work, saved},
+    containers::{COMPOSE, OwnContainerd, containers_work, gvisor_works, saved},
     support::{
         OwnRegistry, Running, free_address, get, holding, post_path, run, said, sandbox_works, told, turn, until,
     },
@@ -295,6 +295,13 @@ fn boxes(place: &Place) {
 fn containers_of_a_rented_machine_seal_what_they_say_and_come_from_a_registry() {
     if containers_work() {
         containers_seal_what_they_say("");
+    }
+}
+
+#[test]
+fn containers_under_gvisor_seal_what_they_say() {
+    if containers_work() && gvisor_works() {
+        containers_seal_what_they_say("[backend]\noci_runtime = 'runsc'\n");
     }
 }
 

@@ -255,7 +255,7 @@ async fn child_guest_process() {
 
 fn spawn_child(host: &FakeHost) -> std::process::Child {
     std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["child_guest_process", "--exact", "--nocapture"])
+        .args(["agent::child_guest_process", "--exact", "--nocapture"])
         .env("FREEHOLD_TEST_GUEST_CONFIG", host.config_file())
         .stdin(std::process::Stdio::piped())
         .spawn()

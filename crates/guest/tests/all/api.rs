@@ -84,7 +84,7 @@ async fn what_a_program_says_leaves_sealed_to_its_owner() {
     };
     host.chain.set_settings(AppSettings { generation: 1, settings: vec![key], spending: None });
     let mut program = std::process::Command::new(std::env::current_exe().unwrap());
-    program.args(["child_launch", "--exact", "--nocapture"]);
+    program.args(["api::child_launch", "--exact", "--nocapture"]);
     program.env("FREEHOLD_TEST_LAUNCH", host.dir.path().join("local.sock"));
     // Of the launcher's children none is a dead one that nobody took up.
     let orphan = "(sh -c 'exit 9' &); sleep 0.3; for f in /proc/[0-9]*/stat; do read -r l < $f 2>/dev/null || continue; set -- ${l##*) }; \
@@ -138,7 +138,7 @@ async fn a_launched_program_has_every_setting_in_its_environment() {
     host.chain.set_settings(AppSettings { generation: 1, settings, spending: None });
     // It is started before the guest, and waits.
     let mut program = std::process::Command::new(std::env::current_exe().unwrap());
-    program.args(["child_launch", "--exact", "--nocapture"]).env("OVER", "the manifest's");
+    program.args(["api::child_launch", "--exact", "--nocapture"]).env("OVER", "the manifest's");
     program.env("FREEHOLD_TEST_LAUNCH", host.dir.path().join("local.sock"));
     let program = tokio::task::spawn_blocking(move || program.output());
     let guest = host.guest();

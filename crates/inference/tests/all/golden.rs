@@ -109,7 +109,7 @@ fn greedy_answers_of_the_default_model_come_again() {
     }
     for threads in [1, 2] {
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "forced_tier_child", "--nocapture"]).env("FREEHOLD_GOLDEN_CHILD", "1");
+        child.args(["--exact", "golden::forced_tier_child", "--nocapture"]).env("FREEHOLD_GOLDEN_CHILD", "1");
         for (name, value) in environment(threads, KernelChoice::Reproducible) {
             match value {
                 Some(value) => child.env(name, value),

@@ -45,6 +45,6 @@ fn missing_pip_child() {
 fn a_missing_pip_is_told() {
     let empty = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "missing_pip_child"]).env("FREEHOLD_NO_PIP_CHILD", "1").env("PATH", empty.path());
+    child.args(["--exact", "pull::missing_pip_child"]).env("FREEHOLD_NO_PIP_CHILD", "1").env("PATH", empty.path());
     assert!(child.output().unwrap().status.success());
 }

@@ -1,6 +1,8 @@
 //! What a light client asks for (`spec/rpc.md`): whole blocks in the bytes of their roots, runs of headers, and all that a
 //! call reads with proofs. Whoever asks checks it; the answers are data.
 
+use std::{thread, time::Duration};
+
 use alloy_consensus::Header;
 use alloy_eips::Encodable2718 as _;
 use alloy_primitives::B256;
@@ -26,6 +28,8 @@ use super::{
 
 /// Tries of a call whose proofs must be of the height at which it ran.
 const TRIES: u32 = 5;
+/// How long a block is waited for whose tree stands already.
+const BLOCK_WAIT: Duration = Duration::from_millis(20);
 /// Most bytes of code, documents and headers in one answer.
 const CONTENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -83,6 +87,11 @@ fn prove_call(rpc: &Rpc, params: Params<'_>) -> Answer<CallProof> {
         let keys: Vec<Digest> = read.keys.iter().copied().collect();
         let found = rpc.chain().tree.prove_many(&keys).map_err(internal)?;
         let proven = found.height.ok_or_else(|| internal("the tree is empty"))?;
+        if rpc.newest() < proven {
+            // The tree is written before the block: in a moment it stands.
+            thread::sleep(BLOCK_WAIT);
+            continue;
+        }
         if proven != height {
             // The chain moved on. As a rule the call reads the same keys in the newer state, of which the proofs are.
             read = read_set(rpc, proven, &request, purpose)?;
