@@ -1,13 +1,14 @@
 //! The containers of a VM: run by a program of its own, which PID 1 starts in the app's place (`spec/vm-image.md` §6).
 //!
 //! Plan and unpacked images stand on the measured disk, so nothing is read, judged or unpacked here. What happens is written as
-//! JSON, an event a line, which PID 1 gives to the host where there is no TEE, and to nobody where there is one.
+//! JSON, an event a line, which PID 1 gives to the host: in a TEE nothing but lines that are sealed to the app's owner.
 
 use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
+use freehold_rpc::SEALED_LINE;
 use thiserror::Error;
 use tokio::{
     io::copy_bidirectional,
@@ -26,7 +27,8 @@ use crate::{
     plan::Plan,
 };
 
-/// Longest piece of a line that is told at once, in characters: as JSON it stays below what a host reads of a line.
+/// Longest piece of a line that is told at once, in characters: as JSON it stays below what a host reads of a line. What is sealed
+/// stays whole: it is bounded, and no letter of it grows.
 const PIECE_CHARS: usize = 1_000;
 /// Connections to the gate at once; further ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
@@ -67,6 +69,8 @@ pub struct VmContainerPlaces {
     pub launcher: PathBuf,
     /// Folder in memory for what is mounted.
     pub run: PathBuf,
+    /// Whether everything is told, or sealed lines alone.
+    pub tells_all: bool,
 }
 
 /// Runs the containers until every service has ended for good, or SIGTERM; the first exit code that is not 0, `None` for that of
@@ -88,16 +92,27 @@ pub async fn run_in_vm(places: VmContainerPlaces) -> Result<Option<i32>, VmConta
         // Kept until the process ends, so that nobody takes it for a wish.
         std::future::pending::<()>().await;
     });
-    let teller = Teller::new(|event| pieces(event).for_each(|piece| write(&piece)));
+    let tells_all = places.tells_all;
+    let teller = Teller::new(move |event| {
+        if tells_all || is_sealed(&event) {
+            pieces(event).for_each(|piece| write(&piece));
+        }
+    });
     let way_out = ToGate(places.gate);
     let around = Surroundings { app_dir: &places.sockets, teller: &teller, stopping: &stopping, way_out: &way_out };
     Ok(containers.run(&around).await?)
 }
 
+fn is_sealed(event: &ContainerEvent) -> bool {
+    matches!(event, ContainerEvent::Said { line, .. } if line.starts_with(SEALED_LINE))
+}
+
 /// An event in pieces that are short enough.
 fn pieces(event: ContainerEvent) -> Box<dyn Iterator<Item = ContainerEvent>> {
     match event {
-        ContainerEvent::Said { service, stream, line } if line.len() > PIECE_CHARS => {
+        ContainerEvent::Said { service, stream, line }
+            if line.len() > PIECE_CHARS && !line.starts_with(SEALED_LINE) =>
+        {
             let letters: Vec<char> = line.chars().collect();
             let texts: Vec<String> = letters.chunks(PIECE_CHARS).map(|piece| piece.iter().collect()).collect();
             let said = move |line| ContainerEvent::Said { service: service.clone(), stream, line };

@@ -9,14 +9,18 @@ mod seal;
 use std::{
     ffi::{OsStr, OsString},
     io,
-    os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStrExt as _, process::CommandExt as _},
+    },
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
 use freehold_rpc::{
-    EGRESS_VARIABLE, Endpoint, Environment, LOG_KEY_SETTING, LOG_SERVICE_VARIABLE, LocalClient, proxy_variables,
+    EGRESS_VARIABLE, Endpoint, Environment, LOG_KEY_SETTING, LOG_SERVICE_VARIABLE, LocalClient, LogSource,
+    proxy_variables,
 };
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
@@ -52,6 +56,9 @@ pub enum LaunchError {
     /// The way out cannot be opened.
     #[error("the relay to the gate cannot be started: {0}")]
     Outlet(#[source] io::Error),
+    /// What the program says cannot be read.
+    #[error("what the program says cannot be read: {0}")]
+    Words(#[source] io::Error),
     /// The program cannot be started.
     #[error("{program} cannot be started: {source}")]
     Start {
@@ -91,6 +98,15 @@ pub async fn launch(socket: PathBuf, words: Vec<OsString>, waits_for: impl Fn(&[
     }
     let key = text(LOG_KEY_SETTING).and_then(|text| text.parse().ok()).ok_or(LaunchError::LogKey)?;
     seal::run(command, &key, text(LOG_SERVICE_VARIABLE), failed).await
+}
+
+/// Seals what comes by a pipe, as `output` or `error` of a program that somebody else runs, to the owner's key (64 hex digits), until
+/// it ends: in a VM PID 1 runs the program.
+///
+/// # Errors
+/// [`LaunchError::LogKey`], [`LaunchError::Entropy`], [`LaunchError::Words`].
+pub async fn seal_words(from: OwnedFd, source: LogSource, key: &str) -> Result<(), LaunchError> {
+    seal::pass(from, source, &key.parse().map_err(|_| LaunchError::LogKey)?).await
 }
 
 /// Waits for an environment that is whole. For what only the owner can set it waits without an end, and says so.

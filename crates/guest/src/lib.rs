@@ -44,7 +44,7 @@ pub use evidence::{
 };
 #[cfg(feature = "nvml")]
 pub use evidence::{GpuEvidence, GpuEvidenceError, NvmlSource};
-pub use launch::{LaunchError, launch};
+pub use launch::{LaunchError, launch, seal_words};
 pub use outlet::relay_egress;
 pub use seen::SeenError;
 pub use state::{

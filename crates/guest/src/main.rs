@@ -4,12 +4,20 @@
 //! On a host's own machine the same agent is a role of `freehold`.
 #![allow(clippy::print_stderr, reason = "in a VM standard error is the console, its only log")]
 
-use std::{env, ffi::OsString, os::fd::AsFd as _, path::PathBuf, process::ExitCode};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    os::fd::AsFd as _,
+    path::PathBuf,
+    process::ExitCode,
+};
 
-use freehold_guest::{StopReason, VmIngress, VmPlaces, VmState, launch, relay_egress, run_in_vm};
+use freehold_guest::{StopReason, VmIngress, VmPlaces, VmState, launch, relay_egress, run_in_vm, seal_words};
+use freehold_rpc::LogSource;
 
 /// Words of the other roles.
 const RELAY: &str = "--relay";
+const SEAL: &str = "--seal";
 const LAUNCH: [&str; 3] = ["launch", "--socket", "--"];
 /// Words that say where things stand, without that of containers.
 const PLACES: usize = 7;
@@ -36,11 +44,22 @@ fn main() -> ExitCode {
             Err(error) => failed(&error),
         };
     }
+    if let [role, key, stream] = &words[..]
+        && role == SEAL
+        && let (Some(key), Some(source)) = (key.to_str(), source(stream))
+    {
+        return match std::io::stdin().as_fd().try_clone_to_owned() {
+            Ok(pipe) => runtime
+                .block_on(seal_words(pipe, source, key))
+                .map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS),
+            Err(error) => failed(&error),
+        };
+    }
     let Some(places) = places(words) else {
         eprintln!(
             "usage: freehold-guest OWN_FOLDER LOCAL_API_SOCKET APP_SOCKET DISK DISK_SOCKET STATE_FOLDER MIB, the host's pipe \
              as standard input, and behind it SERVICES where there are containers; or freehold-guest {RELAY} PORT \
-             GATE_SOCKET; or freehold-guest launch --socket SOCKET -- COMMAND"
+             GATE_SOCKET; or freehold-guest {SEAL} KEY output|error, with what is said as standard input; or freehold-guest launch --socket SOCKET -- COMMAND"
         );
         return ExitCode::from(2);
     };
@@ -52,6 +71,15 @@ fn main() -> ExitCode {
         Ok(StopReason::Asked) => ExitCode::SUCCESS,
         Ok(reason) => failed(&reason.as_str()),
         Err(error) => failed(&error),
+    }
+}
+
+/// Which stream of a program a word names.
+fn source(word: &OsStr) -> Option<LogSource> {
+    match word.to_str()? {
+        "output" => Some(LogSource::Output),
+        "error" => Some(LogSource::Error),
+        _ => None,
     }
 }
 

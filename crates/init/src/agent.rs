@@ -33,7 +33,11 @@ const LINK: &str = "freehold.link";
 const WORDS: [&str; 2] = ["freehold.out", "freehold.err"];
 /// Where the kernel lists ports.
 const PORTS: &str = "/sys/class/virtio-ports";
-/// Devices of a TEE: where one is, the app's words are nobody's.
+/// The owner's setting with the key that the app's words are sealed to (`spec/logs.md`); it is for the agent, not for the app.
+pub(crate) const LOG_KEY: &str = "OWNER_LOG_KEY";
+/// What the agent's program calls the two streams.
+const STREAMS: [&str; 2] = ["output", "error"];
+/// Devices of a TEE: where one is, the app's words in the clear are nobody's.
 const TEES: [&str; 2] = ["/dev/tdx_guest", "/dev/sev-guest"];
 /// How long the host may take to be there.
 const LINK_WAIT: Duration = Duration::from_secs(20);
@@ -77,10 +81,35 @@ pub(crate) fn local_api() -> String {
     format!("{ROOT}{}", app::LOCAL_API)
 }
 
+/// Whether a TEE keeps anything from the host.
+pub(crate) fn has_tee() -> bool {
+    TEES.iter().any(|device| Path::new(device).exists())
+}
+
 /// Where the app's words go: to the host where there is nothing to keep from it, else nowhere.
 pub(crate) fn words() -> [Stdio; 2] {
-    let has_tee = TEES.iter().any(|device| Path::new(device).exists());
-    WORDS.map(|name| if has_tee { Stdio::null() } else { port(name).map_or_else(Stdio::null, Stdio::from) })
+    if has_tee() { [Stdio::null(), Stdio::null()] } else { ports() }
+}
+
+/// The host's end of the app's words.
+pub(crate) fn ports() -> [Stdio; 2] {
+    WORDS.map(|name| port(name).map_or_else(Stdio::null, Stdio::from))
+}
+
+/// The key that the app's words are sealed to, where its owner set one.
+pub(crate) fn log_key(settings: &Settings) -> Option<String> {
+    let (_, key) = settings.iter().find(|(name, value)| name == LOG_KEY && !value.is_empty())?;
+    String::from_utf8(key.clone()).ok()
+}
+
+/// Has what the app says sealed to its owner on its way to the host; the numbers of the processes, which end when it says no more.
+pub(crate) fn seal(key: &str, said: [Option<Stdio>; 2]) -> io::Result<Vec<u32>> {
+    let sealed = said.into_iter().zip(STREAMS).zip(ports()).filter_map(|((said, stream), port)| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["--seal", key, stream]).env_clear().stdin(said?).stdout(port);
+        Some(command.spawn().map(|child| child.id()))
+    });
+    sealed.collect()
 }
 
 /// Opens a port by its name.

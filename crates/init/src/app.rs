@@ -12,13 +12,16 @@ use std::{
     },
     path::Path,
     process::{ChildStdin, Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use freehold_image::{AppStart, RestartRule, StorageRule};
 use freehold_primitives::{Digest, Register};
 
 use crate::{
-    InitError,
+    InitError, agent,
+    children::Children,
     disk::{MODELS, ROOT},
     outlet::Outlet,
     state,
@@ -40,6 +43,9 @@ pub(crate) const LOCAL_API: &str = "/run/freehold/local.sock";
 const CLIENT_SOCKETS: [&str; 3] = ["/run/dstack.sock", "/run/tappd.sock", "/run/rofl-appd.sock"];
 /// Variables that name it, ours and those of dstack's clients.
 const LOCAL_API_VARIABLES: [&str; 3] = ["FREEHOLD_LOCAL_API", "DSTACK_SIMULATOR_ENDPOINT", "TAPPD_SIMULATOR_ENDPOINT"];
+/// Most looks for last words, and the pause between two.
+const LAST_WORDS_LOOKS: u32 = 50;
+const POLL: Duration = Duration::from_millis(20);
 /// Most looks for processes that an app left behind.
 const CLEAR_MAX: u32 = 100;
 /// Its devices.
@@ -114,10 +120,27 @@ pub(crate) struct Running {
     _input: Option<ChildStdin>,
     /// Its way out.
     _outlet: Option<Outlet>,
+    /// The processes that seal what it says.
+    sealers: Vec<u32>,
 }
 
-/// Starts the app with what its owner set, and its words where they go.
-pub(crate) fn start(start: &AppStart, settings: &[(String, Vec<u8>)], words: [Stdio; 2]) -> Result<Running, InitError> {
+impl Running {
+    /// Waits a moment until its last words are sealed.
+    pub(crate) fn last_words(&self, children: &mut Children) {
+        for sealer in &self.sealers {
+            for _ in 0..LAST_WORDS_LOOKS {
+                // Reaps it, too.
+                if children.ended(*sealer).is_none() && Path::new(&format!("/proc/{sealer}")).exists() {
+                    thread::sleep(POLL);
+                }
+            }
+        }
+    }
+}
+
+/// Starts the app with what its owner set: its words go to the host where there is nothing to keep from it, and sealed wherever its
+/// owner set a key for that.
+pub(crate) fn start(start: &AppStart, settings: &agent::Settings) -> Result<Running, InitError> {
     let failed = InitError::system;
     let (program, arguments) = start.command.split_first().ok_or(InitError::OtherApp)?;
     // What an app before it left is not the new one's.
@@ -125,7 +148,8 @@ pub(crate) fn start(start: &AppStart, settings: &[(String, Vec<u8>)], words: [St
     let mut command = Command::new(program);
     command.args(arguments).env_clear().env("PATH", "/app:/bin:/usr/bin").env("HOME", "/tmp");
     command.envs(start.environment.iter().map(|(name, value)| (name, value)));
-    command.envs(settings.iter().map(|(name, value)| (name, OsStr::from_bytes(value))));
+    let for_app = settings.iter().filter(|(name, _)| name != agent::LOG_KEY);
+    command.envs(for_app.map(|(name, value)| (name, OsStr::from_bytes(value))));
     for variable in LOCAL_API_VARIABLES {
         command.env(variable, LOCAL_API);
     }
@@ -148,14 +172,19 @@ pub(crate) fn start(start: &AppStart, settings: &[(String, Vec<u8>)], words: [St
             (Some(outlet), Net::Of(network))
         }
     };
-    let [output, errors] = words;
+    let key = agent::log_key(settings);
+    let [output, errors] = if key.is_some() { [Stdio::piped(), Stdio::piped()] } else { agent::words() };
     command.stdin(Stdio::piped()).stdout(output).stderr(errors);
     let limits = limits(start);
     let confined = Confined { root: ROOT, folder: "/app", limits, net };
     sys::confine(&mut command, confined).map_err(failed("starting the app"))?;
     let mut child = command.spawn().map_err(failed("starting the app"))?;
     println!("freehold: app started");
-    Ok(Running { process: child.id(), _input: child.stdin.take(), _outlet: outlet })
+    let sealers = key.map_or(Ok(Vec::new()), |key| {
+        agent::seal(&key, [child.stdout.take().map(Stdio::from), child.stderr.take().map(Stdio::from)])
+    });
+    let sealers = sealers.map_err(failed("sealing what the app says"))?;
+    Ok(Running { process: child.id(), _input: child.stdin.take(), _outlet: outlet, sealers })
 }
 
 /// What the app may use: resources and how much of them.

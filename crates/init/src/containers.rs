@@ -26,6 +26,9 @@ use crate::{
 pub(crate) const SOCKETS_TOLD: &str = "/root/containers/sockets.json";
 /// The way to the gate, as the containers' program sees it.
 const GATE: &str = "/run/freehold/egress.sock";
+/// Variable of what the containers' program tells, and its word for the least.
+const TOLD: &str = "FREEHOLD_TOLD";
+const ONLY_SEALED: &str = "sealed";
 /// Devices that a runtime gives to containers beside those of a program.
 const DEVICES: [(&str, u32, u32); 2] = [("full", 1, 7), ("tty", 5, 0)];
 /// How long containers have to end: each has its own time, of 60 s at most, but the host does not wait for that.
@@ -50,8 +53,9 @@ pub(crate) fn prepare() -> Result<(), InitError> {
     made().map_err(failed)
 }
 
-/// Starts the program that runs them; the number of its process.
-pub(crate) fn start(start: &AppStart, words: [Stdio; 2]) -> Result<u32, InitError> {
+/// Starts the program that runs them; the number of its process. In a TEE it tells the host what is sealed to the app's owner, and
+/// nothing else.
+pub(crate) fn start(start: &AppStart) -> Result<u32, InitError> {
     let failed = || InitError::system("starting the containers");
     let (program, arguments) = start.command.split_first().ok_or(InitError::OtherApp)?;
     if start.proxy.is_some() {
@@ -60,8 +64,13 @@ pub(crate) fn start(start: &AppStart, words: [Stdio; 2]) -> Result<u32, InitErro
     }
     let mut command = Command::new(program);
     command.args(arguments).env_clear().env("PATH", "/bin");
-    let [output, errors] = words;
-    command.stdin(Stdio::null()).stdout(output).stderr(errors);
+    let [output, errors] = agent::ports();
+    command.stdin(Stdio::null()).stdout(output);
+    if agent::has_tee() {
+        command.env(TOLD, ONLY_SEALED).stderr(Stdio::null());
+    } else {
+        command.stderr(errors);
+    }
     sys::enter_disk(&mut command, ROOT).map_err(failed())?;
     let child = command.spawn().map_err(failed())?;
     println!("freehold: containers started");

@@ -14,8 +14,7 @@ mod sys;
 
 use std::{
     path::Path,
-    process::{self, Stdio},
-    thread,
+    process, thread,
     time::{Duration, Instant},
 };
 
@@ -121,7 +120,7 @@ fn run() -> Result<End, InitError> {
 fn alone(start: &AppStart) -> Result<End, InitError> {
     let health = health::serve().map_err(InitError::system("serving the app's socket"))?;
     let mut children = children::Children::default();
-    let app = app::start(start, &[], [Stdio::null(), Stdio::null()])?;
+    let app = app::start(start, &Vec::new())?;
     children.add(app.process);
     let (_, status) = children.wait().map_err(InitError::system("waiting for the app"))?;
     drop((health, app));
@@ -144,7 +143,7 @@ fn with_agent(start: &AppStart) -> Result<End, InitError> {
             Err(status) => return Ok(End::Agent(status)),
         };
         let begun = Instant::now();
-        let app = app::start(start, &settings, agent::words())?;
+        let app = app::start(start, &settings)?;
         children.add(app.process);
         let (process, status) = children.wait().map_err(InitError::system("waiting for the app"))?;
         if process == agent {
@@ -152,6 +151,7 @@ fn with_agent(start: &AppStart) -> Result<End, InitError> {
         }
         app::clear();
         if !app::starts_again(start.restart, status) {
+            app.last_words(&mut children);
             agent::end(agent, &mut children);
             return Ok(End::App(status));
         }
@@ -177,7 +177,7 @@ fn with_containers(start: &AppStart) -> Result<End, InitError> {
     if let Err(status) = agent::wait_for_settings(agent, &mut children) {
         return Ok(End::Agent(status));
     }
-    let running = containers::start(start, agent::words())?;
+    let running = containers::start(start)?;
     children.add(running);
     let (process, status) = children.wait().map_err(InitError::system("waiting for the containers"))?;
     if process == agent {

@@ -251,7 +251,9 @@ fn a_rented_app_runs_in_a_vm_whose_measurement_its_renter_computed() {
     assert_eq!(running_with("qemu-system-x86_64", &image), 1);
     until("it is attached", || place.rental(rental)["instance"].is_string());
 
-    // What the app says is the host's to read in no VM of a rental: nothing of it is kept.
+    // What the app says leaves the VM sealed to who rented it; the host has no word of it.
+    let streams = [place.said("words on the output"), place.said("words on the error")];
+    assert_eq!(streams, ["", ""].map(str::to_owned));
     assert_eq!(
         holding(&place.path("state/rentals").join(rental.to_string()).join("log"), b"words on the"),
         Vec::<PathBuf>::new()
@@ -278,7 +280,24 @@ fn containers_in_a_rented_vm(place: &Place, package: &str) {
     let deployed = place.app(&deploy, RENTER).unwrap();
     assert_eq!(answered(deployed["api"].as_str().unwrap())["store"], "1");
     eprintln!("containers deployed into a VM: {:?}", begun.elapsed());
+    each_service_is_heard(place);
     place.app(&["remove", "boxes"], RENTER).unwrap();
+}
+
+/// Each service's words are the owner's alone, and told apart.
+fn each_service_is_heard(place: &Place) {
+    let (folder, data) = (place.path("boxes"), place.path("net"));
+    let said = |service: &str| {
+        let words = ["app", "logs", folder.to_str().unwrap(), "--data-dir", data.to_str().unwrap()];
+        let output = run(&[&words[..], &["--dev-user", RENTER, "--service", service, "--json"]].concat());
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("missing"), "{output:?}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.map(|line| (line["service"].clone(), line["line"].clone())).collect::<Vec<_>>()
+    };
+    until("both are heard", || !said("web").is_empty() && !said("store").is_empty());
+    assert_eq!(said("web")[0], (json!("web"), json!("serving")));
+    assert_eq!(said("store")[0], (json!("store"), json!("stored 1")));
 }
 
 /// An app of containers in its folder, built.
@@ -336,29 +355,7 @@ fn containers_seal_what_they_say(backend: &str) {
     };
     let deployed = deployed.unwrap();
     assert_eq!(answered(deployed["api"].as_str().unwrap())["store"], "1");
-    // Each service's words are the owner's alone, and told apart.
-    let said = |service: &str| {
-        let place = [place.path("boxes").display().to_string(), place.path("net").display().to_string()];
-        let words = [
-            "app",
-            "logs",
-            place[0].as_str(),
-            "--data-dir",
-            place[1].as_str(),
-            "--dev-user",
-            RENTER,
-            "--service",
-            service,
-        ];
-        let output = run(&[&words[..], &["--json"]].concat());
-        assert!(!String::from_utf8_lossy(&output.stderr).contains("missing"), "{output:?}");
-        let lines = String::from_utf8(output.stdout).unwrap();
-        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines.map(|line| (line["service"].clone(), line["line"].clone())).collect::<Vec<_>>()
-    };
-    until("both are heard", || !said("web").is_empty() && !said("store").is_empty());
-    assert_eq!(said("web")[0], (json!("web"), json!("serving")));
-    assert_eq!(said("store")[0], (json!("store"), json!("stored 1")));
+    each_service_is_heard(&place);
     assert_eq!(holding(&place.path("state/rentals/1/log"), b"stored"), Vec::<PathBuf>::new());
     host.interrupt();
     place.network.interrupt();

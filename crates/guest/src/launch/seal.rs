@@ -38,9 +38,7 @@ pub(super) async fn run(
     service: Option<&str>,
     failed: impl Fn(io::Error) -> LaunchError,
 ) -> Result<u8, LaunchError> {
-    let mut entropy = Zeroizing::new([0; 32]);
-    SysRng.try_fill_bytes(&mut *entropy).map_err(|_| LaunchError::Entropy)?;
-    let sealer = LogSealer::new(owner, &entropy);
+    let sealer = sealer(owner)?;
     let sealer = Mutex::new(match service {
         Some(name) => sealer.of_service(name),
         None => sealer,
@@ -71,6 +69,20 @@ pub(super) async fn run(
             Some(()) = asked.recv() => drop(pid.map(|pid| kill_process(pid, Signal::TERM))),
         }
     }
+}
+
+/// Seals one stream of a program that somebody else runs, from a pipe until it ends.
+pub(super) async fn pass(from: OwnedFd, source: LogSource, owner: &X25519Key) -> Result<(), LaunchError> {
+    let sealer = Mutex::new(sealer(owner)?);
+    let from = stream(Some(from)).map_err(LaunchError::Words)?;
+    lines(from, source, &sealer).await;
+    Ok(())
+}
+
+fn sealer(owner: &X25519Key) -> Result<LogSealer, LaunchError> {
+    let mut entropy = Zeroizing::new([0; 32]);
+    SysRng.try_fill_bytes(&mut *entropy).map_err(|_| LaunchError::Entropy)?;
+    Ok(LogSealer::new(owner, &entropy))
 }
 
 /// Takes what has ended: the program's exit code, if it is among it. As the first process of a container this one inherits the

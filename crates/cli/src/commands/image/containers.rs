@@ -50,6 +50,8 @@ pub(super) fn parts(bundle: &Bundle) -> Result<(Tree, Vec<String>)> {
             further.published
         );
     }
+    // Where the owner set a key for it, what they say leaves the VM sealed.
+    plan.is_sealed = true;
     let mut beside = Tree::new();
     let written = serde_json::to_vec(&plan).context("the plan has no JSON form")?;
     beside.file(PLAN, written, false)?;
