@@ -1,5 +1,6 @@
 //! The agent as a program of its own, for the image of a VM: PID 1 starts it with the way to the host as standard input. As other
-//! roles it is the relay by which the app reaches the gate, and what starts a container's program with the owner's settings.
+//! roles it is the relay by which the app reaches the gate, what starts a container's program with the owner's settings, and what
+//! seals what a program says.
 //!
 //! On a host's own machine the same agent is a role of `freehold`.
 #![allow(clippy::print_stderr, reason = "in a VM standard error is the console, its only log")]
@@ -59,7 +60,8 @@ fn main() -> ExitCode {
         eprintln!(
             "usage: freehold-guest OWN_FOLDER LOCAL_API_SOCKET APP_SOCKET DISK DISK_SOCKET STATE_FOLDER MIB, the host's pipe \
              as standard input, and behind it SERVICES where there are containers; or freehold-guest {RELAY} PORT \
-             GATE_SOCKET; or freehold-guest {SEAL} KEY output|error, with what is said as standard input; or freehold-guest launch --socket SOCKET -- COMMAND"
+             GATE_SOCKET; or freehold-guest {SEAL} KEY output|error, with what is said as standard input; or \
+             freehold-guest launch --socket SOCKET -- COMMAND"
         );
         return ExitCode::from(2);
     };

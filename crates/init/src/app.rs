@@ -127,13 +127,12 @@ pub(crate) struct Running {
 impl Running {
     /// Waits a moment until its last words are sealed.
     pub(crate) fn last_words(&self, children: &mut Children) {
-        for sealer in &self.sealers {
-            for _ in 0..LAST_WORDS_LOOKS {
-                // Reaps it, too.
-                if children.ended(*sealer).is_none() && Path::new(&format!("/proc/{sealer}")).exists() {
-                    thread::sleep(POLL);
-                }
+        for _ in 0..LAST_WORDS_LOOKS {
+            children.reap();
+            if !self.sealers.iter().any(|sealer| Path::new(&format!("/proc/{sealer}")).exists()) {
+                return;
             }
+            thread::sleep(POLL);
         }
     }
 }

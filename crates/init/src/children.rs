@@ -19,11 +19,16 @@ impl Children {
         self.0.insert(process, None);
     }
 
-    /// How a process ended, if it has; reaps whatever has.
-    pub(crate) fn ended(&mut self, process: u32) -> Option<i32> {
+    /// Reaps whatever has ended.
+    pub(crate) fn reap(&mut self) {
         while let Ok(Some((number, status))) = sys::reap(sys::Reap::Ended) {
             self.note(number, status);
         }
+    }
+
+    /// How a process ended, if it has; reaps whatever has.
+    pub(crate) fn ended(&mut self, process: u32) -> Option<i32> {
+        self.reap();
         self.0.get(&process).copied().flatten()
     }
 
