@@ -64,8 +64,12 @@ impl Payer {
         let now = node.block("latest").await?.context("there is no block")?.timestamp.0;
         let transport = TransportSecret::generate(&mut StdRng::seed_from_u64(7)).public();
         let mut payer = Self { node, genesis, key, nonce, apps: Vec::new(), td, transport, not_after: now + KEYSET_S };
-        // The platform's collateral was brought by the host that ran here before.
-        let [(to, data), _collateral] = app_calls(&payer.td, now);
+        let [(to, data), (store, collateral)] = app_calls(&payer.td, now);
+        // A host that ran here before may have brought the platform's collateral: then this is refused, and not needed.
+        if payer.node.estimate_gas(&payer.key.account(), &store, collateral.clone()).await.is_ok() {
+            let hash = payer.send(store, collateral, GAS_CREATE).await?;
+            payer.executed(&hash).await?;
+        }
         for _ in 0..apps {
             payer.apps.push(app_id_from_creator_nonce(&payer.key.account(), payer.nonce));
             let hash = payer.send(to, data.clone(), GAS_CREATE).await?;
