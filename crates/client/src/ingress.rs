@@ -5,7 +5,6 @@
 //! an instance that the certified chain knows and its app's policy admits, and that stands in its keyset.
 
 mod error;
-mod pin;
 mod proxy;
 
 #[cfg(test)]
@@ -16,8 +15,8 @@ use std::time::Duration;
 use freehold_crypto::sha256;
 use freehold_primitives::{AppId, Digest, NetworkKey};
 use freehold_rpc::{
-    CHANNEL_ALPN, CHANNEL_ANSWER_BYTES_MAX, ChannelAnswer, Endpoint, NodeClient, app_server_name, channel_nonce,
-    instance_server_name,
+    CHANNEL_ALPN, CHANNEL_ANSWER_BYTES_MAX, ChannelAnswer, Endpoint, KeyExpected, NodeClient, app_server_name,
+    channel_nonce, instance_server_name, key_connector,
 };
 use freehold_verify::{UpgradeDemand, VerifiedInstance};
 use tokio::{
@@ -37,7 +36,6 @@ use crate::{
     instance::{Judge, random_digest, unix_now},
     report::Report,
 };
-use pin::Expected;
 
 /// Longest wait for a connection and its handshake.
 const CONNECT_WAIT: Duration = Duration::from_secs(15);
@@ -150,12 +148,12 @@ impl IngressClient {
         if unix_now() >= to.instance.expires_at() {
             return Err(IngressError::Ended);
         }
-        self.handshake(to.server_name.clone(), Expected::Key(to.spki_sha256), None).await
+        self.handshake(to.server_name.clone(), KeyExpected::Key(to.spki_sha256), None).await
     }
 
     /// The key that is shown, and the answer that came under it.
     async fn ask(&self, name: String, random: &[u8; 32]) -> Result<(Digest, ChannelAnswer), IngressError> {
-        let mut stream = self.handshake(name, Expected::Anybody, Some(CHANNEL_ALPN)).await?;
+        let mut stream = self.handshake(name, KeyExpected::Anybody, Some(CHANNEL_ALPN)).await?;
         let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first().cloned());
         let shown = shown.ok_or(IngressError::NoEvidence)?;
         let spki = ParsedCertificate::try_from(&shown).map_err(|_| IngressError::NoEvidence)?;
@@ -177,10 +175,10 @@ impl IngressClient {
     async fn handshake(
         &self,
         name: String,
-        expected: Expected,
+        expected: KeyExpected,
         alpn: Option<&[u8]>,
     ) -> Result<TlsStream<TcpStream>, IngressError> {
-        let connector = pin::connector(expected, alpn);
+        let connector = key_connector(expected, alpn);
         let server = ServerName::try_from(name).map_err(|_| IngressError::NoEvidence)?;
         let reach = async {
             let stream = TcpStream::connect(&self.target.address).await;

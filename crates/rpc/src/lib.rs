@@ -10,6 +10,7 @@ mod health;
 mod hexed;
 mod http_client;
 mod ingress;
+mod key_tls;
 mod local;
 mod local_client;
 mod local_events;
@@ -56,6 +57,7 @@ pub use ingress::{
     CHANNEL_ALPN, CHANNEL_ANSWER_BYTES_MAX, CHANNEL_FORMAT, ChannelAnswer, app_server_name, channel_nonce,
     instance_server_name, named_app,
 };
+pub use key_tls::{KeyExpected, key_connector};
 pub use local::{
     AnchorReference, AppendReceipt, AppendedReceipt, Capabilities, EventLogEntry, GenerateKey, GenerateKeyOf,
     GeneratedKey, GeneratedKeyOf, HeaderReference, Health, HpkeConfig, HpkeOpen, HpkeOpened, Inclusion, InstanceInfo,

@@ -82,7 +82,7 @@ fn client(address: String) -> IngressClient {
 async fn another_key_is_refused_before_a_byte_is_sent() {
     let honest = Somebody::new(None, b"hello");
     let client = client(honest.listen().await);
-    let handshake = |key| client.handshake("a.example".to_owned(), Expected::Key(key), None);
+    let handshake = |key| client.handshake("a.example".to_owned(), KeyExpected::Key(key), None);
     let mut stream = handshake(honest.spki()).await.unwrap();
     stream.write_all(b"a secret").await.unwrap();
     let mut heard = Vec::new();

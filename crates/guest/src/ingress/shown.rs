@@ -3,25 +3,15 @@
 //! Invariant: a chain is taken only from who signs the handshake with that key, so from an instance of this app; what it is worth,
 //! the authority said to that one. DNS may lead to this very instance, or to one that has nothing newer: then nothing is taken.
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{io, path::Path, time::Duration};
 
-use freehold_crypto::sha256;
 use freehold_primitives::Digest;
+use freehold_rpc::{KeyExpected, key_connector};
 use tokio::{net::UnixStream, time::timeout};
-use tokio_rustls::{
-    TlsConnector,
-    rustls::{
-        CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
-        client::{
-            Resumption,
-            danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-            verify_server_name,
-        },
-        crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-        pki_types::{CertificateDer, ServerName, UnixTime},
-        server::ParsedCertificate,
-        version::TLS13,
-    },
+use tokio_rustls::rustls::{
+    client::verify_server_name,
+    pki_types::{CertificateDer, ServerName},
+    server::ParsedCertificate,
 };
 
 use super::certificate::{Chain, pem};
@@ -56,7 +46,7 @@ pub(super) async fn shown(gate: &Path, domains: &[String], spki_sha256: &Digest)
 /// What is shown for a name, by whoever has the key.
 async fn certificates(through: UnixStream, name: &str, key: &Digest) -> io::Result<Vec<CertificateDer<'static>>> {
     let server = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
-    let stream = connector(*key).connect(server, through).await?;
+    let stream = key_connector(KeyExpected::Key(*key), None).connect(server, through).await?;
     Ok(stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec())
 }
 
@@ -66,63 +56,4 @@ fn covers(certificates: &[CertificateDer<'_>], domains: &[String]) -> bool {
     domains
         .iter()
         .all(|domain| ServerName::try_from(domain.as_str()).is_ok_and(|name| verify_server_name(&own, &name).is_ok()))
-}
-
-/// Takes one key, whatever certificate it stands in.
-#[derive(Debug)]
-struct OwnKey {
-    spki_sha256: Digest,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for OwnKey {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        if sha256(&ParsedCertificate::try_from(end_entity)?.subject_public_key_info()) == self.spki_sha256 {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// TLS 1.3, nothing resumed, so that the key signs over the certificates each time.
-fn connector(spki_sha256: Digest) -> TlsConnector {
-    let provider = Arc::new(ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&TLS13])
-        .expect("ring offers TLS 1.3")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(OwnKey { spki_sha256, provider }))
-        .with_no_client_auth();
-    config.resumption = Resumption::disabled();
-    TlsConnector::from(Arc::new(config))
 }

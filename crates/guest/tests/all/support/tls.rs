@@ -16,7 +16,7 @@ use std::{
 use freehold_crypto::sha256;
 use freehold_guest::{AcmeChallenge, AcmeConfig, GuestConfig, IngressConfig};
 use freehold_primitives::Digest;
-use freehold_rpc::{Base64Text, InstanceInfo};
+use freehold_rpc::{Base64Text, InstanceInfo, KeyExpected, key_connector};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
@@ -25,12 +25,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_rustls::{
-    TlsConnector,
     client::TlsStream,
     rustls::{
-        ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-        client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        crypto::{ring, verify_tls12_signature, verify_tls13_signature},
+        RootCertStore,
+        client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
+        crypto::ring,
         pki_types::{CertificateDer, ServerName, UnixTime},
         server::ParsedCertificate,
     },
@@ -41,62 +40,10 @@ use super::FakeHost;
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 pub(crate) const DOMAIN: &str = "app.example";
 
-/// Takes any certificate whose key signs, so that what was shown can be looked at.
-#[derive(Debug)]
-pub(crate) struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &ring::default_provider().signature_verification_algorithms,
-        )
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &ring::default_provider().signature_verification_algorithms,
-        )
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        ring::default_provider().signature_verification_algorithms.supported_schemes()
-    }
-}
-
+/// A connection to whoever has the key that is shown, so that it can be looked at.
 pub(crate) async fn connect(socket: &Path, name: &str, alpn: &[u8]) -> std::io::Result<TlsStream<UnixStream>> {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody))
-        .with_no_client_auth();
-    config.alpn_protocols = if alpn.is_empty() { Vec::new() } else { vec![alpn.to_vec()] };
     let stream = UnixStream::connect(socket).await?;
-    let connector = TlsConnector::from(Arc::new(config));
+    let connector = key_connector(KeyExpected::Anybody, Some(alpn).filter(|alpn| !alpn.is_empty()));
     timeout(WAIT, connector.connect(ServerName::try_from(name.to_owned()).unwrap(), stream)).await.unwrap()
 }
 
@@ -330,7 +277,6 @@ pub(crate) async fn certified(socket: &Path, own: &Digest) -> Vec<CertificateDer
 
 /// A client that knows the authority takes the chain for the domain, and for no other.
 pub(crate) fn webpki_takes(chain: &[CertificateDer<'static>], root: &[u8]) {
-    use tokio_rustls::rustls::client::WebPkiServerVerifier;
     let mut store = RootCertStore::empty();
     store.add(CertificateDer::from(root.to_vec())).unwrap();
     let provider = Arc::new(ring::default_provider());

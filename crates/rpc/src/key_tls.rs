@@ -19,9 +19,9 @@ use tokio_rustls::{
     },
 };
 
-/// Whose key may sign.
+/// Whose key may sign a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Expected {
+pub enum KeyExpected {
     /// Anybody's: what is said over the connection is judged before anything else is.
     Anybody,
     /// The one with this SHA-256 of its SubjectPublicKeyInfo.
@@ -30,7 +30,7 @@ pub(super) enum Expected {
 
 #[derive(Debug)]
 struct Pin {
-    expected: Expected,
+    expected: KeyExpected,
     provider: Arc<CryptoProvider>,
 }
 
@@ -45,7 +45,7 @@ impl ServerCertVerifier for Pin {
     ) -> Result<ServerCertVerified, Error> {
         let shown = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
         match self.expected {
-            Expected::Key(key) if sha256(&shown) != key => {
+            KeyExpected::Key(key) if sha256(&shown) != key => {
                 Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
             }
             _ => Ok(ServerCertVerified::assertion()),
@@ -75,8 +75,8 @@ impl ServerCertVerifier for Pin {
     }
 }
 
-/// A connector for one connection: TLS 1.3, nothing resumed, so that the key signs each time.
-pub(super) fn connector(expected: Expected, alpn: Option<&[u8]>) -> TlsConnector {
+/// A connector: TLS 1.3, nothing resumed, so that the key signs over the certificates each time.
+pub fn key_connector(expected: KeyExpected, alpn: Option<&[u8]>) -> TlsConnector {
     let provider = Arc::new(ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13])
