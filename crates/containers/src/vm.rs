@@ -164,7 +164,10 @@ async fn carry_one(mut stream: TcpStream, gate: impl AsRef<Path>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{ContainerEvent, pieces};
+    use freehold_primitives::X25519Key;
+    use freehold_rpc::{LOG_LINE_BYTES_MAX, LogSealer, LogSource, SEALED_LINE};
+
+    use super::{ContainerEvent, is_sealed, pieces};
     use crate::logs::{LINE_BYTES_MAX, LogStream};
 
     #[test]
@@ -183,6 +186,15 @@ mod tests {
             back.push_str(&line);
         }
         assert_eq!(back, longest);
+        assert!(!is_sealed(&said(&longest)));
+        // The longest that is sealed stays whole.
+        let mut sealer = LogSealer::new(&X25519Key([9; 32]), &[7; 32]).of_service(&"s".repeat(64));
+        let record = sealer.seal(LogSource::Error, &[b'x'; LOG_LINE_BYTES_MAX]);
+        let sealed = said(&format!("{SEALED_LINE}{record}"));
+        assert!(is_sealed(&sealed));
+        let told: Vec<ContainerEvent> = pieces(sealed.clone()).collect();
+        assert_eq!(told, [sealed.clone()]);
+        assert!((serde_json::to_string(&sealed).unwrap().len() as u64) < LINE_BYTES_MAX);
         let exited = ContainerEvent::Exited { service: "job".to_owned(), code: Some(3), restart_in: None };
         let text = serde_json::to_string(&exited).unwrap();
         assert_eq!(serde_json::from_str::<ContainerEvent>(&text).unwrap(), exited, "{text}");

@@ -187,10 +187,7 @@ async fn a_socket_of_an_environment_gives_that_alone_and_says_what_is_missing() 
     }
     let guest = tokio::spawn(run(config, std::future::pending()));
     host.serving().await;
-    // The settings are looked at a moment after that.
-    while host.local().settings(None).await.is_err() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    host.knows_settings().await;
     let client = LocalClient::new(Endpoint::unix(socket).unwrap());
     let found = client.environment().await.unwrap();
     assert_eq!(found.missing, ["NONE"]);

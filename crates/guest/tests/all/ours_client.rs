@@ -34,9 +34,7 @@ async fn clients_that_the_document_makes_work_against_a_guest() {
     }
     let guest = host.guest();
     host.serving().await;
-    while host.local().settings(None).await.is_err() {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    host.knows_settings().await;
     // Logs that the scripts ask for by address.
     let log = alloy_primitives::Log::new_unchecked([0xc0; 20].into(), Vec::new(), vec![1].into());
     host.chain.emit(vec![log]);

@@ -116,7 +116,10 @@ fn greedy_answers_of_the_default_model_come_again() {
                 None => child.env_remove(name),
             };
         }
-        assert!(child.status().unwrap().success(), "the golden answers differ with {threads} threads");
+        let output = child.output().unwrap();
+        let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "the golden answers differ with {threads} threads: {errors}");
+        assert!(said.contains("1 passed"), "the child ran nothing: {said}");
     }
 }
 

@@ -46,5 +46,7 @@ fn a_missing_pip_is_told() {
     let empty = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", "pull::missing_pip_child"]).env("FREEHOLD_NO_PIP_CHILD", "1").env("PATH", empty.path());
-    assert!(child.output().unwrap().status.success());
+    let output = child.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }

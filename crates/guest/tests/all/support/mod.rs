@@ -708,6 +708,17 @@ impl FakeHost {
     pub(crate) async fn serving(&self) -> Health {
         self.wait(Duration::from_secs(20), |health| health.ready).await
     }
+
+    /// Waits until it knows the owner's settings, which it looks at a moment after it serves.
+    pub(crate) async fn knows_settings(&self) {
+        for _ in 0..400 {
+            if self.local().settings(None).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the settings are not known in time");
+    }
 }
 
 /// Sends a request as the Rust client does (`Connection: close`, read to the end) and gives head and body.
