@@ -44,11 +44,12 @@ pub(crate) fn bundled_program(
     let storage = storage(bundle, folder, isolation)?;
     let additions = &bundle.manifest().additions;
     if additions.gpu.is_some() {
-        return Err(cannot("it asks for GPUs", "the `direct` launcher under the emulator has none to give"));
+        return Err(HostError::cannot("it asks for GPUs", "the `direct` launcher under the emulator has none to give"));
     }
     let models = model_files(bundle, models)?;
     let files = unpacked(bundle, &folder.join("unpacked"))?;
-    let (program, arguments) = process.command.split_first().ok_or_else(|| cannot("it has no command", "name one"))?;
+    let (program, arguments) =
+        process.command.split_first().ok_or_else(|| HostError::cannot("it has no command", "name one"))?;
     Ok(AppProgram {
         executable: PathBuf::from(program),
         arguments: arguments.to_vec(),
@@ -76,7 +77,10 @@ fn storage(bundle: &Bundle, folder: &Path, isolation: IsolationChoice) -> Result
     let name = match kind {
         StorageKind::None => return Ok(AppFiles::Nowhere),
         StorageKind::Ram if isolation == IsolationChoice::None => {
-            return Err(cannot("it keeps files in memory", "that needs the sandbox: run it without --no-sandbox"));
+            return Err(HostError::cannot(
+                "it keeps files in memory",
+                "that needs the sandbox: run it without --no-sandbox",
+            ));
         }
         StorageKind::Ram => return Ok(AppFiles::Memory(mib << 20)),
         StorageKind::DiskPersistent => "storage",
@@ -100,7 +104,7 @@ fn model_files(bundle: &Bundle, folder: Option<&Path>) -> Result<Vec<(String, Pa
     let hint = "name the folder that has them: --models, or `models` of host.toml";
     let folder = match folder {
         _ if named.is_empty() => return Ok(Vec::new()),
-        None => return Err(cannot("it names model files", hint)),
+        None => return Err(HostError::cannot("it names model files", hint)),
         Some(folder) => {
             folder.canonicalize().map_err(HostError::system("the folder of models cannot be found", folder))?
         }
@@ -110,7 +114,10 @@ fn model_files(bundle: &Bundle, folder: Option<&Path>) -> Result<Vec<(String, Pa
         if file_digest(&path)? == model.sha256 {
             Ok((model.name.clone(), path))
         } else {
-            Err(cannot(&format!("{} is another file than its manifest names", path.display()), "bring the right one"))
+            Err(HostError::cannot(
+                &format!("{} is another file than its manifest names", path.display()),
+                "bring the right one",
+            ))
         }
     };
     named.iter().map(found).collect()
@@ -119,7 +126,7 @@ fn model_files(bundle: &Bundle, folder: Option<&Path>) -> Result<Vec<(String, Pa
 fn process(bundle: &Bundle) -> Result<&ProcessSpec, HostError> {
     match (bundle.manifest().kind, &bundle.manifest().additions.process) {
         (Kind::Process, Some(process)) => Ok(process),
-        _ => Err(cannot("it is made of containers", "run them as such")),
+        _ => Err(HostError::cannot("it is made of containers", "run them as such")),
     }
 }
 
@@ -137,8 +144,4 @@ fn unpacked(bundle: &Bundle, folder: &Path) -> Result<PathBuf, HostError> {
     }
     std::fs::rename(&inner, &files).map_err(failed)?;
     files.canonicalize().map_err(failed)
-}
-
-fn cannot(what: &str, hint: &'static str) -> HostError {
-    HostError::CannotRun { what: what.to_owned(), hint }
 }

@@ -115,10 +115,6 @@ pub(crate) fn container_ingress(bundle: &Bundle) -> Result<freehold_bundle::Ingr
     }
 }
 
-fn cannot(what: &str, hint: &'static str) -> HostError {
-    HostError::CannotRun { what: what.to_owned(), hint }
-}
-
 /// Ends all containers that an earlier run of this app left, and what they stood on.
 pub(crate) async fn clear(app: &ContainerApp) {
     app.containers.clear().await;

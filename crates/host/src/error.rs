@@ -173,6 +173,11 @@ pub enum HostError {
 }
 
 impl HostError {
+    /// What this host cannot do, and what to do about it.
+    pub(crate) fn cannot(what: &str, hint: &'static str) -> Self {
+        Self::CannotRun { what: what.to_owned(), hint }
+    }
+
     pub(crate) fn system(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::System { what, path, source }

@@ -85,13 +85,12 @@ impl VmApp {
     /// another bundle; [`HostError::System`]: the state disk cannot be made.
     pub fn new(bundle: &Bundle, run: VmRun) -> Result<Self, HostError> {
         let VmRun { image: folder, state, accel, shape } = run;
-        let cannot = |what: &str, hint| HostError::CannotRun { what: what.to_owned(), hint };
         let image = Image::open(&folder)?;
         if image.app != bundle.digest() {
-            return Err(cannot("the image is of another bundle", "build it anew"));
+            return Err(HostError::cannot("the image is of another bundle", "build it anew"));
         }
         if image.models.is_none() != bundle.manifest().additions.models.is_empty() {
-            return Err(cannot("the image has other models than its manifest names", "build it anew"));
+            return Err(HostError::cannot("the image has other models than its manifest names", "build it anew"));
         }
         let (accel, launch) = match accel {
             VmAccel::Emulated(BareAccel::Tcg) => (Accel::Tcg, measure_image(&image, shape, bundle)?),
@@ -168,15 +167,18 @@ pub fn vm_storage(bundle: &Bundle) -> AppStorage {
     AppStorage { kind, mib }
 }
 
-/// How the app of a bundle is reached over TLS, as an image says it to the agent.
-pub fn vm_ingress(bundle: &Bundle) -> AppIngress {
-    let Ingress { domains, acme } = bundle.manifest().additions.ingress.clone();
+/// How the app of a bundle is reached over TLS, as an image says it to the agent: under the very domains that its host routes.
+///
+/// # Errors
+/// [`HostError::CannotRun`]: annotations of a compose file ask for something else.
+pub fn vm_ingress(bundle: &Bundle) -> Result<AppIngress, HostError> {
+    let Ingress { domains, acme } = container_ingress(bundle)?;
     let authority = |acme: AcmeDirectory| AppAuthority {
         directory: acme.url,
         roots: acme.roots,
         challenge: acme.challenge.as_str().to_owned(),
     };
-    AppIngress { domains, acme: acme.map(authority) }
+    Ok(AppIngress { domains, acme: acme.map(authority) })
 }
 
 /// Whether VMs can be started here.

@@ -194,7 +194,7 @@ fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
         restart: RestartRule::Never,
         storage: vm_storage(bundle),
         proxy,
-        ingress: vm_ingress(bundle),
+        ingress: vm_ingress(bundle)?,
         models: manifest.additions.models.iter().map(|model| model.name.clone()).collect(),
     };
     Ok(match (manifest.kind, &manifest.additions.process) {

@@ -51,7 +51,7 @@ impl KubernetesOptions {
         };
         let domain = self.trust_domain.or(by_name);
         let what = format!("the runtime class {} does not say whose evidence its VMs show", self.runtime_class);
-        domain.ok_or_else(|| cannot(&what, "say intel or amd"))
+        domain.ok_or_else(|| HostError::cannot(&what, "say intel or amd"))
     }
 }
 
@@ -61,17 +61,20 @@ impl KubernetesOptions {
 /// [`HostError::CannotRun`] for what Kubernetes, or this writer, cannot hold as the app says it.
 pub fn kubernetes_manifests(bundle: &Bundle, options: &KubernetesOptions) -> Result<String, HostError> {
     if options.agent_image.digest.is_none() {
-        return Err(cannot("the agent's image is not named by digest", "write it as NAME@sha256:…"));
+        return Err(HostError::cannot("the agent's image is not named by digest", "write it as NAME@sha256:…"));
     }
     for name in [Some(&options.runtime_class), options.namespace.as_ref()].into_iter().flatten() {
         if !is_label(name) {
             let hint = "lower-case letters, digits and `-`, 63 at most";
-            return Err(cannot(&format!("{name:?} is no name of a runtime class or namespace"), hint));
+            return Err(HostError::cannot(&format!("{name:?} is no name of a runtime class or namespace"), hint));
         }
     }
     let plan = Plan::of(bundle)?;
     if plan.ports.is_empty() {
-        return Err(cannot("it serves on FREEHOLD_APP_SOCKET, which no host relays there", "publish a port"));
+        return Err(HostError::cannot(
+            "it serves on FREEHOLD_APP_SOCKET, which no host relays there",
+            "publish a port",
+        ));
     }
     let made = objects::of(bundle, &plan, options)?;
     let mut text =

@@ -31,5 +31,5 @@ pub(super) async fn run(app: &ContainerApp, limit: Duration) -> Result<(), HostE
             told = format!("{told}; {message}");
         }
     }
-    Err(cannot(&format!("a container that was tried does not run here: {told}"), "see docs/containers.md"))
+    Err(HostError::cannot(&format!("a container that was tried does not run here: {told}"), "see docs/containers.md"))
 }
