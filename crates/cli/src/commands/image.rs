@@ -229,7 +229,7 @@ fn proxy() -> AppProxy {
 }
 
 /// What runs the app of a bundle, in a word.
-fn executor(bundle: &Bundle) -> &'static str {
+pub(crate) fn executor(bundle: &Bundle) -> &'static str {
     match bundle.manifest().kind {
         Kind::Process => "process",
         Kind::Container => "container",

@@ -126,7 +126,7 @@ fn shown(bundle: &Bundle, parts: Option<&ImagePartArgs>) -> Result<(Digest, Vec<
 
 fn tell(event: &str, place: &Path, bundle: &Bundle, parts: Option<&ImagePartArgs>, output: Output) -> Result<()> {
     let (guest, shown) = shown(bundle, parts)?;
-    let executor = if bundle.manifest().kind == Kind::Process { "process" } else { "container" };
+    let executor = image::executor(bundle);
     let backends: Vec<Value> = shown
         .iter()
         .map(|(launcher, machine, measurement)| {
