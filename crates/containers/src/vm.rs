@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(back, longest);
         assert!(!is_sealed(&said(&longest)));
         // The longest that is sealed stays whole.
-        let mut sealer = LogSealer::new(&X25519Key([9; 32]), &[7; 32]).of_service(&"s".repeat(64));
+        let mut sealer = LogSealer::new(&X25519Key([9; 32]), &[7; 32].into()).of_service(&"s".repeat(64));
         let record = sealer.seal(LogSource::Error, &[b'x'; LOG_LINE_BYTES_MAX]);
         let sealed = said(&format!("{SEALED_LINE}{record}"));
         assert!(is_sealed(&sealed));

@@ -16,7 +16,6 @@ use freehold_containers::Plan;
 use freehold_primitives::{AppId, NetworkKey, TrustDomain};
 use freehold_rpc::Endpoint;
 
-use super::cannot;
 use crate::{error::HostError, registry::Reference};
 
 /// Longest name of a runtime class or a namespace, in characters.

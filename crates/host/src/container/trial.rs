@@ -7,7 +7,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{ContainerApp, cannot, clear};
+use super::{ContainerApp, clear};
 use crate::{error::HostError, event::HostEvent};
 
 /// Runs an app's containers to their end, which must be a good one.

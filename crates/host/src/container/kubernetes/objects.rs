@@ -6,7 +6,7 @@ use freehold_bundle::{Bundle, Condition, Egress, EgressTarget, ImageRef, Service
 use freehold_containers::{CAPABILITIES, Health, Plan, Planned};
 use serde_json::{Value, json};
 
-use super::{super::cannot, KubernetesOptions, is_label};
+use super::{KubernetesOptions, is_label};
 use crate::{
     attend::{ATTENDED_CONFIG, ATTENDED_SERVED},
     error::HostError,
@@ -105,7 +105,7 @@ impl Maker<'_> {
             if self.is_job(name, planned)? { jobs.push(container) } else { containers.push(container) }
         }
         if containers.is_empty() {
-            return Err(cannot("every service of it is a job", "Kubernetes needs one that stays"));
+            return Err(HostError::cannot("every service of it is a job", "Kubernetes needs one that stays"));
         }
         let names: Vec<&String> = plan.services.keys().filter(|name| is_label(name)).collect();
         let pod = json!({
@@ -215,7 +215,7 @@ impl Maker<'_> {
     fn container(&mut self, index: usize, name: &str, planned: &Planned) -> Result<Value, HostError> {
         if planned.asks_owner() {
             let what = format!("service `{name}` has settings of the owner in its environment");
-            return Err(cannot(&what, "for Kubernetes let it read them over the local API"));
+            return Err(HostError::cannot(&what, "for Kubernetes let it read them over the local API"));
         }
         let limits = planned.limits;
         let environment =
@@ -266,7 +266,7 @@ impl Maker<'_> {
             _ => {
                 let what =
                     format!("service `{name}` runs as the user {:?}, which its image does not run as", planned.user);
-                return Err(cannot(&what, "Kubernetes takes numbers: name the user by its number"));
+                return Err(HostError::cannot(&what, "Kubernetes takes numbers: name the user by its number"));
             }
         }
         Ok(())
@@ -276,10 +276,10 @@ impl Maker<'_> {
         let services = self.bundle.compose().map(|compose| &compose.services);
         let image = services.and_then(|services| services.get(service)).map(|service| &service.image);
         let Some(ImageRef { digest, name }) = image else {
-            return Err(cannot("its compose file has no such service", "build it again"));
+            return Err(HostError::cannot("its compose file has no such service", "build it again"));
         };
-        let name =
-            ImageName::parse(name).map_err(|error| cannot(&error.to_string(), "name it as its registry does"))?;
+        let name = ImageName::parse(name)
+            .map_err(|error| HostError::cannot(&error.to_string(), "name it as its registry does"))?;
         Ok(name.pinned(digest))
     }
 
@@ -290,7 +290,7 @@ impl Maker<'_> {
         let is_first = planned.depends_on.values().all(|condition| *condition == Condition::Completed);
         if is_job && !is_first {
             let what = format!("the job `{name}` waits for a service that stays");
-            return Err(cannot(&what, "Kubernetes runs jobs before all services that stay"));
+            return Err(HostError::cannot(&what, "Kubernetes runs jobs before all services that stay"));
         }
         Ok(is_job)
     }
@@ -383,7 +383,10 @@ impl Maker<'_> {
     fn way_to_node(&self) -> Result<Value, HostError> {
         let Ok(address) = self.options.node.authority().parse::<SocketAddr>() else {
             let what = format!("the node {} is not named by its address and port", self.options.node);
-            return Err(cannot(&what, "name it as http://10.0.0.1:8545, or let the manifest say `egress: open`"));
+            return Err(HostError::cannot(
+                &what,
+                "name it as http://10.0.0.1:8545, or let the manifest say `egress: open`",
+            ));
         };
         Ok(rule_of(address))
     }
@@ -438,7 +441,7 @@ fn rule_of(address: SocketAddr) -> Value {
 fn rule(target: &EgressTarget) -> Result<Value, HostError> {
     let Ok(address) = target.to_string().parse::<SocketAddr>() else {
         let hint = "list addresses, or say `deny` or `open`";
-        return Err(cannot("a policy of Kubernetes' networks knows addresses and no names", hint));
+        return Err(HostError::cannot("a policy of Kubernetes' networks knows addresses and no names", hint));
     };
     Ok(rule_of(address))
 }
