@@ -193,7 +193,7 @@ mod tests {
         let sealed = said(&format!("{SEALED_LINE}{record}"));
         assert!(is_sealed(&sealed));
         let told: Vec<ContainerEvent> = pieces(sealed.clone()).collect();
-        assert_eq!(told, [sealed.clone()]);
+        assert_eq!(told, std::slice::from_ref(&sealed));
         assert!((serde_json::to_string(&sealed).unwrap().len() as u64) < LINE_BYTES_MAX);
         let exited = ContainerEvent::Exited { service: "job".to_owned(), code: Some(3), restart_in: None };
         let text = serde_json::to_string(&exited).unwrap();
