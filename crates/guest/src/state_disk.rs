@@ -15,10 +15,7 @@ use std::{
     net::Shutdown,
     os::unix::{fs::FileExt as _, net::UnixStream},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use freehold_crypto::DEOXYS_NONCE_BYTES;
@@ -77,17 +74,18 @@ pub(crate) struct StateDisk {
     paths: Option<StateDiskPaths>,
     /// The header of the disk that is open.
     open: Mutex<Option<Header>>,
-    is_refused: AtomicBool,
+    /// Why the disk that is there was refused.
+    refusal: Mutex<Option<String>>,
 }
 
 impl StateDisk {
     pub(crate) const fn new(paths: Option<StateDiskPaths>) -> Self {
-        Self { paths, open: Mutex::new(None), is_refused: AtomicBool::new(false) }
+        Self { paths, open: Mutex::new(None), refusal: Mutex::new(None) }
     }
 
-    /// Whether the disk that is there was refused.
-    pub(crate) fn is_refused(&self) -> bool {
-        self.is_refused.load(Ordering::Relaxed)
+    /// Why the disk that is there was refused, if it was.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Opens the disk, or makes a file system on a new one, and gives the agent's folder on it; `None` where the image has none.
@@ -96,9 +94,10 @@ impl StateDisk {
         let (disk, roots) = (Arc::clone(self), roots.clone());
         let work = tokio::task::spawn_blocking(move || {
             let opened = disk.open_now(&paths, &roots);
-            disk.is_refused.store(opened.is_err(), Ordering::Relaxed);
-            if let Err(error) = &opened {
-                let _ = ask(&paths.asked, &[&[REFUSED], error.to_string().as_bytes()]);
+            let refusal = opened.as_ref().err().map(ToString::to_string);
+            disk.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&refusal);
+            if let Some(refusal) = refusal {
+                let _ = ask(&paths.asked, &[&[REFUSED], refusal.as_bytes()]);
             }
             opened.map(|()| Some(paths.folder))
         });

@@ -93,12 +93,12 @@ pub(super) async fn health(State(guest): State<Arc<Guest>>) -> Response {
         (life.stage(), life.stopped(), life.lease().map_or(0, |lease| lease.expires_at))
     };
     // Not of the life's stages: it waits for keys that it could use, which this disk keeps from it.
-    let is_refused = stage == Stage::WaitingForKeys && guest.disk().is_refused();
+    let refusal = guest.disk().refusal().filter(|_| stage == Stage::WaitingForKeys);
     let head = guest.serving().map(|serving| serving.store.head());
     let health = Health {
         ready: stage == Stage::Serving,
-        stage: if is_refused { DISK_REFUSED } else { stage.as_str() }.to_owned(),
-        reason: stopped.map(|reason| reason.as_str().to_owned()).or_else(|| guest.trouble()),
+        stage: if refusal.is_some() { DISK_REFUSED } else { stage.as_str() }.to_owned(),
+        reason: stopped.map(|reason| reason.as_str().to_owned()).or(refusal).or_else(|| guest.trouble()),
         expires_at,
         receipts: head.map_or(0, |head| head.size),
         anchored: head.map_or(0, |head| head.anchored),

@@ -57,7 +57,7 @@ impl Bench {
         };
         let disk = Arc::new(StateDisk::new(Some(paths)));
         let opened = disk.open(&roots(held)).await;
-        assert_eq!(disk.is_refused(), opened.is_err());
+        assert_eq!(disk.refusal(), opened.as_ref().err().map(ToString::to_string));
         (disk, opened)
     }
 
