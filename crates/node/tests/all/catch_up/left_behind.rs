@@ -4,12 +4,13 @@
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use alloy_primitives::keccak256;
-use freehold_crypto::slots;
+use freehold_crypto::{genesis_hash, slots};
 use freehold_node::{
     Clock, Member, MemberConfig, MemberError, NewNetwork, create_network, read_identity, validator_folder,
 };
-use freehold_primitives::{Account, Allocation, Genesis, Membership, Purpose};
+use freehold_primitives::{Account, Allocation, Genesis, Membership, NetworkKey, PayloadHead, Purpose};
 use freehold_rpc::NodeClient;
+use freehold_verify::{ChainTrust, NetworkKeys};
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::Instant};
@@ -95,6 +96,17 @@ impl Four {
     fn client(&self, index: u32) -> NodeClient {
         let rpc = self.running[index as usize].as_ref().unwrap().0.rpc.unwrap();
         NodeClient::new(format!("http://{rpc}").parse().unwrap())
+    }
+
+    /// What a node's records name, each held to the key before it. The certificates of two nodes may be of two views: a term's
+    /// last payload is proposed again until the term is over.
+    async fn succeeded(&self, client: &NodeClient) -> Vec<(PayloadHead, NetworkKey)> {
+        let records = client.successions().await.unwrap();
+        let first = freehold_consensus::network_key(&self.genesis).unwrap();
+        let (chain_id, genesis_hash) = (self.genesis.chain_id, genesis_hash(&self.genesis));
+        let trust = ChainTrust { network_key: first, chain_id, genesis_hash };
+        NetworkKeys::walk(&trust, &records).unwrap();
+        records.into_iter().map(|record| (record.payload_head, record.network_key)).collect()
     }
 
     /// Loses the disk of a validator that is stopped, but for what its operator keeps.
@@ -256,8 +268,7 @@ async fn disks_lost_while_a_network_key_waits_and_after_it_is_in_force_come_back
     caught_up(&mut four, 2, &user.client).await;
     took_the_state(&four.path(2));
     assert_eq!(network_key(&four.client(2)).await, new);
-    let records = |client: NodeClient| async move { client.successions().await.unwrap() };
-    assert_eq!(records(four.client(2)).await, records(user.client.clone()).await);
+    assert_eq!(four.succeeded(&four.client(2)).await, four.succeeded(&user.client).await);
     grow_by(&user, contract, 3 * TERM).await;
     four.stop(3).await;
     grow_by(&user, contract, 4).await;
