@@ -119,6 +119,9 @@ interface IApps {
     /// An app has new settings for its instances.
     event SettingsChanged(bytes21 indexed app, uint64 generation, bytes32 entry);
 
+    /// An instance says something else of itself.
+    event MetadataChanged(bytes21 indexed app, bytes32 indexed instance, bytes32 entry);
+
     /// An app promises another rule about its upgrades.
     event UpgradeRuleSet(bytes21 indexed app, uint64 noticeS, address[] cosigners, uint32 cosignersNeeded, bytes32 entry);
     /// A change of an app is announced, and can come into force from a time on, in unix seconds.
@@ -166,6 +169,10 @@ interface IApps {
     /// Sets what instances of the app get: secrets, public values, limits on spending (spec/settings.md). The document names
     /// its generation, which is one above the newest. Owner only.
     function setSettings(bytes21 app, bytes calldata settings) external;
+
+    /// Sets what the calling instance says of itself, for all to read: a canonical document with all its pairs, in place of
+    /// those before (spec/apps.md §9). The caller is the account of a live instance.
+    function setMetadata(bytes calldata metadata) external;
 
     /// Sets what the app promises about its upgrades, where that protects its users as much as before (spec/upgrades.md);
     /// any other rule is announced. Owner only.
@@ -222,6 +229,8 @@ interface IApps {
     function lease(bytes21 id, string calldata name) external view returns (bytes memory entry);
     /// Canonical bytes of the entry with the app's settings.
     function settings(bytes21 id) external view returns (bytes memory entry);
+    /// Canonical bytes of the entry with what an instance says of itself.
+    function metadata(bytes32 instance) external view returns (bytes memory entry);
     /// Canonical bytes of the entry with the app's rule about upgrades and what is announced.
     function upgrade(bytes21 id) external view returns (bytes memory entry);
     /// What an app promises about its upgrades, since when its policy is public, and when what is announced can come into

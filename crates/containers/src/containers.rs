@@ -1,6 +1,7 @@
 //! The containers of one app: planned, prepared, run until every service has ended, and cleared.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
@@ -56,6 +57,7 @@ pub struct Surroundings<'a> {
 
 impl Containers {
     /// Plans the containers of a bundle. `folder` keeps their images and storage between runs, and belongs to this app alone.
+    /// `models` has the files that its manifest names, checked, by their names.
     ///
     /// # Errors
     /// [`ContainerError::CannotRun`] for what a compose file or image asks for and this machine cannot give,
@@ -63,22 +65,29 @@ impl Containers {
     pub fn new(
         bundle: Arc<Bundle>,
         folder: &Path,
+        models: BTreeMap<String, PathBuf>,
         bounds: Bounds,
         backend: &ContainerBackend,
     ) -> Result<Self, ContainerError> {
         let plan = Plan::of(&bundle)?;
-        let mut ground = Ground::new(folder.join(FOLDER), bundle);
+        let mut ground = Ground::new(folder.join(FOLDER), bundle, models);
         ground.allows(&plan, bounds, backend)?;
         ground.runs_on(backend.find()?);
         Ok(Self { plan: Arc::new(plan), ground, launcher: None })
     }
 
-    /// The containers of a plan in a VM, where images lie unpacked in one folder and storage is mounted.
+    /// The containers of a plan in a VM, where images lie unpacked in one folder, and storage and models are mounted.
     ///
     /// # Errors
     /// [`ContainerError::NoRuntime`].
-    pub fn in_vm(plan: Plan, run: PathBuf, images: PathBuf, storage: PathBuf) -> Result<Self, ContainerError> {
-        let mut ground = Ground::in_vm(run, images, storage);
+    pub fn in_vm(
+        plan: Plan,
+        run: PathBuf,
+        images: PathBuf,
+        storage: PathBuf,
+        models: PathBuf,
+    ) -> Result<Self, ContainerError> {
+        let mut ground = Ground::in_vm(run, images, storage, models);
         ground.runs_on(ContainerBackend::default().find()?);
         Ok(Self { plan: Arc::new(plan), ground, launcher: None })
     }

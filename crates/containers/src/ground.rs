@@ -6,6 +6,7 @@
 //! only who waives isolation runs so.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     io::Write as _,
     os::{fd::AsFd as _, unix::fs::PermissionsExt as _},
@@ -30,7 +31,7 @@ use crate::{
     error::ContainerError,
     launcher::Launcher,
     mounts,
-    plan::{NetworkKind, Plan, Planned, Sockets},
+    plan::{MODELS_DIR, NetworkKind, Plan, Planned, Sockets},
     runtime::Runtime,
     system,
     users::{self, User},
@@ -96,13 +97,19 @@ pub(crate) struct Ground {
 #[derive(Debug, Clone)]
 enum Source {
     /// A bundle, whose images are unpacked below the app's folder; storage is a file system in a file there.
-    Bundle(Arc<Bundle>),
+    Bundle {
+        bundle: Arc<Bundle>,
+        /// Model files by their names, wherever they lie.
+        models: BTreeMap<String, PathBuf>,
+    },
     /// A VM's disk, on which images lie unpacked, for the one range of users that there is; storage is mounted already.
     Disk {
         /// Folder of the images, by digest.
         images: PathBuf,
         /// Where storage is.
         storage: PathBuf,
+        /// Folder of the model files.
+        models: PathBuf,
     },
 }
 
@@ -122,8 +129,8 @@ pub(crate) struct Inside<'a> {
 }
 
 impl Ground {
-    pub(crate) fn new(folder: PathBuf, bundle: Arc<Bundle>) -> Self {
-        let source = Source::Bundle(bundle);
+    pub(crate) fn new(folder: PathBuf, bundle: Arc<Bundle>, models: BTreeMap<String, PathBuf>) -> Self {
+        let source = Source::Bundle { bundle, models };
         if !geteuid().is_root() {
             let mapping = Mapping::One { uid: geteuid().as_raw(), gid: getegid().as_raw() };
             return Self { run: folder.join("run"), folder, mapping, engine: Engine::runc(), source };
@@ -136,8 +143,8 @@ impl Ground {
     }
 
     /// In a VM there is one app, and its images were unpacked for the first range of users.
-    pub(crate) fn in_vm(run: PathBuf, images: PathBuf, storage: PathBuf) -> Self {
-        let source = Source::Disk { images, storage };
+    pub(crate) fn in_vm(run: PathBuf, images: PathBuf, storage: PathBuf, models: PathBuf) -> Self {
+        let source = Source::Disk { images, storage, models };
         let (folder, mapping) = (run.join("books"), Mapping::Range(VM_USERS_FIRST));
         Self {
             run: run.join(format!("freehold-{VM_USERS_FIRST:08x}")),
@@ -301,7 +308,7 @@ impl Ground {
     /// Folder of the unpacked images.
     fn images(&self) -> PathBuf {
         match &self.source {
-            Source::Bundle(_) => self.folder.join("images"),
+            Source::Bundle { .. } => self.folder.join("images"),
             Source::Disk { images, .. } => images.clone(),
         }
     }
@@ -316,7 +323,7 @@ impl Ground {
 
     /// Unpacks the images that are not there yet, and removes those of earlier builds. One that is there is whole.
     fn unpack(&self, plan: &Plan) -> Result<(), ContainerError> {
-        let Source::Bundle(bundle) = &self.source else { return Ok(()) };
+        let Source::Bundle { bundle, .. } = &self.source else { return Ok(()) };
         let folder = self.images();
         let failed = || ContainerError::system("an image cannot be unpacked", &folder);
         let Mapping::Range(first) = self.mapping else { return Ok(()) };
@@ -346,7 +353,7 @@ impl Ground {
             fs::create_dir_all(&root).map_err(failed())?;
             if self.is_root() {
                 self.overlay(name, planned, &root).map_err(failed())?;
-            } else if let Source::Bundle(bundle) = &self.source
+            } else if let Source::Bundle { bundle, .. } = &self.source
                 && let Some(image) = bundle.images().iter().find(|image| image.digest == planned.image)
             {
                 bundle.unpack_image(image, &root, Ownership::Own)?;
@@ -412,11 +419,19 @@ impl Ground {
         Ok(())
     }
 
+    /// Where a model file lies.
+    fn model(&self, name: &str) -> io::Result<PathBuf> {
+        match &self.source {
+            Source::Disk { models, .. } => Ok(models.join(name)),
+            Source::Bundle { models, .. } => models.get(name).cloned().ok_or_else(|| io::ErrorKind::NotFound.into()),
+        }
+    }
+
     fn storage_dir(&self) -> PathBuf {
         match &self.source {
             Source::Disk { storage, .. } => storage.clone(),
-            Source::Bundle(_) if self.is_root() => self.run.join("storage"),
-            Source::Bundle(_) => self.folder.join("storage"),
+            Source::Bundle { .. } if self.is_root() => self.run.join("storage"),
+            Source::Bundle { .. } => self.folder.join("storage"),
         }
     }
 
@@ -504,6 +519,9 @@ impl Ground {
             && let Ok(resolver) = fs::canonicalize("/etc/resolv.conf")
         {
             files.push((resolver, "/etc/resolv.conf".to_owned()));
+        }
+        for (index, name) in plan.models.iter().enumerate() {
+            files.push((self.within(&self.model(name)?, &format!("model-{index}"))?, format!("{MODELS_DIR}/{name}")));
         }
         let launcher = inside.launcher.map(|launcher| self.launcher_within(launcher)).transpose()?;
         // The folder as a whole: the guest may make its sockets anew.

@@ -10,13 +10,13 @@ const BROKEN: u8 = 255;
 
 fn main() -> ExitCode {
     let words: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
-    let Ok([plan, images, sockets, storage, gate, launcher, run]) = <[PathBuf; 7]>::try_from(words) else {
-        eprintln!("usage: freehold-containers PLAN IMAGES SOCKETS STORAGE GATE_SOCKET LAUNCHER RUN_FOLDER");
+    let Ok([plan, images, sockets, storage, models, gate, launcher, run]) = <[PathBuf; 8]>::try_from(words) else {
+        eprintln!("usage: freehold-containers PLAN IMAGES SOCKETS STORAGE MODELS GATE_SOCKET LAUNCHER RUN_FOLDER");
         return ExitCode::from(2);
     };
     // In a TEE, PID 1 lets nothing out but what is sealed to the app's owner.
     let tells_all = env::var_os("FREEHOLD_TOLD").is_none_or(|told| told != "sealed");
-    let places = VmContainerPlaces { plan, images, sockets, storage, gate, launcher, run, tells_all };
+    let places = VmContainerPlaces { plan, images, sockets, storage, models, gate, launcher, run, tells_all };
     let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run_in_vm(places)).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),

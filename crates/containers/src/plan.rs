@@ -30,6 +30,8 @@ const GRACE_MS: u64 = 2_000;
 const GRACE_MS_MAX: u64 = 60_000;
 /// Where a container makes the socket of the app's API, if no port is published.
 pub(crate) const APP_DIR: &str = "/run/freehold";
+/// Where containers see the app's model files.
+pub(crate) const MODELS_DIR: &str = "/models";
 /// Its socket, seen from inside.
 const APP_SOCKET: &str = "/run/freehold/app.sock";
 
@@ -74,6 +76,9 @@ pub struct Plan {
     pub storage: (StorageKind, u64),
     /// What is offered outside; the first is the app's API.
     pub ports: Vec<PlannedPort>,
+    /// Names of the app's model files, which every service sees read-only in `/models`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
     /// Whether what the containers say is sealed to the app's owner.
     pub is_sealed: bool,
 }
@@ -240,10 +245,12 @@ impl Plan {
             network: NetworkKind::of(&manifest.additions.egress),
             storage: (storage.0, storage.1 << 20),
             ports,
+            models: manifest.additions.models.iter().map(|model| model.name.clone()).collect(),
             is_sealed: false,
         };
         plan.check_dependencies()?;
         plan.check_storage()?;
+        plan.check_models()?;
         Ok(plan)
     }
 
@@ -283,6 +290,18 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// Nothing else stands where the app's model files do.
+    fn check_models(&self) -> Result<(), ContainerError> {
+        let hides = |mount: &PlannedMount| Path::new(&mount.target).starts_with(MODELS_DIR);
+        match self.services.iter().find(|(_, planned)| planned.mounts.iter().any(hides)) {
+            Some((name, _)) if !self.models.is_empty() => {
+                let what = format!("`{name}` mounts something in {MODELS_DIR}, where the app's model files stand");
+                Err(cannot(&what, "mount it elsewhere"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the guest's program starts a service.
@@ -416,6 +435,12 @@ impl Planner<'_> {
         if has_local_api && on_socket {
             variables.insert(APP_SOCKET_VARIABLE.to_owned(), APP_SOCKET.to_owned());
         }
+        if let Some(first) = self.manifest.additions.models.first() {
+            variables.insert("FREEHOLD_MODELS".to_owned(), MODELS_DIR.to_owned());
+            if self.manifest.additions.models.len() == 1 {
+                variables.insert("FREEHOLD_MODEL".to_owned(), format!("{MODELS_DIR}/{}", first.name));
+            }
+        }
         let is_bad = |name: &String| name.is_empty() || name.contains('\0');
         if variables.iter().any(|(name, value)| is_bad(name) || value.contains('\0')) || owned.keys().any(is_bad) {
             return Err(self.cannot("has a variable with a zero byte or without a name", "mend it"));
@@ -512,9 +537,6 @@ fn health_of_image(check: &ImageHealth) -> Option<Health> {
 fn refuse_additions(manifest: &Manifest) -> Result<(), ContainerError> {
     if manifest.additions.gpu.is_some() {
         return Err(cannot("it asks for GPUs", "the `direct` launcher under the emulator has none to give"));
-    }
-    if !manifest.additions.models.is_empty() {
-        return Err(cannot("it names model files", "bring them inside an image for now"));
     }
     Ok(())
 }

@@ -63,6 +63,8 @@ pub struct VmContainerPlaces {
     pub sockets: PathBuf,
     /// The app's storage.
     pub storage: PathBuf,
+    /// Folder of the app's model files, where it has any.
+    pub models: PathBuf,
     /// Socket of the way to the gate.
     pub gate: PathBuf,
     /// The agent's program, which starts others with the owner's settings.
@@ -82,7 +84,7 @@ pub async fn run_in_vm(places: VmContainerPlaces) -> Result<Option<i32>, VmConta
     let failed = |what| move |source| VmContainersError::System { what, source };
     let text = std::fs::read(&places.plan).map_err(failed("the plan cannot be read"))?;
     let plan: Plan = serde_json::from_slice(&text).map_err(ContainerError::from)?;
-    let mut containers = Containers::in_vm(plan, places.run, places.images, places.storage)?;
+    let mut containers = Containers::in_vm(plan, places.run, places.images, places.storage, places.models)?;
     containers.launched_by(&places.launcher)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed("the signal to end cannot be caught"))?;
     let (stop, stopping) = watch::channel(false);

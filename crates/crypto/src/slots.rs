@@ -64,7 +64,8 @@ pub const fn entry_module(kind: EntryKind) -> Account {
         | EntryKind::Lease
         | EntryKind::Settings
         | EntryKind::Upgrade
-        | EntryKind::Audit => APPS,
+        | EntryKind::Audit
+        | EntryKind::Metadata => APPS,
         EntryKind::Grant
         | EntryKind::StateKeyStatus
         | EntryKind::StateKey

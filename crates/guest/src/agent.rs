@@ -30,7 +30,6 @@ use tokio::{
 };
 
 use crate::{
-    api::Metadata,
     clock::boot_ms,
     config::{ConfigError, Settings},
     dstack::EmittedEvents,
@@ -40,6 +39,7 @@ use crate::{
     ingress,
     keys::{BootKeys, Identity},
     leases::Leases,
+    metadata::{self, Metadata},
     owner::OwnerSettings,
     peers::Peers,
     receipts::{ReceiptStore, ReceiptWriter},
@@ -123,7 +123,7 @@ pub(crate) struct Guest {
     life: Mutex<Lifecycle>,
     identity: OnceLock<Identity>,
     serving: OnceLock<Serving>,
-    metadata: Mutex<Metadata>,
+    metadata: Metadata,
     owner: OwnerSettings,
     peers: Peers,
     subscriptions: Subscriptions,
@@ -194,8 +194,9 @@ impl Guest {
     pub(crate) fn serving(&self) -> Option<&Serving> {
         self.serving.get()
     }
-    pub(crate) fn metadata(&self) -> MutexGuard<'_, Metadata> {
-        lock(&self.metadata)
+    /// What the instance says of itself.
+    pub(crate) const fn metadata(&self) -> &Metadata {
+        &self.metadata
     }
     /// Events that the app emitted through dstack's API.
     pub(crate) fn emitted(&self) -> MutexGuard<'_, EmittedEvents> {
@@ -346,6 +347,7 @@ fn act((guest, role): (&Arc<Guest>, &Role), effect: Effect, inputs: &mpsc::Sende
             tasks.spawn(rotation::follow(Arc::clone(&guest)));
             tasks.spawn(owner::follow(Arc::clone(&guest)));
             tasks.spawn(ingress::run(Arc::clone(&guest)));
+            tasks.spawn(metadata::publish(Arc::clone(&guest)));
             if let Some(serving) = guest.serving() {
                 tasks.spawn(Arc::clone(&serving.leases).run());
             }

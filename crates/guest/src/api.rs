@@ -9,7 +9,6 @@ mod fetch;
 mod freehold;
 mod keys;
 mod leases;
-mod metadata;
 mod openapi;
 mod peers;
 mod rofl;
@@ -19,8 +18,6 @@ mod table;
 
 #[cfg(test)]
 mod tests;
-
-pub(crate) use metadata::Metadata;
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use freehold_primitives::{
     Account, AppId, Blob, Canonical, CodecError, Digest, Genesis, NetworkKey, TrustDomain, canonical_struct,
     entries::is_lease_name,
 };
-use freehold_rpc::{BareHex, EventLogEntry, SOCKET_PATH_BYTES_MAX};
+use freehold_rpc::{BareHex, EventLogEntry, KeyScope, SOCKET_PATH_BYTES_MAX};
 use freehold_verify::ChainTrust;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -189,6 +189,9 @@ pub struct GuestConfig {
     /// How the app's own files are kept, as the host says; in a VM the image says it.
     #[serde(default)]
     pub storage: StorageCare,
+    /// Scopes of the keys that the app may ask for, as the host says; in a VM the image says it. All where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<KeyScope>,
     /// Events that extended the runtime registers; a verifier replays them.
     pub event_log: Vec<EventLogEntry>,
 }
@@ -224,8 +227,16 @@ pub(crate) struct Settings {
     pub(crate) config_digest: Digest,
     pub(crate) isolation: String,
     pub(crate) storage: StorageCare,
+    pub(crate) scopes: Vec<KeyScope>,
     pub(crate) event_log: Vec<EventLogEntry>,
     pub(crate) paths: PathConfig,
+}
+
+impl Settings {
+    /// Whether the app may ask for keys of a scope.
+    pub(crate) fn gives(&self, scope: KeyScope) -> bool {
+        self.scopes.is_empty() || self.scopes.contains(&scope)
+    }
 }
 
 impl GuestConfig {
@@ -243,7 +254,7 @@ impl GuestConfig {
     }
 
     pub(crate) fn check(self) -> Result<Settings, ConfigError> {
-        let Self { trust, paths, isolation, storage, event_log } = self;
+        let Self { trust, paths, isolation, storage, scopes, event_log } = self;
         let genesis = Genesis::from_canonical(&trust.genesis.0).map_err(ConfigError::Genesis)?;
         let trust_domain =
             TrustDomain::from_word(&trust.trust_domain).ok_or(ConfigError::Value("trust.trust_domain"))?;
@@ -304,6 +315,7 @@ impl GuestConfig {
             config_digest: hash("freehold guest config", &[&bound.to_canonical()]),
             isolation,
             storage,
+            scopes,
             event_log,
             paths,
         })

@@ -17,6 +17,7 @@ mod ingress;
 mod keys;
 mod launch;
 mod leases;
+mod metadata;
 mod outlet;
 mod owner;
 mod peers;

@@ -13,8 +13,9 @@ use std::{
     process::ExitCode,
 };
 
-use freehold_guest::{StopReason, VmIngress, VmPlaces, VmState, launch, relay_egress, run_in_vm, seal_words};
+use freehold_guest::{StopReason, VmPlaces, VmState, launch, relay_egress, run_in_vm, seal_words};
 use freehold_rpc::LogSource;
+use serde::de::DeserializeOwned;
 
 /// Words of the other roles.
 const RELAY: &str = "--relay";
@@ -22,8 +23,9 @@ const SEAL: &str = "--seal";
 const LAUNCH: [&str; 3] = ["launch", "--socket", "--"];
 /// Words that say where things stand, without that of containers.
 const PLACES: usize = 7;
-/// Variable with how the app is reached over TLS, JSON.
+/// Variables with how the app is reached over TLS, and with the scopes of its keys, JSON.
 const INGRESS_VARIABLE: &str = "FREEHOLD_INGRESS";
+const SCOPES_VARIABLE: &str = "FREEHOLD_SCOPES";
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = env::args_os().skip(1).collect();
@@ -92,12 +94,14 @@ fn places(mut words: Vec<OsString>) -> Option<VmPlaces> {
     let mib = mib.to_str()?.parse().ok()?;
     let [own, local_api, app_socket, device, asked, folder] =
         [own, local_api, app_socket, device, asked, folder].map(PathBuf::from);
-    let ingress = match env::var(INGRESS_VARIABLE) {
-        Ok(text) => serde_json::from_str(&text).ok()?,
-        Err(_) => VmIngress::default(),
-    };
+    let (ingress, scopes) = (told(INGRESS_VARIABLE)?, told(SCOPES_VARIABLE)?);
     let state = VmState { device, asked, folder, mib };
-    Some(VmPlaces { own, local_api, app_socket, state, services, ingress })
+    Some(VmPlaces { own, local_api, app_socket, state, services, ingress, scopes })
+}
+
+/// What PID 1 says in a variable; nothing where there is none, `None` where it is malformed.
+fn told<T: DeserializeOwned + Default>(variable: &str) -> Option<T> {
+    env::var(variable).map_or_else(|_| Some(T::default()), |text| serde_json::from_str(&text).ok())
 }
 
 /// Becomes a container's program, with what the app's owner set in its environment.

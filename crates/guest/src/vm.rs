@@ -20,8 +20,8 @@ use std::{
 };
 
 use freehold_rpc::{
-    AskedStream, Endpoint, EventLogEntry, LinkEnd, LinkError, LinkService, LinkStream, LocalClient, StartedLink,
-    VmLink, connect_plain, relay,
+    AskedStream, Endpoint, EventLogEntry, KeyScope, LinkEnd, LinkError, LinkService, LinkStream, LocalClient,
+    StartedLink, VmLink, connect_plain, relay,
 };
 use serde::Deserialize;
 use thiserror::Error;
@@ -92,6 +92,8 @@ pub struct VmPlaces {
     pub services: Option<PathBuf>,
     /// How the app is reached over TLS, where the host takes connections for it.
     pub ingress: VmIngress,
+    /// Scopes of the keys that the app may ask for; all where empty.
+    pub scopes: Vec<KeyScope>,
 }
 
 /// How the app is reached over TLS (`spec/vm-image.md` §2).
@@ -175,7 +177,8 @@ impl Told {
             state_disk: Some(StateDiskPaths { device, asked, folder, mib }),
         };
         let Self { trust, event_log, .. } = self;
-        GuestConfig { trust, paths, isolation: ISOLATION.to_owned(), storage: StorageCare::Sealed, event_log }
+        let (isolation, scopes) = (ISOLATION.to_owned(), places.scopes.clone());
+        GuestConfig { trust, paths, isolation, storage: StorageCare::Sealed, scopes, event_log }
     }
 }
 

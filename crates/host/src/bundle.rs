@@ -4,8 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use freehold_bundle::{Bundle, Kind, ModelFile, ProcessSpec, StorageKind};
+use freehold_bundle::{Bundle, KeyScope as ManifestScope, Kind, ModelFile, ProcessSpec, StorageKind};
 use freehold_containers::ContainerBackend;
+use freehold_rpc::KeyScope;
 
 use crate::{
     config::{App, AppFiles, AppFolder, AppProgram, BundledProgram, IsolationChoice},
@@ -29,7 +30,10 @@ pub fn bundled_app(
 ) -> Result<App, HostError> {
     match bundle.manifest().kind {
         Kind::Process => Ok(bundled_program(bundle, folder, isolation, models)?.into()),
-        Kind::Container => Ok(App::Containers(Box::new(ContainerApp::new(bundle, folder, isolation, backend)?))),
+        Kind::Container => {
+            let models = model_files(bundle, models)?;
+            Ok(App::Containers(Box::new(ContainerApp::new(bundle, folder, models, isolation, backend)?)))
+        }
     }
 }
 
@@ -65,10 +69,22 @@ pub(crate) fn bundled_program(
             restart: process.restart,
             reach: egress::reach(&additions.egress),
             ingress: additions.ingress.clone(),
+            scopes: key_scopes(bundle),
             storage,
             launcher: None,
         }),
     })
+}
+
+/// Scopes of the keys that the app of a bundle may ask for, in the local API's words; all where empty.
+pub fn key_scopes(bundle: &Bundle) -> Vec<KeyScope> {
+    let word = |scope: &ManifestScope| match scope {
+        ManifestScope::App => KeyScope::App,
+        ManifestScope::Instance => KeyScope::Instance,
+        ManifestScope::Provider => KeyScope::Provider,
+        ManifestScope::Container => KeyScope::Service,
+    };
+    bundle.manifest().additions.scopes.iter().map(word).collect()
 }
 
 /// Where the program keeps files: a folder beside the bundle's, which is watched for what the manifest says of its size.
@@ -99,7 +115,7 @@ fn storage(bundle: &Bundle, folder: &Path, isolation: IsolationChoice) -> Result
 }
 
 /// The model files that a bundle names, found in a folder by their names and checked.
-fn model_files(bundle: &Bundle, folder: Option<&Path>) -> Result<Vec<(String, PathBuf)>, HostError> {
+pub(crate) fn model_files(bundle: &Bundle, folder: Option<&Path>) -> Result<Vec<(String, PathBuf)>, HostError> {
     let named = &bundle.manifest().additions.models;
     let hint = "name the folder that has them: --models, or `models` of host.toml";
     let folder = match folder {

@@ -3,9 +3,11 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use freehold_primitives::{AppId, Digest, Genesis, NetworkKey, TrustDomain};
-use freehold_rpc::Endpoint;
+use freehold_rpc::{Endpoint, KeyScope};
 
-use crate::{collateral::VendorSources, container::ContainerApp, ingress::Ingress, payer::Payer, vm::VmApp};
+use crate::{
+    bundle::key_scopes, collateral::VendorSources, container::ContainerApp, ingress::Ingress, payer::Payer, vm::VmApp,
+};
 
 /// Whether the app's process is kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +88,8 @@ pub struct BundledProgram {
     pub reach: Reach,
     /// How it is reached over TLS.
     pub ingress: freehold_bundle::Ingress,
+    /// Scopes of the keys that it may ask for; all where empty.
+    pub scopes: Vec<KeyScope>,
     /// Where it keeps files, as `/storage`.
     pub storage: AppFiles,
     /// Program that starts it inside, with what the app's owner set in its environment; the guest's own file, which is measured.
@@ -161,6 +165,15 @@ impl App {
             Self::Process(program) => program.bundle.as_ref().map(|bundle| bundle.ingress.clone()).unwrap_or_default(),
             Self::Containers(app) => app.ingress().clone(),
             Self::Vm(app) => app.ingress().clone(),
+        }
+    }
+
+    /// Scopes of the keys that it may ask for, all where empty; in a VM the image says it.
+    pub(crate) fn scopes(&self) -> Vec<KeyScope> {
+        match self {
+            Self::Process(program) => program.bundle.as_ref().map(|bundle| bundle.scopes.clone()).unwrap_or_default(),
+            Self::Containers(app) => key_scopes(&app.bundle),
+            Self::Vm(_) => Vec::new(),
         }
     }
 }

@@ -6,7 +6,11 @@ mod trial;
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use freehold_bundle::{Bundle, StorageKind};
 use freehold_containers::{
@@ -40,18 +44,20 @@ pub struct ContainerApp {
 
 impl ContainerApp {
     /// Plans the containers of a bundle. `folder` keeps their images and storage between runs, and belongs to this app alone.
+    /// `models` are the files that its manifest names.
     ///
     /// # Errors
     /// [`HostError::CannotRun`] for what a compose file or image asks for and this host cannot give, [`HostError::NoRuntime`].
     pub(crate) fn new(
         bundle: &Bundle,
         folder: &Path,
+        models: Vec<(String, PathBuf)>,
         isolation: IsolationChoice,
         backend: &ContainerBackend,
     ) -> Result<Self, HostError> {
         let bounds = if isolation == IsolationChoice::None { Bounds::Waived } else { Bounds::Required };
         let bundle = Arc::new(bundle.clone());
-        let containers = Containers::new(Arc::clone(&bundle), folder, bounds, backend)?;
+        let containers = Containers::new(Arc::clone(&bundle), folder, models.into_iter().collect(), bounds, backend)?;
         let ingress = container_ingress(&bundle)?;
         Ok(Self { reach: egress::reach(&bundle.manifest().additions.egress), bundle, containers, ingress })
     }

@@ -478,6 +478,7 @@ impl GuestFile<'_> {
                     "environments": environments,
                 },
                 "isolation": isolation.as_str(),
+                "scopes": config.app.scopes(),
                 "storage": if config.app.keeps_clear_files() { "clear" } else { "none" },
                 "event_log": event_log,
             }),

@@ -34,7 +34,7 @@ mod tests;
 
 pub use app::{OwnedApp, known_app, launch_policy, widened};
 pub use attend::{ATTENDED_CONFIG, ATTENDED_SERVED, AttendConfig, Attendant, AttendedEvidence};
-pub use bundle::bundled_app;
+pub use bundle::{bundled_app, key_scopes};
 pub use collateral::{
     AMD_KDS, Basis, CollateralBot, CollateralConfig, CollateralEvent, CollateralWarning, EarlyLook, FetchError,
     INTEL_PCS, PckCa, Place, Promotion, RoundSummary, SourceError, Subject, VendorSources, VendorUrl, VendorUse,

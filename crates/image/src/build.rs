@@ -75,6 +75,9 @@ pub struct AppStart {
     pub ingress: AppIngress,
     /// Names of its model files, which stand on a disk of their own.
     pub models: Vec<String>,
+    /// Scopes of the keys that it may ask for, in the local API's words; all where empty. PID 1 passes them on to the agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
 }
 
 /// How an app is reached over TLS: names, and who certifies them (`spec/ingress.md` §4). PID 1 passes it on to the agent as it is.

@@ -25,8 +25,9 @@ const OWN: &str = "/run/agent";
 /// The agent's socket to the gate outside, and PID 1's for the state disk.
 pub(crate) const GATE: &str = "/run/agent/egress.sock";
 const STATE: &str = "/run/agent/disk.sock";
-/// The agent's variable with how the app is reached over TLS.
+/// The agent's variables with how the app is reached over TLS, and with the scopes of its keys.
 const INGRESS_VARIABLE: &str = "FREEHOLD_INGRESS";
+const SCOPES_VARIABLE: &str = "FREEHOLD_SCOPES";
 /// Name of the port to the host (`spec/vm-image.md` §8).
 const LINK: &str = "freehold.link";
 /// Ports that the app's words go to where there is no TEE.
@@ -71,6 +72,7 @@ pub(crate) fn start(start: &AppStart) -> Result<u32, InitError> {
         command.arg(containers::SOCKETS_TOLD);
     }
     command.env(INGRESS_VARIABLE, serde_json::to_string(&start.ingress).map_err(InitError::Start)?);
+    command.env(SCOPES_VARIABLE, serde_json::to_string(&start.scopes).map_err(InitError::Start)?);
     let child = command.stdin(link).spawn().map_err(failed("starting the agent"))?;
     println!("freehold: agent started");
     Ok(child.id())

@@ -66,6 +66,7 @@ fn parts(kernel: KernelFiles) -> ImageParts {
             proxy: None,
             ingress: AppIngress::default(),
             models: Vec::new(),
+            scopes: Vec::new(),
         },
         models: None,
     }

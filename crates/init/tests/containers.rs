@@ -133,6 +133,7 @@ fn image(ready: Ready, dir: &Path) -> Image {
             proxy: None,
             ingress: AppIngress::default(),
             models: Vec::new(),
+            scopes: Vec::new(),
         },
         models: None,
     };

@@ -7,6 +7,7 @@ mod context;
 mod denial;
 mod lease;
 mod master;
+mod metadata;
 mod protocol;
 mod settings;
 #[cfg(test)]
@@ -23,6 +24,10 @@ pub use self::{
         NAMED_LEASE_S_RANGE, NOT_LIVE_CODE, is_lease_name,
     },
     master::{MasterEntry, MasterRound, MastersEntry},
+    metadata::{
+        METADATA_BYTES_MAX, METADATA_KEY_BYTES_MAX, METADATA_PAIRS_MAX, METADATA_PREFIX, METADATA_VALUE_BYTES_MAX,
+        Metadata, MetadataEntry, MetadataPair,
+    },
     protocol::{ProtocolSchedule, RELEASE_BYTES_MAX},
     settings::{
         AppSettings, SETTING_BYTES_MAX, SETTING_NAME_BYTES_MAX, SETTINGS_BYTES_MAX, SETTINGS_CONTEXT, SETTINGS_MAX,
@@ -116,6 +121,8 @@ canonical_enum! {
         Upgrade = 34,
         /// [`AuditEntry`] in `Apps`, by (auditor, app id, policy).
         Audit = 35,
+        /// [`MetadataEntry`] in `Apps`, by instance id.
+        Metadata = 36,
     }
 }
 

@@ -78,6 +78,18 @@ pub enum KeyScope {
     Service,
 }
 
+impl KeyScope {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::Provider => "provider",
+            Self::Instance => "instance",
+            Self::Service => "service",
+        }
+    }
+}
+
 /// Answer to [`GenerateKeyOf`]. No `Debug`: the key is secret.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct GeneratedKeyOf {

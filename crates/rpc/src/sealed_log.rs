@@ -34,6 +34,8 @@ const SESSION_DOMAIN: &[u8] = b"freehold log session v1";
 /// Domain of owners' secrets.
 const SECRET_DOMAIN: &[u8] = b"freehold log key v1";
 /// Domain of the chain of records.
+/// Domain of the secret of logs that everybody may read, in which there is nothing secret.
+const PUBLIC_DOMAIN: &[u8] = b"freehold public log key v1";
 const CHAIN_DOMAIN: &str = "freehold log record v1";
 /// Version, session, number, record before.
 const HEAD_BYTES: usize = 1 + 32 + 8 + 32;
@@ -163,6 +165,13 @@ impl LogSecret {
     pub fn of(owner: &AccountKey, app: &AppId) -> Self {
         let mut secret = Zeroizing::new([0; 32]);
         hkdf_sha256(app.as_bytes(), &*owner.to_bytes(), &[SECRET_DOMAIN], &mut *secret);
+        Self(secret)
+    }
+
+    /// What everybody can make, for the log of an app that is for all to read.
+    pub fn of_everybody(app: &AppId) -> Self {
+        let mut secret = Zeroizing::new([0; 32]);
+        hkdf_sha256(app.as_bytes(), &[], &[PUBLIC_DOMAIN], &mut *secret);
         Self(secret)
     }
 

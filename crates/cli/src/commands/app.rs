@@ -5,6 +5,7 @@ mod deploy;
 mod deployed;
 mod fetch;
 mod init;
+mod logs;
 mod network;
 mod note;
 mod owned;
@@ -44,7 +45,7 @@ pub(crate) fn run(command: AppCommand, output: Output) -> Result<ExitCode> {
         AppCommand::Upgrade(args) => super::block_on(upgrade::run(*args, output)),
         AppCommand::Rollback(args) => super::block_on(upgrade::roll_back(*args, output)),
         AppCommand::List(args) => super::block_on(deployed::list(args, output)),
-        AppCommand::Logs(args) => super::block_on(deployed::logs(args, output)),
+        AppCommand::Logs(args) => super::block_on(logs::run(args, output)),
         AppCommand::Restart(args) => super::block_on(deployed::act(args, RentalAction::Restart, output)),
         AppCommand::Stop(args) => super::block_on(deployed::act(args, RentalAction::Stop, output)),
         AppCommand::Start(args) => super::block_on(deployed::act(args, RentalAction::Start, output)),

@@ -10,7 +10,9 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{Bundle, Egress, Kind, ModelFile, ProcessSpec, Restart, open_bundle};
-use freehold_host::{EmulatedTee, Launch, PROXY_PORT, measure_bundle, measure_image, vm_ingress, vm_storage};
+use freehold_host::{
+    EmulatedTee, Launch, PROXY_PORT, key_scopes, measure_bundle, measure_image, vm_ingress, vm_storage,
+};
 use freehold_image::{
     AcpiTables, AppProxy, AppStart, Firmware, Image, ImageParts, KERNEL_PACKAGE, KernelFiles, KernelHashes,
     MODELS_DISK, ModelSource, OVMF_BOOT_ENTRY, PageOrder, Program, RestartRule, Separator, SnpLaunch, StartKind,
@@ -196,6 +198,7 @@ fn start(bundle: &Bundle, guest: &Path) -> Result<AppStart> {
         proxy,
         ingress: vm_ingress(bundle)?,
         models: manifest.additions.models.iter().map(|model| model.name.clone()).collect(),
+        scopes: key_scopes(bundle).iter().map(|scope| scope.as_str().to_owned()).collect(),
     };
     Ok(match (manifest.kind, &manifest.additions.process) {
         (Kind::Process, Some(process)) => of_process(process, start),

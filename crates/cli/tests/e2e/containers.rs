@@ -128,7 +128,7 @@ impl Drop for OwnContainerd {
 }
 
 /// SHA-256 by the system's own program.
-fn sha256(dir: &Path, bytes: &[u8]) -> String {
+pub(crate) fn sha256(dir: &Path, bytes: &[u8]) -> String {
     let path = dir.join("hashed");
     fs::write(&path, bytes).unwrap();
     let output = Command::new("sha256sum").arg(&path).output().unwrap();

@@ -173,6 +173,7 @@ fn an_app_is_deployed_to_a_rented_machine_commanded_and_paid_for() {
     place.offer("512");
     let host = place.host("rentals_max = 2");
     place.app_init("one");
+    place.says_of_itself("one");
     let deployed = place.deploy("one", "1").unwrap();
     let api = deployed["api"].as_str().unwrap().to_owned();
     let (rental, first) = (deployed["rental"].as_u64().unwrap(), answered(&api));
@@ -185,6 +186,14 @@ fn an_app_is_deployed_to_a_rented_machine_commanded_and_paid_for() {
     let refused = place.app(&["logs", "one"], STRANGER).unwrap_err();
     assert!(refused.contains("only the account that rented it"), "{refused}");
 
+    // What it says of itself is for all to read.
+    until("it stands on the chain", || {
+        place.app(&["list"], RENTER).unwrap()["metadata"] == json!({"says": "hello\u{1b}[2J"})
+    });
+    let data = place.path("net");
+    let listed = ["app", "list", "--data-dir", data.to_str().unwrap(), "--dev-user", RENTER];
+    let text = String::from_utf8(run(&listed).stdout).unwrap();
+    assert!(text.contains("says = hello\u{fffd}[2J"), "{text:?}");
     place.commands_are_the_renters_and_counted_once(rental, &api);
 
     // Killed with all that it ran, it goes on where it was: the same address, the same key, one instance.
@@ -218,6 +227,36 @@ fn an_app_is_deployed_to_a_rented_machine_commanded_and_paid_for() {
 }
 
 #[test]
+fn anybody_reads_a_log_that_its_manifest_makes_public_and_no_other() {
+    if !sandbox_works() {
+        return;
+    }
+    let _turn = turn();
+    let place = Place::new();
+    place.offer("512");
+    let host = place.host("rentals_max = 2");
+    let deployed = |name: &str| {
+        place.app_init(name);
+        let manifest = place.path(name).join("rofl.yaml");
+        let text = fs::read_to_string(&manifest).unwrap();
+        fs::write(&manifest, text.replace("freehold:\n", &format!("freehold:\n  logs: {name}\n"))).unwrap();
+        place.deploy(name, "1").unwrap()["rental"].as_u64().unwrap().to_string()
+    };
+    let (public, owner) = (deployed("public"), deployed("owner"));
+    let data = place.path("net");
+    let read = |rental: &str| run(&["app", "logs", "--rental", rental, "--data-dir", data.to_str().unwrap()]);
+    until("anybody reads it", || String::from_utf8_lossy(&read(&public).stdout).contains("out | serving; key "));
+    let refused = read(&owner);
+    assert!(!refused.status.success() && refused.stdout.is_empty());
+    assert!(said(&refused).contains("only the account that rented it"), "{}", said(&refused));
+    // What is everybody's is still sealed at rest, and its owner's to read as any other.
+    assert_eq!(holding(&place.path("state"), b"serving; key"), Vec::<PathBuf>::new());
+    assert!(place.app(&["logs", "public"], RENTER).unwrap()["line"].is_string());
+    host.interrupt();
+    place.network.interrupt();
+}
+
+#[test]
 fn a_rented_app_runs_in_a_vm_whose_measurement_its_renter_computed() {
     let Some(kernel) = crate::vm::kernel() else { return };
     let _turn = turn();
@@ -231,7 +270,8 @@ fn a_rented_app_runs_in_a_vm_whose_measurement_its_renter_computed() {
     assert!(info["vm"]["programs"].is_string() && info["vm"]["tee"].is_null(), "{info}");
     crate::vm::app(&place.path("one"), ("rented", 1), "");
     let manifest = "name: one\nversion: 0.1.0\ntee: tdx\nkind: raw\nresources:\n  memory: 256\n  cpus: 1\nfreehold:\n  process:\n    \
-                    files: app\n    command: [./keyed]\n    environment:\n      GREETING: hello\n";
+                    files: app\n    command: [./keyed]\n    environment:\n      GREETING: hello\n  \
+                    upgrade_notice_s: 7200\n";
     fs::write(place.path("one/rofl.yaml"), manifest).unwrap();
     let deploy =
         ["deploy", "one", "--offer", "1", "--seconds", "600", "--store", "store", "--yes", "--kernel", package];
@@ -258,6 +298,12 @@ fn a_rented_app_runs_in_a_vm_whose_measurement_its_renter_computed() {
         holding(&place.path("state/rentals").join(rental.to_string()).join("log"), b"words on the"),
         Vec::<PathBuf>::new()
     );
+    // The notice that its manifest names is promised: another build waits for it.
+    let shown = place.app(&["deploy", "one", "--dry-run", "--kernel", package], RENTER).unwrap();
+    assert_eq!(shown["upgrade_notice_s"], Value::Null, "it is promised: {shown}");
+    fs::write(place.path("one/app/note"), "another build").unwrap();
+    let early = place.app(&deploy, RENTER).unwrap_err();
+    assert!(early.contains("freehold app upgrade"), "{early}");
     place.app(&["stop", "one"], RENTER).unwrap();
     until("the VM is gone", || running_with("qemu-system-x86_64", &image) == 0);
     place.app(&["remove", "one"], RENTER).unwrap();
@@ -402,6 +448,14 @@ impl Place {
 
     fn app_init(&self, name: &str) {
         told(self.dir.path(), &["app", "init", name]).unwrap();
+    }
+
+    /// Has the app set its metadata, with a word that would clear a terminal.
+    fn says_of_itself(&self, name: &str) {
+        let path = self.path(name).join("app/main.py");
+        let code = fs::read_to_string(&path).unwrap();
+        let line = r#"ask("POST", "/rofl/v1/metadata", {"says": "hello\x1b[2J"})"#;
+        fs::write(&path, code.replace("KEY = fingerprint()", &format!("KEY = fingerprint()\n{line}"))).unwrap();
     }
 
     fn commands_are_the_renters_and_counted_once(&self, rental: u64, api: &str) {

@@ -53,7 +53,7 @@ pub(crate) fn app(folder: &Path, (note, port): (&str, u16), ingress: &str) {
     let manifest = format!(
         "name: keyed\nversion: 0.1.0\ntee: tdx\nkind: raw\nresources:\n  memory: 256\n  cpus: 1\n  storage:\n    kind: \
          disk-persistent\n    size: 16\nfreehold:\n  process:\n    files: app\n    command: [./keyed]\n    environment:\n      \
-         GREETING: hello\n  egress: ['127.0.0.1:{port}']\n  models: [{{name: m.bin, sha256: {}}}]\n{ingress}",
+         GREETING: hello\n  scopes: [app, provider]\n  egress: ['127.0.0.1:{port}']\n  models: [{{name: m.bin, sha256: {}}}]\n{ingress}",
         sha256(MODEL.as_bytes())
     );
     fs::create_dir_all(folder.join(MODELS)).unwrap();
@@ -92,8 +92,23 @@ fn raised(running: &Running) -> Value {
     if answer["value"].is_u64() { answer["value"].clone() } else { answer["error"]["code"].clone() }
 }
 
-/// The list holds, for the app's own connections and for the guest's fetch, which is checked offline.
-fn reaches_what_is_listed(running: &Running, (dir, data): (&Path, &str), (listed, other): (u16, u16)) {
+/// Keys are given of the scopes that the manifest lists, and of no other.
+fn gives_keys_of_what_is_listed(running: &Running) {
+    for (scope, is_given) in [("provider", true), ("app", true), ("instance", false)] {
+        let wish = json!({ "key_id": "scoped", "kind": "raw-256", "scope": scope }).to_string();
+        let answer = asked(running, "/local/freehold/v1/keys/generate", &wish);
+        assert_eq!(
+            (answer["key"].is_string(), answer["error"].is_object()),
+            (is_given, !is_given),
+            "{scope}: {answer}"
+        );
+    }
+}
+
+/// What the manifest lists holds: of keys, and of whom to reach, for the app's own connections and for the guest's fetch, which is
+/// checked offline.
+fn lists_hold(running: &Running, (dir, data): (&Path, &str), (listed, other): (u16, u16)) {
+    gives_keys_of_what_is_listed(running);
     for (port, said) in [(listed, "200"), (other, "403")] {
         let out = asked(running, "/out", &format!("127.0.0.1:{port}"));
         assert!(out["said"].as_str().unwrap().contains(said) && out["direct"] == false, "{port}: {out}");
@@ -165,7 +180,7 @@ fn one_bundle_runs_alike_under_both_launchers_and_its_vm_keeps_state() {
     let direct = Running::start(&run);
     assert_eq!(measured(&direct), printed(&built, "direct"));
     let first = key(&direct);
-    reaches_what_is_listed(&direct, (dir.path(), data), ports);
+    lists_hold(&direct, (dir.path(), data), ports);
     assert_eq!((&asked(&direct, "/store", "")["count"], has_encrypted_disk(&direct)), (&json!(1), json!(false)));
     direct.interrupt();
 
@@ -178,7 +193,7 @@ fn one_bundle_runs_alike_under_both_launchers_and_its_vm_keeps_state() {
     eprintln!("in the VM, from the command to a serving instance: {:?}", begun.elapsed());
     assert_eq!(measured(&vm), printed(&built, "qemu"));
     assert_eq!(key(&vm), first);
-    reaches_what_is_listed(&vm, (dir.path(), data), ports);
+    lists_hold(&vm, (dir.path(), data), ports);
     local_api_is_not_the_hosts(&vm);
     assert_eq!((stored(&vm), has_encrypted_disk(&vm)), ((json!(1), json!("current")), json!(true)));
     assert_eq!(raised(&vm), 1);

@@ -120,6 +120,34 @@ fn sealed_every_service_is_started_by_the_guests_program_and_told_its_key_and_na
     );
 }
 
+/// What a manifest says of model files.
+fn models(names: &str) -> String {
+    let entry = |name| format!("{{name: {name}, sha256: {}}}", "1".repeat(64));
+    let entries: Vec<String> = names.split(' ').map(entry).collect();
+    format!("freehold: {{models: [{}]}}\n", entries.join(", "))
+}
+
+#[test]
+fn every_service_sees_the_models_that_the_manifest_names() {
+    let compose = "services:\n  one: {image: IMAGE, environment: {FREEHOLD_MODEL: mine}}\n  two: {image: IMAGE, tmpfs: /modelsx}\n";
+    let of = |names: &str| plan(&format!("{MANIFEST}{}", models(names)), compose).unwrap();
+    let (single, several) = (of("m.bin"), of("m.bin n.bin"));
+    assert_eq!(
+        (single.models.as_slice(), several.models.as_slice()),
+        (&["m.bin".to_owned()][..], &["m.bin", "n.bin"].map(str::to_owned)[..])
+    );
+    for name in ["one", "two"] {
+        let variables = |plan: &Plan| {
+            let found = &plan.services[name].environment;
+            ["FREEHOLD_MODELS", "FREEHOLD_MODEL"].map(|name| found.get(name).cloned().unwrap_or_default())
+        };
+        assert_eq!(variables(&single), ["/models", "/models/m.bin"]);
+        assert_eq!(variables(&several)[0], "/models");
+    }
+    let none = serde_json::to_string(&plan(MANIFEST, compose).unwrap()).unwrap();
+    assert!(!none.contains("models\":"), "{none}");
+}
+
 #[test]
 fn what_this_host_cannot_give_is_refused_before_anything_starts() {
     let one = |more: &str| format!("services:\n  one:\n    image: IMAGE\n{more}");
@@ -138,6 +166,10 @@ fn what_this_host_cannot_give_is_refused_before_anything_starts() {
         "no health check",
     );
     check(&format!("{MANIFEST}freehold: {{gpu: {{count: 1}}}}\n"), &one(""), "GPUs");
+    let with_model = format!("{MANIFEST}{}", models("m.bin"));
+    for target in ["/models", "/models/m.bin", "/models/more"] {
+        check(&with_model, &one(&format!("    tmpfs: {target}\n")), "where the app's model files stand");
+    }
     check(MANIFEST, "services:\n  one:\n    image: IMAGE\n    entrypoint: ['']\n", "no command");
 }
 

@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{Guest, GuestError};
 use crate::{
-    api::{Caller, Metadata, environment_router, router},
+    api::{Caller, environment_router, router},
     config::{EvidencePath, Settings},
     events::Subscriptions,
     evidence::{
@@ -30,6 +30,7 @@ use crate::{
     },
     fetch::Fetcher,
     keys::BootKeys,
+    metadata::Metadata,
     owner::OwnerSettings,
     peers::Peers,
     seen::SeenFile,
@@ -73,7 +74,7 @@ pub(super) fn prepare(settings: Settings, inputs: mpsc::Sender<Input>) -> Result
         life: Mutex::new(Lifecycle::above(floor)),
         identity: OnceLock::new(),
         serving: OnceLock::new(),
-        metadata: Mutex::new(Metadata::default()),
+        metadata: Metadata::default(),
         owner: OwnerSettings::default(),
         peers: Peers::default(),
         subscriptions: Subscriptions::default(),

@@ -3,7 +3,7 @@
 //! A body that is no JSON is 400; JSON of another shape is 422. Key ids of the platform itself are refused, which appd
 //! does not do: whoever held its socket could ask for the disk key.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     body::Bytes,
@@ -11,12 +11,13 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use freehold_rpc::{GenerateKey, GeneratedKey, RoflData, RoflQuery, SignSubmit};
+use freehold_rpc::{GenerateKey, GeneratedKey, KeyScope, RoflData, RoflQuery, SignSubmit};
 use serde::de::DeserializeOwned;
 
-use super::{json, keys, metadata::MetadataError, text};
+use super::{json, keys, text};
 use crate::{
     agent::Guest,
+    metadata::{MetadataError, Pairs},
     rofl::{Asked, query, submit},
     state::Stage,
 };
@@ -45,6 +46,9 @@ pub(super) async fn generate_key(State(guest): State<Arc<Guest>>, body: Bytes) -
     };
     if let Err(refusal) = keys::check_id(&ask.key_id) {
         return text(StatusCode::BAD_REQUEST, refusal);
+    }
+    if !guest.settings().gives(KeyScope::App) {
+        return text(StatusCode::BAD_REQUEST, keys::NOT_LISTED);
     }
     match serving.roots.root(None) {
         Some(root) => {
@@ -90,7 +94,7 @@ pub(super) async fn run_query(State(guest): State<Arc<Guest>>, body: Bytes) -> R
 }
 
 pub(super) async fn get_metadata(State(guest): State<Arc<Guest>>) -> Response {
-    json(StatusCode::OK, guest.metadata().pairs())
+    json(StatusCode::OK, &guest.metadata().pairs())
 }
 
 fn done(result: Result<(), MetadataError>) -> Response {
@@ -101,14 +105,14 @@ fn done(result: Result<(), MetadataError>) -> Response {
 }
 
 pub(super) async fn replace_metadata(State(guest): State<Arc<Guest>>, body: Bytes) -> Response {
-    match read::<BTreeMap<String, String>>(&body) {
+    match read::<Pairs>(&body) {
         Ok(pairs) => done(guest.metadata().replace(pairs)),
         Err(refusal) => refusal,
     }
 }
 
 pub(super) async fn upsert_metadata(State(guest): State<Arc<Guest>>, body: Bytes) -> Response {
-    match read::<BTreeMap<String, String>>(&body) {
+    match read::<Pairs>(&body) {
         Ok(pairs) => done(guest.metadata().upsert(pairs)),
         Err(refusal) => refusal,
     }
@@ -116,10 +120,7 @@ pub(super) async fn upsert_metadata(State(guest): State<Arc<Guest>>, body: Bytes
 
 pub(super) async fn delete_metadata(State(guest): State<Arc<Guest>>, body: Bytes) -> Response {
     match read::<Vec<String>>(&body) {
-        Ok(keys) => {
-            guest.metadata().delete(&keys);
-            StatusCode::OK.into_response()
-        }
+        Ok(keys) => done(guest.metadata().delete(&keys)),
         Err(refusal) => refusal,
     }
 }

@@ -22,6 +22,7 @@ fn agent(folder: &Path) -> (UnixStream, JoinHandle<Result<StopReason, VmError>>)
         state,
         services: None,
         ingress: VmIngress::default(),
+        scopes: Vec::new(),
     };
     (UnixStream::from_std(host).unwrap(), tokio::spawn(run_in_vm(pipe.into(), places)))
 }

@@ -209,6 +209,35 @@ fn with_services(host: &FakeHost, names: &[&str]) -> GuestConfig {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_of_scopes_that_the_manifest_does_not_list_are_not_given() {
+    let host = FakeHost::new(Misbehaviour::default());
+    let mut config = host.config();
+    config.scopes = vec![KeyScope::Instance, KeyScope::Provider];
+    let guest = tokio::spawn(run(config, std::future::pending()));
+    host.serving().await;
+    let client = host.local();
+    let key = async |scope| client.generate_key_in(scope, "disk", KeyKind::Raw256).await;
+    assert!(key(KeyScope::Instance).await.is_ok() && key(KeyScope::Provider).await.is_ok());
+    let refused = key(KeyScope::App).await.err().unwrap();
+    assert!(refused.to_string().contains("freehold.scopes"), "{refused}");
+    // Nor in the words of others, whose keys are the app's.
+    let socket = host.dir.path().join("local.sock");
+    let others = tokio::task::spawn_blocking(move || {
+        [
+            ("/rofl/v1/keys/generate", r#"{"key_id":"disk","kind":"raw-256"}"#),
+            ("/GetKey", r#"{"path":"disk","purpose":""}"#),
+            ("/Sign", r#"{"algorithm":"ed25519","data":"00"}"#),
+            ("/prpc/Tappd.DeriveKey", r#"{"path":"disk"}"#),
+        ]
+        .map(|(path, body)| (path, raw(&socket, "POST", path, body)))
+    });
+    for (path, (head, body)) in others.await.unwrap() {
+        assert!(head.starts_with("http/1.1 400") && body.contains("freehold.scopes"), "{path}: {head} {body}");
+    }
+    guest.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_of_a_service_an_instance_and_a_provider_are_nobody_elses() {
     let host = FakeHost::new(Misbehaviour::default());
     let guest = tokio::spawn(run(with_services(&host, &["db", "web"]), std::future::pending()));

@@ -1,7 +1,10 @@
 //! The unmodified PyPI client `oasis-rofl-client` 0.2.0 against the local API, where it is installed (any Python that
 //! `FREEHOLD_PYTHON` names, default `python3`), and the same exchanges byte by byte.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use crate::support::{FakeHost, Misbehaviour, app_id, raw};
 
@@ -23,7 +26,7 @@ async fn the_python_client_works_unmodified() {
     host.serving().await;
     // Nothing is signed before the owner's limits are known.
     while host.local().settings(None).await.is_err() {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let socket = host.dir.path().join("local.sock");
     let run = move || {
@@ -68,6 +71,32 @@ fn exchanges(socket: &Path) {
     assert!(head.starts_with("http/1.1 422"), "{head}");
     let (head, body) = raw(socket, "POST", "/rofl/v1/metadata", r#"{"":"x"}"#);
     assert!(head.starts_with("http/1.1 400") && body == "invalid argument", "{head}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_app_says_of_its_instance_stands_on_the_chain() {
+    let host = FakeHost::new(Misbehaviour::default());
+    let guest = host.guest();
+    host.serving().await;
+    let socket = host.dir.path().join("local.sock");
+    let say = |method: &'static str, body: &'static str| {
+        let socket = socket.clone();
+        tokio::task::spawn_blocking(move || raw(&socket, method, "/rofl/v1/metadata", body))
+    };
+    let stands = async |pairs: &[(&str, &str)]| {
+        let wanted = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let end = Instant::now() + Duration::from_secs(60);
+        while host.chain.metadata() != wanted {
+            assert!(Instant::now() < end, "{:?}", host.chain.metadata());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    say("POST", r#"{"b":"1","a":"1"}"#).await.unwrap();
+    stands(&[("a", "1"), ("b", "1")]).await;
+    say("PUT", r#"{"c":"2"}"#).await.unwrap();
+    say("DELETE", r#"["a","b"]"#).await.unwrap();
+    stands(&[("c", "2")]).await;
+    guest.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

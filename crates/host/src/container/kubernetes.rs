@@ -69,6 +69,9 @@ pub fn kubernetes_manifests(bundle: &Bundle, options: &KubernetesOptions) -> Res
         }
     }
     let plan = Plan::of(bundle)?;
+    if !plan.models.is_empty() {
+        return Err(HostError::cannot("it names model files, which no host brings there", "put them into an image"));
+    }
     if plan.ports.is_empty() {
         return Err(HostError::cannot(
             "it serves on FREEHOLD_APP_SOCKET, which no host relays there",

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use freehold_bundle::Bundle;
+use freehold_bundle::{Bundle, LogVisibility};
 use freehold_primitives::Digest;
 use freehold_rpc::{RefusalCode, RentalRefusal, RentalStage};
 use tokio::{
@@ -81,7 +81,8 @@ pub(crate) async fn serve(
     let (rental, digest, bytes) = (record.rental, bundle.digest(), bundle.bytes());
     policy.admits_bundle(&bundle, &tenant.wish)?;
     ground.tell(ProviderEvent::Brought { rental, bundle: digest, bytes });
-    tenant.show(|shown| shown.stage = RentalStage::Starting);
+    let has_public_log = bundle.manifest().additions.logs == LogVisibility::Public;
+    tenant.show(|shown| (shown.stage, shown.has_public_log) = (RentalStage::Starting, has_public_log));
     let app = app(bundle, tenant, &ground.config).await?;
     let (events, heard) = mpsc::unbounded_channel();
     let host = tokio::select! {

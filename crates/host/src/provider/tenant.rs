@@ -10,7 +10,7 @@ use std::{
 
 use freehold_containers::Backoff;
 use freehold_primitives::{Account, Digest};
-use freehold_rpc::{LogPage, RefusalCode, RentalCommand, RentalRefusal, RentalReport, RentalStage};
+use freehold_rpc::{LogPage, RefusalCode, RentalAction, RentalCommand, RentalRefusal, RentalReport, RentalStage};
 use tokio::{sync::watch, time::sleep};
 
 use super::{
@@ -31,6 +31,8 @@ pub(crate) struct Shown {
     pub(crate) api: Option<SocketAddr>,
     pub(crate) ingress: Option<SocketAddr>,
     pub(crate) answers: bool,
+    /// Whether the manifest of what runs says that everybody may read its log.
+    pub(crate) has_public_log: bool,
 }
 
 /// A rental that is served.
@@ -73,8 +75,10 @@ impl Tenant {
 
     /// Takes a command: judged, written down, and only then answered and followed.
     pub(crate) fn command(&self, command: &RentalCommand, signer: &Account, now_ms: u64) -> Result<(), Refusal> {
+        let is_anybodys = matches!(command.action, RentalAction::Logs { .. }) && held(&self.shown).has_public_log;
         let mut record = held(&self.record);
-        record.judge(command, signer, now_ms)?;
+        let signer = if is_anybodys { record.renter } else { *signer };
+        record.judge(command, &signer, now_ms)?;
         if !command.action.changes() {
             return Ok(());
         }
@@ -225,5 +229,6 @@ fn shown_idle(record: &Record) -> Shown {
         (None, Some(_)) if record.wanted == Wanted::Running => RentalStage::Starting,
         (None, Some(_)) => RentalStage::Stopped,
     };
-    Shown { stage, reason: record.refused.clone(), instance: None, api: None, ingress: None, answers: false }
+    let reason = record.refused.clone();
+    Shown { stage, reason, instance: None, api: None, ingress: None, answers: false, has_public_log: false }
 }

@@ -154,6 +154,7 @@ async fn an_app_that_keeps_too_much_is_ended_and_starts_again_when_it_keeps_less
         restart: Restart::Always,
         reach: Reach::Nobody,
         ingress: Ingress::default(),
+        scopes: Vec::new(),
         storage: AppFiles::Folder(AppFolder { path: storage.clone(), bytes_max: 2 * MIB }),
         launcher: None,
     };

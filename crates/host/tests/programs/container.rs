@@ -38,16 +38,19 @@ fn main() {
     }
 }
 
-/// Answers HTTP with a key of the app and what the store says.
+/// Answers HTTP with a key of the app and what the store says; `/out/HOST:PORT` with what comes of that way out.
 fn serve(port: &str, store: &str) {
     let listener = TcpListener::bind(format!("0.0.0.0:{port}")).unwrap();
     println!("serving");
     for stream in listener.incoming() {
         let mut stream = stream.unwrap();
         let mut request = [0; 4096];
-        let _ = stream.read(&mut request);
+        let count = stream.read(&mut request).unwrap_or(0);
+        let request = String::from_utf8_lossy(&request[..count]);
+        let target = request.strip_prefix("GET /out/").and_then(|rest| rest.split(' ').next());
         let (status, body) = match (key(), ask(store)) {
-            (Ok(key), Ok(stored)) => ("200 OK", format!("{{\"key\":{key},\"store\":{stored:?},\"token\":{:?},\"greeting\":{:?}}}", variable("TOKEN"), variable("GREETING"))),
+            _ if target.is_some() => ("200 OK", format!("{{\"out\":{:?}}}", way_out(target.unwrap_or_default()))),
+            (Ok(key), Ok(stored)) => ("200 OK", format!("{{\"key\":{key},\"store\":{stored:?},\"token\":{:?},\"greeting\":{:?},\"model\":{:?}}}", variable("TOKEN"), variable("GREETING"), model())),
             other => ("503 Service Unavailable", format!("{{\"error\":{:?}}}", format!("{other:?}"))),
         };
         let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
@@ -55,23 +58,28 @@ fn serve(port: &str, store: &str) {
     }
 }
 
-/// Tries each target directly, and through the proxy that the environment names.
+/// Tries each target.
 fn through(targets: &[String]) {
+    for target in targets {
+        println!("{}", way_out(target));
+    }
+}
+
+/// What comes of a target directly, and through the proxy that the environment names.
+fn way_out(target: &str) -> String {
     let proxy = env::var("HTTPS_PROXY").unwrap_or_default();
     let proxy = proxy.trim_start_matches("http://");
-    for target in targets {
-        let direct = ask(target).is_ok();
-        let answer = TcpStream::connect(proxy).and_then(|mut stream| {
-            stream.write_all(format!("CONNECT {target} HTTP/1.1\r\n\r\n").as_bytes())?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        });
-        let answer = answer.unwrap_or_default();
-        let refusal = answer.lines().find_map(|line| line.strip_prefix("freehold-refusal: "));
-        let last = refusal.or(answer.lines().last()).unwrap_or_default();
-        println!("{} {} {}", if direct { "direct" } else { "stopped" }, answer.get(9..12).unwrap_or("-"), last);
-    }
+    let direct = ask(target).is_ok();
+    let answer = TcpStream::connect(proxy).and_then(|mut stream| {
+        stream.write_all(format!("CONNECT {target} HTTP/1.1\r\n\r\n").as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    });
+    let answer = answer.unwrap_or_default();
+    let refusal = answer.lines().find_map(|line| line.strip_prefix("freehold-refusal: "));
+    let last = refusal.or(answer.lines().last()).unwrap_or_default();
+    format!("{} {} {last}", if direct { "direct" } else { "stopped" }, answer.get(9..12).unwrap_or("-"))
 }
 
 /// Asks the guest for a key, on the socket where ROFL's clients look.
@@ -101,6 +109,11 @@ fn store(port: &str) {
     }
 }
 
+/// What the app's only model file says; nothing where there is none.
+fn model() -> String {
+    fs::read_to_string(variable("FREEHOLD_MODEL")).unwrap_or_default()
+}
+
 fn variable(name: &str) -> String {
     env::var(name).unwrap_or_default()
 }
@@ -127,6 +140,12 @@ fn look() {
         println!("{path} {}", fs::metadata(path).is_ok());
     }
     println!("root {}", if fs::write("/written", "").is_ok() { "writable" } else { "read-only" });
+    let model = variable("FREEHOLD_MODEL");
+    if !model.is_empty() {
+        let content = fs::read_to_string(&model).unwrap_or_else(|error| error.to_string());
+        let rights = if File::options().write(true).open(&model).is_ok() { "writable" } else { "read-only" };
+        println!("{model} in {}: {content}, {rights}", variable("FREEHOLD_MODELS"));
+    }
     println!("tmp {}", if fs::write("/tmp/written", "").is_ok() { "writable" } else { "read-only" });
 }
 

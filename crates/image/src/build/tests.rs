@@ -30,6 +30,7 @@ fn parts() -> ImageParts {
             proxy: None,
             ingress: AppIngress::default(),
             models: Vec::new(),
+            scopes: Vec::new(),
         },
         models: None,
     }

@@ -6,6 +6,7 @@ mod denials;
 mod governor;
 mod instances;
 mod leases;
+mod metadata;
 mod owner;
 mod protocol;
 mod register;
@@ -99,6 +100,7 @@ impl Apps {
                 let owned = owner::Owned { app: app_id(args.app)?, caller };
                 settings::set(ctx, &owned, &args.settings)?;
             }
+            IAppsCalls::setMetadata(args) => metadata::set(ctx, caller, &args.metadata)?,
             IAppsCalls::releaseLease(args) => leases::release(ctx, caller, &args.name, args.fence)?,
             other => return self.upgrade(caller, other, ctx),
         }

@@ -112,6 +112,8 @@ refusals! {
     RollbackOld = 58, "the version was not in force within the last notice, or was not public for one: announce its policy";
     /// No verdict, or the place of the report is out of bounds.
     Audit = 59, "an audit says 1 sound or 2 flawed, and names its report's place in at most 256 printable characters";
+    /// The metadata are no canonical document, or break a bound.
+    Metadata = 60, "the metadata are malformed, or break a bound";
 
     /// Check 1: a part of the call is too long.
     RegistrationTooLong = 101, "registration, evidence or signature is too long";

@@ -87,7 +87,7 @@ fn selectors_are_those_of_the_interfaces() {
     for (signature, selector) in pairs {
         assert_eq!(alloy_primitives::keccak256(signature)[..4], selector, "{signature}");
     }
-    assert_eq!((IAppsCalls::COUNT, IKeysCalls::COUNT, ILogCalls::COUNT, ICollateralCalls::COUNT), (41, 12, 6, 5));
+    assert_eq!((IAppsCalls::COUNT, IKeysCalls::COUNT, ILogCalls::COUNT, ICollateralCalls::COUNT), (43, 12, 6, 5));
     assert_eq!(IValidatorsCalls::COUNT, 22);
     let errors = [IApps::Refused::SELECTOR, IKeys::Refused::SELECTOR, ILog::Refused::SELECTOR];
     assert!(errors.iter().all(|selector| *selector == ICollateral::Refused::SELECTOR));

@@ -18,6 +18,7 @@ mod kinds;
 mod leases;
 mod log;
 mod market;
+mod metadata;
 mod protocol;
 mod registration;
 mod settings;

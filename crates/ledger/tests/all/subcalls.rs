@@ -8,7 +8,7 @@ use freehold_crypto::{app_id_from_creator_round_index, slots};
 use freehold_ledger::{Outcome, Status, to_account};
 use freehold_primitives::{
     AppId, AppPolicy, Canonical as _, CborValue,
-    entries::{AppEntry, EntryKind},
+    entries::{AppEntry, EntryKind, Metadata, MetadataPair},
 };
 
 const SUBCALL: Address = literal!("0x0100000000000000000000000000000000000103");
@@ -165,7 +165,8 @@ fn a_lease_that_ends_ends_authorisation() {
 fn apps_and_instances_are_shown() {
     let mut chain = Chain::new();
     let app = chain.registry.app;
-    let draft = chain.registry.draft(INSTANCE);
+    let mut draft = chain.registry.draft(INSTANCE);
+    draft.value = 10_u128.pow(18);
     chain.registry.register(&draft).unwrap();
     let id = CborValue::map([("id", CborValue::Bytes(app.as_bytes()))]);
     let (code, answer) = chain.query(Address::ZERO, "rofl.App", &id);
@@ -192,6 +193,14 @@ fn apps_and_instances_are_shown() {
     let expires_at = chain.registry.instance(&instance).expires_at;
     let epoch_s = chain.registry.chain.ctx.genesis().epoch_s;
     assert_eq!(fields.required("expiration").unwrap().unsigned(), Ok(expires_at / epoch_s));
+    assert_eq!(fields.required("metadata").unwrap(), CborValue::map([]));
+
+    let said = Metadata { pairs: vec![MetadataPair { key: "version".to_owned(), value: "1.0.0".to_owned() }] };
+    chain.registry.apps(INSTANCE, IApps::setMetadataCall { metadata: said.to_canonical().into() }).unwrap();
+    let (_, answer) = chain.query(Address::ZERO, "rofl.AppInstance", &one);
+    let mut fields = CborValue::read(&answer).unwrap().into_fields().unwrap();
+    let shown = fields.required("metadata").unwrap();
+    assert_eq!(shown, CborValue::map([("net.oasis.app.version", CborValue::Text("1.0.0"))]));
 
     let unknown = CborValue::map([("app", CborValue::Bytes(app.as_bytes())), ("instance", CborValue::Bytes(&[1; 32]))]);
     assert_eq!(chain.query(Address::ZERO, "rofl.AppInstance", &unknown), refused(12));

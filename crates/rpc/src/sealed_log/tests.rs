@@ -23,6 +23,7 @@ fn the_owner_reads_what_was_said_and_nobody_else() {
     for other in [
         LogSecret::of(&AccountKey::from_bytes(&[4; 32]).unwrap(), &AppId::new([1; 20])),
         LogSecret::of(&AccountKey::from_bytes(&[3; 32]).unwrap(), &AppId::new([2; 20])),
+        LogSecret::of_everybody(&AppId::new([1; 20])),
     ] {
         assert_eq!(other.open(&records[0]), Err(RecordError::Sealed));
     }

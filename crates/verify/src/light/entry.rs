@@ -89,6 +89,8 @@ pub enum EntryKey {
     Upgrade(AppId),
     /// What an account says of a policy of an app, by the policy's content digest.
     Audit(Account, AppId, Digest),
+    /// What an instance says of itself.
+    Metadata(Digest),
 }
 
 impl EntryKey {
@@ -123,6 +125,7 @@ impl EntryKey {
             Self::Settings(_) => EntryKind::Settings,
             Self::Upgrade(_) => EntryKind::Upgrade,
             Self::Audit(..) => EntryKind::Audit,
+            Self::Metadata(_) => EntryKind::Metadata,
         }
     }
 
@@ -132,7 +135,9 @@ impl EntryKey {
             Self::App(app) | Self::Settings(app) | Self::Upgrade(app) => app.as_bytes().to_vec(),
             Self::Audit(auditor, app, policy) => audit_id(auditor, app, policy).to_vec(),
             Self::AppVersion(app, version) => app_version_id(app, *version).to_vec(),
-            Self::Instance(id) | Self::UsedEvidence(id) | Self::Grant(id) | Self::Log(id) => id.0.to_vec(),
+            Self::Instance(id) | Self::UsedEvidence(id) | Self::Grant(id) | Self::Log(id) | Self::Metadata(id) => {
+                id.0.to_vec()
+            }
             Self::Account(account) => account.0.to_vec(),
             Self::Deny(app, kind, subject) => deny_id(app, *kind, subject),
             Self::Anchor(instance, index) => anchor_id(instance, *index).to_vec(),

@@ -86,6 +86,10 @@ pub(crate) struct AppListArgs {
 pub(crate) struct AppLogsArgs {
     #[command(flatten)]
     pub(crate) app: DeployedArgs,
+    /// Read the log of this rental, of anybody's app whose manifest makes it public (`freehold.logs`): no folder and no account
+    /// is needed.
+    #[arg(long, value_name = "N", conflicts_with_all = ["key", "dev_user", "replica"])]
+    pub(crate) rental: Option<u64>,
     /// Go on with what comes.
     #[arg(long, short)]
     pub(crate) follow: bool,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use freehold_bundle::{Bundle, Kind, build_bundle};
+use freehold_bundle::{Bundle, Kind, LogVisibility, build_bundle};
 use freehold_crypto::{AccountKey, genesis_hash};
 use freehold_host::{
     EmulatedTee, Launch, OwnedApp, Payer, VmTee, known_app, launch_policy, measure_bundle, measure_image,
@@ -20,7 +20,7 @@ use freehold_image::{VmShape, programs_digest};
 use freehold_ledger::TX_GAS_MAX;
 use freehold_primitives::{
     Account, AppId, AppPolicy, Canonical as _, Digest,
-    entries::{InstanceEntry, UpgradeEntry},
+    entries::{InstanceEntry, UpgradeEntry, UpgradeRule},
 };
 use freehold_rpc::{
     EntryKey, HexBytes, NodeClient, ProviderClient, ProviderTee, ProviderVm, RentalAction, RentalReport, RentalStage,
@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 
 use super::{
     deployed::{Deployed, Note, address},
+    policy::promise,
     settings::set_log_key,
 };
 use crate::{
@@ -194,11 +195,12 @@ impl Plan<'_> {
         let Self { args, offer, output, .. } = self;
         let known = known_app(&self.deployed.place)?;
         let fee_wei = u128::from(TX_GAS_MAX).saturating_mul(self.sender.node.fees().await?.max_fee_per_gas);
-        let upgrades = match known {
-            Some(app) => self.deployed.network.verified().entry::<UpgradeEntry>(&EntryKey::Upgrade(app)).await?.entry,
-            None => None,
+        let rule = match known {
+            Some(app) => self.promised(app).await?,
+            None => UpgradeRule::default(),
         };
-        let promises = upgrades.is_some_and(|upgrades| !upgrades.rule.is_free());
+        let promises = !rule.is_free();
+        let notice_s = self.more_notice_s(&rule);
         let admits = match self.others.len() {
             0 => "this bundle, on such machines, and no other".to_owned(),
             others => format!("this bundle, on such machines, what its {others} other machines run, and no other"),
@@ -223,6 +225,7 @@ impl Plan<'_> {
             "provider": offer.provider.to_string(), "endpoint": offer.endpoint.to_string(),
             "seconds": if self.running.is_none() { Some(args.seconds) } else { args.top_up }, "escrow": escrow,
             "fee_wei_max": fee_wei.to_string(), "rental": self.running.as_ref().map(|(note, _)| note.rental), "dry_run": args.dry_run,
+            "upgrade_notice_s": notice_s,
         }));
         output.text(&format!(
             "bundle     sha256:{}\naccount    0x{}\nprovider   {} at {}\nsigns      {app}\n\
@@ -234,6 +237,14 @@ impl Plan<'_> {
             offer.endpoint,
             units(fee_wei),
         ));
+        if self.bundle.manifest().additions.logs == LogVisibility::Public {
+            output.note("its manifest makes what it says public: everybody can read its log");
+        }
+        if let Some(notice_s) = notice_s {
+            output.text(&format!(
+                "signs      that upgrades have {notice_s} s of notice, once it serves; to lower that again takes the notice"
+            ));
+        }
         if offer.terms.trustDomain == 1 {
             output.note("this machine shows emulated evidence, which protects nothing");
         }
@@ -246,7 +257,8 @@ impl Plan<'_> {
         }
         let launch = self.launch()?;
         let app_id = self.own_app(&launch).await?;
-        set_log_key(&self.sender, &self.deployed.network, app_id, self.output).await?;
+        let visibility = self.bundle.manifest().additions.logs;
+        set_log_key(&self.sender, &self.deployed.network, app_id, visibility, self.output).await?;
         let policy = launch_policy(self.tee(), &launch, self.deployed.network.genesis.lease_s).await;
         let note = self.rent(app_id, &policy).await?;
         let served = self.serve(&note).await;
@@ -258,6 +270,10 @@ impl Plan<'_> {
             }
             Err(error) => return Err(error),
         };
+        let rule = self.promised(app_id).await?;
+        if let Some(notice_s) = self.more_notice_s(&rule) {
+            promise(&self.sender, &app_id, &UpgradeRule { notice_s, ..rule }, self.output).await?;
+        }
         let rental = rented(&self.sender.node, note.rental).await?;
         let api = address(&note, &report);
         self.output.object(&json!({
@@ -271,6 +287,19 @@ impl Plan<'_> {
             note.rental, rental.ends_at
         ));
         Ok(())
+    }
+
+    /// What the app promises about its upgrades.
+    async fn promised(&self, app: AppId) -> Result<UpgradeRule> {
+        let chain = self.deployed.network.verified();
+        let entry = chain.entry::<UpgradeEntry>(&EntryKey::Upgrade(app)).await?.entry;
+        Ok(entry.map(|entry| entry.rule).unwrap_or_default())
+    }
+
+    /// The notice of upgrades that the manifest names, where the app promises less.
+    fn more_notice_s(&self, rule: &UpgradeRule) -> Option<u64> {
+        let notice_s = self.bundle.manifest().additions.upgrade_notice_s;
+        (notice_s > rule.notice_s).then_some(notice_s)
     }
 
     /// The app, with this bundle on such machines as its policy, and what its other machines run.

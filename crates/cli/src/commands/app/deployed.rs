@@ -1,6 +1,7 @@
 //! Deployed apps: what is noted of them, and what commands them at their providers (`spec/provider-api.md`).
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -8,14 +9,15 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use freehold_bundle::{MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest};
 use freehold_crypto::{AccountKey, genesis_hash};
-use freehold_primitives::{Account, AppId, Digest};
+use freehold_primitives::{Account, AppId, Digest, entries::MetadataEntry};
 use freehold_rpc::{
-    Endpoint, HexBytes, LogChain, LogGap, LogSecret, LogSource, NodeClient, ProviderClient, ProviderError, RefusalCode,
-    RentalAction, RentalCommand, RentalReport, RentalStage, SignedCommand,
+    Endpoint, HexBytes, NodeClient, ProviderClient, ProviderError, RefusalCode, RentalAction, RentalCommand,
+    RentalReport, RentalStage, SignedCommand,
 };
+use freehold_verify::EntryKey;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -23,7 +25,7 @@ use tokio::time::{Instant, sleep};
 use super::{network::Network, run::plain, settings::read_bounded};
 use crate::{
     accounts,
-    args::{AppListArgs, AppLogsArgs, DeployedArgs},
+    args::{AppListArgs, DeployedArgs},
     commands::{
         market::{cancel, rented},
         sender::{Sender, account_secret},
@@ -162,15 +164,8 @@ impl Deployed {
 
     /// Signs a command for the provider, of this moment.
     pub(super) fn command(&self, note: &Note, action: RentalAction) -> Result<SignedCommand> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?;
-        let command = RentalCommand {
-            genesis_hash: genesis_hash(&self.network.genesis),
-            provider: note.provider,
-            rental: note.rental,
-            sent_at_ms: u64::try_from(since.as_millis())?,
-            action,
-        };
-        Ok(command.sign(&self.account()?))
+        let genesis_hash = genesis_hash(&self.network.genesis);
+        signed(genesis_hash, (note.provider, note.rental), action, &self.account()?)
     }
 
     /// Sends a command; a provider that has not seen the rental yet is asked again.
@@ -212,16 +207,28 @@ impl Deployed {
     }
 }
 
+/// A command for a provider about a rental, of this moment.
+pub(super) fn signed(
+    genesis_hash: Digest,
+    (provider, rental): (Account, u64),
+    action: RentalAction,
+    account: &AccountKey,
+) -> Result<SignedCommand> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?;
+    let sent_at_ms = u64::try_from(since.as_millis())?;
+    Ok(RentalCommand { genesis_hash, provider, rental, sent_at_ms, action }.sign(account))
+}
+
 /// Where a deployment is noted, by the app's name.
 pub(super) fn deployment_folder(network: &Path, name: &str) -> PathBuf {
     network.join(FOLDER).join(name)
 }
 
-async fn network(args: &DeployedArgs) -> Result<Network> {
+pub(super) async fn network(args: &DeployedArgs) -> Result<Network> {
     Network::find(&args.network).await
 }
 
-fn client(note: &Note) -> Result<ProviderClient> {
+pub(super) fn client(note: &Note) -> Result<ProviderClient> {
     Ok(ProviderClient::new(note.endpoint.parse::<Endpoint>()?))
 }
 
@@ -262,22 +269,8 @@ pub(super) async fn act(args: DeployedArgs, action: RentalAction, output: Output
             _ => report.answers && report.stage == RentalStage::Serving,
         })
         .await?;
-    tell(&note, &report, output);
+    deployed.tell(&note, &report, output).await;
     Ok(ExitCode::SUCCESS)
-}
-
-fn tell(note: &Note, report: &RentalReport, output: Output) {
-    let api = address(note, report);
-    let ingress = report.ingress.map(|ingress| reached(note, ingress));
-    output.object(&json!({
-        "event": "app", "name": note.name, "replica": note.replica, "app_id": note.app_id, "rental": note.rental, "stage": report.stage,
-        "reason": report.reason, "api": api, "ingress": ingress,
-        "instance_id": report.instance_id, "bundle": report.bundle,
-        "answers": report.answers, "starts": report.starts, "logs": report.logs,
-    }));
-    let reason = report.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", reason.message));
-    let at = api.map_or_else(String::new, |api| format!(" at {api}"));
-    output.text(&format!("{}   rental {}, {}{at}{reason}", note.label(), note.rental, word(report.stage)));
 }
 
 /// Runs `app list`.
@@ -321,7 +314,7 @@ async fn show(deployed: &Deployed, node: &NodeClient, note: &Note, output: Outpu
     }
     // What the provider says; the chain's word stands without it.
     match deployed.report(note).await {
-        Ok(report) => tell(note, &report, output),
+        Ok(report) => deployed.tell(note, &report, output).await,
         Err(error) => output.warn(&format!("{}: {error:#}", note.label())),
     }
     output.text(&format!("      {paid}"));
@@ -331,6 +324,39 @@ async fn show(deployed: &Deployed, node: &NodeClient, note: &Note, output: Outpu
 impl Deployed {
     async fn report(&self, note: &Note) -> Result<RentalReport> {
         Ok(client(note)?.command(&self.command(note, RentalAction::Report)?).await?)
+    }
+
+    /// What an instance says of itself, as a certified entry shows it.
+    async fn metadata(&self, instance: Digest) -> Result<BTreeMap<String, String>> {
+        let found = self.network.verified().entry::<MetadataEntry>(&EntryKey::Metadata(instance)).await?.entry;
+        let pairs = found.map(|entry| entry.metadata.pairs).unwrap_or_default();
+        Ok(pairs.into_iter().map(|pair| (pair.key, pair.value)).collect())
+    }
+
+    /// Says what a provider reports of a deployment, and what the chain shows of its instance.
+    async fn tell(&self, note: &Note, report: &RentalReport, output: Output) {
+        let metadata = match report.instance_id {
+            Some(instance) => self.metadata(instance).await,
+            None => Ok(BTreeMap::new()),
+        };
+        let metadata = metadata.unwrap_or_else(|error| {
+            output.warn(&format!("{}: what its instance says of itself cannot be read: {error:#}", note.label()));
+            BTreeMap::new()
+        });
+        let api = address(note, report);
+        let ingress = report.ingress.map(|ingress| reached(note, ingress));
+        output.object(&json!({
+            "event": "app", "name": note.name, "replica": note.replica, "app_id": note.app_id, "rental": note.rental,
+            "stage": report.stage, "reason": report.reason, "api": api, "ingress": ingress,
+            "instance_id": report.instance_id, "bundle": report.bundle, "metadata": metadata,
+            "answers": report.answers, "starts": report.starts, "logs": report.logs,
+        }));
+        let reason = report.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", reason.message));
+        let at = api.map_or_else(String::new, |api| format!(" at {api}"));
+        output.text(&format!("{}   rental {}, {}{at}{reason}", note.label(), note.rental, word(report.stage)));
+        for (key, value) in &metadata {
+            output.text(&format!("      {} = {}", plain(key), plain(value)));
+        }
     }
 }
 
@@ -354,66 +380,4 @@ pub(super) async fn remove(args: DeployedArgs, output: Output) -> Result<ExitCod
         rental.seconds_paid
     ));
     Ok(ExitCode::SUCCESS)
-}
-
-/// Runs `app logs`.
-pub(super) async fn logs(args: AppLogsArgs, output: Output) -> Result<ExitCode> {
-    let deployed = Deployed::open(&args.app).await?;
-    let note = deployed.note()?;
-    let secret = LogSecret::of(&deployed.account()?, &note.app_id);
-    let shown = show_logs(&deployed, &note, &secret, &args, output);
-    tokio::select! {
-        shown = shown => shown?,
-        stop = crate::commands::asked_to_stop() => stop?,
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn show_logs(
-    deployed: &Deployed,
-    note: &Note,
-    secret: &LogSecret,
-    args: &AppLogsArgs,
-    output: Output,
-) -> Result<()> {
-    let (client, mut chain, mut from) = (client(note)?, LogChain::default(), args.from);
-    loop {
-        let page = client.logs(&deployed.command(note, RentalAction::Logs { from })?).await?;
-        let is_last = page.records.is_empty();
-        for entry in page.records {
-            if entry.number < from {
-                bail!("the provider gave record {} where {from} was asked for", entry.number);
-            }
-            if entry.number > from && from > 0 {
-                output.warn(&format!("the provider keeps no records from {from} to {} any more", entry.number - 1));
-            }
-            from = entry.number + 1;
-            let record = secret.open(&entry.record).map_err(|error| anyhow!("record {}: {error}", entry.number))?;
-            match chain.follow(&record).filter(|_| entry.number > args.from) {
-                Some(LogGap::Missing(lines) | LogGap::Beginning(lines)) => {
-                    output.warn(&format!("{lines} records before record {} are missing", entry.number));
-                }
-                Some(LogGap::Replaced) => {
-                    output.warn(&format!("record {} does not follow the one before", entry.number))
-                }
-                None => {}
-            }
-            if args.service.is_some() && args.service != record.service {
-                continue;
-            }
-            let stream = if record.source == LogSource::Output { "out" } else { "err" };
-            let line = String::from_utf8_lossy(&record.line).into_owned();
-            output.object(&json!({
-                "event": "log", "number": entry.number, "at_ms": entry.at_ms, "service": record.service, "stream": stream,
-                "line": line,
-            }));
-            let service = record.service.map_or_else(String::new, |service| format!("{} ", plain(&service)));
-            output.text(&format!("{service}{stream} | {}", plain(&line)));
-        }
-        match (is_last, args.follow) {
-            (true, false) => return Ok(()),
-            (true, true) => sleep(Duration::from_secs(1)).await,
-            (false, _) => {}
-        }
-    }
 }

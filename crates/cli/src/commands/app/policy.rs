@@ -9,7 +9,7 @@ use freehold_client::AppUpgrades;
 use freehold_crypto::{content_digest, sha256};
 use freehold_host::widened;
 use freehold_primitives::{
-    Account, Canonical as _, Digest,
+    Account, AppId, Canonical as _, Digest,
     entries::{AppEntry, UpgradeChange, UpgradeRule},
 };
 use freehold_rpc::EntryKey;
@@ -26,7 +26,7 @@ use crate::{
         AppPolicyApproveArgs, AppPolicyAuditArgs, AppPolicyCheckArgs, AppPolicyCommand, AppPolicyEditArgs,
         SettingsArgs, VerdictArg,
     },
-    commands::FAILURE,
+    commands::{FAILURE, sender::Sender},
     output::Output,
 };
 
@@ -176,11 +176,16 @@ async fn edit(args: AppPolicyEditArgs, output: Output) -> Result<()> {
         let change = UpgradeChange { rule: Some(next), ..UpgradeChange::default() };
         return owned.announce(&change, output).await;
     }
+    promise(&sender, &owned.app, &next, output).await
+}
+
+/// Promises a rule that protects as much as the one in force.
+pub(super) async fn promise(sender: &Sender, app: &AppId, rule: &UpgradeRule, output: Output) -> Result<()> {
     let call = IApps::setUpgradeRuleCall {
-        app: (*owned.app.as_bytes()).into(),
-        noticeS: next.notice_s,
-        cosigners: next.cosigners.iter().map(|account| Address::new(account.0)).collect(),
-        cosignersNeeded: next.cosigners_needed,
+        app: (*app.as_bytes()).into(),
+        noticeS: rule.notice_s,
+        cosigners: rule.cosigners.iter().map(|account| Address::new(account.0)).collect(),
+        cosignersNeeded: rule.cosigners_needed,
     };
     sender.send(&CONTRACT, &call, 0, output).await
 }

@@ -9,7 +9,7 @@ use std::{
 
 use alloy_sol_types::SolError as _;
 use anyhow::{Context as _, Result, bail};
-use freehold_bundle::{MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest};
+use freehold_bundle::{LogVisibility, MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest};
 use freehold_client::{SettingsDraft, parse_variables};
 use freehold_crypto::{AccountKey, slots::APPS};
 use freehold_host::known_app;
@@ -172,9 +172,19 @@ pub(super) fn acting(network: &Network, args: &SettingsArgs, owner: Account) -> 
 }
 
 /// Tells an app's instances the key that its owner reads logs by, where they do not know it yet.
-pub(super) async fn set_log_key(sender: &Sender, network: &Network, app: AppId, output: Output) -> Result<()> {
+pub(super) async fn set_log_key(
+    sender: &Sender,
+    network: &Network,
+    app: AppId,
+    visibility: LogVisibility,
+    output: Output,
+) -> Result<()> {
     let mut draft = read_draft(network, app).await?;
-    let key = LogSecret::of(&sender.account, &app).public().to_string();
+    let secret = match visibility {
+        LogVisibility::Owner => LogSecret::of(&sender.account, &app),
+        LogVisibility::Public => LogSecret::of_everybody(&app),
+    };
+    let key = secret.public().to_string();
     let is_set = |setting: &Setting| setting.name == LOG_KEY_SETTING && setting.value.0 == key.as_bytes();
     if draft.settings().iter().any(is_set) {
         return Ok(());

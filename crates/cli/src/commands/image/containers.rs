@@ -22,8 +22,9 @@ const IMAGES: &str = "images";
 /// Folder of the sockets, as the agent sees it, and as what runs the containers does.
 const AGENTS_SOCKETS: &str = "/root/run/freehold/app";
 const OWN_SOCKETS: &str = "/run/freehold/app";
-/// Where storage, the way to the gate and what is mounted are for what runs the containers.
+/// Where storage, models, the way to the gate and what is mounted are for what runs the containers.
 const STORAGE: &str = "/storage";
+const MODELS: &str = "/models";
 const GATE: &str = "/run/freehold/egress.sock";
 const RUN: &str = "/run/containers";
 /// Where its programs stand.
@@ -71,6 +72,7 @@ pub(super) fn parts(bundle: &Bundle) -> Result<(Tree, Vec<String>)> {
         inside(IMAGES),
         OWN_SOCKETS.to_owned(),
         STORAGE.to_owned(),
+        MODELS.to_owned(),
         GATE.to_owned(),
         inside(LAUNCHER),
         RUN.to_owned(),

@@ -1,6 +1,6 @@
 //! The market as a deployer uses it: which offer, what it costs, the rental, and its end.
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, FixedBytes};
 use alloy_sol_types::{SolCall as _, SolEvent as _};
 use anyhow::{Context as _, Result, bail};
 use freehold_primitives::{Account, AppId};
@@ -25,6 +25,7 @@ pub(in crate::commands) struct Offered {
 /// A rental as it stands.
 pub(in crate::commands) struct Rented {
     pub(in crate::commands) offer: u64,
+    pub(in crate::commands) app: FixedBytes<21>,
     pub(in crate::commands) ends_at: u64,
     pub(in crate::commands) is_over: bool,
     pub(in crate::commands) seconds_paid: u64,
@@ -125,6 +126,7 @@ pub(in crate::commands) async fn rented(node: &NodeClient, id: u64) -> Result<Re
     let found = view(node, &IMarket::rentalOfCall { id }).await?;
     Ok(Rented {
         offer: found.offer,
+        app: found.app,
         ends_at: found.endsAt,
         is_over: found.endedAt != 0 || found.renter.is_zero(),
         seconds_paid: found.secondsPaid,

@@ -3,7 +3,7 @@
 use axum::{extract::State, response::Response};
 use freehold_rpc::{
     BareHex, DstackDeriveK256Key, DstackDeriveKey, DstackGetKey, DstackGetTlsKey, DstackK256Key, DstackKey, DstackSign,
-    DstackSigned, DstackTlsKey, DstackVerified, DstackVerify,
+    DstackSigned, DstackTlsKey, DstackVerified, DstackVerify, KeyScope,
 };
 use rand::{TryRng as _, rngs::SysRng};
 use zeroize::Zeroizing;
@@ -19,7 +19,13 @@ use crate::{
 };
 
 impl Ready<'_> {
+    /// dstack's keys are the same for every instance.
+    fn check_scope(&self) -> Result<(), DstackError> {
+        if self.guest.settings().gives(KeyScope::App) { Ok(()) } else { Err(DstackError::Scope) }
+    }
+
     fn app_keys(&self) -> Result<AppKeys<'_>, DstackError> {
+        self.check_scope()?;
         AppKeys::new(&self.root()?.secret, &self.guest.keys().account, self.guest.settings().app_id)
     }
 
@@ -115,6 +121,7 @@ pub(in super::super) async fn derive_key(State(guest): GuestState, body: Body) -
     let make = || {
         let ask: DstackDeriveKey = read(&body)?;
         let ready = Ready::of(&guest)?;
+        ready.check_scope()?;
         let authority = ready.authority()?;
         let key = authority.key_of(&ask.path)?;
         let usage = Usage { server: true, client: true };

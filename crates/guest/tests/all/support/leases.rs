@@ -1,8 +1,8 @@
-//! Leases and counters of the chain in this process: the rules of `ledger` in short, and copies that misbehave.
+//! Leases, counters and metadata of the chain in this process: the rules of `ledger` in short, and copies that misbehave.
 
 use alloy_sol_types::{SolCall as _, SolError as _};
 use freehold_primitives::entries::{
-    CounterValue, CountersEntry, LEASE_FENCE_CODE, LEASE_HELD_CODE, LeaseEntry, NOT_LIVE_CODE,
+    CounterValue, CountersEntry, LEASE_FENCE_CODE, LEASE_HELD_CODE, LeaseEntry, Metadata, MetadataEntry, NOT_LIVE_CODE,
 };
 
 use super::*;
@@ -12,6 +12,8 @@ use super::*;
 pub(super) struct Modules {
     leases: BTreeMap<String, LeaseEntry>,
     counters: BTreeMap<String, CountersEntry>,
+    /// What instances say of themselves.
+    metadata: BTreeMap<Digest, Metadata>,
     /// Batches that were written.
     pub(super) batches: u64,
 }
@@ -60,6 +62,13 @@ impl FakeChain {
         (inner.leases.counters.get(lease).map_or(0, |entry| entry.value(counter)), inner.leases.batches)
     }
 
+    /// What the only instance says of itself.
+    pub(crate) fn metadata(&self) -> BTreeMap<String, String> {
+        let inner = self.lock();
+        let said = inner.leases.metadata.values().flat_map(|metadata| metadata.pairs.clone());
+        said.map(|pair| (pair.key, pair.value)).collect()
+    }
+
     /// Instance that took a lease last.
     pub(crate) fn taker(&self, lease: &str) -> Digest {
         self.lock().leases.leases[lease].instance_id
@@ -96,6 +105,16 @@ impl Inner {
             let mut entry = self.own_lease(&caller, &call.name, call.fence)?;
             entry.released_at = Some(self.headers.len() as u64);
             self.write_lease(entry, mode);
+            return Ok(());
+        }
+        if let Ok(call) = IApps::setMetadataCall::abi_decode(data) {
+            let metadata = Metadata::from_canonical(&call.metadata).map_err(|_| 60_u16)?;
+            if mode == Mode::Write {
+                let (id, changed_at) = (caller.instance_id, self.headers.len() as u64);
+                let entry = MetadataEntry { instance_id: id, changed_at, metadata: metadata.clone() };
+                self.pending.push((EntryKey::Metadata(id), entry.to_canonical()));
+                self.leases.metadata.insert(id, metadata);
+            }
             return Ok(());
         }
         let call = ILog::raiseCountersCall::abi_decode(data).map_err(|_| 1_u16)?;

@@ -669,6 +669,7 @@ impl FakeHost {
             },
             isolation: "none".to_owned(),
             storage: StorageCare::None,
+            scopes: Vec::new(),
             event_log: Vec::new(),
         }
     }

@@ -90,6 +90,8 @@ fn what_kubernetes_cannot_hold_is_refused() {
         "depends_on: {store: {condition: service_started}}",
         "waits for a service that stays",
     );
+    let named = format!("{MANIFEST}freehold: {{models: [{{name: m.bin, sha256: {}}}]}}\n", "1".repeat(64));
+    assert!(refused(&named, COMPOSE).contains("names model files"));
     let listed = format!("{MANIFEST}freehold: {{egress: ['example.org:443']}}\n");
     assert!(refused(&listed, COMPOSE).contains("no names"));
     let address = format!("{MANIFEST}freehold: {{egress: ['192.0.2.7:443']}}\n");

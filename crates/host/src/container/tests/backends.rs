@@ -13,7 +13,8 @@ use super::{
 };
 use crate::HostEvent;
 
-const MANIFEST: &str = "resources: {memory: 256, cpus: 2, storage: {kind: disk-persistent, size: 16}}\n";
+const MANIFEST: &str = "resources: {memory: 256, cpus: 2, storage: {kind: disk-persistent, size: 16}}\n\
+                        freehold: {models: [{name: m.bin, sha256: ffef5ec7c636aae5274e3fa2b2f288981d9e10971df9198fe1d005d7397aec4e}]}\n";
 const COMPOSE: &str = "services:\n  front:\n    image: IMAGE\n    command: [check, 'store:6379']\n    depends_on:\n      \
                        store: {condition: service_healthy}\n  store:\n    image: IMAGE\n    command: [store, '6379']\n    \
                        ports: ['6379:6379']\n    volumes: ['data:/data']\n    restart: always\n    \
@@ -92,9 +93,15 @@ async fn run_as_said(backend: &ContainerBackend, isolation: &str) {
     assert!(matches!(exit("hog"), Some(Some(1..) | None)), "memory is bounded: {told:?}");
     assert!(lines(&told, "hog").is_empty(), "memory is bounded: {told:?}");
     let user = lines(&told, "user");
-    for expect in
-        ["args [\"a\", \"b c\"]", "WORD=said", "Uid: 33", "Gid: 34", "CapEff: 0000000000000000", "root read-only"]
-    {
+    for expect in [
+        "args [\"a\", \"b c\"]",
+        "WORD=said",
+        "Uid: 33",
+        "Gid: 34",
+        "CapEff: 0000000000000000",
+        "root read-only",
+        "/models/m.bin in /models: weights of the model, read-only",
+    ] {
         assert!(user.contains(&expect), "{expect}: {user:?}");
     }
     // A port leads in from outside, and a killed container comes again with its volume.

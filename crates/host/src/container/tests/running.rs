@@ -21,9 +21,12 @@ use tokio::{
 };
 
 use super::{super::ContainerApp, app, program};
-use crate::{HostError, HostEvent, IsolationChoice};
+use crate::{HostError, HostEvent, IsolationChoice, bundle::model_files};
 
 const MANIFEST: &str = "resources: {memory: 128, cpus: 2, storage: {kind: disk-persistent, size: 16}}\n";
+
+/// The model file `m.bin`, for manifests that name it.
+const MODEL: &str = "weights of the model";
 
 /// Longest trial of a container.
 const TRIAL_WAIT: Duration = Duration::from_secs(10);
@@ -51,7 +54,8 @@ async fn trial() -> Result<(), HostError> {
     let dir = tempfile::tempdir().unwrap();
     let compose = "services: {a: {image: 'IMAGE', command: [exit, '0']}}\n";
     let bundle = app(dir.path(), program(), "resources: {memory: 64, cpus: 1}\n", compose);
-    let app = ContainerApp::new(&bundle, dir.path(), IsolationChoice::Required, &ContainerBackend::default())?;
+    let app =
+        ContainerApp::new(&bundle, dir.path(), Vec::new(), IsolationChoice::Required, &ContainerBackend::default())?;
     app.try_out(TRIAL_WAIT).await
 }
 
@@ -78,7 +82,9 @@ impl Ground {
     pub(super) fn on(backend: &ContainerBackend, manifest: &str, compose: impl Fn(&Path) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let bundle = app(dir.path(), program(), manifest, &compose(dir.path()));
-        let app = ContainerApp::new(&bundle, dir.path(), IsolationChoice::Required, backend).unwrap();
+        fs::write(dir.path().join("m.bin"), MODEL).unwrap();
+        let models = model_files(&bundle, Some(dir.path())).unwrap();
+        let app = ContainerApp::new(&bundle, dir.path(), models, IsolationChoice::Required, backend).unwrap();
         fs::create_dir(dir.path().join("sockets")).unwrap();
         // The sockets that a guest would have made.
         let folder = dir.path().join("sockets");
@@ -371,7 +377,7 @@ async fn a_trial_tells_what_a_container_came_to() {
         let compose = format!("services: {{a: {{image: 'IMAGE', command: {command}, restart: 'no'}}}}\n");
         let bundle = app(dir.path(), program(), "resources: {memory: 64, cpus: 1}\n", &compose);
         let backend = ContainerBackend::default();
-        let app = ContainerApp::new(&bundle, dir.path(), IsolationChoice::Required, &backend).unwrap();
+        let app = ContainerApp::new(&bundle, dir.path(), Vec::new(), IsolationChoice::Required, &backend).unwrap();
         let error = app.try_out(Duration::from_secs(limit)).await.unwrap_err();
         assert!(error.to_string().contains(told), "{error}");
         assert!(app.containers.running().is_empty());

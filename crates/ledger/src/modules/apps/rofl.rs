@@ -4,7 +4,10 @@
 //! counts from the next call on. A policy travels as our own document, because Oasis's has no words for ours.
 
 use freehold_evm::{ModuleContext, ModuleFailure, Subcall, SubcallFailure, SubcallHandler, SubcallRefusal};
-use freehold_primitives::{Account, AppId, Canonical as _, CborMap, CborValue, Digest, entries::InstanceEntry};
+use freehold_primitives::{
+    Account, AppId, Canonical as _, CborMap, CborValue, Digest,
+    entries::{InstanceEntry, METADATA_PREFIX, Metadata},
+};
 
 use super::{
     super::{
@@ -13,7 +16,7 @@ use super::{
     },
     Apps,
     instances::live_instances,
-    owner, views,
+    metadata, owner, views,
 };
 use crate::state::to_address;
 
@@ -155,7 +158,7 @@ impl Apps {
         if !is_live(ctx, &instance).map_err(translate)? {
             return Err(UNKNOWN_INSTANCE.into());
         }
-        let wire = InstanceWire::new(instance);
+        let wire = InstanceWire::read(ctx, instance)?;
         Ok(wire.value(self.genesis.epoch_s).to_vec())
     }
 
@@ -164,33 +167,40 @@ impl Apps {
         let app = app_id(&fields.required("id")?)?;
         fields.finish()?;
         open_app(ctx, &app)?;
-        let wires: Vec<InstanceWire> =
-            live_instances(ctx, &app).map_err(translate)?.into_iter().map(InstanceWire::new).collect();
+        let mut wires = Vec::new();
+        for instance in live_instances(ctx, &app).map_err(translate)? {
+            wires.push(InstanceWire::read(ctx, instance)?);
+        }
         let values = wires.iter().map(|wire| wire.value(self.genesis.epoch_s)).collect();
         Ok(CborValue::Array(values).to_vec())
     }
 }
 
-/// An instance with its addresses as they travel.
+/// An instance with its addresses and its metadata's keys as they travel.
 struct InstanceWire {
     entry: InstanceEntry,
     account: [u8; 21],
     provider: [u8; 21],
+    metadata: Vec<(String, String)>,
 }
 
 impl InstanceWire {
-    fn new(entry: InstanceEntry) -> Self {
+    fn read(ctx: &mut ModuleContext<'_>, entry: InstanceEntry) -> Result<Self, SubcallFailure> {
+        let Metadata { pairs } = metadata::of(ctx, &entry.instance_id).map_err(translate)?;
+        let metadata = pairs.into_iter().map(|pair| (format!("{METADATA_PREFIX}{}", pair.key), pair.value)).collect();
         let (account, provider) = (wire(&entry.account), wire(&entry.provider));
-        Self { entry, account, provider }
+        Ok(Self { entry, account, provider, metadata })
     }
 
     fn value(&self, epoch_s: u64) -> CborValue<'_> {
+        let metadata = self.metadata.iter().map(|(key, value)| (key.as_str(), CborValue::Text(value)));
         CborValue::map([
             ("app", CborValue::Bytes(self.entry.app_id.as_bytes())),
             ("account", CborValue::Bytes(&self.account)),
             ("instance", CborValue::Bytes(self.entry.instance_id.as_bytes())),
             ("provider", CborValue::Bytes(&self.provider)),
             ("expiration", CborValue::Unsigned(self.entry.expires_at / epoch_s.max(1))),
+            ("metadata", CborValue::map(metadata)),
         ])
     }
 }
@@ -212,7 +222,7 @@ fn policy<'a>(value: &CborValue<'a>) -> Result<&'a [u8], SubcallFailure> {
     value.bytes().map_err(|_| INVALID_ARGUMENT.into())
 }
 
-/// Metadata and secrets have no place in the registry: an empty map, or none.
+/// Metadata of an app and secrets have no place in the registry: an empty map, or none.
 fn nothing(value: Option<CborValue<'_>>) -> Result<(), SubcallFailure> {
     let Some(value) = value else { return Ok(()) };
     let fields = value.into_fields()?;

@@ -14,7 +14,7 @@ use super::{
     },
     INSTANCES_PAGE, app_id, audits,
     denials::named,
-    governor, leases, protocol, settings, shadow, upgrades,
+    governor, leases, metadata, protocol, settings, shadow, upgrades,
 };
 use crate::state::to_address;
 
@@ -46,6 +46,9 @@ pub(super) fn answer(ctx: &mut ModuleContext<'_>, calls: &IAppsCalls) -> Result<
             returned::<IApps::leaseCall>(&leases::entry_bytes(ctx, &app_id(args.id)?, &args.name)?)
         }
         IAppsCalls::settings(args) => returned::<IApps::settingsCall>(&settings::entry_bytes(ctx, &app_id(args.id)?)?),
+        IAppsCalls::metadata(args) => {
+            returned::<IApps::metadataCall>(&metadata::entry_bytes(ctx, &Digest(args.instance.0))?)
+        }
         IAppsCalls::leaseHolder(args) => {
             returned::<IApps::leaseHolderCall>(&leases::holder(ctx, &app_id(args.id)?, &args.name)?)
         }
