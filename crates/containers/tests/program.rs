@@ -8,7 +8,7 @@ fn without_its_words_it_says_what_it_needs_and_without_a_plan_that_there_is_none
     let bare = program().output().expect("it starts");
     assert_eq!(bare.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&bare.stderr).contains("usage: freehold-containers PLAN"));
-    let words = ["/none", "/images", "/sockets", "/storage", "/gate", "/launcher", "/run"];
+    let words = ["/none", "/images", "/sockets", "/storage", "/models", "/gate", "/launcher", "/run"];
     let lost = program().args(words).output().expect("it starts");
     assert_eq!(lost.status.code(), Some(255));
     assert!(String::from_utf8_lossy(&lost.stderr).contains("the plan cannot be read"));

@@ -111,7 +111,7 @@ fn image(ready: Ready, dir: &Path) -> Image {
     let keeper = init.with_file_name("examples").join("keeper");
     let placed = |file: &Path, place: &str| Program { file: file.to_owned(), place: place.to_owned() };
     let words = "/bin/freehold-containers /containers/plan.json /images /run/freehold/app /storage \
-                 /run/freehold/egress.sock /bin/freehold-guest /run/containers";
+                 /models /run/freehold/egress.sock /bin/freehold-guest /run/containers";
     let parts = ImageParts {
         kernel: ready.kernel,
         programs: vec![placed(init, "init"), placed(&keeper, "agent")],
