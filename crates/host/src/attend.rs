@@ -15,7 +15,7 @@ use std::{
 use freehold_containers::CLIENT_SOCKETS;
 use freehold_emulator::EvidenceServer;
 use freehold_primitives::{AppId, Genesis, NetworkKey, TrustDomain};
-use freehold_rpc::{Endpoint, HttpClient, NodeClient};
+use freehold_rpc::{Endpoint, HttpClient, KeyScope, NodeClient};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
@@ -81,6 +81,8 @@ pub struct AttendConfig {
     pub services: Vec<(usize, String)>,
     /// Whether the app has files that outlive it; nothing encrypts them there.
     pub keeps_files: bool,
+    /// Scopes of the keys that the app may ask for; all where empty.
+    pub scopes: Vec<KeyScope>,
 }
 
 /// What serves an agent; its sockets go with it.
@@ -215,6 +217,7 @@ fn guest_file(config: &AttendConfig) -> Result<(Option<EvidenceServer>, Value), 
         },
         "isolation": if domain == TrustDomain::Emulated { "none" } else { "vm" },
         "storage": if config.keeps_files { "clear" } else { "none" },
+        "scopes": config.scopes,
         "event_log": event_log,
     });
     Ok((server, document))

@@ -79,6 +79,9 @@ pub enum KeyScope {
 }
 
 impl KeyScope {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::App, Self::Provider, Self::Instance, Self::Service];
+
     /// Its word.
     pub const fn as_str(self) -> &'static str {
         match self {

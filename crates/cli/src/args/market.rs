@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use alloy_primitives::{Address, B256};
 use clap::{Args, Subcommand};
 use freehold_primitives::{AppId, TrustDomain};
+use freehold_rpc::KeyScope;
 
 use super::{AccelArg, NetworkArgs};
 
@@ -75,6 +76,9 @@ pub(crate) struct HostAttendArgs {
     /// The app has files that outlive it.
     #[arg(long)]
     pub(crate) keeps_files: bool,
+    /// Give keys of this scope (app, provider, instance, service), and of those that are named beside it; of all where none is.
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
+    pub(crate) scopes: Vec<KeyScope>,
     /// Whose evidence the kernel gives: intel or amd.
     #[arg(long, value_name = "intel|amd", value_parser = hardware, required_unless_present = "emulated")]
     pub(crate) trust_domain: Option<TrustDomain>,
@@ -91,6 +95,11 @@ pub(crate) struct HostAttendArgs {
 fn service(text: &str) -> Result<(usize, String), String> {
     let (number, name) = text.split_once('=').ok_or("not N=NAME")?;
     Ok((number.parse().map_err(|_| "not N=NAME")?, name.to_owned()))
+}
+
+fn scope(text: &str) -> Result<KeyScope, String> {
+    let found = KeyScope::ALL.into_iter().find(|scope| scope.as_str() == text);
+    found.ok_or_else(|| "app, provider, instance or service".to_owned())
 }
 
 pub(super) fn hardware(text: &str) -> Result<TrustDomain, String> {

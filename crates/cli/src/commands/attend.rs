@@ -44,6 +44,7 @@ pub(super) async fn run(args: HostAttendArgs, output: Output) -> Result<ExitCode
         state_dir: args.state_dir,
         services: args.services,
         keeps_files: args.keeps_files,
+        scopes: args.scopes,
     };
     let (events, heard) = mpsc::unbounded_channel();
     let telling = tokio::spawn(tell(heard, output));

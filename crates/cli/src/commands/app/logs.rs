@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use freehold_crypto::{AccountKey, genesis_hash};
 use freehold_primitives::{Account, AppId, Digest};
 use freehold_rpc::{
@@ -69,8 +69,11 @@ impl LogReader {
         let network = network(args).await?;
         let node = NodeClient::new(network.node.clone());
         let found = rented(&node, rental).await?;
+        if found.app.is_zero() {
+            bail!("there is no rental {rental}: see `freehold market list`");
+        }
+        let app = AppId::from_bytes(found.app.0).context("the rental's app has no id")?;
         let offer = Offered::find(&node, found.offer).await?;
-        let app = AppId::from_bytes(found.app.0).map_err(|_| anyhow!("there is no rental {rental}"))?;
         Ok(Self {
             client: ProviderClient::new(offer.endpoint),
             account: AccountKey::generate(&mut UnwrapErr(SysRng)),
@@ -117,9 +120,9 @@ impl LogReader {
                 let stream = if record.source == LogSource::Output { "out" } else { "err" };
                 let line = String::from_utf8_lossy(&record.line).into_owned();
                 output.object(&json!({
-                "event": "log", "number": entry.number, "at_ms": entry.at_ms, "service": record.service, "stream": stream,
-                "line": line,
-            }));
+                    "event": "log", "number": entry.number, "at_ms": entry.at_ms, "service": record.service,
+                    "stream": stream, "line": line,
+                }));
                 let service = record.service.map_or_else(String::new, |service| format!("{} ", plain(&service)));
                 output.text(&format!("{service}{stream} | {}", plain(&line)));
             }

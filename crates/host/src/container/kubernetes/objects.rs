@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{KubernetesOptions, is_label};
 use crate::{
     attend::{ATTENDED_CONFIG, ATTENDED_SERVED},
+    bundle::key_scopes,
     error::HostError,
     registry::ImageName,
 };
@@ -174,6 +175,9 @@ impl Maker<'_> {
         }
         if self.plan.storage.0 == StorageKind::DiskPersistent {
             words.push(text("--keeps-files"));
+        }
+        for scope in key_scopes(self.bundle) {
+            words.extend([text("--scope"), text(scope.as_str())]);
         }
         let mut mounts = self.socket_mounts();
         mounts.push(json!({ "name": "freehold-network", "mountPath": NETWORK }));

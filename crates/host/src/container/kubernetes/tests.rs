@@ -92,6 +92,10 @@ fn what_kubernetes_cannot_hold_is_refused() {
     );
     let named = format!("{MANIFEST}freehold: {{models: [{{name: m.bin, sha256: {}}}]}}\n", "1".repeat(64));
     assert!(refused(&named, COMPOSE).contains("names model files"));
+    let scoped = format!("{MANIFEST}freehold: {{scopes: [app, container]}}\n");
+    let text = made(&scoped, COMPOSE, &options()).unwrap();
+    let words: Vec<&str> = text.lines().map(|line| line.trim().trim_start_matches("- ").trim_matches('"')).collect();
+    assert!(words.windows(4).any(|four| four == ["--scope", "app", "--scope", "service"]), "{text}");
     let listed = format!("{MANIFEST}freehold: {{egress: ['example.org:443']}}\n");
     assert!(refused(&listed, COMPOSE).contains("no names"));
     let address = format!("{MANIFEST}freehold: {{egress: ['192.0.2.7:443']}}\n");
