@@ -36,7 +36,10 @@ pub use event::{ContainerEvent, Teller};
 pub use ground::VM_USERS_FIRST;
 pub use inside::WayOut;
 pub use logs::{Heard, LINE_BYTES_MAX, LINES_A_SECOND_MAX, LogStream, read_lines};
-pub use names::{APP_SOCKET_VARIABLE, CLIENT_SOCKETS, DSTACK_VARIABLES, LOCAL_API_VARIABLE, PROGRAM_PATH, PROXY_PORT};
+pub use names::{
+    APP_SOCKET_VARIABLE, CLIENT_SOCKETS, DSTACK_VARIABLES, LOCAL_API_VARIABLE, MODEL_VARIABLE, MODELS_DIR,
+    MODELS_VARIABLE, PROGRAM_PATH, PROXY_PORT,
+};
 pub use plan::{Health, NetworkKind, Plan, Planned, PlannedLimits, PlannedMount, PlannedPort, Sockets};
 pub use proxied::ingress;
 pub use seccomp::{ALLOWED_CALLS, ENOSYS, NAMESPACE_FLAGS};

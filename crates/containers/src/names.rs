@@ -12,3 +12,9 @@ pub const CLIENT_SOCKETS: [&str; 3] = ["/run/dstack.sock", "/run/tappd.sock", "/
 pub const PROGRAM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Port of the gate in the network of an app's own.
 pub const PROXY_PORT: u16 = 3128;
+/// Environment variable with the path of the app's model file, where it has one alone.
+pub const MODEL_VARIABLE: &str = "FREEHOLD_MODEL";
+/// Environment variable with the folder of the app's model files.
+pub const MODELS_VARIABLE: &str = "FREEHOLD_MODELS";
+/// That folder, where an app has a root of its own.
+pub const MODELS_DIR: &str = "/models";

@@ -18,7 +18,10 @@ use serde_json::{Value, json};
 
 use crate::{
     error::ContainerError,
-    names::{APP_SOCKET_VARIABLE, CLIENT_SOCKETS, DSTACK_VARIABLES, LOCAL_API_VARIABLE, PROGRAM_PATH},
+    names::{
+        APP_SOCKET_VARIABLE, CLIENT_SOCKETS, DSTACK_VARIABLES, LOCAL_API_VARIABLE, MODEL_VARIABLE, MODELS_DIR,
+        MODELS_VARIABLE, PROGRAM_PATH,
+    },
     proxied,
     variables::{self, Part},
 };
@@ -30,8 +33,6 @@ const GRACE_MS: u64 = 2_000;
 const GRACE_MS_MAX: u64 = 60_000;
 /// Where a container makes the socket of the app's API, if no port is published.
 pub(crate) const APP_DIR: &str = "/run/freehold";
-/// Where containers see the app's model files.
-pub(crate) const MODELS_DIR: &str = "/models";
 /// Its socket, seen from inside.
 const APP_SOCKET: &str = "/run/freehold/app.sock";
 
@@ -436,9 +437,9 @@ impl Planner<'_> {
             variables.insert(APP_SOCKET_VARIABLE.to_owned(), APP_SOCKET.to_owned());
         }
         if let Some(first) = self.manifest.additions.models.first() {
-            variables.insert("FREEHOLD_MODELS".to_owned(), MODELS_DIR.to_owned());
+            variables.insert(MODELS_VARIABLE.to_owned(), MODELS_DIR.to_owned());
             if self.manifest.additions.models.len() == 1 {
-                variables.insert("FREEHOLD_MODEL".to_owned(), format!("{MODELS_DIR}/{}", first.name));
+                variables.insert(MODEL_VARIABLE.to_owned(), format!("{MODELS_DIR}/{}", first.name));
             }
         }
         let is_bad = |name: &String| name.is_empty() || name.contains('\0');

@@ -232,10 +232,15 @@ pub(crate) struct Settings {
     pub(crate) paths: PathConfig,
 }
 
+/// Keys of a scope that the app's manifest does not list are not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the app's manifest does not list this scope of keys (freehold.scopes)")]
+pub(crate) struct ScopeNotListed;
+
 impl Settings {
     /// Whether the app may ask for keys of a scope.
-    pub(crate) fn gives(&self, scope: KeyScope) -> bool {
-        self.scopes.is_empty() || self.scopes.contains(&scope)
+    pub(crate) fn check_scope(&self, scope: KeyScope) -> Result<(), ScopeNotListed> {
+        if self.scopes.is_empty() || self.scopes.contains(&scope) { Ok(()) } else { Err(ScopeNotListed) }
     }
 }
 

@@ -48,7 +48,8 @@ pub use error::HostError;
 pub use event::HostEvent;
 pub use executor::ExecutorHost;
 pub use freehold_containers::{
-    APP_SOCKET_VARIABLE, Backoff, ContainerBackend, LOCAL_API_VARIABLE, LogStream, OciRuntime, PROXY_PORT,
+    APP_SOCKET_VARIABLE, Backoff, ContainerBackend, LOCAL_API_VARIABLE, LogStream, MODEL_VARIABLE, OciRuntime,
+    PROXY_PORT,
 };
 pub use host::Host;
 pub use ingress::{Ingress, IngressCounts};
@@ -62,5 +63,5 @@ pub use registry::{
     Access, ImageName, PushedBundle, Reference, Registry, RegistryError, SOURCE_SCHEME, challenge_input, helper_input,
     passwords_input, pull_images, reference_input, referrers_input,
 };
-pub use sandbox::{ConfineError, Isolation, MODEL_VARIABLE, confine};
+pub use sandbox::{ConfineError, Isolation, confine};
 pub use vm::{BareAccel, QUOTE_PORT, VmAccel, VmApp, VmRun, VmTee, VmTeeKind, vm_ingress, vm_storage};

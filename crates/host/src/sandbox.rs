@@ -20,7 +20,10 @@ use std::{
 };
 
 use freehold_bundle::Limits;
-use freehold_containers::{APP_SOCKET_VARIABLE, CLIENT_SOCKETS, DSTACK_VARIABLES, LOCAL_API_VARIABLE, PROGRAM_PATH};
+use freehold_containers::{
+    APP_SOCKET_VARIABLE, CLIENT_SOCKETS, DSTACK_VARIABLES, LOCAL_API_VARIABLE, MODEL_VARIABLE, MODELS_DIR,
+    MODELS_VARIABLE, PROGRAM_PATH,
+};
 use freehold_rpc::EGRESS_VARIABLE;
 use tokio::process::{Child, Command};
 
@@ -32,9 +35,6 @@ pub use error::ConfineError;
 pub use warden::confine;
 
 use confined::Plan;
-
-/// Environment variable with the path of the model file.
-pub const MODEL_VARIABLE: &str = "FREEHOLD_MODEL";
 
 /// System directories that a program may need, read-only.
 const SYSTEM_DIRS: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32"];
@@ -55,10 +55,6 @@ const LAUNCH_ROLE: &str = "launch";
 /// Environment variable with the path of the app's storage, and that path inside.
 const STORAGE_VARIABLE: &str = "FREEHOLD_STORAGE";
 const STORAGE_DIR: &str = "/storage";
-
-/// Environment variable with the folder of the app's model files, and that folder inside.
-const MODELS_VARIABLE: &str = "FREEHOLD_MODELS";
-const MODELS_DIR: &str = "/models";
 
 /// Name of the gate's socket, in the folder of sockets that the app sees.
 pub(crate) const GATE_SOCKET: &str = "egress.sock";

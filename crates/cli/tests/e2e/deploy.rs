@@ -257,6 +257,16 @@ fn anybody_reads_a_log_that_its_manifest_makes_public_and_no_other() {
     let refused = read(&owner);
     assert!(!refused.status.success() && refused.stdout.is_empty());
     assert!(said(&refused).contains("only the account that rented it"), "{}", said(&refused));
+    // Made public later, its owner keeps what was said before.
+    let manifest = place.path("owner/rofl.yaml");
+    fs::write(&manifest, fs::read_to_string(&manifest).unwrap().replace("logs: owner", "logs: public")).unwrap();
+    place.deploy("owner", "1").unwrap();
+    until("anybody reads what it says from then on", || {
+        String::from_utf8_lossy(&read(&owner).stdout).contains("out | serving; key ")
+    });
+    let both = read(&owner);
+    assert!(both.status.success() && said(&both).contains("is its owner's alone"), "{}", said(&both));
+    assert_eq!(String::from_utf8_lossy(&both.stdout).matches("serving; key ").count(), 1);
     // What is everybody's is still sealed at rest, and its owner's to read as any other.
     assert_eq!(holding(&place.path("state"), key.as_bytes()), Vec::<PathBuf>::new());
     assert!(place.app(&["logs", "public"], RENTER).unwrap()["line"].is_string());

@@ -27,8 +27,6 @@ use crate::{agent::Guest, roots::Root};
 pub(super) const KEY_ID_BYTES_MAX: usize = 1024;
 /// Beginnings of key ids that are the platform's: ours, and those that ROFL's own containers and proxy use.
 const RESERVED: [&str; 3] = ["freehold/", "oasis-runtime-sdk/", "rofl-proxy/"];
-/// Why keys of a scope are not given.
-pub(crate) const NOT_LISTED: &str = "the app's manifest does not list this scope of keys (freehold.scopes)";
 /// Longest wait for a new generation.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -56,8 +54,8 @@ pub(super) fn derive(root: &Root, kind: KeyKind, key_id: &str) -> Zeroizing<Stri
 
 /// The name under which the key of a scope hangs; for all but the app's own, one that no app can ask for itself.
 fn scoped(guest: &Guest, caller: &Caller, ask: &GenerateKeyOf) -> Result<String, Response> {
-    if !guest.settings().gives(ask.scope) {
-        return Err(refuse(StatusCode::BAD_REQUEST, LocalErrorCode::InvalidRequest, NOT_LISTED));
+    if let Err(refusal) = guest.settings().check_scope(ask.scope) {
+        return Err(refuse(StatusCode::BAD_REQUEST, LocalErrorCode::InvalidRequest, refusal.to_string()));
     }
     let place = match (ask.scope, caller) {
         (KeyScope::App, _) => return Ok(ask.key_id.clone()),

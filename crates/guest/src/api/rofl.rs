@@ -47,8 +47,8 @@ pub(super) async fn generate_key(State(guest): State<Arc<Guest>>, body: Bytes) -
     if let Err(refusal) = keys::check_id(&ask.key_id) {
         return text(StatusCode::BAD_REQUEST, refusal);
     }
-    if !guest.settings().gives(KeyScope::App) {
-        return text(StatusCode::BAD_REQUEST, keys::NOT_LISTED);
+    if let Err(refusal) = guest.settings().check_scope(KeyScope::App) {
+        return text(StatusCode::BAD_REQUEST, refusal.to_string());
     }
     match serving.roots.root(None) {
         Some(root) => {

@@ -3,7 +3,7 @@
 use freehold_crypto::KeyError;
 use thiserror::Error;
 
-use crate::evidence::QuoteError;
+use crate::{config::ScopeNotListed, evidence::QuoteError};
 
 /// A refusal.
 #[derive(Debug, Error)]
@@ -20,8 +20,8 @@ pub(crate) enum DstackError {
     NotFound,
     #[error("this algorithm is not supported: use secp256k1, secp256k1_prehashed or ed25519")]
     Algorithm,
-    #[error("the app's manifest does not list the scope `app` of keys (freehold.scopes)")]
-    Scope,
+    #[error(transparent)]
+    Scope(#[from] ScopeNotListed),
     #[error("this hash is not supported: use sha512, sha384, sha256, keccak256 or raw")]
     Hash,
     #[error("path and purpose have at most {0} bytes")]

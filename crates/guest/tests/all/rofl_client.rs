@@ -25,9 +25,7 @@ async fn the_python_client_works_unmodified() {
     let guest = host.guest();
     host.serving().await;
     // Nothing is signed before the owner's limits are known.
-    while host.local().settings(None).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    host.knows_settings().await;
     let socket = host.dir.path().join("local.sock");
     let run = move || {
         std::process::Command::new(python).args(["-c", SCRIPT]).arg(socket).arg(app_id().to_string()).output().unwrap()

@@ -84,6 +84,7 @@ impl LogReader {
         })
     }
 
+    /// Opens a record; a log that is public now may hold what was its owner's alone before, which is `Sealed` to anybody.
     fn open(&self, record: &str) -> Result<OpenedRecord, RecordError> {
         let mut opened = self.secrets.iter().map(|secret| secret.open(record));
         opened.find(|opened| !matches!(opened, Err(RecordError::Sealed))).unwrap_or(Err(RecordError::Sealed))
@@ -104,7 +105,13 @@ impl LogReader {
                     output.warn(&format!("the provider keeps no records from {from} to {} any more", entry.number - 1));
                 }
                 from = entry.number + 1;
-                let record = self.open(&entry.record).map_err(|error| anyhow!("record {}: {error}", entry.number))?;
+                let record = match self.open(&entry.record) {
+                    Err(RecordError::Sealed) if args.rental.is_some() => {
+                        output.warn(&format!("record {} is its owner's alone", entry.number));
+                        continue;
+                    }
+                    record => record.map_err(|error| anyhow!("record {}: {error}", entry.number))?,
+                };
                 match chain.follow(&record).filter(|_| entry.number > args.from) {
                     Some(LogGap::Missing(lines) | LogGap::Beginning(lines)) => {
                         output.warn(&format!("{lines} records before record {} are missing", entry.number));

@@ -21,7 +21,7 @@ use crate::{
 impl Ready<'_> {
     /// dstack's keys are the same for every instance.
     fn check_scope(&self) -> Result<(), DstackError> {
-        if self.guest.settings().gives(KeyScope::App) { Ok(()) } else { Err(DstackError::Scope) }
+        Ok(self.guest.settings().check_scope(KeyScope::App)?)
     }
 
     fn app_keys(&self) -> Result<AppKeys<'_>, DstackError> {
