@@ -116,7 +116,14 @@ impl Ground {
     pub(super) fn begin(&self) -> tokio::task::JoinHandle<Result<Option<i32>, HostError>> {
         let (app, sockets) = (self.app.clone(), self.sockets());
         let (events, stopping) = (self.events.clone(), self.stopping.clone());
-        tokio::spawn(async move { super::super::run(&app, &sockets, &events, &stopping).await })
+        tokio::spawn(async move {
+            let ended = super::super::run(&app, &sockets, &events, &stopping).await;
+            // Who waits for what it tells would not hear that it ended.
+            if let Err(error) = &ended {
+                eprintln!("the containers do not run: {error}");
+            }
+            ended
+        })
     }
 
     pub(super) async fn hear(&mut self, wanted: impl Fn(&HostEvent) -> bool) -> HostEvent {
